@@ -1,0 +1,21 @@
+"""Features by name: numpy only, no torch, so that the exported bundle computes the very same ones.
+
+A feature is a function ``extract(examples, **params) -> array | tuple of arrays`` (one per input of the graph,
+first axis = examples).  A new one: its file, and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+FEATURES: dict[str, str] = {}
+
+
+def feature(name: str) -> Callable[..., Any]:
+    """The function behind a name of ``FEATURES``."""
+    if name not in FEATURES:
+        raise ValueError(f"feature must be one of {sorted(FEATURES)} but got {name!r}")
+    module, _, attribute = FEATURES[name].partition(":")
+    return getattr(import_module(module), attribute)

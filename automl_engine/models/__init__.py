@@ -1,0 +1,23 @@
+"""Models by name.  A new one: its file, and one line here.  Nothing is imported until it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from automl_engine.models.base import AnytimeModel
+
+MODELS: dict[str, str] = {
+    "auto": "automl_engine.auto:AutoModel",
+    "challenge": "automl_engine.models.challenge:ChallengeModel",
+    "constant": "automl_engine.models.constant:ConstantModel",
+}
+
+
+def model_class(name: str) -> type[AnytimeModel]:
+    """The class behind a name of ``MODELS``."""
+    if name not in MODELS:
+        raise ValueError(f"model must be one of {sorted(MODELS)} but got {name!r}")
+    module, _, attribute = MODELS[name].partition(":")
+    return getattr(import_module(module), attribute)

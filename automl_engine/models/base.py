@@ -1,0 +1,61 @@
+"""The AnytimeModel protocol: the challenge's API plus save, load and export.
+
+The ingestion loop calls ``train`` and ``test`` in turn until ``done_training`` or the budget ends; each
+``train`` returns when a new prediction is worth writing.  ``auto.py`` drives its rungs in the same way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.spec import Spec
+
+
+class AnytimeModel(ABC):
+    """Learns step by step and can predict after every step.
+
+    Construction (imports, weight loading) is not on the clock.  Arguments are kept as they are; all checks
+    and all work happen in ``train``.
+    """
+
+    name: ClassVar[str]
+    """Its key in MODELS."""
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        self.spec = spec
+        self.params = params
+        self.done_training = False
+        self.emit: Callable[..., None] = lambda kind, **fields: None
+        """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
+
+    @abstractmethod
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        """Learn for one step (seconds, not minutes); sets ``done_training`` when more would be no use."""
+
+    @abstractmethod
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray | None:
+        """(N, K) float array of probabilities, softmax (single-label) or sigmoid (multi-label); None = stop."""
+
+    def save(self, dir: Path) -> None:
+        """Write what made the last prediction, quickly and torch-natively (JSON, safetensors, .txt booster)."""
+        raise TypeError(f"model {type(self).name!r} cannot be saved")
+
+    @classmethod
+    def load(cls, dir: Path, spec: Spec) -> AnytimeModel:
+        """The saved model, ready for ``test`` and ``export``."""
+        raise TypeError(f"model {cls.name!r} cannot be loaded")
+
+    def export(self, dir: Path) -> list[dict[str, Any]]:
+        """Write graphs for ``predictor.py`` into ``dir`` and return its members (see docs/formats.md)."""
+        raise TypeError(f"model {type(self).name!r} cannot be exported")
+
+
+def is_multi_label(labels: np.ndarray) -> bool:
+    """Single-label iff every row has exactly one class; decided on the train split."""
+    return not (np.isclose(labels.sum(1), 1).all() and np.isclose(labels.max(1), 1).all())

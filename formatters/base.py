@@ -1,0 +1,79 @@
+"""What a formatter is, and what passes between its three verbs.
+
+    sniff(root: Path, options: Options) -> Evidence | None      is this upload of my modality, and why?
+    read(root: Path, options: Options) -> Table                 labelled samples, loaded lazily
+    encode(recipe: dict, source: Path) -> tuple[list[str], Examples]
+                                                                new raw data, formatted the same way
+
+``root`` is the unpacked upload (wrapper folders stripped, junk removed).  Formatters raise DataError for what a
+user must fix.  They import neither torch nor Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from automl_engine.dataset.examples import Steps
+from automl_engine.spec import Spec
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say instead of letting us guess."""
+
+    name: str | None = None
+    target: str | None = None  # a column (several: comma-separated)
+    test_size: float = 0.25
+    seed: int = 0
+    modality: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How sure a formatter is that the upload is its own: 0 (no) to 1, with reasons fit for the report."""
+
+    score: float
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled sample; ``source`` is the file's path in the upload or "row 17"."""
+
+    source: str
+    labels: tuple[str, ...]
+    split: Literal["train", "test"] | None = None
+    group: str | None = None  # samples of one group stay on one side
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something a user should look at before training: what, where, how to fix it."""
+
+    what: str
+    fix: str
+    where: str = ""
+    level: Literal["warning", "info"] = "warning"
+
+
+@dataclass
+class Table:
+    """All samples of an upload in the order found, unsplit, with the way to load each."""
+
+    modality: str
+    samples: list[Sample]
+    label_names: list[str]  # in index order
+    multi_label: bool
+    spec: Spec  # sample_count is set by the writer
+    steps: Callable[[int], Steps]  # sample -> content in the challenge's format
+    preview: Callable[[int, Path], dict[str, Any]]  # sample, path without suffix -> preview (docs/formats.md)
+    recipe: dict[str, Any]  # JSON; all that encode() needs
+    digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
+    stats: list[dict[str, Any]] = field(default_factory=list)
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)
