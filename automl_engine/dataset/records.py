@@ -1,0 +1,260 @@
+"""TFRecord framing and the SequenceExample codec, without TensorFlow.
+
+A record on disk is ``uint64 length | uint32 masked crc(length) | data | uint32 masked crc(data)``, little endian,
+with CRC-32C masked as in TensorFlow's ``lib/hash/crc32c.h``.  The data is a protobuf message (field numbers of
+``core/example/{example,feature}.proto``)::
+
+    SequenceExample {context: Features = 1, feature_lists: FeatureLists = 2}
+    Features {feature: map<string, Feature> = 1}     FeatureLists {feature_list: map<string, FeatureList> = 1}
+    FeatureList {feature: repeated Feature = 1}      Feature {bytes_list = 1 | float_list = 2 | int64_list = 3}
+
+A series stores one Feature a time step (10 bytes for one audio sample), all with the same head: such a list is
+one numpy structured array, read and written at memory speed.  Every other layout takes the general parser.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import google_crc32c
+import numpy as np
+
+Feature = list[bytes] | np.ndarray
+"""Byte strings, or a 1-D float32 or int64 array."""
+FeatureList = Sequence[Feature] | np.ndarray
+"""One Feature a time step; a (T, n) float32 array where every step holds n floats."""
+
+_LENGTH = struct.Struct("<QI")
+_CRC = struct.Struct("<I")
+HEADER_BYTES, FOOTER_BYTES = _LENGTH.size, _CRC.size
+
+
+class CorruptRecord(ValueError):
+    """The bytes are not the record they claim to be."""
+
+
+# Framing
+
+
+def masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(data: bytes) -> bytes:
+    """One whole record as it stands in the file."""
+    length = struct.pack("<Q", len(data))
+    return b"".join((length, _CRC.pack(masked_crc(length)), data, _CRC.pack(masked_crc(data))))
+
+
+def data_length(header: bytes) -> int:
+    """The length of the data behind a record's first ``HEADER_BYTES`` bytes."""
+    if len(header) < HEADER_BYTES:
+        raise CorruptRecord("it is cut off")
+    length, crc = _LENGTH.unpack(header)
+    if crc != masked_crc(header[:8]):
+        raise CorruptRecord("its length field is damaged (bad checksum)")
+    return length
+
+
+def checked(data: bytes, footer: bytes) -> bytes:
+    """The data of a record, once its checksum is seen to be right."""
+    if _CRC.unpack(footer)[0] != masked_crc(data):
+        raise CorruptRecord("its content is damaged (bad checksum)")
+    return data
+
+
+# Writing
+
+
+def encode_example(context: Mapping[str, Feature], lists: Mapping[str, FeatureList]) -> bytes:
+    """A serialized SequenceExample.  A float feature must be float32, an integer feature int64."""
+    entries = b"".join(_message(1, _map_entry(key, _encode_feature(value))) for key, value in context.items())
+    series = b"".join(_message(1, _map_entry(key, _encode_list(value))) for key, value in lists.items())
+    return _message(1, entries) + _message(2, series)
+
+
+def _encode_list(steps: FeatureList) -> bytes:
+    if not isinstance(steps, np.ndarray):
+        return b"".join(_message(1, _encode_feature(step)) for step in steps)
+    head = _step_head(steps.shape[1])
+    table = np.empty(len(steps), _step_dtype(steps.shape[1]))
+    table["head"] = np.frombuffer(head, f"V{len(head)}")
+    table["values"] = steps
+    return table.tobytes()
+
+
+def _encode_feature(values: Feature) -> bytes:
+    if isinstance(values, list):
+        return _message(1, b"".join(_message(1, value) for value in values))
+    if values.dtype == np.float32:
+        content, number = values.astype("<f4", copy=False).tobytes(), 2
+    elif values.dtype == np.int64:
+        content, number = b"".join(_varint(int(value)) for value in values), 3
+    else:
+        raise TypeError(f"a feature must be bytes, float32 or int64 but got {values.dtype}")
+    return _message(number, _message(1, content) if content else b"")
+
+
+def _map_entry(key: str, value: bytes) -> bytes:
+    return _message(1, key.encode()) + _message(2, value)
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A length-delimited field."""
+    return b"".join((bytes((number << 3 | 2,)), _varint(len(content)), content))
+
+
+def _varint(value: int) -> bytes:
+    value &= 0xFFFFFFFFFFFFFFFF  # negative numbers are stored as two's complement
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@lru_cache
+def _step_head(n: int) -> bytes:
+    """The bytes before the n floats of one time step: the tags and lengths of Feature, FloatList and value."""
+    return _message(1, _encode_feature(np.zeros(n, np.float32)))[: -4 * n]
+
+
+@lru_cache
+def _step_dtype(n: int) -> np.dtype:
+    return np.dtype([("head", f"V{len(_step_head(n))}"), ("values", "<f4", (n,))])
+
+
+# Reading
+
+
+def decode_context(data: bytes) -> dict[str, Feature]:
+    """The context features alone; the (large) feature lists are skipped."""
+    return {
+        key: value
+        for number, features in _fields(memoryview(data))
+        if number == 1
+        for _, entry in _fields(features)
+        for key, value in (_context_entry(bytes(entry)),)
+    }
+
+
+@lru_cache(4096)
+def _context_entry(entry: bytes) -> tuple[str, Feature]:
+    """Cached, since examples of the same class share these bytes."""
+    key, value = _key_value(memoryview(entry))
+    return key, _decode_feature(value)
+
+
+def decode_lists(data: bytes) -> dict[str, FeatureList]:
+    """The feature lists by name."""
+    return {
+        key: _decode_list(value)
+        for number, lists in _fields(memoryview(data))
+        if number == 2
+        for _, entry in _fields(lists)
+        for key, value in (_key_value(entry),)
+    }
+
+
+def _decode_list(view: memoryview) -> FeatureList:
+    fast = _decode_steps(view)
+    if fast is not None:
+        return fast
+    steps = [_decode_feature(value) for _, value in _fields(view)]
+    arrays = [step for step in steps if isinstance(step, np.ndarray) and step.dtype == np.float32]
+    if steps and len(arrays) == len(steps) and len({len(array) for array in arrays}) == 1:
+        return np.stack(arrays)
+    return steps
+
+
+def _decode_steps(view: memoryview) -> np.ndarray | None:
+    """(T, n) float32 when every step has the head of a packed list of n floats, else None."""
+    if not view or view[0] != 0x0A:
+        return None
+    _, first = next(_fields(view))
+    count = len(first) // 4
+    while count and len(_step_head(count)) + 4 * count > len(first) + 10:
+        count -= 1
+    for n in range(count, max(count - 4, 0), -1):  # the head takes 6 to 16 bytes
+        dtype = _step_dtype(n)
+        if len(view) % dtype.itemsize == 0 and bytes(view[: dtype["head"].itemsize]) == _step_head(n):
+            table = np.frombuffer(view, dtype)
+            heads = np.frombuffer(view, np.uint8).reshape(len(table), -1)[:, : dtype["head"].itemsize]
+            return table["values"].copy() if (heads == heads[0]).all() else None
+    return None
+
+
+def _decode_feature(view: memoryview) -> Feature:
+    out: Feature = []
+    for number, value in _fields(view):  # a oneof: the last one counts
+        if number == 1:
+            out = [bytes(item) for _, item in _fields(value)]
+        elif number == 2:
+            out = np.frombuffer(b"".join(bytes(part) for _, part in _fields(value)), "<f4").astype(np.float32)
+        elif number == 3:
+            out = np.array([item for _, part in _fields(value) for item in _integers(part)], np.int64)
+    return out
+
+
+def _integers(part: memoryview | int) -> Iterator[int]:
+    """Signed 64-bit integers, packed or single."""
+    if isinstance(part, int):
+        yield _signed(part)
+        return
+    at = 0
+    while at < len(part):
+        value, at = _read_varint(part, at)
+        yield _signed(value)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _key_value(entry: memoryview) -> tuple[str, memoryview]:
+    found: dict[int, memoryview] = {1: memoryview(b""), 2: memoryview(b"")}
+    found.update(_fields(entry))
+    return bytes(found[1]).decode(), found[2]
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Field numbers and contents of a message; a varint field comes as an int."""
+    at, end = 0, len(view)
+    while at < end:
+        tag, at = _read_varint(view, at)
+        kind = tag & 7
+        if kind == 0:
+            value, at = _read_varint(view, at)
+            yield tag >> 3, value  # type: ignore[misc]
+            continue
+        if kind == 2:
+            size, at = _read_varint(view, at)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise CorruptRecord(f"it holds a field of unknown kind {kind}")
+        if at + size > end:
+            raise CorruptRecord("a field in it is cut off")
+        yield tag >> 3, view[at : at + size]
+        at += size
+
+
+def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(view) or shift > 63:
+            raise CorruptRecord("a number in it is cut off")
+        byte = view[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+
+
+def frames(datas: Iterable[bytes]) -> Iterator[bytes]:
+    return map(frame, datas)

@@ -1,0 +1,142 @@
+"""Hashed n-grams of texts: words and pairs of words with the character n-grams inside each word, or, where the
+tokens are single characters (Chinese), runs of one to three characters.
+
+A vocabulary entry is hashed once, and a text is a sum over its tokens; everything between is array arithmetic.
+Words that were not seen in training still bring their character n-grams.  Weighting is tf-idf (sublinear tf,
+length 1 by Euclid), as in Joachims 1998 and, for character n-grams within words, Bojanowski et al. 2017.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.spec import Spec
+
+BUCKETS = 1 << 24  # few collisions; only the buckets that training kept are ever stored
+CHARACTER_SIZES = (3, 4, 5)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: Knuth's multiplicative hashing
+
+
+@dataclass(frozen=True)
+class Counts:
+    """n-gram counts of N texts as compressed rows: text i owns entries ``starts[i]:starts[i + 1]``."""
+
+    starts: np.ndarray  # (N + 1,) int64
+    buckets: np.ndarray  # (nnz,) int64, rising within a text
+    counts: np.ndarray  # (nnz,) float32
+
+    def texts(self) -> np.ndarray:
+        """(nnz,) the text that each entry belongs to."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+
+def single_characters(spec: Spec) -> bool:
+    """The texts are split into characters (as Chinese is): nearly all of the vocabulary is one character long."""
+    lengths = np.array([len(token) for token in spec.channel_to_index] or [2])
+    return bool((lengths == 1).mean() > 0.8)
+
+
+def count_ngrams(examples: Examples, characters: bool) -> Counts:
+    """Counts of hashed n-grams; ``characters`` as told by ``single_characters`` of the training data."""
+    documents = [np.asarray(examples.steps(i), np.float32).ravel() for i in range(len(examples))]
+    lengths = np.array([len(document) for document in documents], np.int64)
+    tokens = np.concatenate([*documents, np.zeros(0, np.float32)]).astype(np.int64)
+    used, tokens = np.unique(tokens, return_inverse=True)
+    words = [examples.spec.vocabulary.get(int(index), str(index)) for index in used]
+    text_of = np.repeat(np.arange(len(documents)), lengths)
+    hashes = np.array([zlib.crc32(_plain(word).encode("utf-8", "surrogatepass")) for word in words], np.uint64)
+    pieces = list(_token_runs(hashes[tokens], text_of, size=3 if characters else 2))
+    if not characters and len(words):
+        starts, grams = _grams_in_words(words)
+        picks, owner = _gather_rows(starts, tokens)
+        pieces.append((text_of[owner], grams[picks]))
+    keys = np.concatenate([text * BUCKETS + bucket for text, bucket in pieces])
+    keys.sort()
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    starts = np.searchsorted(keys[first], np.arange(len(documents) + 1) * BUCKETS)
+    counts = np.diff(first, append=len(keys)).astype(np.float32)
+    return Counts(starts, keys[first] % BUCKETS, counts)
+
+
+def _plain(word: str) -> str:
+    """Lower case, without the punctuation around it (unless it is nothing else)."""
+    low = word.lower()
+    return low.strip("\"'`.,;:!?()[]{}<>*_-…“”‘’«»") or low
+
+
+def _bucket(hashes: np.ndarray, salt: int) -> np.ndarray:
+    """(n,) uint64 -> int64 below BUCKETS; the salt keeps n-grams of different kinds apart."""
+    mixed = (hashes + np.uint64(salt)) * _PRIME
+    return (mixed >> np.uint64(40)).astype(np.int64)
+
+
+def _token_runs(hashes: np.ndarray, text_of: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Runs of 1 to ``size`` tokens that stay inside one text, as (text, bucket) pairs."""
+    pieces, run = [], hashes
+    for n in range(1, size + 1):
+        if n > 1:
+            run = run[:-1] * _PRIME + hashes[n - 1 :]
+        inside = text_of[: len(run)] == text_of[n - 1 :]
+        pieces.append((text_of[: len(run)][inside], _bucket(run[inside], salt=n)))
+    return pieces
+
+
+def _grams_in_words(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Buckets of the character n-grams of each word (with its borders): word w owns starts[w]:starts[w + 1]."""
+    marked = [f" {word.lower()} " for word in words]
+    codes = np.frombuffer("".join(marked).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    word_of = np.repeat(np.arange(len(words)), [len(word) for word in marked])
+    owners, grams, run = [], [], codes
+    for n in range(2, max(CHARACTER_SIZES) + 1):
+        run = run[:-1] * _PRIME + codes[n - 1 :]
+        if n in CHARACTER_SIZES:
+            inside = word_of[: len(run)] == word_of[n - 1 :]
+            owners.append(word_of[: len(run)][inside])
+            grams.append(_bucket(run[inside], salt=100 + n))
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    return np.searchsorted(owner[order], np.arange(len(words) + 1)), np.concatenate(grams)[order]
+
+
+def _gather_rows(starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of all entries of these compressed rows, and for each the index into ``rows``."""
+    sizes = np.diff(starts)[rows]
+    owner = np.repeat(np.arange(len(rows)), sizes)
+    before = np.cumsum(sizes) - sizes
+    return np.arange(len(owner)) - before[owner] + starts[rows][owner], owner
+
+
+def fit_weights(counts: Counts, min_texts: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Buckets found in at least ``min_texts`` texts (D,) and their inverse document frequencies (D,) float32."""
+    buckets, texts = np.unique(counts.buckets, return_counts=True)
+    kept = texts >= min(min_texts, max(texts.max(initial=0), 1))
+    n = len(counts.starts) - 1
+    return buckets[kept], (np.log((1 + n) / (1 + texts[kept])) + 1).astype(np.float32)
+
+
+def weigh(counts: Counts, buckets: np.ndarray, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows (nnz',), columns (position in ``buckets``) and tf-idf values float32; other buckets are left out."""
+    columns = np.searchsorted(buckets, counts.buckets)
+    columns[columns == len(buckets)] = 0
+    known = buckets[columns] == counts.buckets if len(buckets) else np.zeros(len(columns), bool)
+    rows, columns = counts.texts()[known], columns[known]
+    values = (1 + np.log(counts.counts[known])) * idf[columns]
+    norms = np.sqrt(np.bincount(rows, values.astype(np.float64) ** 2, len(counts.starts) - 1))
+    return rows, columns, (values / norms[rows]).astype(np.float32)
+
+
+def text_ngrams(
+    examples: Examples, buckets: np.ndarray, idf: np.ndarray, characters: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (N, L) int64 and tf-idf values (N, L) float32, each text's entries padded with zeros to the longest."""
+    rows, columns, values = weigh(count_ngrams(examples, characters), buckets, idf)
+    sizes = np.bincount(rows, minlength=len(examples))
+    place = np.arange(len(rows)) - (np.cumsum(sizes) - sizes)[rows]
+    ids = np.zeros((len(examples), max(1, sizes.max(initial=0))), np.int64)
+    weights = np.zeros(ids.shape, np.float32)
+    ids[rows, place], weights[rows, place] = columns, values
+    return ids, weights

@@ -1,0 +1,47 @@
+"""Who may see what: every object is fetched here, so that no view can forget it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404
+
+from webapp.accounts.models import User
+
+Owned = TypeVar("Owned", bound=Model)
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+
+def new_id() -> str:
+    """An unguessable short id for URLs (50 bits)."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def visible(objects: QuerySet[Owned], user: User | AnonymousUser) -> QuerySet[Owned]:
+    """What this user may look at: own and public objects; an administrator sees all."""
+    if user.is_authenticated and user.is_staff:
+        return objects
+    public = Q(public=True)
+    return objects.filter(public | Q(owner=user) if user.is_authenticated else public)
+
+
+def get_visible(objects: QuerySet[Owned], user: User | AnonymousUser, **lookup: Any) -> Owned:
+    """The object if this user may look at it, else 404."""
+    found = visible(objects, user).filter(**lookup).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def get_owned(objects: QuerySet[Owned], user: User | AnonymousUser, **lookup: Any) -> Owned:
+    """The object if this user may change it (the owner, an administrator), else 404."""
+    if not user.is_authenticated:
+        raise Http404
+    mine = objects if user.is_staff else objects.filter(owner=user)
+    found = mine.filter(**lookup).first()
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,44 @@
+"""Users: an e-mail address, a password, and quotas."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.db import models
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+
+class User(AbstractUser):
+    username = None  # type: ignore[assignment]
+    email = models.EmailField("e-mail address", unique=True)
+    runs_per_day = models.PositiveIntegerField(null=True, blank=True, help_text="empty: the site's default")
+    runs_total = models.PositiveIntegerField(null=True, blank=True, help_text="empty: the site's default")
+    storage_max_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="empty: the site's default")
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = UserManager()  # type: ignore[misc]
+
+    @property
+    def max_runs_per_day(self) -> int:
+        return settings.RUNS_PER_DAY if self.runs_per_day is None else self.runs_per_day
+
+    @property
+    def max_runs_total(self) -> int:
+        return settings.RUNS_TOTAL if self.runs_total is None else self.runs_total
+
+    @property
+    def max_storage_bytes(self) -> int:
+        return settings.STORAGE_MAX_BYTES if self.storage_max_bytes is None else self.storage_max_bytes

@@ -1,0 +1,86 @@
+"""Uploads in progress and the data sets made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from webapp.access import new_id
+
+
+class Upload(models.Model):
+    """One resumable upload (tus 1.0): bytes arrive in ``path`` until offset == size."""
+
+    id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
+    filename = models.CharField(max_length=255)
+    size_bytes = models.PositiveBigIntegerField()
+    offset_bytes = models.PositiveBigIntegerField(default=0)
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField()
+
+    @property
+    def path(self) -> Path:
+        return settings.MEDIA_ROOT / "uploads" / f"{self.id}.part"
+
+
+class Dataset(models.Model):
+    """Raw data that became, or is becoming, an AutoDL data set."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "waiting to be checked"
+        CONVERTING = "converting", "being checked and converted"
+        READY = "ready", "ready"
+        FAILED = "failed", "cannot be used"
+
+    id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="datasets")
+    name = models.CharField(max_length=100)
+    public = models.BooleanField(default=False)
+    starter = models.BooleanField(default=False, help_text="came with the installation")
+    description = models.TextField(blank=True)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    progress = models.CharField(max_length=200, blank=True, help_text="what the conversion does now")
+    error = models.TextField(blank=True, help_text="one sentence that the owner can act on")
+    options = models.JSONField(default=dict, help_text="target, modality, test_size, seed as chosen")
+    modality = models.CharField(max_length=12, blank=True)
+    title = models.CharField(max_length=200, blank=True)
+    sample_count = models.PositiveIntegerField(default=0)
+    class_count = models.PositiveIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="raw upload and converted files")
+    raw_name = models.CharField(max_length=255, help_text="file name of the upload, in dir/raw/")
+    state_since = models.DateTimeField(auto_now_add=True)
+    heartbeat = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-created",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("dataset", args=[self.id])
+
+    @property
+    def dir(self) -> Path:
+        return settings.MEDIA_ROOT / "datasets" / self.id
+
+    @property
+    def raw_path(self) -> Path:
+        return self.dir / "raw" / self.raw_name
+
+    @property
+    def autodl_dir(self) -> Path:
+        """What ``python -m formatters`` wrote (docs/formats.md)."""
+        return self.dir / "autodl"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.autodl_dir / "report.json").read_text())

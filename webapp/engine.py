@@ -1,0 +1,108 @@
+"""The only bridge to the engine: its command lines and its files (docs/formats.md).
+
+Nothing here imports the engine's heavy half; the web process never loads torch or tensorflow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from automl_engine import events
+from automl_engine.errors import DataError
+
+__all__ = ["DataError", "convert", "events", "export", "predict", "read_json", "start_run"]
+
+EXIT_DATA_ERROR = 2
+
+
+class EngineError(Exception):
+    """The engine died for a reason that is not the user's; ``args[0]`` holds the end of its stderr."""
+
+
+def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[[str], None]) -> None:
+    """Raw upload -> AutoDL data set in ``out``; each progress line goes to ``on_line``.
+
+    Raises:
+        DataError: the data cannot be used; the message is for the user.
+    """
+    arguments = [str(source), str(out)]
+    for key in ("name", "target", "modality", "test_size", "seed"):
+        if options.get(key) not in (None, ""):
+            arguments += [f"--{key.replace('_', '-')}", str(options[key])]
+    _call(["formatters", *arguments], on_line)
+
+
+def start_run(
+    data_dir: Path, run_dir: Path, *, budget_s: int, t0_s: int, model: str, seed: int, portfolio: Path | None
+) -> subprocess.Popen[bytes]:
+    """Start training in this process group; it ends by itself, or on SIGTERM keeping the best."""
+    command = ["automl_engine", "run", str(data_dir), "--out", str(run_dir), "--budget", str(budget_s)]
+    command += ["--t0", str(t0_s), "--model", model, "--seed", str(seed), "--no-export"]
+    if portfolio:
+        command += ["--portfolio", str(portfolio)]
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with open(run_dir / "engine.log", "ab") as log:
+        return subprocess.Popen(_python(command), stdout=log, stderr=log, cwd=settings.BASE_DIR, env=_environment())
+
+
+def export(run_dir: Path) -> Path:
+    """Make and prove ``model.zip``; raises EngineError or DataError."""
+    _call(["automl_engine", "export", str(run_dir)])
+    return run_dir / "model.zip"
+
+
+def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
+    """New raw data -> CSV of probabilities; raises DataError for what the user must fix."""
+    _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)])
+
+
+def read_json(path: Path) -> Any | None:
+    """A JSON file of the engine (written atomically), or None when it is not there yet."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _python(command: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", *command]
+
+
+def _environment() -> dict[str, str]:
+    """The engine's environment: ours without the secrets."""
+    hidden = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "STORAGE_URL")
+    return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONUNBUFFERED": "1"}
+
+
+def _call(command: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
+    """Run to the end.  stderr goes to a file object so that neither pipe can block the other."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            _python(command),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=settings.BASE_DIR,
+            env=_environment(),
+        )
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                if on_line:
+                    on_line(line.strip())
+        code = process.wait()
+        errors.seek(0)
+        text = errors.read().strip()
+    if code == EXIT_DATA_ERROR:
+        raise DataError(text.splitlines()[-1] if text else "The data cannot be used.")
+    if code:
+        raise EngineError(f"{command[0]} ended with code {code}: {text[-2000:]}")

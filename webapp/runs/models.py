@@ -1,0 +1,117 @@
+"""Runs and their curves.  The Run row is the truth; RQ is only transport."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from webapp.access import new_id
+from webapp.datasets.models import Dataset
+
+
+class Run(models.Model):
+    class State(models.TextChoices):
+        QUEUED = "queued", "waiting for a worker"
+        RUNNING = "running", "learning"
+        STOPPING = "stopping", "stopping, keeping the best"
+        FINISHED = "finished", "finished"
+        CANCELLED = "cancelled", "cancelled"
+        FAILED = "failed", "failed"
+
+    class Export(models.TextChoices):
+        NONE = "none", "not made yet"
+        QUEUED = "queued", "being packed"
+        READY = "ready", "ready"
+        FAILED = "failed", "failed"
+
+    OPEN = (State.QUEUED, State.RUNNING, State.STOPPING)
+
+    id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="runs")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="runs")
+    number = models.PositiveIntegerField(help_text="run 1, 2, ... of this data set")
+    public = models.BooleanField(default=False)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    export_state = models.CharField(max_length=12, choices=Export.choices, default=Export.NONE)
+    budget_s = models.PositiveIntegerField()
+    t0_s = models.PositiveIntegerField(default=60)
+    model = models.CharField(max_length=100, default="auto", help_text="auto or a portfolio row")
+    seed = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="why it failed, and what of it is safe, for the owner")
+    export_error = models.TextField(blank=True)
+    reason = models.TextField(blank=True, help_text="why it ended, in words")
+    alc = models.FloatField(null=True)
+    nauc = models.FloatField(null=True)
+    accuracy = models.FloatField(null=True)
+    first_prediction_s = models.FloatField(null=True)
+    job_id = models.CharField(max_length=64, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    charged = models.BooleanField(default=True, help_text="counts against the quota; false when we were at fault")
+    event_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of events.jsonl read so far")
+    heartbeat = models.DateTimeField(null=True)
+    state_since = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(auto_now_add=True)
+    started = models.DateTimeField(null=True, help_text="when the engine's clock started")
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created",)
+        constraints = (models.UniqueConstraint(fields=("dataset", "number"), name="run_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.dataset} · run {self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("run", args=[self.id])
+
+    @property
+    def dir(self) -> Path:
+        return settings.MEDIA_ROOT / "runs" / self.id
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN
+
+
+class ScorePoint(models.Model):
+    """One scored prediction; unique on (run, k), so a replay of the journal is harmless."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="points")
+    k = models.PositiveIntegerField()
+    t = models.FloatField(help_text="seconds on the engine's clock")
+    nauc = models.FloatField()
+    accuracy = models.FloatField(null=True)
+    alc = models.FloatField(help_text="as if the run ended here")
+    by = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering = ("k",)
+        constraints = (models.UniqueConstraint(fields=("run", "k"), name="point_once"),)
+
+
+class Prediction(models.Model):
+    """New raw data given to a finished run's model ("try it")."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "waiting"
+        READY = "ready", "ready"
+        FAILED = "failed", "failed"
+
+    id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="predictions")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="predictions")
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    error = models.TextField(blank=True)
+    input_name = models.CharField(max_length=255)
+    created = models.DateTimeField(auto_now_add=True)
+
+    @property
+    def dir(self) -> Path:
+        return self.run.dir / "predictions" / self.id
+
+    @property
+    def output_path(self) -> Path:
+        return self.dir / "predictions.csv"
