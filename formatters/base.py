@@ -5,8 +5,9 @@
     encode(recipe: dict, source: Path) -> tuple[list[str], Examples]
                                                                 new raw data, formatted the same way
 
-``root`` is the unpacked upload (wrapper folders stripped, junk removed).  Formatters raise DataError for what a
-user must fix.  They import neither torch nor Django.
+``root`` is the unpacked upload (wrapper folders stripped, junk removed).  ``source`` is a file or an unpacked folder;
+encode() reads it whole, so it may vanish afterwards.  Formatters raise DataError for what a user must fix.  They
+import neither torch nor Django.
 """
 
 from __future__ import annotations
@@ -70,10 +71,19 @@ class Table:
     spec: Spec  # sample_count is set by the writer
     steps: Callable[[int], Steps]  # sample -> content in the challenge's format
     preview: Callable[[int, Path], dict[str, Any]]  # sample, path without suffix -> preview (docs/formats.md)
-    recipe: dict[str, Any]  # JSON; all that encode() needs
+    recipe: dict[str, Any]  # JSON; what encode() needs beside version, modality, labels, multi_label and spec
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     stats: list[dict[str, Any]] = field(default_factory=list)
     columns: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
+    ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
+    target: str | None = None  # the label column(s) that were used, comma-separated
+    target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
+    ready: Path | None = None  # the upload is a data set already: the folder with NAME.data, copied as it is
+
+
+def spec_of(recipe: dict[str, Any]) -> Spec:
+    """The Spec that convert.py keeps in every recipe (vocabulary and column names included)."""
+    return Spec(**recipe["spec"])
