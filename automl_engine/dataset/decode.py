@@ -26,7 +26,9 @@ THREADS = min(16, os.cpu_count() or 1)
 def to_tensor(steps: Steps, spec: Spec) -> np.ndarray:
     """(T, row, col, channels) float32 as in the challenge: images in [0, 1], the rest as stored."""
     if isinstance(steps, np.ndarray):
-        return steps.astype(np.float32, copy=False).reshape(len(steps), *steps.shape[1:])
+        if spec.format == "SPARSE":  # pairs are one matrix, tokens are a series
+            steps = steps[None] if spec.col_count > spec.num_channels else steps[..., None]
+        return steps.astype(np.float32, copy=False)
     return np.stack([decode_image(step, spec.num_channels) for step in steps]).astype(np.float32) / 255
 
 
@@ -53,8 +55,7 @@ def decode_image(data: bytes, channels: int, min_side: int = 0) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise DataError(f"an image of {len(data)} bytes cannot be decoded; it is damaged or no JPEG, PNG or BMP.")
-    raise_if_unsupported = image.dtype != np.uint8
-    if raise_if_unsupported:
+    if image.dtype != np.uint8:  # 16 bits a channel
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     if image.ndim == 2:
         image = image[..., None]

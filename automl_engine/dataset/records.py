@@ -15,8 +15,9 @@ one numpy structured array, read and written at memory speed.  Every other layou
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -29,6 +30,7 @@ FeatureList = Sequence[Feature] | np.ndarray
 _LENGTH = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 HEADER_BYTES, FOOTER_BYTES = _LENGTH.size, _CRC.size
+_FLOAT_LIST_TAG = 2 << 3 | 2
 
 
 class CorruptRecord(ValueError):
@@ -79,8 +81,8 @@ def encode_example(context: Mapping[str, Feature], lists: Mapping[str, FeatureLi
 def _encode_list(steps: FeatureList) -> bytes:
     if not isinstance(steps, np.ndarray):
         return b"".join(_message(1, _encode_feature(step)) for step in steps)
-    head = _step_head(steps.shape[1])
-    table = np.empty(len(steps), _step_dtype(steps.shape[1]))
+    n = steps.shape[1]
+    head, table = _step_head(n), np.empty(len(steps), _step_dtype(n))
     table["head"] = np.frombuffer(head, f"V{len(head)}")
     table["values"] = steps
     return table.tobytes()
@@ -131,7 +133,7 @@ def _step_dtype(n: int) -> np.dtype:
 # Reading
 
 
-def decode_context(data: bytes) -> dict[str, Feature]:
+def decode_context(data: bytes | memoryview) -> dict[str, Feature]:
     """The context features alone; the (large) feature lists are skipped."""
     return {
         key: value
@@ -173,19 +175,15 @@ def _decode_list(view: memoryview) -> FeatureList:
 
 def _decode_steps(view: memoryview) -> np.ndarray | None:
     """(T, n) float32 when every step has the head of a packed list of n floats, else None."""
-    if not view or view[0] != 0x0A:
+    first = next((step for _, step in _fields(view)), b"")
+    if not first or first[0] != _FLOAT_LIST_TAG:
         return None
-    _, first = next(_fields(view))
-    count = len(first) // 4
-    while count and len(_step_head(count)) + 4 * count > len(first) + 10:
-        count -= 1
-    for n in range(count, max(count - 4, 0), -1):  # the head takes 6 to 16 bytes
-        dtype = _step_dtype(n)
-        if len(view) % dtype.itemsize == 0 and bytes(view[: dtype["head"].itemsize]) == _step_head(n):
-            table = np.frombuffer(view, dtype)
-            heads = np.frombuffer(view, np.uint8).reshape(len(table), -1)[:, : dtype["head"].itemsize]
-            return table["values"].copy() if (heads == heads[0]).all() else None
-    return None
+    n = len(_decode_feature(first))
+    head, dtype = _step_head(n), _step_dtype(n)
+    if not n or len(view) % dtype.itemsize:
+        return None
+    table = np.frombuffer(view, dtype)
+    return table["values"].copy() if table["head"].tobytes() == head * len(table) else None
 
 
 def _decode_feature(view: memoryview) -> Feature:
@@ -221,15 +219,17 @@ def _key_value(entry: memoryview) -> tuple[str, memoryview]:
     return bytes(found[1]).decode(), found[2]
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Field numbers and contents of a message; a varint field comes as an int."""
+def _fields(view: memoryview) -> Iterator[tuple[int, Any]]:
+    """Field numbers and contents of a message: an int where it is a varint, else a memoryview."""
+    if not isinstance(view, memoryview):
+        raise CorruptRecord("it holds a number where a message should be")
     at, end = 0, len(view)
     while at < end:
         tag, at = _read_varint(view, at)
         kind = tag & 7
         if kind == 0:
             value, at = _read_varint(view, at)
-            yield tag >> 3, value  # type: ignore[misc]
+            yield tag >> 3, value
             continue
         if kind == 2:
             size, at = _read_varint(view, at)
@@ -254,7 +254,3 @@ def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-
-
-def frames(datas: Iterable[bytes]) -> Iterator[bytes]:
-    return map(frame, datas)
