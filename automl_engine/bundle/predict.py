@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Predict new raw data with this model:  python predict.py INPUT [-o predictions.csv]
+
+INPUT is a file, a folder, a zip or a table like those the model learned from, without labels.
+Needs: pip install -r requirements.txt
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "lib"))
+
+from automl_engine.errors import DataError  # noqa: E402
+from automl_engine.predictor import predict  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=Path("predictions.csv"))
+    arguments = parser.parse_args()
+    try:
+        count = predict(HERE, arguments.input, arguments.out)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{count} predictions written to {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

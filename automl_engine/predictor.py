@@ -1,0 +1,131 @@
+"""The exported model: features and graphs, averaged; no torch, no tensorflow (docs/formats.md, "A model").
+
+This file is both the engine's ``predict`` command and, copied into ``model.zip``, the heart of ``predict.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.errors import DataError
+from automl_engine.features import feature
+
+BATCH_SIZE = 256
+
+
+class Predictor:
+    """Reads ``predictor.json`` and its graphs from ``dir``; call it with Examples."""
+
+    def __init__(self, dir: Path) -> None:
+        self.description: dict[str, Any] = json.loads((dir / "predictor.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = self.description["labels"]
+        self.multi_label: bool = self.description["output"] == "sigmoid"
+        self._members = [_Member(dir, member) for member in self.description["members"]]
+
+    def __call__(self, examples: Examples) -> np.ndarray:
+        """(N, K) float64 probabilities: the weighted mean over members."""
+        out = np.zeros((len(examples), len(self.labels)))
+        for start in range(0, len(examples), BATCH_SIZE):
+            batch = examples.subset(range(start, min(start + BATCH_SIZE, len(examples))))
+            out[start : start + BATCH_SIZE] = sum(member(batch) * member.weight for member in self._members)
+        return out / sum(np.broadcast_to(member.weight, out.shape[1:]) for member in self._members)
+
+    def names(self, probabilities: np.ndarray) -> list[str]:
+        """The predicted label of each row; several, joined by ``;``, where an example can have many."""
+        if self.multi_label:
+            return [";".join(self.labels[k] for k in np.flatnonzero(row >= 0.5)) for row in probabilities]
+        return [self.labels[k] for k in probabilities.argmax(1)]
+
+
+class _Member:
+    """One feature with the graph or booster behind it."""
+
+    def __init__(self, dir: Path, member: dict[str, Any]) -> None:
+        self.weight = np.asarray(member["weight"], np.float64)
+        self._extract = feature(member["feature"])
+        self._params = dict(member.get("params", {}))
+        if member.get("arrays"):
+            with np.load(dir / member["arrays"], allow_pickle=False) as arrays:
+                self._params |= {key: arrays[key] for key in arrays.files}
+        self._run = _onnx(dir / member["graph"]) if member.get("graph") else _booster(dir / member["booster"])
+
+    def __call__(self, examples: Examples) -> np.ndarray:
+        values = self._extract(examples, **self._params)
+        return self._run(*(values if isinstance(values, tuple) else (values,)))
+
+
+def _onnx(path: Path) -> Callable[..., np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+
+    def run(*inputs: np.ndarray) -> np.ndarray:
+        return session.run(None, dict(zip(names, inputs, strict=True)))[0]
+
+    return run
+
+
+def _booster(path: Path) -> Callable[..., np.ndarray]:
+    """LightGBM's text format; several boosters (one a label) stand in a JSON list beside it."""
+    import lightgbm
+
+    files = [path] if path.suffix == ".txt" else [path.parent / name for name in json.loads(path.read_text())]
+    boosters = [lightgbm.Booster(model_file=str(file)) for file in files]
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        outputs = [np.asarray(booster.predict(inputs)) for booster in boosters]
+        if len(outputs) > 1 or outputs[0].ndim == 2:
+            return outputs[0] if outputs[0].ndim == 2 else np.stack(outputs, 1)
+        return np.stack([1 - outputs[0], outputs[0]], 1)
+
+    return run
+
+
+def predict(dir: Path, source: Path, out: Path) -> int:
+    """Raw data -> CSV ``name,prediction,<probability a label>``; returns the number of rows.
+
+    Args:
+        dir: the unpacked ``model.zip``.
+        source: a file, a folder, a zip or a table of new raw data, without labels.
+
+    Raises:
+        DataError: the source cannot be read as data of this model's kind.
+    """
+    from formatters import recipe
+
+    if not source.exists():
+        raise DataError(f"{source} does not exist; give the path of a file or folder with new data.")
+    predictor = Predictor(dir / "model")
+    names, examples = recipe.encode(recipe.load(dir / "recipe.json"), source)
+    probabilities = predictor(examples)
+    write_csv(out, names, predictor.names(probabilities), predictor.labels, probabilities)
+    return len(names)
+
+
+def write_csv(out: Path, names: list[str], predicted: list[str], labels: list[str], probabilities: np.ndarray) -> None:
+    """Atomic; probabilities with 9 significant digits."""
+    part = out.with_name(out.name + ".part")
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "prediction", *labels])
+        for name, label, row in zip(names, predicted, probabilities, strict=True):
+            writer.writerow([name, label, *(f"{value:.9g}" for value in row)])
+    part.replace(out)
+
+
+def predict_zip(model_zip: Path, source: Path, out: Path) -> int:
+    """``predict`` from a packed model; only its data files are unpacked, none of its code is run."""
+    with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(model_zip) as archive:
+        wanted = [name for name in archive.namelist() if name.startswith("model/") or name == "recipe.json"]
+        archive.extractall(temporary, wanted)
+        return predict(Path(temporary), source, out)
