@@ -1,0 +1,330 @@
+"""Any delimited text file -> columns and rows of strings, with what was guessed told in words.
+
+Encoding, delimiter, quoting and header are sniffed; nothing is converted here (see ``columns.py``).  Only the
+standard library is used, since exported models carry this file along.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from automl_engine.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}  # in order of preference
+QUOTINGS: dict[str, dict[str, Any]] = {
+    "quotes doubled inside quotes": {"strict": True},
+    "quotes taken literally": {"quoting": csv.QUOTE_NONE},
+    "loose quotes": {},
+    "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False},
+}
+SAMPLE_CHARS = 200_000
+SAMPLE_ROWS = 500
+HEADER_NAMES = frozenset(
+    """id index name file filename file_name path image img audio video text review sentence message comment content
+    title description label labels class classes category target y species sentiment type subset split fold group
+    speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
+)
+csv.field_size_limit(2**27)
+
+
+@dataclass
+class RawTable:
+    """Cells as they stand in the file, blanks around them stripped; every row has ``len(columns)`` cells."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    has_header: bool
+    delimiter: str  # "" when there is one column; " " means any white space
+    encoding: str
+    notes: list[str] = field(default_factory=list)  # what was guessed
+    file_name: str = ""
+
+    def column(self, name: str) -> list[str]:
+        at = self.columns.index(name)
+        return [row[at] for row in self.rows]
+
+
+def read_table(path: Path, has_header: bool | None = None) -> RawTable:
+    """Read a CSV, TSV or the like, or a JSON list of ``{column: value}``; None = see whether there is a header.
+
+    The last two files read are remembered, as several formatters look at the same upload: don't modify them.
+
+    Raises:
+        DataError: empty, binary, ragged, or a header without rows.
+    """
+    stat = path.stat()
+    return _read_table(path, has_header, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _read_table(path: Path, has_header: bool | None, size_bytes: int, mtime_ns: int) -> RawTable:
+    text, encoding = decode_text(path)
+    if not text.strip():
+        raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
+    if path.suffix.lower() == ".json":
+        return _from_json(text, encoding, path.name)
+    separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
+    text = text[separator.end() :] if separator else text
+    delimiter = separator[1] if separator else _sniff_delimiter(text)
+    rows, quoting = _parse(text, delimiter, path.name)
+    rows = [[cell.strip() for cell in row] for row in rows]
+    width = len(rows[0])
+    filled = [row for row in rows if any(row)]
+    has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
+    header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
+    if not filled:
+        raise DataError(f"{path.name} has a header line but no rows below it; add the data.")
+    columns = _distinct_names(header)
+    notes = _notes(delimiter, quoting, encoding, has_header, columns, header)
+    if len(filled) + has_header < len(rows):
+        notes.append(f"{len(rows) - len(filled) - has_header} empty row(s) skipped")
+    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
+
+
+def decode_text(path: Path) -> tuple[str, str]:
+    """The text of a file and its encoding: a BOM, UTF-8, UTF-16, GB18030, and else Western European.
+
+    Raises:
+        DataError: the file is no text.
+    """
+    data = path.read_bytes()
+    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+        raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
+    encoding = _sniff_encoding(data)
+    if encoding is None:
+        raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
+    return data.decode(encoding), encoding
+
+
+def _sniff_encoding(data: bytes) -> str | None:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16" if _decodes(data, "utf-16") else None
+    if b"\0" in data[:SAMPLE_CHARS]:
+        odd, even = data[1:SAMPLE_CHARS:2].count(0), data[0:SAMPLE_CHARS:2].count(0)
+        guess = "utf-16-le" if odd > 4 * even else "utf-16-be"
+        mostly_ascii = max(odd, even) > 0.2 * len(data[:SAMPLE_CHARS])
+        return guess if mostly_ascii and _decodes(data, guess) else None
+    for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030", "cp1252", "latin-1"):
+        if _decodes(data, encoding) and (encoding != "gb18030" or _looks_like_gb(data)):
+            return encoding
+    return None
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _looks_like_gb(data: bytes) -> bool:
+    """Chinese characters are pairs of high bytes; accented letters of Western text stand alone."""
+    high = len(re.findall(rb"[\x80-\xff]", data[:SAMPLE_CHARS]))
+    paired = 2 * len(re.findall(rb"[\xa1-\xf7][\xa1-\xfe]", data[:SAMPLE_CHARS]))
+    return paired > 0.8 * high
+
+
+def _sniff_delimiter(text: str) -> str:
+    """The delimiter that cuts most sampled lines into as many cells as the first line."""
+    sample = text[:SAMPLE_CHARS]
+    fits: dict[str, float] = {}
+    for delimiter in DELIMITERS:
+        for quoting in ({}, {"quoting": csv.QUOTE_NONE}):
+            rows = [row for _, row in islice(_reader(sample, delimiter, quoting), SAMPLE_ROWS)]
+            rows = rows[:-1] if len(text) > SAMPLE_CHARS else rows
+            if rows and len(rows[0]) > 1:
+                same = sum(len(row) in (len(rows[0]), len(rows[0]) + 1) for row in rows[1:])
+                fits[delimiter] = max(fits.get(delimiter, 0.0), same / max(1, len(rows) - 1))
+    fitting = [d for d, share in fits.items() if share == max(fits.values())]
+    if not fitting:
+        return " " if _is_space_delimited(sample) else ""
+    if {",", ";"} <= set(fitting):
+        fields = [f for line in sample.splitlines()[1:50] for f in line.split(";") if "," in f]
+        decimal = sum(bool(re.fullmatch(r'\s*"?[-+]?\d+,\d+"?\s*', f)) for f in fields)
+        fitting.remove("," if decimal > len(fields) / 2 else ";")
+    return fitting[0]
+
+
+def _is_space_delimited(sample: str) -> bool:
+    """Old research archives separate plain numbers by blanks."""
+    rows = [line.split() for line in sample.splitlines()[:50]][: 49 if len(sample) >= SAMPLE_CHARS else 50]
+    numbers = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
+    cells = [cell for row in rows[1:] for cell in row]
+    same = len(rows) > 1 and len({len(row) for row in rows if row}) == 1 and len(rows[0]) > 1
+    return same and sum(bool(numbers.fullmatch(cell)) for cell in cells) > 0.7 * len(cells)
+
+
+def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each line that is not empty; a cell with line breaks spans several lines."""
+    lines = io.StringIO(text, newline="")
+    if delimiter == " ":
+        yield from ((number, line.split()) for number, line in enumerate(lines, 1) if line.strip())
+        return
+    reader = csv.reader(lines, delimiter=delimiter or "\x1f", skipinitialspace=True, **quoting)
+    yield from ((reader.line_num, row) for row in reader if row)
+
+
+def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
+    """Rows of equal length and the way of quoting that gave them."""
+    quotings = list(QUOTINGS) if '"' in text else ["quotes taken literally"]
+    if not delimiter and len(quotings) > 1:
+        quotings = ["quotes doubled inside quotes", "loose quotes"]
+    parsed: dict[str, list[list[str]]] = {}
+    for how in quotings:
+        try:
+            rows = _even([row for _, row in _reader(text, delimiter, QUOTINGS[how])])
+        except csv.Error:
+            continue
+        if rows:
+            parsed[how] = rows
+            if not any("\n" in cell for row in rows for cell in row):
+                break
+    if not parsed:
+        _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
+    # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
+    how = max(parsed, key=lambda how: len(parsed[how]))
+    return parsed[how], how
+
+
+def _even(rows: list[list[str]]) -> list[list[str]] | None:
+    """The rows if all have one length; row names without a header and trailing delimiters are put right."""
+    if not rows:
+        return None
+    widths = {len(row) for row in rows}
+    if len(widths) == 1:
+        return rows
+    width = len(rows[0])
+    if {len(row) for row in rows[1:]} == {width + 1}:
+        if all(not row[-1].strip() for row in rows[1:]):
+            return [rows[0], *(row[:-1] for row in rows[1:])]
+        return [["row", *rows[0]], *rows[1:]]
+    return None
+
+
+def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> NoReturn:
+    """DataError for the first line with an unusual number of cells."""
+    width = 0
+    for line, row in _reader(text, delimiter, quoting):
+        width = width or len(row)
+        if len(row) != width:
+            raise DataError(
+                f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give every line "
+                f"the same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
+            )
+    raise DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
+
+
+def _fields(count: int) -> str:
+    return f"{count} field" if count == 1 else f"{count} fields"
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Votes of the columns: does the first cell differ in kind from those below it?"""
+    first, rest = rows[0], rows[1:]
+    if not rest:
+        return not any(_is_number(cell) for cell in first)
+    if _counts_up(first) and not all(_counts_up(row) for row in rest[:5]):
+        return True
+    votes = sum(_header_vote(first[i], [row[i] for row in rest]) for i in range(len(first)))
+    if votes:
+        return votes > 0
+    return len(set(first)) == len(first) and all(0 < len(cell) < 40 and not _is_number(cell) for cell in first)
+
+
+def _header_vote(first: str, below: list[str]) -> int:
+    below = [cell for cell in below if cell]
+    if not first or not below:
+        return 0
+    numeric = sum(map(_is_number, below)) / len(below)
+    if numeric > 0.9:
+        return -1 if _is_number(first) else 1
+    if first in below:
+        return -2
+    if first.lower().replace(" ", "_") in HEADER_NAMES:
+        return 3
+    if _is_number(first):
+        return -1
+    suffixes = Counter(Path(cell).suffix.lower() for cell in below)
+    suffix, count = suffixes.most_common(1)[0]
+    if 1 < len(suffix) < 6 and count > 0.9 * len(below):
+        return -2 if first.lower().endswith(suffix) else 2
+    if len(set(below)) <= len(below) / 4:  # categories come back; a name that never does is none of them
+        return 1
+    lengths = sorted(map(len, below))
+    return 1 if len(first) < lengths[len(lengths) // 20] else 0
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return cell in ("?", "")
+    return True
+
+
+def _counts_up(cells: list[str]) -> bool:
+    """Are these 0, 1, 2, ... but for a few words, as pandas names columns?"""
+    numbers = [int(cell) for cell in cells if cell.isdigit() and len(cell) < 10]
+    if len(numbers) < 3 or len(numbers) < len(cells) - 3:
+        return False
+    return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _distinct_names(header: list[str]) -> list[str]:
+    names: list[str] = []
+    for i, cell in enumerate(header):
+        base = name = cell or f"column_{i}"
+        copy = 1
+        while name in names:
+            copy += 1
+            name = f"{base}_{copy}"
+        names.append(name)
+    return names
+
+
+def _notes(
+    delimiter: str, quoting: str, encoding: str, has_header: bool, columns: list[str], header: list[str]
+) -> list[str]:
+    notes = []
+    if delimiter not in (",", ""):
+        notes.append(f"cells are separated by {DELIMITERS.get(delimiter, 'blank')}s")
+    if encoding not in ("utf-8", "utf-8-sig"):
+        notes.append(f"the file is not UTF-8; it was read as {encoding}")
+    if quoting == "quotes taken literally" and delimiter == "\t":
+        notes.append("quotes are part of the text")
+    if not has_header:
+        notes.append("there is no header line; the columns were named column_0, column_1, ...")
+    renamed = [new for new, old in zip(columns, header, strict=True) if new != old]
+    if renamed:
+        notes.append(f"columns without a name or with a name used twice are now called {', '.join(renamed[:5])}")
+    return notes
+
+
+def _from_json(text: str, encoding: str, name: str) -> RawTable:
+    try:
+        objects = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
+    if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
+        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
+    columns = list(dict.fromkeys(key for item in objects for key in item))
+    rows = [[_json_cell(item.get(column)) for column in columns] for item in objects]
+    return RawTable(columns, rows, True, ",", encoding, [], name)
+
+
+def _json_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
