@@ -61,15 +61,11 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
         DataError: the run left no model, or the data set has no recipe.
         ParityError: a probability differs by more than ``TOLERANCE``.
     """
-    saved = _read_json(
-        run_dir / "model" / "model.json", "The run left no model to pack; it made no prediction in time."
-    )
+    saved = _read_json(run_dir / "model" / "model.json", "The run left no model: it made no prediction in time.")
     data_dir = data_dir or Path(
         _read_json(run_dir / "run.json", "The run does not say on which data it ran.")["data_dir"]
     )
-    recipe = _read_json(
-        data_dir / "recipe.json", "The data set has no recipe.json; convert it with python -m formatters."
-    )
+    recipe = _read_json(data_dir / "recipe.json", "The data has no recipe.json; convert it with python -m formatters.")
     spec = Spec(**saved["spec"])
     with tempfile.TemporaryDirectory(dir=run_dir, prefix=".export-") as temporary:
         bundle = Path(temporary) / spec.name
