@@ -1,0 +1,193 @@
+"""How good a prediction is: NAUC and accuracy as in the challenge, ranks, and ``results.json``.
+
+``nauc`` and ``soft_accuracy`` give the numbers of the challenge's scoring program (v20191219).  Where that program
+is ill-defined we define:
+
+- every class constant in the solution: it raises, we return 0 with a warning;
+- NaN: it ranks NaN by position, we raise ValueError (the ingestion loop replaces NaN before a prediction is written);
+- infinite scores rank as usual, and take the whole mass of their row in the soft accuracy (there: NaN).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MISSING_ALC = -0.999999
+"""What the challenge counts for a data set without a result."""
+MAX_CONFUSION_CLASSES, MAX_MISTAKES, SHOWN_SAMPLES, SHOWN_LABELS = 50, 200, 16, 3
+
+
+def read_matrix(path: Path) -> np.ndarray:
+    """(N, K) of a ``.solution`` or ``.predict_k`` file.
+
+    Raises:
+        ValueError: a row is ragged or no number.
+    """
+    return np.loadtxt(path, ndmin=2)
+
+
+def check_prediction(prediction: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless the prediction can be scored."""
+    if prediction.shape != shape:
+        raise ValueError(f"a prediction must have the shape {shape} but got {prediction.shape}")
+    if np.isnan(prediction).any():
+        raise ValueError(f"a prediction must not hold NaN but got {int(np.isnan(prediction).sum())}")
+
+
+def is_single_label(solution: np.ndarray) -> bool:
+    """Exactly one class in every row: the challenge's rule, decided from the solution."""
+    return bool(np.allclose(np.abs(solution).sum(1), 1) and np.allclose(solution.max(1), 1))
+
+
+def class_naucs(solution: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """(K,) 2 AUC - 1 of each class; NaN where all test rows have the class or none has."""
+    check_prediction(prediction, solution.shape)
+    return np.array([_column_nauc(solution[:, c], prediction[:, c]) for c in range(solution.shape[1])])
+
+
+def nauc(solution: np.ndarray, prediction: np.ndarray) -> float:
+    """The mean over the classes that are not constant; in [-1, 1], 0 is guessing."""
+    naucs = class_naucs(solution, prediction)
+    if np.isnan(naucs).all():
+        warnings.warn("every class is constant in the solution, so the NAUC is set to 0", stacklevel=2)
+        return 0.0
+    return float(np.nanmean(naucs))
+
+
+def _column_nauc(truth: np.ndarray, scores: np.ndarray) -> float:
+    """From the rank sum (Mann-Whitney), ties averaged."""
+    total = truth.sum()
+    if np.isclose(total, 0) or np.isclose(total, len(truth)):
+        return math.nan
+    positive = truth == 1
+    n1, n0 = int(positive.sum()), int((truth < 1).sum())
+    area = (_ranks(scores)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    return 2 * area - 1
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """1-based ranks in ascending order, ties averaged."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def soft_accuracy(solution: np.ndarray, prediction: np.ndarray) -> float:
+    """The challenge's "accuracy": the mean share of a row's mass that lies on its true classes."""
+    check_prediction(prediction, solution.shape)
+    finite = np.nan_to_num(prediction, posinf=1e30, neginf=-1e30)
+    mass = finite / (np.abs(finite).sum(1, keepdims=True) + 1e-15)
+    return float((solution * mass).sum() / len(solution))
+
+
+def accuracy(solution: np.ndarray, prediction: np.ndarray) -> float:
+    """The share of rows whose highest score is on the true class (single-label tasks only)."""
+    check_prediction(prediction, solution.shape)
+    return float((solution.argmax(1) == prediction.argmax(1)).mean())
+
+
+def average_rank(scores: np.ndarray) -> np.ndarray:
+    """(C,) mean rank of each of C competitors over D data sets, 1 is best, ties averaged.
+
+    Args:
+        scores: (D, C), higher is better; NaN = no result, counted as in the challenge.
+    """
+    filled = np.where(np.isnan(scores), MISSING_ALC, scores)
+    return np.stack([_ranks(-row) for row in filled]).mean(0)
+
+
+def wilson(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927, JASA 22)."""
+    share, spread = right / n, z * math.sqrt(right * (n - right) / n**3 + z * z / (4 * n * n))
+    middle, scale = share + z * z / (2 * n), 1 + z * z / n
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str], k: int) -> dict[str, Any]:
+    """``results.json`` (docs/formats.md) of prediction k."""
+    single = is_single_label(solution)
+    share = _probabilities(prediction, single)
+    decided = np.eye(len(labels))[share.argmax(1)] == 1 if single else share > 0.5
+    truth = solution == 1
+    hits = (decided & truth).any(1) if single else decided == truth
+    right, n = int(hits.sum()), int(hits.size)
+    low, high = wilson(right, n)
+    confused = truth.T.astype(int) @ decided.astype(int)
+    return {
+        "k": k,
+        "task": "single_label" if single else "multi_label",
+        "n_test": len(solution),
+        "labels": list(labels),
+        "nauc": nauc(solution, prediction),
+        "soft_accuracy": soft_accuracy(solution, prediction),
+        "accuracy": {"right": right, "n": n, "share": right / n, "low": low, "high": high},
+        "confusion": confused.tolist() if single and len(labels) <= MAX_CONFUSION_CLASSES else None,
+        "classes": _classes(truth, decided, class_naucs(solution, prediction), labels),
+        "mistakes": _mistakes(truth, decided, share, labels),
+        "samples": _samples(truth, share, labels),
+    }
+
+
+def _probabilities(prediction: np.ndarray, single: bool) -> np.ndarray:
+    """(N, K) in [0, 1]; rows sum to 1 in single-label tasks."""
+    clipped = np.clip(np.nan_to_num(prediction, posinf=1e30), 0, None)
+    if not single:
+        return np.minimum(clipped, 1)
+    total = clipped.sum(1, keepdims=True)
+    return np.where(total > 0, clipped / np.where(total > 0, total, 1), 1 / clipped.shape[1])
+
+
+def _classes(truth: np.ndarray, decided: np.ndarray, naucs: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    hits, n, told = (truth & decided).sum(0), truth.sum(0), decided.sum(0)
+    return [
+        {
+            "label": label,
+            "n": int(n[c]),
+            "nauc": None if np.isnan(naucs[c]) else float(naucs[c]),
+            "precision": float(hits[c] / told[c]) if told[c] else None,
+            "recall": float(hits[c] / n[c]) if n[c] else None,
+        }
+        for c, label in enumerate(labels)
+    ]
+
+
+def _mistakes(truth: np.ndarray, decided: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Most confident first; the confidence of a row is that of its surest wrong decision."""
+    sureness = np.where(decided, share, 1 - share) * (decided != truth)
+    if is_single_label(truth):  # what speaks is the class that was told, not the one that was missed
+        sureness = sureness * decided
+    confidence = sureness.max(1)
+    wrong = np.flatnonzero((decided != truth).any(1))
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
+    return [
+        {
+            "index": int(i),
+            "true": _names(truth[i], labels),
+            "predicted": _names(decided[i], labels),
+            "confidence": float(confidence[i]),
+        }
+        for i in order
+    ]
+
+
+def _samples(truth: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The same rows at every prediction, so that a page can show how the answers change."""
+    rows = np.unique(np.linspace(0, len(share) - 1, SHOWN_SAMPLES).astype(int))
+    return [
+        {
+            "index": int(i),
+            "true": _names(truth[i], labels),
+            "top": [[labels[c], float(share[i, c])] for c in np.argsort(-share[i], kind="stable")[:SHOWN_LABELS]],
+        }
+        for i in rows
+    ]
+
+
+def _names(flags: np.ndarray, labels: Sequence[str]) -> list[str]:
+    return [labels[c] for c in np.flatnonzero(flags)]
