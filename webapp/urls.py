@@ -8,6 +8,7 @@ urlpatterns = [
     path("admin/queues/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
     path("", include("webapp.ops.urls")),
+    path("", include("webapp.accounts.urls")),
     path("", include("webapp.datasets.urls")),
     path("", include("webapp.runs.urls")),
     path("", include("webapp.leaderboard.urls")),

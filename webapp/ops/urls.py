@@ -1,3 +1,7 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from webapp.ops import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+]

@@ -1,0 +1,116 @@
+"""Roles and tiny objects: an owner, a stranger who must get 404, an administrator; data sets and runs with files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rq
+from django.test import Client
+from django.utils import timezone
+
+from tests.webapp import toys
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.runs.models import Run, ScorePoint
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def media(settings: Any, tmp_path: Path) -> Path:
+    """Each test writes its files into its own folder."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return settings.MEDIA_ROOT
+
+
+@pytest.fixture(autouse=True)
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, tuple[Any, ...]]]:
+    """What was enqueued, as (queue, function, args); nothing goes to Redis."""
+    sent: list[tuple[str, Any, tuple[Any, ...]]] = []
+
+    def enqueue(queue: rq.Queue, function: Any, *args: Any, **options: Any) -> rq.job.Job:
+        sent.append((queue.name, function, args))
+        return rq.job.Job(id=options.get("job_id") or f"job-{len(sent)}", connection=queue.connection)
+
+    monkeypatch.setattr(rq.Queue, "enqueue", enqueue)
+    return sent
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("owner@example.org", PASSWORD)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return User.objects.create_user("stranger@example.org", PASSWORD)
+
+
+@pytest.fixture
+def administrator(db: None) -> User:
+    return User.objects.create_superuser("administrator@example.org", PASSWORD)
+
+
+def _logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def owner_client(owner: User) -> Client:
+    return _logged_in(owner)
+
+
+@pytest.fixture
+def stranger_client(stranger: User) -> Client:
+    return _logged_in(stranger)
+
+
+@pytest.fixture
+def admin_client(administrator: User) -> Client:
+    return _logged_in(administrator)
+
+
+@pytest.fixture
+def make_dataset(media: Path) -> Callable[..., Dataset]:
+    """``make_dataset(owner, modality="image" | "tabular", state="ready", ...)``: a row with its files."""
+
+    def make(owner: User, modality: str = "image", **fields: Any) -> Dataset:
+        dataset = Dataset.objects.create(
+            owner=owner, **{"name": "toy", "raw_name": "toy.zip", "state": "ready", "modality": modality} | fields
+        )
+        dataset.raw_path.parent.mkdir(parents=True)
+        dataset.raw_path.write_bytes(b"the upload")
+        if dataset.state == Dataset.State.READY:
+            report = toys.write_autodl(dataset.autodl_dir, modality)
+            dataset.title = dataset.title or report["title"]
+            dataset.sample_count, dataset.class_count = report["counts"]["samples"], report["counts"]["classes"]
+            dataset.size_bytes = report["size_bytes"]
+            dataset.save()
+        return dataset
+
+    return make
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """``make_run(dataset, state="finished", ...)``: a run of the data set's owner with journal, scores and results."""
+
+    def make(dataset: Dataset, **fields: Any) -> Run:
+        now = timezone.now()
+        ended = {"alc": 0.8, "nauc": 1.0, "accuracy": 1.0, "first_prediction_s": 0.5, "started": now, "ended": now}
+        values = {"owner": dataset.owner, "state": "finished", "budget_s": 20, "number": dataset.runs.count() + 1}
+        if fields.get("state", "finished") == "finished":
+            values |= ended
+        run = Run.objects.create(dataset=dataset, **values | fields)
+        if run.state != Run.State.QUEUED:
+            toys.write_run(run.dir, dataset.report, budget_s=run.budget_s, finished=not run.is_open)
+            for k, (t, nauc) in enumerate(toys.SCORES):
+                ScorePoint.objects.create(run=run, k=k, t=t, nauc=nauc, accuracy=(1 + nauc) / 2, alc=nauc / 2, by="toy")
+        return run
+
+    return make

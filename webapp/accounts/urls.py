@@ -1,0 +1,7 @@
+from django.urls import path
+
+from webapp.accounts import views
+
+urlpatterns = [
+    path("account/", views.account, name="account"),
+]
