@@ -1,0 +1,249 @@
+"""Safe unpacking of what a user gave: a zip, a tar, a folder or one file, into a fresh folder of ours.
+
+Nothing is written outside the target; links, encrypted or nested archives and bombs are refused with one sentence;
+the junk of operating systems is left out and told; folders that merely wrap the rest are stripped.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from automl_engine.errors import DataError
+
+MAX_FILES = int(os.environ.get("AUTODL_MAX_FILES", 300_000))
+MAX_UNPACKED_BYTES = int(os.environ.get("AUTODL_MAX_UNPACKED_BYTES", 20 * 2**30))
+MAX_RATIO = float(os.environ.get("AUTODL_MAX_RATIO", 200))  # unpacked : packed, looked at from RATIO_FROM_BYTES on
+RATIO_FROM_BYTES = int(os.environ.get("AUTODL_RATIO_FROM_BYTES", 100 * 2**20))
+MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
+
+JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
+ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
+OFFICE_SUFFIXES = {".xlsx", ".xls", ".ods", ".docx", ".pdf", ".npz", ".pptx", ".parquet"}
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The unpacked upload: where it begins, and what was left out."""
+
+    root: Path
+    ignored: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One file that the source holds; ``content`` is where its bytes come from."""
+
+    name: str
+    size_bytes: int
+    content: Path | IO[bytes] | None
+    refused: str = ""  # why it can never be unpacked
+
+
+def unpack(source: Path, target: Path) -> Upload:
+    """Put the content of ``source`` under ``target`` (made here; hard links where source is a folder or a file).
+
+    Raises:
+        DataError: the source is missing, empty, damaged or hostile.
+    """
+    if not source.exists():
+        raise DataError(f"{source.name} does not exist; check the path.")
+    target.mkdir(parents=True)
+    ignored: list[dict[str, str]] = []
+    count = total_bytes = 0
+    try:
+        for member in _members(source):
+            path = safe_path(member, source.name)
+            why = junk(path)
+            if why:
+                ignored.append({"path": str(path), "why": why})
+                continue
+            count, total_bytes = count + 1, total_bytes + member.size_bytes
+            _check_limits(source, count, total_bytes)
+            _place(member, target / path, source.name)
+    except DAMAGED as error:
+        raise DataError(f"{source.name} is damaged or cut off ({error}); make it again and upload it anew.") from error
+    if not count:
+        held = f" (only {ignored[0]['path']} and the like)" if ignored else ""
+        raise DataError(f"{source.name} holds no files{held}; put your data into it and upload it again.")
+    return Upload(_without_wrappers(target), ignored)
+
+
+def junk(path: PurePosixPath) -> str:
+    """Why this file is not the user's data, or ""."""
+    for part in path.parts:
+        if part.lower() in JUNK_NAMES or part.startswith("._"):
+            return "left there by the operating system"
+        if part.startswith("."):
+            return "a hidden file"
+    return ""
+
+
+def safe_path(member: _Member, source: str) -> PurePosixPath:
+    """The member's path below the target.
+
+    Raises:
+        DataError: it leads elsewhere, is no plain file, or has no name that we can write.
+    """
+    name = member.name.replace("\\", "/")
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    if member.refused:
+        raise DataError(f"{source} holds {shown!r}, which {member.refused}")
+    if name.startswith("/") or name[1:2] == ":":
+        raise DataError(f"{source} holds the absolute path {shown!r}; pack the files with paths relative to a folder.")
+    path = PurePosixPath(name)
+    if ".." in path.parts:
+        raise DataError(
+            f"{source} holds {shown!r}, which leads out of its folder; pack the files without '..' in paths."
+        )
+    try:
+        long = any(len(part.encode()) > MAX_NAME_BYTES for part in path.parts)
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{source} holds the name {shown!r}, which is not UTF-8; rename the file and pack it again."
+        ) from None
+    if long or not path.parts or "\0" in name:
+        raise DataError(
+            f"{source} holds a name that no file can have ({shown[:60]!r}...); rename it and pack it again."
+        )
+    if path.suffix.lower() in ARCHIVE_SUFFIXES and not junk(path):
+        raise DataError(f"{source} holds another archive ({shown}); unpack that one first and upload its content.")
+    return path
+
+
+def _members(source: Path) -> Iterator[_Member]:
+    suffix = source.suffix.lower()
+    if source.is_dir():
+        yield from _folder_members(source)
+    elif not source.stat().st_size:
+        raise DataError(f"{source.name} is empty (0 bytes); save or export it again.")
+    elif suffix in OFFICE_SUFFIXES:
+        raise DataError(
+            f"{source.name} is a {suffix[1:]} file, which we cannot read; export it as CSV or zip the raw files."
+        )
+    elif zipfile.is_zipfile(source):
+        yield from _zip_members(source)
+    elif tarfile.is_tarfile(source):
+        yield from _tar_members(source)
+    elif suffix in ARCHIVE_SUFFIXES:
+        raise DataError(
+            f"{source.name} cannot be opened as zip or tar (damaged, cut off or of another kind); pack it again as zip."
+        )
+    else:
+        yield _Member(source.name, source.stat().st_size, source)
+
+
+def _folder_members(source: Path) -> Iterator[_Member]:
+    for folder, folders, files in os.walk(source):
+        folders.sort()
+        for name in sorted(files + [f for f in folders if os.path.islink(os.path.join(folder, f))]):
+            path = Path(folder, name)
+            info = path.lstat()
+            relative = path.relative_to(source).as_posix()
+            yield _Member(relative, info.st_size, path, _refusal(info.st_mode))
+
+
+def _refusal(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "is a symbolic link; put the file itself in its place."
+    if stat.S_IFMT(mode) and not stat.S_ISREG(mode):
+        return "is no plain file (a device, pipe or socket); leave it out."
+    return ""
+
+
+def _zip_members(source: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(source) as archive:
+        infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
+        _check_limits(source, len(infos), sum(info.file_size for info in infos))
+        for info in infos:
+            refused = _refusal(info.external_attr >> 16)
+            if info.flag_bits & 0x1:
+                refused = "is encrypted; pack it again without a password."
+            name = _zip_name(info)
+            if refused or junk(PurePosixPath(name)):
+                yield _Member(name, info.file_size, None, refused)
+                continue
+            try:
+                content = archive.open(info)
+            except NotImplementedError:
+                yield _Member(
+                    name, info.file_size, None, "is packed by a method we cannot undo; pack it as an ordinary zip."
+                )
+                continue
+            with content:
+                yield _Member(name, info.file_size, content)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Names without the UTF-8 flag are UTF-8 all the same with many tools; any other encoding stays undecoded."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        raw = info.filename.encode("cp437")
+    except UnicodeEncodeError:  # zipfile took the name from the Unicode extra field
+        return info.filename
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _tar_members(source: Path) -> Iterator[_Member]:
+    with tarfile.open(source) as archive:
+        for info in archive:
+            if info.isdir():
+                continue
+            if info.issym() or info.islnk():
+                yield _Member(info.name, 0, None, "is a link; put the file itself in its place.")
+            elif not info.isfile():
+                yield _Member(info.name, 0, None, "is no plain file (a device or pipe); leave it out.")
+            else:
+                yield _Member(info.name, info.size, archive.extractfile(info))
+
+
+def _check_limits(source: Path, count: int, total_bytes: int) -> None:
+    if count > MAX_FILES:
+        raise DataError(f"{source.name} holds more than {MAX_FILES:,} files, the limit here; upload a part of them.")
+    if total_bytes > MAX_UNPACKED_BYTES:
+        limit_gib = MAX_UNPACKED_BYTES / 2**30
+        raise DataError(f"{source.name} unpacks to more than {limit_gib:.3g} GiB, the limit here; upload a part of it.")
+    packed_bytes = source.stat().st_size if source.is_file() else total_bytes
+    if total_bytes > RATIO_FROM_BYTES and total_bytes > MAX_RATIO * packed_bytes:
+        raise DataError(
+            f"{source.name} unpacks to more than {MAX_RATIO:.0f} times its size, as only archive bombs do; "
+            "pack your real data files."
+        )
+
+
+def _place(member: _Member, path: Path, source: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(member.content, Path):
+            try:
+                os.link(member.content, path)
+            except OSError:  # another file system, or not ours to link
+                shutil.copyfile(member.content, path)
+            return
+        assert member.content is not None
+        with open(path, "xb") as file:
+            shutil.copyfileobj(member.content, file, 2**20)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise DataError(f"{source} holds two files named {member.name!r}; give each its own name.") from None
+    if path.stat().st_size > member.size_bytes:
+        raise DataError(f"{source} holds {member.name!r}, which is larger than it says; pack it again.")
+
+
+def _without_wrappers(root: Path) -> Path:
+    """Go down as long as there is nothing but one folder (a native NAME.data is content, no wrapper)."""
+    while True:
+        entries = list(root.iterdir())
+        if len(entries) != 1 or not entries[0].is_dir() or entries[0].suffix == ".data":
+            return root
+        root = entries[0]

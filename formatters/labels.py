@@ -1,0 +1,228 @@
+"""Which label each file has: class folders, or a labels table; train/ and test/ folders are respected.
+
+labelled_files(root, suffixes, options, noun) -> Labelled
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from automl_engine.errors import DataError
+from formatters.base import Doubt, Options, Sample
+from formatters.label_table import SPLIT_SIDES, FileIndex, FileLabels, file_column, names_of_indices, read_labels
+from formatters.table_io import read_table
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
+MAX_TABLE_BYTES = 200 * 2**20
+
+
+@dataclass
+class Labelled:
+    """Files with their labels; ``paths[i]`` belongs to ``samples[i]``."""
+
+    paths: list[Path]
+    samples: list[Sample]
+    label_names: list[str]  # in index order
+    multi_label: bool
+    why: list[str]
+    doubts: list[Doubt] = field(default_factory=list)
+    ignored: list[dict[str, str]] = field(default_factory=list)
+    target: str | None = None
+    target_candidates: list[str] = field(default_factory=list)
+
+
+def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun: str) -> Labelled:
+    """All files with these suffixes and their labels, in natural order of their paths.
+
+    Args:
+        noun: what the files are, in the plural, for messages ("images").
+
+    Raises:
+        DataError: no labels can be found, or the table does not fit the files.
+    """
+    every = files_below(root)
+    files = [path for path in every if path.rpartition("/")[2].lower().endswith(tuple(suffixes))]
+    tables, errors = _label_tables(root, every, files, suffixes, options)
+    if tables:
+        result = _from_tables(root, files, tables)
+    else:
+        if options.target:
+            raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
+        result = _from_folders(root, files, noun, errors)
+    used = {sample.source for sample in result.samples} | set(tables) | {entry["path"] for entry in result.ignored}
+    result.ignored += [{"path": p, "why": f"not one of the {noun}"} for p in every if p not in used]
+    return result
+
+
+def files_below(root: Path) -> list[str]:
+    """Paths of all files below a folder, relative, in natural order ("a2" before "a10")."""
+    return sorted((path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()), key=natural)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sort key: digits by value, letters without regard to case."""
+    parts = re.findall(r"(\d{1,18})|(\D+|\d)", text)
+    key = [(0, int(number), "") if number else (1, 0, rest.casefold()) for number, rest in parts]
+    return [*key, (2, 0, text)]
+
+
+def _label_tables(
+    root: Path, every: list[str], files: list[str], suffixes: Collection[str], options: Options
+) -> tuple[dict[str, FileLabels], list[DataError]]:
+    """Tables that name our files and hold labels, by path; and what was wrong with the others."""
+    index = FileIndex(files)
+    found: dict[str, FileLabels] = {}
+    errors: list[DataError] = []
+    for path in every:
+        suffix = Path(path).suffix.lower()
+        if suffix not in TABLE_SUFFIXES or suffix in suffixes or Path(path).stem.lower().startswith(NO_TABLE):
+            continue
+        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
+            continue
+        try:
+            table = read_table(root / path)
+        except DataError as error:
+            if suffix != ".txt":  # any prose is a "ragged table"
+                errors.append(error)
+            continue
+        at = file_column(table, index)
+        if at is None:
+            at = _column_of_missing_files(table.rows, suffixes)
+        labels = read_labels(table, at, path, index, options.target) if at is not None else None
+        if labels:
+            found[path] = labels
+    return found, errors
+
+
+def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:
+    """A column of names like ours, none of which was uploaded."""
+    for at in range(len(rows[0])):
+        if all(row[at].lower().endswith(tuple(suffixes)) for row in rows[:100]):
+            return at
+    return None
+
+
+def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) -> Labelled:
+    labels: dict[str, tuple[str, ...]] = {}
+    for path, table in tables.items():
+        labels |= table.labels
+        side = next((SPLIT_SIDES[word] for word in _words(path) if word in SPLIT_SIDES), None)
+        if side and len(tables) > 1 and not table.sides:
+            table.sides = dict.fromkeys(table.labels, side)
+    first = next(iter(tables.values()))
+    multi_label = any(table.multi_label for table in tables.values())
+    renamed = names_of_indices(labels, root)
+    if renamed:
+        labels = {file: tuple(renamed[label] for label in names) for file, names in labels.items()}
+    kept = [file for file in files if file in labels and (labels[file] or multi_label)]
+    used = {label for file in kept for label in labels[file]}
+    order = [name for name in first.label_order or sorted(used, key=natural) if name in used]
+    sides = {file: side for table in tables.values() for file, side in table.sides.items()} or _folder_sides(kept)[0]
+    groups = {file: group for table in tables.values() for file, group in table.groups.items()}
+    names = " and ".join(tables)
+    result = Labelled(
+        [root / file for file in kept],
+        [Sample(file, labels[file], sides.get(file), groups.get(file)) for file in kept],
+        order,
+        multi_label,
+        [f"{names} names the files and holds their labels ({first.target})"],
+        [doubt for table in tables.values() for doubt in table.doubts],
+        target=first.target,
+        target_candidates=first.candidates,
+    )
+    without = [file for file in files if file not in set(kept)]
+    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in without]
+    if without:
+        what = f"{len(without):,} of {len(files):,} files have no label in {names} and are left out"
+        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", without[0]))
+    return result
+
+
+def _words(path: str) -> list[str]:
+    return re.findall(r"[a-z]+", path.lower())
+
+
+def _folder_sides(files: list[str]) -> tuple[dict[str, str], int | None]:
+    """Side by file and the depth of the train/ and test/ folders; ({}, None) when there are none.
+
+    A class may be called "train", so a depth counts only if every folder there is named so.
+    """
+    for depth in range(3):
+        names = {file: file.split("/")[depth].lower() for file in files if file.count("/") > depth}
+        if names and all(name in SPLIT_SIDES for name in names.values()):
+            return {file: SPLIT_SIDES[name] for file, name in names.items()}, depth
+    return {}, None
+
+
+def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataError]) -> Labelled:
+    sides, depth = _folder_sides(files)
+    folders = {file: [p for at, p in enumerate(file.split("/")[:-1]) if at != depth] for file in files}
+    inside = [file for file in files if folders[file]]
+    if not inside:
+        if errors:
+            raise errors[0]
+        raise DataError(
+            f"No labels found for the {len(files):,} {noun}, which all stand in one folder; sort them into one "
+            "folder per class, or add a labels.csv with a column of file names and a column of labels."
+        )
+    while len({folders[file][0] for file in inside}) == 1 and all(len(folders[file]) > 1 for file in inside):
+        for file in inside:
+            folders[file].pop(0)
+    samples = [Sample(file, (folders[file][0],), sides.get(file)) for file in inside]
+    result = Labelled(
+        [root / file for file in inside],
+        samples,
+        sorted({sample.labels[0] for sample in samples}, key=natural),
+        False,
+        [f"each class has its folder ({_examples([sample.labels[0] for sample in samples])})"],
+    )
+    if set(sides.values()) == {"train", "test"}:
+        result.why.append("train and test folders are kept as they are")
+    outside = [file for file in files if not folders[file]]
+    result.ignored = [{"path": file, "why": "stands outside the class folders"} for file in outside]
+    if outside:
+        what = f"{len(outside):,} {noun} stand outside the class folders and are left out"
+        result.doubts.append(Doubt(what, "move each into the folder of its class", outside[0]))
+    deeper = Counter(folders[file][1] for file in inside if len(folders[file]) > 1)
+    if deeper:
+        what = f"class folders hold folders ({_examples(list(deeper))}); all {noun} in them belong to the upper folder"
+        result.doubts.append(Doubt(what, "move the folders up if they are the classes", level="info"))
+    return result
+
+
+def _examples(names: list[str]) -> str:
+    distinct = sorted(set(names), key=natural)
+    return ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
+
+
+def without(labelled: Labelled, unreadable: list[dict[str, str]], noun: str) -> Labelled:
+    """The files but for the unreadable ones.
+
+    Raises:
+        DataError: none, or none of a class, is left.
+    """
+    bad = {entry["path"] for entry in unreadable}
+    if not bad:
+        return labelled
+    first = unreadable[0]
+    kept = [i for i, sample in enumerate(labelled.samples) if sample.source not in bad]
+    if not kept:
+        raise DataError(
+            f"None of the {len(bad):,} {noun} can be read (the first, {first['path']}: {first['why']}); "
+            "export them again in a usual format."
+        )
+    left = {label for i in kept for label in labelled.samples[i].labels}
+    lost = next((name for name in labelled.label_names if name not in left), None)
+    if lost is not None:
+        files = [sample.source for sample in labelled.samples if lost in sample.labels]
+        why = next(entry["why"] for entry in unreadable if entry["path"] == files[0])
+        raise DataError(
+            f"Class {lost!r} has no readable file: {files[0]} and all others of it are damaged ({why}); "
+            "replace them or remove the class."
+        )
+    return replace(labelled, paths=[labelled.paths[i] for i in kept], samples=[labelled.samples[i] for i in kept])
