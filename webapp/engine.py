@@ -95,11 +95,14 @@ def _call(command: Sequence[str], on_line: Callable[[str], None] | None = None) 
             env=_environment(),
         )
         assert process.stdout is not None
-        with process.stdout:
-            for line in process.stdout:
-                if on_line:
-                    on_line(line.strip())
-        code = process.wait()
+        try:
+            with process.stdout:
+                for line in process.stdout:
+                    if on_line:
+                        on_line(line.strip())
+            code = process.wait()
+        finally:
+            process.kill()  # when we were interrupted (a job's timeout); nothing to kill after wait()
         errors.seek(0)
         text = errors.read().strip()
     if code == EXIT_DATA_ERROR:

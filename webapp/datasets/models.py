@@ -1,4 +1,4 @@
-"""Uploads in progress and the data sets made from them."""
+"""Uploads in progress and the data sets made from them; a data set keeps the id of its upload."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from webapp.access import new_id
 
 
 class Upload(models.Model):
-    """One resumable upload (tus 1.0): bytes arrive in ``path`` until offset == size."""
+    """One resumable upload (tus 1.0): bytes arrive in ``path``, whose length is the offset, until all are there."""
 
     id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
     filename = models.CharField(max_length=255)
     size_bytes = models.PositiveBigIntegerField()
-    offset_bytes = models.PositiveBigIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
     expires = models.DateTimeField()
 
     @property
     def path(self) -> Path:
         return settings.MEDIA_ROOT / "uploads" / f"{self.id}.part"
+
+    @property
+    def offset_bytes(self) -> int:
+        """What has arrived: read from the file, so that a torn request or a restart cannot make it wrong."""
+        return self.path.stat().st_size if self.path.exists() else 0
 
 
 class Dataset(models.Model):

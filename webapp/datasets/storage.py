@@ -1,0 +1,77 @@
+"""What a user's things take on disk, what is left, and deleting them for good."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset, Upload
+from webapp.runs.models import Run
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One user's disk space, in bytes."""
+
+    used_bytes: int
+    max_bytes: int
+
+    @property
+    def left_bytes(self) -> int:
+        return max(0, self.max_bytes - self.used_bytes)
+
+    @property
+    def upload_max_bytes(self) -> int:
+        """The largest file that this user may send now."""
+        return min(settings.UPLOAD_MAX_BYTES, self.left_bytes)
+
+
+def directory_bytes(directory: Path) -> int:
+    """Bytes of all files below; 0 when it is not there."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink() and path.exists():  # a running engine removes files meanwhile
+                total += path.stat().st_size
+    return total
+
+
+def storage_of(user: User) -> Storage:
+    """Data sets, runs, and uploads in progress at their full size (the space is promised to them)."""
+    stored = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
+    promised = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
+    runs = sum(directory_bytes(run.dir) for run in Run.objects.filter(owner=user).only("id"))
+    return Storage(stored + promised + runs, user.max_storage_bytes)
+
+
+def frees_bytes(dataset: Dataset) -> int:
+    """What deleting the data set gives back: its files and those of all runs on it."""
+    return directory_bytes(dataset.dir) + sum(directory_bytes(run.dir) for run in dataset.runs.all())
+
+
+def delete_dataset(dataset: Dataset) -> int:
+    """Delete rows and files of a data set and its runs; returns the bytes freed."""
+    freed = frees_bytes(dataset)
+    dataset.delete()
+    return freed
+
+
+def remove_files(instance: Upload | Dataset | Run) -> None:
+    """Once the row is gone for good, its files go too, however it was deleted (page, API, admin, cascade)."""
+    path = instance.path if isinstance(instance, Upload) else instance.dir
+    transaction.on_commit(lambda: _remove(path))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""Receiving raw data: limits first, bytes into a ``.part`` file, then a data set with the upload's id.
+
+The file is the truth: its length is the offset, and ``finish`` may be repeated at any point, so a torn request, a lost
+answer or a killed server costs nothing but the bytes that were not yet written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from datetime import timedelta
+from io import BufferedWriter
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+
+from webapp.accounts.models import User
+from webapp.datasets import jobs
+from webapp.datasets.models import Dataset, Upload
+from webapp.datasets.storage import storage_of
+
+LIFETIME = timedelta(days=7)
+BLOCK_BYTES = 2**18
+NAME_MAX_BYTES = 180  # file systems allow 255
+
+
+class Refused(Exception):
+    """An upload or a part of one that is not taken: HTTP status and one sentence for the user."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def refusal(user: User, size_bytes: int) -> Refused | None:
+    """Why this user cannot send a file of this size now, or None."""
+    storage, size = storage_of(user), filesizeformat(size_bytes)
+    if size_bytes <= 0:
+        return Refused(400, "The file is empty: choose one that holds data.")
+    if size_bytes > settings.UPLOAD_MAX_BYTES:
+        most = filesizeformat(settings.UPLOAD_MAX_BYTES)
+        return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
+    if size_bytes > storage.left_bytes:
+        left = filesizeformat(storage.left_bytes)
+        return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")
+    if 2 * size_bytes > shutil.disk_usage(settings.DATA_DIR).free:
+        return Refused(507, f"This server's disk has no room for {size}: tell its administrator.")
+    return None
+
+
+def safe_name(name: str) -> str:
+    """The bare file name: no directories, no control characters, short enough for any file system."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    base = "".join(letter for letter in base if letter.isprintable()).strip(". ")
+    stem, suffix = os.path.splitext(base)
+    suffix = suffix.encode()[:20].decode(errors="ignore")
+    stem = stem.encode()[: NAME_MAX_BYTES - len(suffix.encode())].decode(errors="ignore")
+    return stem + suffix or "upload"
+
+
+def begin(owner: User, filename: str, size_bytes: int) -> Upload:
+    """Make room for an upload, or raise Refused."""
+    if refused := refusal(owner, size_bytes):
+        raise refused
+    expires = timezone.now() + LIFETIME
+    upload = Upload.objects.create(owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires)
+    upload.path.parent.mkdir(parents=True, exist_ok=True)
+    upload.path.touch()
+    return upload
+
+
+def append(upload: Upload, stream: Readable, offset: int, checksum: tuple[str, bytes] | None = None) -> int:
+    """Write the stream behind ``offset`` and return the new offset.
+
+    ``checksum`` is (hashlib name, digest); with one, bytes that do not match it are taken back.
+    """
+    with open(upload.path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(423, "Another part of this upload is still being written: try again.") from None
+        if file.tell() != offset:
+            raise Refused(409, f"The upload goes on at byte {file.tell()}, not {offset}.")
+        if checksum is None:
+            return _copy(stream, file, upload.size_bytes)
+        try:
+            return _copy(stream, file, upload.size_bytes, checksum)
+        except BaseException:
+            file.truncate(offset)
+            raise
+
+
+def _copy(stream: Readable, file: BufferedWriter, size_bytes: int, checksum: tuple[str, bytes] | None = None) -> int:
+    digest = hashlib.new(checksum[0], usedforsecurity=False) if checksum else None
+    while block := stream.read(BLOCK_BYTES):
+        if file.tell() + len(block) > size_bytes:
+            raise Refused(413, f"More bytes came than the {size_bytes} that were announced.")
+        file.write(block)
+        if digest:
+            digest.update(block)
+    file.flush()
+    if digest and checksum and digest.digest() != checksum[1]:
+        raise Refused(460, "The bytes were damaged on the way: sending this part again.")
+    os.fsync(file.fileno())
+    return file.tell()
+
+
+def finish(upload: Upload) -> Dataset:
+    """All bytes are there: make the data set and queue its conversion.  Safe to repeat."""
+    dataset = Dataset(
+        id=upload.id,
+        owner=upload.owner,
+        raw_name=upload.filename,
+        name=Path(upload.filename).stem[:100],
+        size_bytes=upload.size_bytes,
+    )
+    dataset.raw_path.parent.mkdir(parents=True, exist_ok=True)
+    if upload.path.exists():
+        os.replace(upload.path, dataset.raw_path)
+    with transaction.atomic():
+        if Upload.objects.filter(id=upload.id).delete()[0]:  # only one of two requests sees the row go
+            dataset.save(force_insert=True)
+            jobs.enqueue(dataset)
+    return Dataset.objects.get(id=upload.id)
+
+
+def receive(owner: User, file: UploadedFile) -> Dataset:
+    """A whole file from a plain form or the API."""
+    upload = begin(owner, file.name or "upload", file.size or 0)
+    append(upload, file, 0)
+    return finish(upload)
+
+
+def delete_expired() -> int:
+    """Forget uploads nobody finished; their files go with the rows."""
+    return Upload.objects.filter(expires__lt=timezone.now()).delete()[0]
