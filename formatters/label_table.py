@@ -251,7 +251,7 @@ def _parse_labels(table: RawTable, choice: _Choice) -> tuple[list[list[str]], bo
     separator = list_separator(cells, _plain(choice.columns[0]))
     if separator is None:
         return [[cell] if cell else [] for cell in cells], False, []
-    rows = [_split_list(cell, separator) for cell in cells]
+    rows = [split_list(cell, separator) for cell in cells]
     told = Doubt(
         f"column {choice.columns[0]!r} holds lists separated by {separator!r}, so files may have several labels",
         "if each value is one label, write it without that character",
@@ -270,7 +270,7 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     filled = [cell for cell in cells if cell]
     bracketed = bool(filled) and all(cell.startswith("[") and cell.endswith("]") for cell in filled)
     for separator in "|;, ":
-        rows = [_split_list(cell, separator) for cell in filled]
+        rows = [split_list(cell, separator) for cell in filled]
         if max(map(len, rows), default=0) < 2:
             continue
         parts = Counter(part for row in rows for part in row)
@@ -287,7 +287,8 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     return None
 
 
-def _split_list(cell: str, separator: str) -> list[str]:
+def split_list(cell: str, separator: str) -> list[str]:
+    """The labels in one cell."""
     inner = cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()", "{}") else cell
     parts = (part.strip().strip("'\"") for part in inner.split(separator))
     return [part for part in parts if part]

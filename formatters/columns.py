@@ -1,0 +1,258 @@
+"""Columns of strings: what type each has, how its cells become floats, and what the report says of it.
+
+``profile`` looks at a column once; ``encoder`` turns what it saw into a JSON row of the recipe; ``encode_cells``
+applies such a row to old and new cells alike.  Numpy only: exported models carry this file along.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+
+ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
+
+MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
+BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
+DATE_FORMATS = (
+    "iso",
+    *("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y"),
+    *("%d %B %Y", "%B %d, %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
+    *("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"),
+)
+MAX_UNREADABLE_SHARE = 0.01  # of a number column
+ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
+MIN_CATEGORY_COUNT = 5
+MAX_CATEGORIES = 200
+ID_NAME = re.compile(
+    r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
+    r"s(erial)?[._\s]?(no|number)\.?|no\.?|#|column_0$",
+    re.IGNORECASE,
+)
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column of a table holds; ``why_ignored`` is empty for a usable feature."""
+
+    name: str
+    type: ColumnType
+    counts: Counter[str]  # cells that are not missing
+    numbers: dict[str, float]  # their values, for numbers
+    missing: int
+    unreadable: list[str]  # cells of a number column that are no numbers
+    date_format: str
+    decimal_comma: bool
+    why_ignored: str
+
+    @property
+    def distinct(self) -> int:
+        return len(set(self.numbers.values())) if self.numbers else len(self.counts)
+
+    @property
+    def present(self) -> int:
+        return self.counts.total()
+
+
+def is_missing(cell: str) -> bool:
+    return cell.lower() in MISSING
+
+
+def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
+    """Decide on the type of a column from all its cells."""
+    counts = Counter(cells)
+    missing = sum(counts.pop(cell) for cell in [cell for cell in counts if is_missing(cell)])
+    commas = [cell for cell in counts if "," in cell]
+    decimal_comma = bool(commas) and (delimiter == ";" or not all(map(THOUSANDS.fullmatch, commas)))
+    numbers, date_format, unreadable = _numbers(counts, decimal_comma), "", []
+    kind: ColumnType
+    if numbers:
+        kind = "boolean" if set(numbers.values()) == {0.0, 1.0} else "number"
+        unreadable = [cell for cell in counts if cell not in numbers]
+    elif boolean_values(counts):
+        kind = "boolean"
+    elif date_format := _date_format(counts):
+        kind = "date"
+    else:
+        kind = _word_type(counts)
+    why = _why_ignored(name, kind, counts, numbers, missing)
+    if why.startswith(("a running", "a different")) and kind != "text":
+        kind = "id"
+    return Column(name, kind, counts, numbers, missing, unreadable, date_format, decimal_comma, why)
+
+
+def _numbers(counts: Counter[str], decimal_comma: bool) -> dict[str, float]:
+    """The value of each distinct cell if (nearly) all are numbers, else nothing."""
+    numbers = {}
+    unreadable, allowed = 0, MAX_UNREADABLE_SHARE * counts.total()
+    for cell, count in counts.items():
+        value = parse_number(cell, decimal_comma)
+        if value is not None:
+            numbers[cell] = value
+        elif (unreadable := unreadable + count) > allowed:
+            return {}
+    return numbers
+
+
+def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
+    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else."""
+    try:
+        value = float(cell)
+    except ValueError:
+        bare = cell.strip("$€£¥% ")
+        if decimal_comma and bare.count(",") == 1:
+            bare = bare.replace(".", "").replace(",", ".")
+        elif THOUSANDS.fullmatch(bare):
+            bare = bare.replace(",", "")
+        try:
+            value = float(bare)
+        except ValueError:
+            return None
+    return value if math.isfinite(value) and "_" not in cell else None
+
+
+def boolean_values(counts: Counter[str]) -> tuple[str, str] | None:
+    """(what means 0, what means 1), in lower case, if these are the only two values."""
+    values = {cell.lower() for cell in counts}
+    return next((pair for pair in BOOLEANS if values == set(pair)), None)
+
+
+def _word_type(counts: Counter[str]) -> ColumnType:
+    present = counts.total()
+    if not present:
+        return "category"
+    words = sum(len(cell.split()) * count for cell, count in counts.items()) / present
+    chars = mean_chars(counts)
+    fresh = len(counts) / present  # 1: no value comes back
+    if present >= 10 and fresh > 0.5 and (words >= 6 or chars >= 40):
+        return "text"
+    if present >= 20 and fresh > 0.9 and (words >= 2.5 or chars >= 20):
+        return "text"
+    return "category"
+
+
+def mean_chars(counts: Counter[str]) -> float:
+    """A Chinese character says as much as two to three Latin ones."""
+    sampled = list(counts.items())[:2000]
+    length = sum((len(cell) + 1.5 * len(re.findall(r"[\u3040-\u9fff]", cell))) * count for cell, count in sampled)
+    return length / max(1, sum(count for _, count in sampled))
+
+
+def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dict[str, float], missing: int) -> str:
+    present = counts.total()
+    if not counts:
+        return "it is empty"
+    if len(counts) == 1 and not missing:
+        return f"it always holds {next(iter(counts))!r}"
+    if kind == "text":
+        return "free text, hardly any value comes back"
+    named_id = bool(ID_NAME.fullmatch(name))
+    if numbers:
+        values = set(numbers.values())
+        whole = all(value.is_integer() for value in values)
+        if whole and len(values) == present > 1 and (named_id or present >= 20):
+            consecutive = max(values) - min(values) + 1 == present
+            if consecutive or (named_id and name != "column_0"):
+                return "a running number or key, different in every row"
+        return ""
+    if kind == "category" and present >= 20 and len(counts) > 0.9 * present:
+        return "a different value in (nearly) every row"
+    if kind == "category" and named_id and len(counts) == present > 1:
+        return "a different value in every row"
+    if kind == "category" and not missing and not _categories(counts):
+        return f"{len(counts):,} values in {present:,} rows, none of them often enough to learn from"
+    return ""
+
+
+def _categories(counts: Counter[str]) -> list[str]:
+    """The values told apart, most frequent first."""
+    ranked = sorted(counts, key=lambda cell: (-counts[cell], cell))
+    if len(ranked) <= ALL_CATEGORIES_UP_TO:
+        return ranked
+    return [cell for cell in ranked if counts[cell] >= MIN_CATEGORY_COUNT][:MAX_CATEGORIES]
+
+
+def _parse_date(cell: str, format_: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(cell, format_)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _date_format(counts: Counter[str]) -> str:
+    """The first format that reads every cell, or ""."""
+    cells = list(counts)
+    if not cells or not re.search(r"\d", cells[0]) or not 6 <= len(cells[0]) <= 40:
+        return ""
+    return next((f for f in DATE_FORMATS if all(_parse_date(cell, f) is not None for cell in cells)), "")
+
+
+def day_and_month_ambiguous(column: Column) -> bool:
+    """Could the days be months as well?"""
+    swapped = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}.get(column.date_format[:5])
+    return bool(swapped) and all(_parse_date(cell, swapped + column.date_format[5:]) for cell in column.counts)
+
+
+def encoder(column: Column) -> dict[str, Any]:
+    """The recipe's row for a feature column: how ``encode_cells`` makes floats of its cells."""
+    row: dict[str, Any] = {"name": column.name, "type": column.type}
+    if column.type == "date":
+        return row | {"format": column.date_format, "features": _date_features(column.name)}
+    row["features"] = [column.name]
+    if column.numbers:
+        return row | {"decimal_comma": column.decimal_comma}
+    pair = boolean_values(column.counts)
+    if pair:
+        return row | {"categories": list(pair), "other": False}
+    categories = _categories(column.counts)
+    return row | {"categories": categories, "other": len(categories) < len(column.counts)}
+
+
+def _date_features(name: str) -> list[str]:
+    return [f"{name} (days since 1970)", f"{name} (weekday)", f"{name} (month)"]
+
+
+def encode_cells(row: dict[str, Any], cells: list[str]) -> np.ndarray:
+    """(N, len(row["features"])) float32 of one column; NaN = missing, unreadable or a category never seen."""
+    values: dict[str, tuple[float, ...]] = {}
+    for cell in set(cells):
+        values[cell] = _encode_cell(row, cell)
+    return np.array([values[cell] for cell in cells], np.float32).reshape(len(cells), len(row["features"]))
+
+
+def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
+    nothing = (math.nan,) * len(row["features"])
+    if is_missing(cell):
+        return nothing
+    if "format" in row:
+        moment = _parse_date(cell, row["format"]) or _parse_date(cell, "iso")
+        return (moment.timestamp() / 86400, moment.weekday(), moment.month) if moment else nothing
+    if "categories" not in row:
+        value = parse_number(cell, row["decimal_comma"])
+        return nothing if value is None else (value,)
+    known = row["categories"]
+    key = cell.lower() if row["type"] == "boolean" else cell
+    if key in known:
+        return (float(known.index(key)),)
+    return (float(len(known)),) if row["other"] else nothing
+
+
+def describe(column: Column, role: str, why: str = "") -> dict[str, Any]:
+    """One row of ``columns`` in report.json (docs/formats.md)."""
+    row: dict[str, Any] = {"name": column.name, "type": column.type, "role": role, "missing": column.missing}
+    row |= {"distinct": column.distinct, "why": why}
+    if column.type == "number" and column.distinct > 10:
+        values = np.array([column.numbers[cell] for cell in column.numbers])
+        weights = np.array([column.counts[cell] for cell in column.numbers])
+        counts, edges = np.histogram(values, bins=min(20, column.distinct), weights=weights)
+        row["histogram"] = {"edges": [float(f"{edge:.6g}") for edge in edges], "counts": counts.astype(int).tolist()}
+    elif column.type not in ("text", "id"):
+        row["top"] = [[value, count] for value, count in column.counts.most_common(10)]
+    return row

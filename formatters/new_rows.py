@@ -1,0 +1,79 @@
+"""Rows to predict: the columns that a recipe needs, found by name in a CSV, TSV or JSON file (or a folder of them)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from automl_engine.errors import DataError
+from formatters.table_io import TABLE_SUFFIXES, RawTable, read_table
+
+ROW_SUFFIXES = (*TABLE_SUFFIXES, ".json")
+
+
+def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
+    """What a recipe keeps of the table it was made from."""
+    return {"columns": table.columns, "has_header": table.has_header, "target": list(target)}
+
+
+def table_paths(source: Path) -> list[Path]:
+    """The file itself, or all tables in a folder (.txt only where there is nothing else)."""
+    if source.is_file():
+        return [source]
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    tables = [path for path in files if path.suffix.lower() in ROW_SUFFIXES]
+    return tables or [path for path in files if path.suffix.lower() == ".txt"]
+
+
+def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tuple[list[str], list[list[str]]]:
+    """(names of the rows, the cells of each wanted column); columns may come in any order, the target may be there.
+
+    Raises:
+        DataError: a column is missing, or there is no table.
+    """
+    paths = table_paths(source)
+    if not paths:
+        raise DataError(f"{source.name} holds no table; give the rows to predict as a CSV, TSV or JSON file.")
+    names: list[str] = []
+    cells: list[list[str]] = [[] for _ in wanted]
+    for path in paths:
+        table = _read(path, layout)
+        at = _positions(table, layout, wanted)
+        for column, position in zip(cells, at, strict=True):
+            column += [row[position] for row in table.rows]
+        prefix = f"{path.name}, " if len(paths) > 1 else ""
+        names += [f"{prefix}row {number}" for number in range(1, len(table.rows) + 1)]
+    return names, cells
+
+
+def _read(path: Path, layout: dict[str, Any]) -> RawTable:
+    if layout["has_header"] or path.suffix.lower() == ".json":
+        return read_table(path, has_header=True)
+    table = read_table(path, has_header=False)
+    if set(table.rows[0]) <= set(layout["columns"]):
+        return read_table(path, has_header=True)
+    return table
+
+
+def _positions(table: RawTable, layout: dict[str, Any], wanted: list[str]) -> list[int]:
+    """Where each wanted column stands: by name, or by place in files without a header."""
+    names = table.columns
+    if not table.has_header:
+        features = [name for name in layout["columns"] if name not in layout["target"]]
+        same_width = [known for known in (layout["columns"], features) if len(known) == len(names)]
+        if not same_width:
+            raise DataError(
+                f"{table.file_name} has {len(names)} columns but {len(features)} (or {len(layout['columns'])} with the "
+                "label) are needed; give the rows in the layout of the training data."
+            )
+        names = same_width[0]
+    at = {name.casefold(): position for position, name in enumerate(names)}
+    at |= {name: position for position, name in enumerate(names)}
+    places = [at.get(name, at.get(name.casefold())) for name in wanted]
+    missing = [name for name, place in zip(wanted, places, strict=True) if place is None]
+    if missing:
+        raise DataError(
+            f"{table.file_name} lacks the column(s) {', '.join(missing[:20])}"
+            f"{', ...' if len(missing) > 20 else ''}; the header must name all columns that the model learned from."
+        )
+    return [place for place in places if place is not None]

@@ -1,0 +1,148 @@
+"""Which files of an upload are tables, and how they belong together: one, several parts, or train and test.
+
+load(root) -> TableUpload, remembered, since several formatters look at the same upload.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from automl_engine.errors import DataError
+from formatters.columns import Column, profile
+from formatters.label_table import SPLIT_COLUMNS, SPLIT_SIDES
+from formatters.labels import NO_TABLE, files_below
+from formatters.table_io import TABLE_SUFFIXES, RawTable, read_table
+
+Side = Literal["train", "test"]
+OTHER_DATA = re.compile(
+    r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
+)
+MAX_TABLES = 50
+
+
+@dataclass(frozen=True)
+class TableUpload:
+    """All rows of an upload's table files; ``sources`` and ``sides`` run along the rows."""
+
+    table: RawTable
+    columns: list[Column]
+    sources: list[str]  # "row 17", or "test.csv, row 17" where there are several files
+    sides: list[Side | None]
+    why: list[str]
+    ignored: list[dict[str, str]]
+
+
+def load(root: Path) -> TableUpload | None:
+    """The table(s) of an upload; None when it is made of other things.
+
+    Raises:
+        DataError: a table is there and cannot be read.
+    """
+    paths = tuple(files_below(root))
+    if sum(bool(OTHER_DATA.fullmatch(path)) for path in paths) > 2:
+        return None
+    stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
+    return _load(root, paths, stamp)
+
+
+@lru_cache(maxsize=1)
+def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
+    named = [p for p in paths if not Path(p).stem.lower().startswith(NO_TABLE)]
+    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
+    if tables_at:
+        tables = {path: read_table(root / path) for path in tables_at[:MAX_TABLES]}
+    else:
+        tables = _plain_text_tables(root, [path for path in named if path.lower().endswith(".txt")])
+    if not tables:
+        return None
+    group = _largest_group(tables)
+    sides = {path: side_of(path) for path in group}
+    given = {"train", "test"} == set(sides.values())
+    main = _join([tables[path] for path in group])
+    sources, row_sides = [], []
+    for path in group:
+        prefix = f"{path}, " if len(group) > 1 else ""
+        sources += [f"{prefix}row {number}" for number in range(1, len(tables[path].rows) + 1)]
+        row_sides += [sides[path] if given else None] * len(tables[path].rows)
+    why = [f"{path}: {note}" if len(tables) > 1 else note for path in group for note in tables[path].notes]
+    if given:
+        why.append("the split into train and test is given by the names of the files")
+    columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, _left_aside(tables, group)))
+
+
+def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, RawTable]:
+    """One or two .txt files may be tables, if their lines fall into even columns."""
+    if not 0 < len(paths) <= 2:
+        return {}
+    tables = {}
+    for path in paths:
+        try:
+            tables[path] = read_table(root / path)
+        except DataError:  # prose is a "ragged table"
+            return {}
+    return {path: table for path, table in tables.items() if len(table.columns) > 1 and len(table.rows) > 1}
+
+
+def _largest_group(tables: dict[str, RawTable]) -> list[str]:
+    """The files with the same columns that hold the most cells; wider tables win, since labels are a column."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for path, table in tables.items():
+        groups.setdefault(frozenset(table.columns), []).append(path)
+
+    def size(columns: frozenset[str]) -> int:
+        return len(columns) * sum(len(tables[path].rows) for path in groups[columns])
+
+    largest = max(groups, key=size)
+    wider = [columns for columns in groups if columns > largest]
+    return groups[max(wider, key=len) if wider else largest]
+
+
+def _join(tables: list[RawTable]) -> RawTable:
+    first = tables[0]
+    rows = list(first.rows)
+    for table in tables[1:]:
+        order = [table.columns.index(name) for name in first.columns]
+        rows += [[row[at] for at in order] for row in table.rows]
+    return replace(first, rows=rows)
+
+
+def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[dict[str, str]]:
+    columns = set(tables[group[0]].columns)
+    ignored = []
+    for path, table in tables.items():
+        if path not in group:
+            lacking = sorted(columns - set(table.columns))
+            why = f"it lacks the column {lacking[0]!r}" if len(lacking) == 1 else "its columns differ"
+            ignored.append({"path": path, "why": f"{why} from {group[0]}" if len(lacking) != 1 else why})
+    return ignored
+
+
+def side_of(path: str) -> Side | None:
+    """Train or test, from a word in the file's name, else from a folder's."""
+    for part in reversed(path.split("/")):
+        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part).lower())
+        sides = {SPLIT_SIDES[word] for word in words if word in SPLIT_SIDES}
+        if len(sides) == 1:
+            return sides.pop()
+    return None
+
+
+def _with_split_column(upload: TableUpload) -> TableUpload:
+    """A column named like "split" that holds train and test is obeyed, and is no feature."""
+    for column in upload.columns:
+        cells = {cell.lower() for cell in column.counts}
+        named = re.sub(r"[\s-]+", "_", column.name.lower()) in SPLIT_COLUMNS
+        if named and not column.missing and {SPLIT_SIDES.get(cell) for cell in cells} == {"train", "test"}:
+            sides = [SPLIT_SIDES[cell.lower()] for cell in upload.table.column(column.name)]
+            why = f"the split into train and test is given by column {column.name!r}"
+            columns = [
+                replace(other, why_ignored="it tells the split") if other is column else other
+                for other in upload.columns
+            ]
+            return replace(upload, sides=sides, columns=columns, why=[*upload.why, why])
+    return upload

@@ -1,0 +1,132 @@
+"""One CSV, three readings: a table of features, a text a row, or a time series a row.
+
+judge(root, options) -> {modality: Evidence}; the reasons are fit for the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from automl_engine.errors import DataError
+from formatters.base import Evidence, Options
+from formatters.columns import Column, mean_chars, parse_number
+from formatters.table_files import TableUpload, load
+from formatters.target import choose
+
+NUMBERED = re.compile(r"(.*?)[_\s.:-]*(\d+)")
+TIME_PREFIXES = frozenset(
+    ["t", "ts", "time", "timestep", "step", "tick", "sample", "lag", "sec", "ms", "hour", "day", "week", "month"]
+)
+PIXEL_PREFIXES = ("pixel", "pix", "px")
+MIN_TIMED_COLUMNS = 8
+MIN_SMOOTH_COLUMNS = 24
+MAX_ROUGHNESS = 0.4  # von Neumann's ratio: 2 for independent features, near 0 for smooth curves
+SMOOTHNESS_ROWS = 200
+LONG_TEXT_CHARS = 200
+MAX_OTHERS_BESIDE_TEXT = 2
+
+
+def judge(root: Path, options: Options) -> dict[str, Evidence]:
+    """How well each reading fits; {} when the upload holds no table.
+
+    Raises:
+        DataError: a table is there and cannot be read.
+    """
+    upload = load(root)
+    if upload is None:
+        return {}
+    target = _target_names(upload, options)
+    features = [column for column in upload.columns if column.name not in target]
+    usable = [column for column in features if not column.why_ignored]
+    rows, count = f"{len(upload.table.rows):,} rows", len(upload.columns)
+    channels = series_channels(upload, target)
+    if channels:
+        timed, names = _is_timed(channels), channels[0]
+        why = f"{len(channels) * len(names)} numbered columns ({names[0]} to {channels[-1][-1]}) hold a series a row"
+        if not timed:
+            why = f"{len(names)} neighbouring number columns run smoothly, as a series does"
+        return {
+            "timeseries": Evidence(0.95 if timed else 0.7, [why]),
+            "tabular": Evidence(0.4, [f"a table of {rows} and {count} columns"]),
+        }
+    texts = text_columns(features)
+    tabular = Evidence(0.8, [f"a table of {rows} and {count} columns, {len(usable)} of them useful as features"])
+    if not texts:
+        return {"tabular": tabular}
+    long = max(mean_chars(column.counts) for column in texts)
+    named = ", ".join(repr(column.name) for column in texts)
+    why = f"a table of {rows}; column(s) {named} hold text of about {long:.0f} characters"
+    if len(usable) <= MAX_OTHERS_BESIDE_TEXT:
+        return {"text": Evidence(0.9, [why]), "tabular": Evidence(0.3, tabular.reasons)}
+    if long >= LONG_TEXT_CHARS:
+        return {"text": Evidence(0.85, [f"{why}, more than the other columns say"]), "tabular": tabular}
+    return {"tabular": tabular, "text": Evidence(0.3, [why])}
+
+
+def _target_names(upload: TableUpload, options: Options) -> Collection[str]:
+    try:
+        return choose(upload.table, upload.columns, options.target).columns
+    except DataError:  # told when the table is read; which kind it is can be said all the same
+        return ()
+
+
+def text_columns(features: Sequence[Column]) -> list[Column]:
+    """Free text; where there is nothing else to learn from, also short strings that differ from row to row."""
+    texts = [column for column in features if column.type == "text"]
+    if texts or any(not column.why_ignored for column in features):
+        return texts
+    words = [column for column in features if not column.numbers and column.distinct > 1]
+    return sorted(words, key=lambda column: -mean_chars(column.counts))[:1]
+
+
+def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[str]]:
+    """The columns of each channel in order of time; [] when the rows are no series."""
+    numeric = [c for c in upload.columns if c.name not in target and c.numbers and c.type in ("number", "boolean")]
+    others = [c for c in upload.columns if c.name not in target and c not in numeric and not c.why_ignored]
+    if len(numeric) < MIN_TIMED_COLUMNS or len(others) > 2:
+        return []
+    channels = _numbered_channels([column.name for column in numeric])
+    if not channels or len(channels) * len(channels[0]) < 0.9 * len(numeric):
+        return []
+    if _is_timed(channels):
+        return channels
+    if len(channels[0]) < MIN_SMOOTH_COLUMNS or not _numbered_prefix(channels[0][0]).isascii():
+        return []
+    return channels if all(_roughness(upload, names) < MAX_ROUGHNESS for names in channels) else []
+
+
+def _numbered_prefix(name: str) -> str:
+    match = NUMBERED.fullmatch(name)
+    return match[1].lower() if match else ""
+
+
+def _numbered_channels(names: list[str]) -> list[list[str]]:
+    """Names that share a prefix and count up, by prefix; all of one length."""
+    groups: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = NUMBERED.fullmatch(name)
+        if match and not match[1].lower().startswith(PIXEL_PREFIXES):
+            groups.setdefault(match[1], {})[int(match[2])] = name
+    runs = [group for group in groups.values() if max(group) - min(group) + 1 == len(group) >= MIN_TIMED_COLUMNS]
+    if not runs or len({len(group) for group in runs}) > 1:
+        return []
+    return [[group[number] for number in sorted(group)] for group in runs]
+
+
+def _is_timed(channels: list[list[str]]) -> bool:
+    return all(_numbered_prefix(names[0]).rpartition("_")[2] in TIME_PREFIXES for names in channels)
+
+
+def _roughness(upload: TableUpload, names: list[str]) -> float:
+    """Median over rows of sum (x[t+1]-x[t])^2 / sum (x[t]-mean)^2 (von Neumann 1941), columns standardised."""
+    at = [upload.table.columns.index(name) for name in names]
+    stride = max(1, len(upload.table.rows) // SMOOTHNESS_ROWS)
+    cells = [[parse_number(row[i]) for i in at] for row in upload.table.rows[::stride]]
+    values = np.array(cells, float)
+    values = np.nan_to_num((values - np.nanmean(values, 0)) / (np.nanstd(values, 0) + 1e-12))
+    spread = ((values - values.mean(1, keepdims=True)) ** 2).sum(1)
+    return float(np.median((np.diff(values, axis=1) ** 2).sum(1) / (spread + 1e-12)))

@@ -1,0 +1,151 @@
+"""Tables: one row a sample, one feature a column (dates: three); categories by code, missing = NaN.
+
+The target may stand anywhere (``target.py``); identifiers, constants and free text are told and left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.errors import DataError
+from automl_engine.spec import Spec
+from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder
+from formatters.new_rows import layout, read_new_rows
+from formatters.table_files import TableUpload, load
+from formatters.table_kind import judge
+from formatters.target import RowLabels, Target, choose, read_labels
+
+LEAK_MAX_VALUES = 50
+LEAK_MIN_ROWS_A_VALUE = 5
+
+
+def sniff(root: Path, options: Options) -> Evidence | None:
+    return judge(root, options).get("tabular")
+
+
+def read(root: Path, options: Options) -> Table:
+    upload = load(root)
+    if upload is None:
+        raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
+    target = choose(upload.table, upload.columns, options.target)
+    labels = read_labels(upload.table, upload.columns, target)
+    features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
+    if not features:
+        raise DataError(
+            f"{upload.table.file_name} has no column to learn from beside the label "
+            f"({_ignored_columns(upload, target)}); add columns with numbers or categories."
+        )
+    kept = [i for i, row in enumerate(labels.rows) if row is not None]
+    encoders = [encoder(column) for column in features]
+    matrix = _matrix(encoders, [upload.table.column(column.name) for column in features])[kept]
+    shown = [(at, name) for at, name in enumerate(upload.table.columns) if name not in target.columns]
+    names = [feature for row in encoders for feature in row["features"]]
+    return Table(
+        modality="tabular",
+        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        label_names=labels.names,
+        multi_label=labels.multi_label,
+        spec=Spec(
+            name=options.name or "table",
+            sample_count=len(kept),
+            output_dim=len(labels.names),
+            col_count=len(names),
+            label_to_index={name: index for index, name in enumerate(labels.names)},
+            feature_to_index={name: index for index, name in enumerate(_distinct(names))},
+        ),
+        steps=lambda i: matrix[i].reshape(1, 1, -1, 1),
+        preview=lambda i, path: {
+            "kind": "row",
+            "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
+        },
+        recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
+        columns=describe_columns(upload, target, {column.name for column in features}),
+        doubts=target.doubts + labels.doubts + _doubts(upload, target, features, labels),
+        why=[target.why, *upload.why],
+        ignored=upload.ignored,
+        target=",".join(target.columns),
+        target_candidates=target.candidates,
+    )
+
+
+def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+    """New rows (CSV, TSV, or JSON list of objects), with or without the label column."""
+    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]])
+    matrix = _matrix(recipe["columns"], cells)
+    spec = spec_of(recipe).with_count(len(names))
+    return names, MemoryExamples(spec, [row.reshape(1, 1, -1, 1) for row in matrix])
+
+
+def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:
+    """(N, F) float32."""
+    return np.concatenate([encode_cells(row, cells) for row, cells in zip(encoders, columns, strict=True)], axis=1)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """A date's parts may be called as another column is."""
+    first = {name: at for at, name in reversed(list(enumerate(names)))}
+    return [name if first[name] == at else f"{name} #{at}" for at, name in enumerate(names)]
+
+
+def describe_columns(upload: TableUpload, target: Target, features: set[str]) -> list[dict[str, Any]]:
+    """``columns`` of the report, in the order of the table."""
+    rows = []
+    for column in upload.columns:
+        if column.name in target.columns:
+            rows.append(describe(column, "target", target.why))
+        elif column.name in features:
+            rows.append(describe(column, "feature", _how_used(column)))
+        else:
+            rows.append(describe(column, "ignored", column.why_ignored or "only the others are used"))
+    return rows
+
+
+def _how_used(column: Column) -> str:
+    if column.type == "date":
+        return "split into days since 1970, weekday and month"
+    row = encoder(column)
+    if row.get("other") and not row["categories"]:
+        return "only whether it is filled in, since hardly any value comes back"
+    if row.get("other"):
+        return f"the {len(row['categories'])} most frequent values have a code, the others share one"
+    return "categories by code, most frequent first" if "categories" in row else ""
+
+
+def _ignored_columns(upload: TableUpload, target: Target) -> str:
+    ignored = [f"{c.name!r}: {c.why_ignored}" for c in upload.columns if c.why_ignored and c.name not in target.columns]
+    return "; ".join(ignored[:6]) + (f"; and {len(ignored) - 6} more" if len(ignored) > 6 else "")
+
+
+def _doubts(upload: TableUpload, target: Target, features: list[Column], labels: RowLabels) -> list[Doubt]:
+    doubts = []
+    ignored = _ignored_columns(upload, target)
+    if ignored:
+        what = f"columns that are not used: {ignored}"
+        doubts.append(Doubt(what, "nothing needs to be done if that is right", "", "info"))
+    for column in features:
+        if column.unreadable:
+            count = sum(column.counts[cell] for cell in column.unreadable)
+            what = f"{count:,} cells of the number column {column.name!r} are no numbers (such as "
+            what += f"{column.unreadable[0]!r}) and count as missing"
+            doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
+        if day_and_month_ambiguous(column):
+            what = (
+                f"the dates of column {column.name!r} were read as {column.date_format}; day and month may be swapped"
+            )
+            doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))
+        if not labels.multi_label and _tells_the_label(column, upload, labels):
+            what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
+            doubts.append(Doubt(what, "remove the column if it will not be known for new data", column.name))
+    return doubts
+
+
+def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:
+    if column.distinct > LEAK_MAX_VALUES or column.present < LEAK_MIN_ROWS_A_VALUE * column.distinct or column.missing:
+        return False
+    pairs = set(zip(upload.table.column(column.name), labels.rows, strict=True))
+    return len(pairs) == len(column.counts)
