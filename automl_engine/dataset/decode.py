@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from automl_engine.errors import DataError
@@ -19,7 +20,6 @@ from automl_engine.spec import Spec
 if TYPE_CHECKING:
     from automl_engine.dataset.examples import Examples, Steps
 
-cv2.setNumThreads(1)  # we thread over examples
 THREADS = min(16, os.cpu_count() or 1)
 
 
@@ -38,32 +38,47 @@ def decode_image(data: bytes, channels: int, min_side: int = 0) -> np.ndarray:
     Raises:
         DataError: the bytes are no image that we can decode.
     """
-    grey = channels == 1
-    reduce = _reduction(data, min_side) if min_side else 1
-    flag = {
-        (False, 1): cv2.IMREAD_COLOR_RGB,
-        (True, 1): cv2.IMREAD_GRAYSCALE,
-        (False, 2): cv2.IMREAD_REDUCED_COLOR_2,
-        (True, 2): cv2.IMREAD_REDUCED_GRAYSCALE_2,
-        (False, 4): cv2.IMREAD_REDUCED_COLOR_4,
-        (True, 4): cv2.IMREAD_REDUCED_GRAYSCALE_4,
-        (False, 8): cv2.IMREAD_REDUCED_COLOR_8,
-        (True, 8): cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    }[grey, reduce]
-    if channels == 4:
-        flag, reduce = cv2.IMREAD_UNCHANGED, 1
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    cv2 = _cv2()
+    reduce = _reduction(data, min_side) if min_side and channels != 4 else 1
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _flag(channels, reduce) | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise DataError(f"an image of {len(data)} bytes cannot be decoded; it is damaged or no JPEG, PNG or BMP.")
-    if image.dtype != np.uint8:  # 16 bits a channel
-        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+    if channels == 4:
+        return _rgba(image)
     if image.ndim == 2:
         image = image[..., None]
     elif reduce != 1:
         image = image[..., ::-1]  # the reduced flags have no RGB twin
-    if image.shape[-1] != channels:
-        image = np.repeat(image[..., :1], channels, axis=-1) if image.shape[-1] == 1 else image[..., :channels]
-    return image
+    return image[..., :channels]
+
+
+@cache
+def _cv2() -> ModuleType:
+    """Imported late: tables and texts do without it."""
+    import cv2
+
+    cv2.setNumThreads(1)  # we thread over examples
+    return cv2
+
+
+@cache
+def _flag(channels: int, reduce: int) -> int:
+    cv2 = _cv2()
+    if channels == 4:
+        return cv2.IMREAD_UNCHANGED
+    kind = "GRAYSCALE" if channels == 1 else "COLOR"
+    if reduce > 1:
+        return getattr(cv2, f"IMREAD_REDUCED_{kind}_{reduce}")
+    return cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+
+
+def _rgba(image: np.ndarray) -> np.ndarray:
+    """(row, col, 4) uint8 from whatever the file holds: grey or BGR with or without alpha, 8 or 16 bits."""
+    cv2 = _cv2()
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    codes = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}
+    return cv2.cvtColor(image, codes[1 if image.ndim == 2 else image.shape[-1]])
 
 
 def _reduction(data: bytes, min_side: int) -> int:
@@ -110,7 +125,11 @@ class ImageCache:
 
         def fill(chunk: np.ndarray) -> None:
             for i in chunk:
-                store[i] = resized_frames(self._root.steps(int(i)), self._root.spec, height, width, frame_count)
+                steps = self._root.steps(int(i))
+                try:
+                    store[i] = resized_frames(steps, self._root.spec, height, width, frame_count)
+                except DataError as error:
+                    raise DataError(f"Example {i} of {self._root.spec.name}: {error}") from error
                 done[i] = True
 
         if len(missing):
@@ -130,6 +149,7 @@ def resized_frames(steps: Steps, spec: Spec, height: int, width: int, frame_coun
         else:
             frame = decode_image(steps[pick], spec.num_channels, min_side=max(height, width))
         if frame.shape[:2] != (height, width):
+            cv2 = _cv2()
             shrink = frame.shape[0] > height or frame.shape[1] > width
             frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
         frames[slot] = frame.reshape(height, width, -1)

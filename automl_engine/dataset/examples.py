@@ -62,8 +62,9 @@ class Examples(ABC):
         return [self.tensor(i) for i in range(len(self))]
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        labels = self.labels
         for i in range(len(self)):
-            yield self.tensor(i), self.labels[i]
+            yield self.tensor(i), labels[i]
 
     def as_tf_dataset(self) -> tf.data.Dataset:
         """The challenge's own view: (4-D float32 tensor, float32 label vector), unbatched, unshuffled."""

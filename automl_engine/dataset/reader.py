@@ -153,6 +153,8 @@ def steps_of(lists: dict[str, records.FeatureList], spec: Spec) -> Steps:
     if spec.format == "COMPRESSED":
         if isinstance(found, np.ndarray) or not all(isinstance(step, list) and len(step) == 1 for step in found):
             raise ValueError("every time step must hold exactly one encoded image")
+        if not found:
+            raise ValueError("it holds no image")
         return [step[0] for step in found]
     width = spec.row_count * spec.col_count * spec.num_channels
     if len(found) and (not isinstance(found, np.ndarray) or found.shape[1] != width):

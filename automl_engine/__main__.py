@@ -1,0 +1,168 @@
+"""The engine's command lines.
+
+    python -m automl_engine run DIR --out RUN [--budget 1200] [--model auto|ROW|FOLDER]
+    python -m automl_engine score RUN SOLUTION
+    python -m automl_engine export RUN
+    python -m automl_engine predict model.zip INPUT -o out.csv
+
+Exit codes: 0 done; 1 nothing was predicted; 2 the data (or an argument) is wrong, one sentence on stderr says how to
+fix it; 3 the run is fine but its model could not be exported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from automl_engine.errors import DataError
+
+EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT = 1, 2, 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.verb(options)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return EXIT_DATA
+
+
+def run(options: argparse.Namespace) -> int:
+    from automl_engine.run import find_dataset
+    from automl_engine.run import run as run_engine
+
+    model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio)
+    scores = run_engine(
+        options.dir,
+        options.out,
+        budget_s=options.budget,
+        t0_s=options.t0,
+        name=options.model,
+        model=model,
+        params=params,
+        seed=options.seed,
+        device=options.device,
+        on_line=lambda line: print(line, flush=True),
+    )
+    print_scores(scores)
+    if options.export and scores["predictions"]:
+        return _export_after_run(options.dir, options.out)
+    return 0 if scores["predictions"] else EXIT_NOTHING
+
+
+def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:
+    """(key of MODELS, parameters) behind ``--model``: auto, a portfolio row, a model, or a folder with challenge code.
+
+    Raises:
+        DataError: there is no such model.
+    """
+    from automl_engine.models import MODELS
+
+    if (Path(name) / "model.py").is_file():
+        return "challenge", {"path": str(Path(name).resolve()), "data_dir": str(data_dir.resolve())}
+    if name == "constant":
+        return name, {}
+    from automl_engine.portfolio import load
+
+    rows = load(portfolio)
+    if name == "auto":
+        return name, {"rows": [asdict(row) for row in rows if row.enabled]}
+    found = next((row for row in rows if row.name == name), None)
+    if found:
+        return found.model, dict(found.params)
+    if name in MODELS and name != "challenge":
+        return name, {}
+    known = ", ".join(row.name for row in rows)
+    raise DataError(f"--model must be auto, constant, a folder with model.py, or one of {known}; but got {name!r}.")
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    right = "" if scores["accuracy"] is None else f", accuracy {scores['accuracy']:.4f}"
+    count = len(scores["predictions"])
+    print(
+        f"ALC {scores['alc']:.4f}, NAUC {scores['nauc']:.4f}{right} after {count} predictions; {scores['reason']}.",
+        flush=True,
+    )
+
+
+def _export_after_run(folder: Path, run_dir: Path) -> int:
+    """In a process of its own, since it needs torch; the scores stand whatever happens to it."""
+    if not (run_dir / "model" / "model.json").exists():
+        print("No model.zip: this model cannot be saved.")
+        return 0
+    if not (folder / "recipe.json").exists():
+        print("No model.zip: the data set has no recipe.json (python -m formatters writes it).")
+        return 0
+    command = [sys.executable, "-m", "automl_engine", "export", str(run_dir), "--data", str(folder)]
+    return EXIT_EXPORT if subprocess.run(command).returncode else 0
+
+
+def score(options: argparse.Namespace) -> int:
+    from automl_engine.scoreboard import rescore
+
+    print_scores(rescore(options.run, options.solution))
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    from automl_engine.export import export as export_run
+
+    print(export_run(options.run, options.data))
+    return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    from automl_engine.predictor import predict_zip
+
+    predict_zip(options.model_zip, options.input, options.out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict")
+
+    verb = verbs.add_parser("run", help="learn from a data set until the budget ends")
+    verb.set_defaults(verb=run)
+    verb.add_argument("dir", type=Path, metavar="DIR", help="folder with NAME.data and NAME.solution")
+    verb.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for predictions, scores, model")
+    verb.add_argument("--budget", type=_positive, default=1200.0, metavar="S", help="seconds on the clock (1200)")
+    verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")
+    verb.add_argument("--model", default="auto", help="auto, a portfolio row, or a folder with challenge code")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    verb.add_argument("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
+    verb.add_argument("--no-export", dest="export", action="store_false", help="leave out model.zip")
+
+    verb = verbs.add_parser("score", help="score the predictions of a run again")
+    verb.set_defaults(verb=score)
+    verb.add_argument("run", type=Path, metavar="RUN")
+    verb.add_argument("solution", type=Path, metavar="SOLUTION")
+
+    verb = verbs.add_parser("export", help="make model.zip from a run, and prove it")
+    verb.set_defaults(verb=export)
+    verb.add_argument("run", type=Path, metavar="RUN")
+    verb.add_argument("--data", type=Path, metavar="DIR", help="the data set, if it moved since the run")
+
+    verb = verbs.add_parser("predict", help="predict raw data with a model.zip")
+    verb.set_defaults(verb=predict)
+    verb.add_argument("model_zip", type=Path, metavar="model.zip")
+    verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
+    verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0 but got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The child process of a run: the challenge's clock, files and loop around one model.
+
+    python -m automl_engine.ingestion NAME.data RUN PARENT_PID
+
+What to do stands in ``RUN/run.json`` (written by run.py); what happened goes to ``start.txt``, ``NAME.predict_k``,
+``end.txt``, ``model/`` and the journal.  As in the challenge, opening the data and constructing the model is not on
+the clock; training, testing and everything that reads examples is.  No label of the test set is ever here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine import events
+from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.reader import open_split
+from automl_engine.errors import DataError
+from automl_engine.models import model_class
+from automl_engine.models.base import AnytimeModel
+
+EXIT_OK, EXIT_FAILED, EXIT_DATA = 0, 1, 2
+_PR_SET_PDEATHSIG = 1
+
+
+class Ingestion:
+    """One run: files in ``run_dir``, and a clock that starts when the model stands."""
+
+    def __init__(self, run_dir: Path, order: dict[str, Any], now: Callable[[], float] = time.time) -> None:
+        self.run_dir, self.order, self.now = run_dir, order, now
+        self.budget_s = float(order["budget_s"])
+        self.start: float | None = None
+        self._told: set[str] = set()
+
+    def run(self, data_dir: Path) -> int:
+        """Construct, start the clock, loop; returns an exit code.  A failure is told in the journal."""
+        code = EXIT_OK
+        try:
+            train, test = open_split(data_dir, "train"), open_split(data_dir, "test")
+            model = self._construct(train)
+            self._start_clock(model, train)
+            self._loop(model, train, test)
+        except DataError as error:
+            code = self._failed("data", error, EXIT_DATA)
+        except Exception as error:  # whatever a model raises: told once, here; earlier predictions count
+            code = self._failed("model", error, EXIT_FAILED)
+        finally:  # also on SIGTERM
+            self._write_end(code)
+        return code
+
+    def _construct(self, train: Examples) -> AnytimeModel:
+        order = self.order
+        params = {**order["params"], "seed": order["seed"], "device": order["device"]}
+        model = model_class(order["model"])(train.spec, **params)
+        model.emit = self.emit
+        return model
+
+    def _loop(self, model: AnytimeModel, train: Examples, test: Examples) -> None:
+        """The challenge's loop: ``done_training`` is looked at before train only."""
+        k = 0
+        while not model.done_training:
+            model.train(train, self.remaining_s())
+            prediction = model.test(test, self.remaining_s())
+            if prediction is None:
+                break
+            prediction = self._checked(np.asarray(prediction, np.float64), (len(test), test.spec.output_dim))
+            now = self.now()
+            if self.remaining_s(now) < 0:
+                self.note(f"prediction {k} came after the end of the budget and does not count")
+                break
+            self._write_prediction(k, now, prediction, test.spec.name)
+            self.emit(
+                "prediction",
+                k=k,
+                t=self.elapsed_s(now),
+                by=getattr(model, "made_by", model.name),
+                reason=getattr(model, "why", ""),
+            )
+            self._save(model, k)
+            k += 1
+            if self.remaining_s() <= 0:
+                break
+
+    # The clock and the journal
+
+    def elapsed_s(self, now: float | None = None) -> float:
+        return 0.0 if self.start is None else (self.now() if now is None else now) - self.start
+
+    def remaining_s(self, now: float | None = None) -> float:
+        return self.budget_s - self.elapsed_s(now)
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """One event of the journal, with the time on the clock."""
+        events.append(self.run_dir / "events.jsonl", kind, **{"t": round(self.elapsed_s(), 3), **fields})
+
+    def note(self, text: str) -> None:
+        """A fact worth telling, once."""
+        if text not in self._told:
+            self._told.add(text)
+            self.emit("note", text=text)
+
+    def _failed(self, what: str, error: Exception, code: int) -> int:
+        text = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        self.emit("failed", what=what, error=text, traceback=traceback.format_exc(), fatal=True)
+        return code
+
+    # The challenge's files
+
+    def _start_clock(self, model: AnytimeModel, train: Examples) -> None:
+        order = self.order
+        self.start = self.now()
+        fields = {
+            "ingestion_pid": os.getpid(),
+            "task_name": train.spec.name,
+            "time_budget": self.budget_s,
+            "start_time": self.start,
+        }
+        text = "".join(
+            f"{key}: {value!r}\n" if key != "task_name" else f"{key}: {value}\n" for key, value in fields.items()
+        )
+        _write(self.run_dir / "start.txt", text)
+        self.emit(
+            "started",
+            dataset=train.spec.name,
+            modality=train.spec.domain,
+            budget_s=self.budget_s,
+            t0_s=order["t0_s"],
+            seed=order["seed"],
+            device=_device(model, order["device"]),
+            model=order["name"],
+        )
+
+    def _write_prediction(self, k: int, now: float, prediction: np.ndarray, name: str) -> None:
+        """The timestamp first, as in the challenge; so whoever sees the file finds its time."""
+        with open(self.run_dir / "start.txt", "a") as file:
+            file.write(f"{k}: {now!r}\n")
+        row_format = " ".join(["%g"] * prediction.shape[1])
+        lines = [row_format % tuple(row) for row in prediction.tolist()]
+        _write(self.run_dir / f"{name}.predict_{k}", "\n".join(lines) + "\n")
+
+    def _write_end(self, code: int) -> None:
+        fields = {
+            "ingestion_duration": self.elapsed_s(),
+            "ingestion_success": int(code == EXIT_OK),
+            "end_time": self.now(),
+        }
+        _write(self.run_dir / "end.txt", "".join(f"{key}: {value!r}\n" for key, value in fields.items()))
+
+    def _checked(self, prediction: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The prediction without NaN, which can't be ranked: the column's mean stands in.
+
+        Raises:
+            ValueError: wrong shape.
+        """
+        if prediction.shape != shape:
+            raise ValueError(f"test() must return an array of shape {shape} but got {prediction.shape}")
+        holes = np.isnan(prediction)
+        if not holes.any():
+            return prediction
+        self.note("the model predicted NaN for some values; the mean of their class stands in")
+        known = np.maximum((~holes).sum(0), 1)
+        return np.where(holes, np.where(holes, 0, prediction).sum(0) / known, prediction)
+
+    def _save(self, model: AnytimeModel, k: int) -> None:
+        """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
+        new, place, old = (self.run_dir / name for name in ("model.new", "model", "model.old"))
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        try:
+            model.save(new)
+        except TypeError as error:  # the base class: this model has no save
+            shutil.rmtree(new)
+            return self.note(str(error))
+        except Exception as error:  # told; the predictions are worth having without it
+            text = f"{type(error).__name__}: {error}"
+            return self.emit("failed", what="save", error=text, traceback=traceback.format_exc(), fatal=False)
+        description = {"model": self.order["model"], "k": k, "spec": asdict(model.spec)}
+        (new / "model.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+        return None
+
+
+def _device(model: AnytimeModel, asked: str) -> str:
+    """What the model says it uses, else what was asked for; "auto" is a GPU where torch is loaded and sees one."""
+    if hasattr(model, "device"):
+        return str(model.device)
+    if asked != "auto":
+        return asked
+    torch = sys.modules.get("torch")
+    return "cuda" if torch and torch.cuda.is_available() else "cpu"
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def die_with(parent_pid: int) -> None:
+    """Leave no orphan: this process ends when its parent does, however that ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent_pid,), daemon=True).start()
+    if os.getppid() != parent_pid:
+        sys.exit(EXIT_FAILED)
+
+
+def _watch(parent_pid: int, poll_s: float = 0.5) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(poll_s)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    data_dir, run_dir, parent_pid = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
+    faulthandler.enable()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    die_with(parent_pid)
+    order = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    return Ingestion(run_dir, order).run(data_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
