@@ -10,7 +10,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-FEATURES: dict[str, str] = {}
+FEATURES: dict[str, str] = {
+    "gradients": "automl_engine.features.image:gradients",
+    "motion": "automl_engine.features.video:motion",
+    "pixels": "automl_engine.features.image:pixels",
+    "stacked_frames": "automl_engine.features.video:stacked_frames",
+    "tabular_basis": "automl_engine.features.tabular:tabular_basis",
+    "tabular_values": "automl_engine.features.tabular:tabular_values",
+    "text_ngrams": "automl_engine.features.text:text_ngrams",
+}
 
 
 def feature(name: str) -> Callable[..., Any]:

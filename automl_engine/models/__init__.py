@@ -12,6 +12,11 @@ MODELS: dict[str, str] = {
     "auto": "automl_engine.auto:AutoModel",
     "challenge": "automl_engine.models.challenge:ChallengeModel",
     "constant": "automl_engine.models.constant:ConstantModel",
+    "image_linear": "automl_engine.models.image_linear:ImageLinear",
+    "image_patches": "automl_engine.models.image_patches:ImagePatches",
+    "image_resnet": "automl_engine.models.image_resnet:ImageResnet",
+    "video_linear": "automl_engine.models.video_linear:VideoLinear",
+    "video_resnet": "automl_engine.models.video_resnet:VideoResnet",
 }
 
 

@@ -1,0 +1,44 @@
+"""Video features in numpy, from a few frames spread evenly over each clip."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.features.image import gradient_features
+
+
+def grey_frames(examples: Examples, size: int, frames: int) -> np.ndarray:
+    """(N, frames, size, size) float32 in 0..255."""
+    return examples.images(size, size, frames).mean(4, dtype=np.float32)
+
+
+def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
+    """What stands, what moves and how much: (N, D) float32.
+
+    Gradient features of the mean frame and of the mean absolute difference of neighbouring frames, where the
+    movement is (its profile along x and y by time), and the energy of the difference by time.
+    """
+    clips = grey_frames(examples, size, frames)
+    steps = np.abs(np.diff(clips, axis=1))  # (N, frames - 1, size, size)
+    mean, moved = clips.mean(1), steps.mean(1)
+    scaled = moved / (moved.max((1, 2), keepdims=True) + 1) * 255
+    stills = [gradient_features(plane.astype(np.uint8)[..., None]) for plane in (mean, scaled)]
+    energy = np.log1p(steps.mean((2, 3)))  # (N, frames - 1)
+    spread = np.log1p(_profiles(steps, size // 8).reshape(len(clips), -1))
+    return np.concatenate([*stills, energy, np.sort(energy, axis=1), spread], axis=1).astype(np.float32)
+
+
+def _profiles(steps: np.ndarray, bins: int) -> np.ndarray:
+    """Mean difference in ``bins`` vertical and horizontal bands by time: (N, time, 2 * bins)."""
+    n, time, size, _ = steps.shape
+    columns = steps.mean(2).reshape(n, time, bins, size // bins).mean(3)
+    rows = steps.mean(3).reshape(n, time, bins, size // bins).mean(3)
+    return np.concatenate([columns, rows], axis=2)
+
+
+def stacked_frames(examples: Examples, size: int = 48, frames: int = 6) -> np.ndarray:
+    """Grey frames and the differences of neighbours (128 = none) as channels: (N, size, size, 2 * frames - 1) uint8."""
+    clips = grey_frames(examples, size, frames)
+    steps = np.clip(np.diff(clips, axis=1) + 128, 0, 255)
+    return np.ascontiguousarray(np.concatenate([clips, steps], axis=1).transpose(0, 2, 3, 1).astype(np.uint8))

@@ -1,0 +1,165 @@
+"""What the image networks share: uint8 pixels in, probabilities out; test, save, load and export.
+
+The graph holds everything between the pixels and the probabilities (scaling, mirroring, softmax), so the
+exported bundle repeats ``test`` exactly.  ``test`` runs in float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.features import feature
+from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.spec import Spec
+
+BATCH = 250
+
+
+class PixelNetwork(nn.Module):
+    """(N, H, W, C) uint8 -> (N, K) probabilities around a body that maps standardised (N, C, H, W) to logits."""
+
+    def __init__(self, body: nn.Module, channels: int, multi_label: bool, flips: tuple[int, ...] = ()) -> None:
+        """``flips``: the axes (2 = upside down, 3 = left to right) whose mirrored logits are averaged in."""
+        super().__init__()
+        self.body, self.multi_label, self.flips = body, multi_label, flips
+        self.register_buffer("mean", torch.full((1, channels, 1, 1), 128.0))
+        self.register_buffer("scale", torch.full((1, channels, 1, 1), 1 / 64))
+
+    def standardise(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, C) uint8 -> (N, C, H, W) float32."""
+        return (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        inputs = self.standardise(images)
+        logits = self.body(inputs)
+        for axis in self.flips:
+            logits = logits + self.body(inputs.flip(axis))
+        logits = logits / (1 + len(self.flips))
+        return logits.sigmoid() if self.multi_label else logits.softmax(1)
+
+
+class ImageModel(AnytimeModel):
+    """A model around a ``PixelNetwork``; subclasses train it.
+
+    ``config`` (JSON) is all that ``build`` needs to make the empty network again; it is set in ``train``, with the
+    keys of ``read_pixels`` at least.
+    """
+
+    feature: ClassVar[str] = "pixels"
+    network: PixelNetwork
+    config: dict[str, Any]
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+        """An untrained network."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        name = self.params.get("device", "auto")
+        return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+
+    def choose_feature_params(self, split: Examples) -> dict[str, Any]:
+        """The arguments of the feature, chosen by looking at the training examples."""
+        side = self.params.get("side") or input_side(split)
+        return {"height": side, "width": side}
+
+    def read_pixels(self, split: Examples) -> torch.Tensor:
+        """Choose the feature's arguments, start ``config`` with what the data say, return the pixels."""
+        self.config = {"feature_params": self.choose_feature_params(split)}
+        images = self.pixels(split)
+        self.config |= {
+            "shape": list(images.shape[1:]),  # H, W, C
+            "classes": split.spec.output_dim,
+            "multi_label": is_multi_label(split.labels),
+        }
+        return images
+
+    def predictor(self) -> PixelNetwork:
+        """The network whose weights predict."""
+        return self.network
+
+    def pixels(self, split: Examples) -> torch.Tensor:
+        """(N, H, W, C) uint8 on the CPU."""
+        return torch.from_numpy(np.ascontiguousarray(feature(self.feature)(split, **self.config["feature_params"])))
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        return self.predict(self.pixels(split))
+
+    def predict(self, images: torch.Tensor) -> np.ndarray:
+        """(N, K) float32 probabilities of (N, H, W, C) uint8 images."""
+        network = self.predictor().eval()
+        device = network.mean.device
+        with torch.inference_mode():
+            parts = [network(batch.to(device)).cpu() for batch in images.split(BATCH)]
+        return torch.cat(parts).numpy()
+
+    def save(self, dir: Path) -> None:
+        (dir / "config.json").write_text(json.dumps({"params": self.params, "config": self.config}))
+        state = {key: value.detach().cpu().contiguous() for key, value in self.predictor().state_dict().items()}
+        save_file(state, str(dir / "model.safetensors"))
+
+    @classmethod
+    def load(cls, dir: Path, spec: Spec) -> Self:
+        saved = json.loads((dir / "config.json").read_text())
+        model = cls(spec, **saved["params"])
+        model.config = saved["config"]
+        model.network = cls.build(model.config)
+        model.network.load_state_dict(load_file(str(dir / "model.safetensors")))
+        return model
+
+    def export(self, dir: Path) -> list[dict[str, Any]]:
+        config, params = self.config, self.config["feature_params"]
+        example = torch.zeros(2, *config["shape"], dtype=torch.uint8)
+        graph = f"{self.name}.onnx"
+        with quiet():
+            torch.onnx.export(
+                self.predictor().cpu().eval(),
+                (example,),
+                str(dir / graph),
+                dynamo=True,
+                external_data=False,
+                input_names=["pixels"],
+                output_names=["probabilities"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )
+        return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter's chatter (progress lines, deprecations inside torch) kept off the journal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def input_side(split: Examples, largest: int = 64) -> int:
+    """The side of the square that networks see: 32 for small images, else 48 or ``largest``."""
+    spec = split.spec
+    sides = (spec.row_count, spec.col_count)
+    if min(sides) < 0:
+        picks = np.linspace(0, len(split) - 1, min(len(split), 16)).astype(int)
+        shapes = [split.tensor(int(i)).shape[1:3] for i in picks]
+        sides = tuple(np.median(shapes, axis=0).astype(int))
+    typical = float(np.sqrt(sides[0] * sides[1]))
+    return 32 if typical <= 40 else 48 if typical <= 56 else largest

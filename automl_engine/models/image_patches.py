@@ -1,0 +1,128 @@
+"""The second rung for images: one layer of random whitened patches as filters, pooled, and ridge regression.
+
+Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", ICML 2011
+(random patches with a two-sided soft threshold are nearly as good as learned ones), with the patch
+normalisation of Thiry et al., "The unreasonable effectiveness of patches in deep convolutional kernels
+methods", ICLR 2021.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.models.image_network import ImageModel, PixelNetwork, input_side
+from automl_engine.models.linear import CLIP, fit_ridge
+
+WHITENING_PATCHES = 20_000
+MOST_EXAMPLES_WIDE = 2_000
+"""Up to here the pooling grid is 3 × 3, beyond it 2 × 2, which keeps the ridge cheap."""
+
+
+class Patches(nn.Module):
+    """(N, C, H, W) -> (N, K): whiten, compare with the patches, threshold on both sides, pool, linear head."""
+
+    def __init__(self, channels: int, classes: int, patch: int, filters: int, grid: int, stride: int) -> None:
+        super().__init__()
+        width = channels * patch * patch
+        self.grid, self.stride, self.threshold, self.floor = grid, stride, 0.15, 0.05 * width**0.5
+        features = 2 * filters * grid * grid
+        self.register_buffer("whitener", torch.zeros(width, channels, patch, patch))
+        self.register_buffer("offset", torch.zeros(width))
+        self.register_buffer("filters", torch.zeros(filters, width, 1, 1))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.zeros(features))
+        self.register_buffer("weights", torch.zeros(features, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def features(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, 2 * filters * grid²)."""
+        whitened = F.conv2d(inputs, self.whitener, self.offset, stride=self.stride)
+        length = (whitened * whitened).sum(1, keepdim=True).sqrt()
+        cosine = F.conv2d(whitened / (length + self.floor), self.filters)
+        both = torch.cat([F.relu(cosine - self.threshold), F.relu(-cosine - self.threshold)], 1)
+        step = both.shape[-1] // self.grid
+        window = both.shape[-1] - step * (self.grid - 1)  # windows overlap a little, so that no border is lost
+        return F.avg_pool2d(both, window, step).flatten(1).sqrt()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        standard = ((self.features(inputs) - self.mean) * self.scale).clamp(-CLIP, CLIP)
+        return standard @ self.weights + self.bias
+
+    def choose_filters(self, patches: torch.Tensor) -> None:
+        """Whiten by the covariance of patches (n, width) and keep the first contrasted ones as filters."""
+        means = patches.mean(1, keepdim=True)
+        centred = patches - means
+        centre = centred.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov((centred - centre).T.double()))
+        root = vectors @ torch.diag((values + 0.1 * values.mean() + 1e-8) ** -0.5) @ vectors.T
+        whiten = root.float()  # (width, width)
+        white = (centred - centre) @ whiten
+        contrast = patches.std(1)
+        chosen = white[contrast >= contrast.quantile(0.2)][: len(self.filters)]
+        chosen = F.normalize(chosen.repeat(-(-len(self.filters) // len(chosen)), 1)[: len(self.filters)], eps=1e-3)
+        width = len(whiten)
+        remove_mean = torch.eye(width) - 1 / width
+        self.whitener.copy_((remove_mean @ whiten).T.reshape(self.whitener.shape))
+        self.offset.copy_(-(centre @ whiten))
+        self.filters.copy_(chosen[:, :, None, None])
+
+
+class ImagePatches(ImageModel):
+    """Params: ``patch`` (side, pixels), ``filters``, ``stride``."""
+
+    name = "image_patches"
+
+    def choose_feature_params(self, split: Examples) -> dict[str, Any]:
+        side = self.params.get("side") or input_side(split, largest=48)
+        return {"height": side, "width": side}
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+        channels = config["shape"][2]
+        options = {key: config[key] for key in ("classes", "patch", "filters", "grid", "stride")}
+        return PixelNetwork(Patches(channels, **options), channels, config["multi_label"])
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        images = self.read_pixels(split)
+        self.config |= {
+            "patch": self.params.get("patch", 6),
+            "filters": self.params.get("filters", 256),
+            "stride": self.params.get("stride", 2 if images.shape[1] <= 32 else 3),
+            "grid": 3 if len(split) <= MOST_EXAMPLES_WIDE else 2,
+        }
+        self.network = self.build(self.config)
+        order = torch.randperm(len(split), generator=self._generator())
+        images, body = images[order], self.network.body
+        body.choose_filters(self._sample_patches(self.network.standardise(images[:2000])))
+        features = self._features_in_time(images, 0.3 * remaining_time_budget)
+        labels = split.labels[order[: len(features)].numpy()]
+        head, _ = fit_ridge(features.numpy(), labels, self.config["multi_label"])
+        for key in ("mean", "scale", "weights", "bias"):
+            getattr(body, key).copy_(torch.from_numpy(getattr(head, key)))
+        self.done_training = True
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.params.get("seed", 0))
+
+    def _sample_patches(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, channels * patch²) at random places."""
+        patch, generator = self.config["patch"], self._generator()
+        windows = inputs.unfold(2, patch, 1).unfold(3, patch, 1)  # (N, C, rows, cols, patch, patch), a view
+        picks = [torch.randint(windows.shape[axis], (WHITENING_PATCHES,), generator=generator) for axis in (0, 2, 3)]
+        return windows[picks[0], :, picks[1], picks[2]].reshape(WHITENING_PATCHES, -1)
+
+    def _features_in_time(self, images: torch.Tensor, time_s: float) -> torch.Tensor:
+        """Features of the first images, as many as the time allows."""
+        end, parts = time.monotonic() + time_s, []
+        with torch.inference_mode():
+            for batch in images.split(64):
+                parts.append(self.network.body.features(self.network.standardise(batch)))
+                if time.monotonic() > end:
+                    break
+        return torch.cat(parts)

@@ -1,0 +1,242 @@
+"""A small residual network trained from scratch, slice by slice, on uint8 images held in memory.
+
+He et al., "Identity mappings in deep residual networks", ECCV 2016 (pre-activation blocks); trained by SGD with
+Nesterov momentum in cosine cycles, each longer than the one before (Loshchilov & Hutter, "SGDR", ICLR 2017), so
+that it is good early and uses any budget; an average of the weights predicts at every moment.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.features.image import gradient_features
+from automl_engine.models.image_network import ImageModel, PixelNetwork
+from automl_engine.models.linear import fit_ridge
+
+FIRST_CYCLE_PASSES = 50
+FIRST_CYCLE_S = 40.0
+MOST_CYCLES = 4
+LONGER = 2.0
+FLIP_TOLERANCE = 0.25
+"""Mirrored images are used where mirroring costs a linear model at most this share of its log-loss gain."""
+
+
+class Block(nn.Module):
+    """Pre-activation residual block with two 3 × 3 convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut = (
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        active = F.relu(self.norm1(x))
+        shortcut = x if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
+        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(active))))
+
+
+def residual_network(channels: int, classes: int, side: int, width: int) -> nn.Sequential:
+    """Three stages of one block each; the stem halves images of more than 40 pixels."""
+    stem = (
+        nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        if side <= 40
+        else nn.Conv2d(channels, width, 5, 2, 2, bias=False)
+    )
+    return nn.Sequential(
+        stem,
+        Block(width, 2 * width, 2),
+        Block(2 * width, 4 * width, 2),
+        Block(4 * width, 8 * width, 2),
+        nn.BatchNorm2d(8 * width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8 * width, classes),
+    )
+
+
+class Cycles:
+    """Cosine cycles on the clock: the first takes ``passes`` passes, each next ``LONGER`` times as long.
+
+    A cycle that would leave less than half of itself takes the rest of the time too.
+    """
+
+    def __init__(self) -> None:
+        self.start_s = self.end_s = self.length_s = 0.0
+
+    def begin(self, length_s: float, remaining_s: float) -> None:
+        self.length_s = remaining_s if remaining_s < 1.5 * length_s else length_s
+        self.start_s = time.monotonic()
+        self.end_s = self.start_s + self.length_s
+
+    @property
+    def fraction(self) -> float:
+        """0 at the start of the cycle, 1 at its end."""
+        return min(1.0, (time.monotonic() - self.start_s) / max(self.length_s, 1e-3))
+
+
+class ImageResnet(ImageModel):
+    """Params: ``side``, ``width`` (channels of the stem), ``batch``, ``lr``, ``decay``, ``slice_s``."""
+
+    name = "image_resnet"
+    may_mirror: ClassVar[bool] = True
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+        side, _, channels = config["shape"]
+        body = residual_network(channels, config["classes"], side, config["width"])
+        return PixelNetwork(body, channels, config["multi_label"], tuple(config["flips"]))
+
+    def predictor(self) -> PixelNetwork:
+        return self.average if hasattr(self, "average") else self.network
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
+        now = time.monotonic()
+        stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
+        if not hasattr(self, "images"):
+            self._prepare(split)
+        while time.monotonic() < end and not self.done_training:
+            self._one_pass(end)
+            if self.cycle == 0 or self.cycles.fraction >= 1:  # one pass has shown how long passes take
+                self._next_cycle(stop)
+        cycle = f", cycle {self.cycle}" if self.cycle > 1 else ""
+        self.emit("progress", by=self.name, text=f"small residual network, pass {self.passes}{cycle}")
+
+    def _prepare(self, split: Examples) -> None:
+        torch.manual_seed(self.params.get("seed", 0))
+        images = self.read_pixels(split)
+        multi_label = self.config["multi_label"]
+        self.config |= {
+            "width": self.params.get("width", 24 if self.device.type == "cpu" else 64),
+            "flips": harmless_flips(images.numpy(), split.labels, multi_label) if self.may_mirror else [],
+        }
+        network = self.build(self.config)
+        sample = images[:: max(1, len(images) // 500)].float()
+        network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
+        network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network)
+        self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
+        self.batch = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=self.params.get("decay", 1e-3)
+        )
+        self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
+        self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
+        self.pass_start_s = time.monotonic()
+
+    def _next_cycle(self, stop: float) -> None:
+        remaining_s = stop - time.monotonic()
+        pass_s = (time.monotonic() - self.pass_start_s) / max(1, self.passes)
+        wanted_s = LONGER * self.cycles.length_s or max(FIRST_CYCLE_PASSES * pass_s, FIRST_CYCLE_S)
+        if remaining_s < 2 * pass_s or self.cycle == MOST_CYCLES:
+            self.done_training = True
+        else:
+            self.cycle += 1
+            self.cycles.begin(wanted_s, remaining_s)
+
+    def _one_pass(self, end: float) -> None:
+        self.network.train()
+        steps_a_pass = max(1, len(self.images) // self.batch)
+        order = torch.randperm(len(self.images), device=self.device)
+        for chosen in order[: steps_a_pass * self.batch].split(self.batch):
+            cosine = 0.5 * (1 + math.cos(math.pi * self.cycles.fraction)) if self.cycle else 1.0
+            rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.params.get("lr", 0.05) * rate
+            self._step(chosen)
+            self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
+            if time.monotonic() > end:
+                break
+        self.passes += 1
+
+    def _step(self, chosen: torch.Tensor) -> None:
+        inputs = self._augment(self.network.standardise(self.images[chosen]))
+        labels = self.labels[chosen]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.network.body(inputs).float()
+        if self.config["multi_label"]:
+            loss = F.binary_cross_entropy_with_logits(logits, labels)
+        else:
+            loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.steps += 1
+
+    def _augment(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Shift by up to an eighth of the side, and mirror where that was found harmless."""
+        side = inputs.shape[2]
+        reach = side // 8
+        padded = F.pad(inputs, (reach,) * 4, mode="reflect")
+        shifts = torch.randint(0, 2 * reach + 1, (len(inputs), 2), device=inputs.device)
+        span = torch.arange(side, device=inputs.device)
+        rows, cols = shifts[:, :1] + span, shifts[:, 1:] + span  # (n, side)
+        index = torch.arange(len(inputs), device=inputs.device)[:, None, None]
+        moved = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+        for axis in self.config["flips"]:
+            mirror = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < 0.5
+            moved = torch.where(mirror, moved.flip(axis), moved)
+        return moved.contiguous(memory_format=torch.channels_last)
+
+    def _update_average(self, share: float) -> None:
+        """Exponential average of weights and batch statistics, faster at the beginning."""
+        share = max(share, 1 / (1 + self.steps / 4))
+        with torch.no_grad():
+            old, new = self.average.state_dict().values(), self.network.state_dict().values()
+            pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.dtype.is_floating_point]
+            torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], share)
+
+
+def harmless_flips(images: np.ndarray, labels: np.ndarray, multi_label: bool) -> list[int]:
+    """The axes (3 = left to right, 2 = upside down) along which mirroring does not change what an image is.
+
+    A linear model is fitted to one half of a sample and asked about the other half as it is and mirrored.
+    """
+    order = np.random.default_rng(0).permutation(len(images))[:1200]
+    images, labels = images[order], labels[order]
+    half = len(images) // 2
+    side = 4 * (images.shape[1] // 4)
+    images = images[:, :side, :side]
+    head, _ = fit_ridge(gradient_features(images[:half]), labels[:half], multi_label)
+
+    def gain(seen: np.ndarray) -> float:
+        probabilities = head.predict(gradient_features(seen))
+        return float(
+            (probabilities * labels[half:]).mean() - probabilities.mean(0) @ labels[half:].mean(0) / labels.shape[1]
+        )
+
+    plain = gain(images[half:])
+    return [axis for axis in (3, 2) if gain(np.flip(images[half:], axis - 1)) > (1 - FLIP_TOLERANCE) * plain > 0]
+
+
+def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor) -> bool:
+    """Whether a forward and backward pass takes less time under bfloat16 autocast on this processor."""
+
+    def seconds(enabled: bool) -> float:
+        times = []
+        for _ in range(3):
+            start = time.monotonic()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                network.body(network.standardise(images)).float().sum().backward()
+            times.append(time.monotonic() - start)
+        return min(times)
+
+    faster = seconds(True) < seconds(False)
+    network.zero_grad(set_to_none=True)
+    return faster
