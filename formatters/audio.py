@@ -1,0 +1,202 @@
+"""Audio: WAV, FLAC, OGG, MP3 (libsndfile) and the rest (PyAV) -> mono, 16 kHz, integer amplitudes, one per step."""
+
+from __future__ import annotations
+
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.spec import VARIABLE, Spec
+from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.labels import Labelled, labelled_files, without
+from formatters.media import (
+    Spool,
+    UnreadableError,
+    file_digest,
+    formatted,
+    media_files,
+    new_files,
+    probe_files,
+    sniff_files,
+    spread,
+)
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au", ".amr")
+RATE_HZ = 16_000
+MAX_DURATION_S = 300  # what follows is left out, and told
+PREVIEW_S = 5
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One decoded sound; ``place`` of its int16 amplitudes in the spool."""
+
+    place: tuple[int, int]
+    rate_hz: int  # of the file
+    channels: int
+    cut: bool
+
+    @property
+    def duration_s(self) -> float:
+        return self.place[1] / 2 / RATE_HZ
+
+
+def sniff(root: Path, options: Options) -> Evidence | None:
+    return sniff_files(root, media_files(root, SUFFIXES), "sounds")
+
+
+def read(root: Path, options: Options) -> Table:
+    labelled = labelled_files(root, SUFFIXES, options, "sounds")
+    spool = Spool(root.parent)
+    clips, unreadable = probe_files(root, labelled.paths, lambda path: _spooled(path, spool))
+    labelled = without(labelled, unreadable, "sounds")
+    found = [clips[sample.source] for sample in labelled.samples]
+    paths = labelled.paths
+
+    def amplitudes(i: int) -> np.ndarray:
+        return np.frombuffer(spool.get(found[i].place), np.int16)
+
+    return Table(
+        "audio",
+        labelled.samples,
+        labelled.label_names,
+        labelled.multi_label,
+        _spec(labelled),
+        steps=lambda i: as_steps(amplitudes(i)),
+        preview=lambda i, path: player(amplitudes(i), path),
+        recipe={"rate_hz": RATE_HZ},
+        digest=lambda i: file_digest(paths[i]),
+        stats=[
+            spread("duration", "s", [clip.duration_s for clip in found]),
+            spread("sample rate", "Hz", [clip.rate_hz for clip in found]),
+            spread("channels", "", [clip.channels for clip in found]),
+        ],
+        unreadable=unreadable,
+        doubts=labelled.doubts + _doubts(found),
+        why=labelled.why,
+        ignored=labelled.ignored,
+        target=labelled.target,
+        target_candidates=labelled.target_candidates,
+    )
+
+
+def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+    files = new_files(source, SUFFIXES, "sounds")
+    steps = formatted(files, lambda path: as_steps(load(path)[0]))
+    return [name for name, _ in files], MemoryExamples(spec_of(recipe).with_count(len(files)), steps)
+
+
+def as_steps(amplitudes: np.ndarray) -> np.ndarray:
+    return amplitudes.astype(np.float32).reshape(-1, 1, 1, 1)
+
+
+def _spooled(path: Path, spool: Spool) -> _Clip:
+    amplitudes, rate_hz, channels, cut = load(path)
+    return _Clip(spool.add(amplitudes.tobytes()), rate_hz, channels, cut)
+
+
+def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
+    """((T,) int16 at 16 kHz, the file's rate in Hz, its channels, was it cut to MAX_DURATION_S?).
+
+    Raises:
+        UnreadableError: damaged, cut off, or without sound.
+    """
+    import soundfile
+    import soxr
+
+    _check_wav_is_whole(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate_hz, channels = file.samplerate, file.channels
+            samples = file.read(rate_hz * MAX_DURATION_S + 1, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        samples, rate_hz = _load_with_av(path)
+        channels = samples.shape[1]
+    if not len(samples):
+        raise UnreadableError("no sound in it")
+    cut = len(samples) > rate_hz * MAX_DURATION_S
+    mono = np.nan_to_num(samples[: rate_hz * MAX_DURATION_S]).mean(1)
+    if rate_hz != RATE_HZ:
+        mono = soxr.resample(mono, rate_hz, RATE_HZ)
+    if not len(mono):
+        raise UnreadableError("hardly any sound in it")
+    return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16), rate_hz, channels, cut
+
+
+def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
+    """((T, channels) float32, rate in Hz)."""
+    import av
+
+    blocks: list[np.ndarray] = []
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise UnreadableError("no sound in it")
+            stream = container.streams.audio[0]
+            rate_hz = int(stream.rate)
+            planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate_hz)
+            for frame in container.decode(stream):
+                for part in planar.resample(frame):
+                    blocks.append(part.to_ndarray())
+                    count += part.samples
+                if count > rate_hz * MAX_DURATION_S:
+                    break
+    except (av.FFmpegError, ValueError) as error:
+        raise UnreadableError(f"damaged or no sound: {getattr(error, 'strerror', None) or error}") from error
+    return (np.concatenate(blocks, axis=1).T if blocks else np.empty((0, 1), np.float32)), rate_hz
+
+
+def _check_wav_is_whole(path: Path) -> None:
+    """libsndfile plays what is left of a WAV that was cut off; its header tells how much there should be."""
+    size_bytes = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                left = size_bytes - file.tell()
+                if left < length < 0x7FFFFFFF:  # recorders that stream write the largest number instead
+                    raise UnreadableError(f"cut off: {left:,} of {length:,} bytes of sound are there")
+                return
+            file.seek(length + length % 2, 1)
+    raise UnreadableError("cut off before the sound begins")
+
+
+def _spec(labelled: Labelled) -> Spec:
+    return Spec(
+        name="",
+        sample_count=len(labelled.samples),
+        output_dim=len(labelled.label_names),
+        sequence_size=VARIABLE,
+        is_sequence=True,
+        label_to_index={name: index for index, name in enumerate(labelled.label_names)},
+    )
+
+
+def _doubts(clips: list[_Clip]) -> list[Doubt]:
+    doubts = []
+    cut = sum(clip.cut for clip in clips)
+    if cut:
+        what = f"{cut:,} sounds are longer than {MAX_DURATION_S} s; only the first {MAX_DURATION_S} s are used"
+        doubts.append(Doubt(what, "cut long recordings into pieces"))
+    if any(clip.channels > 1 for clip in clips):
+        doubts.append(Doubt("the channels of stereo sounds were averaged", "nothing needs to be done", level="info"))
+    return doubts
+
+
+def player(amplitudes: np.ndarray, out: Path) -> dict[str, Any]:
+    """A WAV of the first seconds beside ``out`` (a path without suffix)."""
+    path = out.with_name(out.name + ".wav")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(amplitudes[: PREVIEW_S * RATE_HZ].astype("<i2").tobytes())
+    return {"kind": "audio", "file": path.name}

@@ -1,0 +1,145 @@
+"""The pipeline: unpack -> detect -> read -> split -> write -> previews, recipe, report.
+
+Everything is made in a folder beside OUT, which takes the name OUT at the very end; a failure leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Steps
+from automl_engine.dataset.writer import write_solution, write_split
+from automl_engine.errors import DataError
+from formatters import recipe
+from formatters.archive import unpack
+from formatters.base import Options, Table
+from formatters.detect import detect, formatter
+from formatters.media import THREADS
+from formatters.previews import write_previews
+from formatters.report import NOUNS, make_report
+from formatters.split import Split, check_labels, split
+
+Say = Callable[[str], None]
+SAY_EVERY_S = 2.0
+MAX_NAME_CHARS = 60
+
+
+def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, Any]:
+    """Format ``source`` into the new folder ``out`` and return the report; ``say`` gets a line for each step.
+
+    Raises:
+        DataError: the data cannot be used; ``out`` is not made.
+    """
+    out = out.absolute()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out.name} exists already and is not empty; give a new folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        report = _convert_in(work, source, options, say)
+        (work / "out").chmod(0o755)
+        os.replace(work / "out", out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _convert_in(work: Path, source: Path, options: Options, say: Say) -> dict[str, Any]:
+    say(f"Unpacking {source.name}")
+    upload = unpack(source, work / "upload")
+    say("Looking at what it is")
+    detection = detect(upload.root, options, source.name)
+    say(f"Reading {NOUNS.get(detection.formatter, 'the data set')}: {detection.evidence.reasons[0]}")
+    table = formatter(detection.formatter).read(upload.root, options)
+    table.ignored = upload.ignored + table.ignored
+    table.why = [*detection.evidence.reasons, *(why for why in table.why if why not in detection.evidence.reasons)]
+    if table.ready:
+        name, parts = _copy(table.ready, work / "out", options)
+        table.spec = replace(table.spec, name=name)
+    else:
+        check_labels(table.samples, table.label_names, table.multi_label)
+        parts = split(table.samples, table.label_names, options.test_size, options.seed)
+        table.spec = replace(table.spec, name=data_set_name(options.name or _stem(source)))
+        _write(table, parts, work / "out", say)
+    say("Making previews and the report")
+    write_previews(table, parts, work / "out" / "previews")
+    made = recipe.make(table.modality, table.label_names, table.multi_label, table.spec, table.recipe)
+    report = make_report(table, parts, options, detection.candidates, work / "out")
+    _write_json(work / "out" / "recipe.json", made)
+    _write_json(work / "out" / "report.json", report)
+    return report
+
+
+def data_set_name(wish: str) -> str:
+    """Letters, digits, - and _; never "train", which challenge code replaces in paths by "test"."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", wish)
+    name = re.sub("train", "trn", name, flags=re.IGNORECASE).strip("_-")
+    return name[:MAX_NAME_CHARS] or "data"
+
+
+def _stem(source: Path) -> str:
+    name = source.absolute().name
+    return name if source.is_dir() else re.sub(r"(\.tar)?\.\w+$", "", name)
+
+
+def _copy(bundle: Path, out: Path, options: Options) -> tuple[str, Split]:
+    """A data set that is one already: copied byte for byte."""
+    from formatters import native
+
+    out.mkdir()
+    name = data_set_name(options.name) if options.name else native.bundle_name(bundle)
+    return name, native.copy(bundle, out, name)
+
+
+def _write(table: Table, parts: Split, out: Path, say: Say) -> None:
+    """NAME.data and NAME.solution; test ids come first, as in the challenge."""
+    spec = table.spec
+    matrix = np.zeros((len(table.samples), spec.output_dim), np.int64)
+    index = {label: column for column, label in enumerate(table.label_names)}
+    for row, sample in enumerate(table.samples):
+        matrix[row, [index[label] for label in sample.labels]] = 1
+    for side, picks, first_id in (("test", parts.test, 0), ("train", parts.train, len(parts.test))):
+        noun = f"{side} {NOUNS[table.modality]}"
+        contents = _told(_in_order(table.steps, picks), len(picks), noun, say)
+        examples = ((steps, np.flatnonzero(matrix[i]).tolist()) for i, steps in zip(picks, contents, strict=True))
+        write_split(out / f"{spec.name}.data" / side, spec, examples, first_id, hide_labels=side == "test")
+    write_solution(out / f"{spec.name}.solution", matrix[parts.test])
+
+
+def _in_order(load: Callable[[int], Steps], picks: Sequence[int]) -> Iterator[Steps]:
+    """Contents in the order of ``picks``, a few of them loaded ahead in threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        ahead: deque[Future[Steps]] = deque()
+        for pick in picks:
+            ahead.append(pool.submit(load, pick))
+            if len(ahead) > 2 * THREADS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _told(contents: Iterator[Steps], count: int, noun: str, say: Say) -> Iterator[Steps]:
+    say(f"Writing {count:,} {noun}")
+    told_s = time.monotonic()
+    for done, content in enumerate(contents):
+        if time.monotonic() - told_s > SAY_EVERY_S:
+            say(f"Writing {count:,} {noun}: {done:,} done")
+            told_s = time.monotonic()
+        yield content
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")

@@ -1,0 +1,70 @@
+"""Which modality an upload is: every formatter is asked, the best evidence wins, the others are told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from automl_engine.errors import DataError
+from formatters import FORMATTERS
+from formatters.base import Evidence, Options
+from formatters.labels import files_below
+
+DOUBTFUL = 0.1  # below this a formatter would only guess
+MEDIA = ("image", "video", "audio")
+READ = (
+    "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
+    "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
+)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The formatter's key, the evidence for it, and all that recognised something, best first."""
+
+    formatter: str
+    evidence: Evidence
+    candidates: list[str]
+
+
+def formatter(name: str) -> ModuleType:
+    return import_module(FORMATTERS[name])
+
+
+def detect(root: Path, options: Options, source: str) -> Detection:
+    """The formatter for this upload, or the one that the options name.
+
+    Raises:
+        DataError: no formatter recognises anything, or the wish is no modality.
+    """
+    if options.modality is not None and options.modality not in FORMATTERS:
+        known = ", ".join(name for name in FORMATTERS if name != "native")
+        raise DataError(f"modality must be one of {known} but got {options.modality!r}.")
+    found: dict[str, Evidence] = {}
+    errors: list[DataError] = []
+    for name in FORMATTERS:
+        try:
+            evidence = formatter(name).sniff(root, options)
+        except DataError as error:  # it is of this kind, yet broken: told if nothing else fits
+            errors.append(error)
+            continue
+        if evidence and evidence.score > 0:
+            found[name] = evidence
+    candidates = sorted(found, key=lambda name: -found[name].score)
+    if options.modality:
+        reasons = found[options.modality].reasons if options.modality in found else []
+        chosen = Evidence(1.0, [*reasons, f"{options.modality} was chosen by you"])
+        return Detection(options.modality, chosen, candidates)
+    if candidates and found[candidates[0]].score >= DOUBTFUL:
+        return Detection(candidates[0], found[candidates[0]], candidates)
+    raise errors[0] if errors else DataError(_nothing_usable(root, source))
+
+
+def _nothing_usable(root: Path, source: str) -> str:
+    files = files_below(root)
+    kinds = Counter(Path(path).suffix.lower() or "no extension" for path in files)
+    held = ", ".join(f"{count:,} with {kind}" for kind, count in kinds.most_common(3))
+    return f"Nothing in {source} is of a kind that we read ({held}); we read {READ}."

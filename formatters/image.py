@@ -1,0 +1,232 @@
+"""Images: JPEG, PNG and BMP keep their bytes; GIF, WebP, TIFF and what else the challenge cannot read become PNG."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.spec import VARIABLE, Spec
+from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.labels import Labelled, labelled_files, without
+from formatters.media import (
+    UnreadableError,
+    file_digest,
+    formatted,
+    media_files,
+    new_files,
+    probe_files,
+    sniff_files,
+    spread,
+)
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+THUMBNAIL_PX = 128
+MAX_PIXELS = 100_000_000
+GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
+KEPT_MODES = {  # what decode_image of the challenge reads, by format as Pillow calls it
+    "JPEG": {"L", "RGB"},
+    "MPO": {"L", "RGB"},
+    "PNG": {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"},
+    "BMP": {"RGB"},
+}
+Image.MAX_IMAGE_PIXELS = None  # we look at the size ourselves
+
+
+@dataclass(frozen=True)
+class _Info:
+    width: int
+    height: int
+    grey: bool
+    format: str
+    animated: bool
+    transparent: bool
+
+
+def sniff(root: Path, options: Options) -> Evidence | None:
+    files = media_files(root, SUFFIXES)
+    gifs = [path for path in files if path.suffix.lower() == ".gif"]
+    if gifs and mostly_animated(gifs):
+        files = [path for path in files if path.suffix.lower() != ".gif"]
+    return sniff_files(root, files, "images")
+
+
+def mostly_animated(gifs: list[Path]) -> bool:
+    """Do most of these GIFs (the first 20 are looked at) have several frames?"""
+
+    def animated(path: Path) -> bool:
+        try:
+            with Image.open(path) as image:
+                return getattr(image, "is_animated", False)
+        except (OSError, ValueError):
+            return False
+
+    looked_at = gifs[:20]
+    return sum(map(animated, looked_at)) > len(looked_at) / 2
+
+
+def read(root: Path, options: Options) -> Table:
+    labelled = labelled_files(root, SUFFIXES, options, "images")
+    probe = _Prober()
+    infos, unreadable = probe_files(root, labelled.paths, probe)
+    labelled = without(labelled, unreadable, "images")
+    found = [infos[sample.source] for sample in labelled.samples]
+    spec = _spec(found, labelled)
+    paths = labelled.paths
+    return Table(
+        "image",
+        labelled.samples,
+        labelled.label_names,
+        labelled.multi_label,
+        spec,
+        steps=lambda i: [encoded(paths[i])],
+        preview=lambda i, path: thumbnail(paths[i], path),
+        recipe={},
+        digest=lambda i: file_digest(paths[i]),
+        stats=[
+            spread("width", "px", [info.width for info in found]),
+            spread("height", "px", [info.height for info in found]),
+            spread("file size", "kB", [path.stat().st_size / 1000 for path in paths]),
+        ],
+        unreadable=unreadable,
+        doubts=labelled.doubts + _doubts(found),
+        why=labelled.why,
+        ignored=labelled.ignored,
+        target=labelled.target,
+        target_candidates=labelled.target_candidates,
+    )
+
+
+def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+    spec = spec_of(recipe)
+    files = new_files(source, SUFFIXES, "images")
+    steps = formatted(files, lambda path: [_fitted(path, spec)])
+    return [name for name, _ in files], MemoryExamples(spec.with_count(len(files)), steps)
+
+
+class _Prober:
+    """Decodes a file wholly and says what it is; pixels are searched for colour only until one image has some."""
+
+    def __init__(self) -> None:
+        self._colour_seen = False
+
+    def __call__(self, path: Path) -> _Info:
+        with _opened(path) as image:
+            grey = image.mode in GREY_MODES or (not self._colour_seen and _has_no_colour(image))
+            self._colour_seen |= not grey
+            transparent = image.mode in ("LA", "RGBA", "PA") and image.getchannel("A").getextrema()[0] < 255
+            animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            return _Info(image.width, image.height, grey, image.format or "", animated, transparent)
+
+
+def _opened(path: Path) -> Image.Image:
+    """The image, wholly decoded (the first frame).
+
+    Raises:
+        UnreadableError: damaged, cut off, too large or no image.
+    """
+    try:
+        image = Image.open(path)
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableError(f"{image.width}×{image.height} pixels are more than {MAX_PIXELS:,}, the limit here")
+        image.load()
+    except UnreadableError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableError("not an image that can be decoded") from error
+    except Exception as error:  # Pillow's plug-ins raise anything for damaged files
+        raise UnreadableError(f"damaged: {error}" if str(error) else "damaged") from error
+    return image
+
+
+def _has_no_colour(image: Image.Image) -> bool:
+    pixels = np.asarray(image.convert("RGB"), np.int16)
+    return not np.any(pixels[..., 0] - pixels[..., 1]) and not np.any(pixels[..., 1] - pixels[..., 2])
+
+
+def _spec(infos: list[_Info], labelled: Labelled) -> Spec:
+    sizes = {(info.height, info.width) for info in infos}
+    # A side of 1 would make other readers take the set for a table, so such sets count as of varying size.
+    height, width = sizes.pop() if len(sizes) == 1 and 1 not in next(iter(sizes)) else (VARIABLE, VARIABLE)
+    return Spec(
+        name="",
+        sample_count=len(infos),
+        output_dim=len(labelled.label_names),
+        row_count=height,
+        col_count=width,
+        num_channels=1 if all(info.grey for info in infos) else 3,
+        format="COMPRESSED",
+        label_to_index={name: index for index, name in enumerate(labelled.label_names)},
+    )
+
+
+def _doubts(infos: list[_Info]) -> list[Doubt]:
+    doubts = []
+    animated = sum(info.animated for info in infos)
+    if animated:
+        what = f"{animated:,} images are animated or have several pages; only the first is used"
+        doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info"))
+    transparent = sum(info.transparent for info in infos)
+    if transparent:
+        what = f"{transparent:,} images have transparent parts; the colours behind them are used"
+        doubts.append(Doubt(what, "flatten the images onto a background if that is wrong", level="info"))
+    return doubts
+
+
+def encoded(path: Path) -> bytes:
+    """The bytes of the file where the challenge's decoder reads them, else a PNG of the same pixels."""
+    with Image.open(path) as image:
+        if image.mode in KEPT_MODES.get(image.format or "", ()):
+            return path.read_bytes()
+        image.load()
+        return _png(image)
+
+
+def _fitted(path: Path, spec: Spec) -> bytes:
+    """As ``encoded``, but checked, and brought to the size of the data set where that is fixed."""
+    _opened(path).close()
+    data = encoded(path)
+    if VARIABLE in (spec.row_count, spec.col_count):
+        return data
+    with Image.open(io.BytesIO(data)) as image:
+        if image.size == (spec.col_count, spec.row_count):
+            return data
+        return _png(_eight_bit(image).resize((spec.col_count, spec.row_count), Image.Resampling.BILINEAR))
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    _eight_bit(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """As L or RGB; 16-bit values keep their upper 8 bits, floats and 32-bit integers are stretched over 0..255."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, np.float64))
+        if image.mode == "I" and image.format == "PNG":  # 16 bits, as Pillow reads some of them
+            return Image.fromarray((values / 257).astype(np.uint8))
+        low, high = values.min(), values.max()
+        return Image.fromarray(((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
+    return image.convert("L" if image.mode in GREY_MODES else "RGB")
+
+
+def thumbnail(path: Path, out: Path) -> dict[str, Any]:
+    """Write a thumbnail beside ``out`` (a path without suffix): PNG for small images, JPEG for photographs."""
+    with _opened(path) as image:
+        small = _eight_bit(image)
+        if max(small.size) <= THUMBNAIL_PX:
+            file = out.with_name(out.name + ".png")
+            small.save(file)
+        else:
+            small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+            file = out.with_name(out.name + ".jpg")
+            small.save(file, quality=85)
+    return {"kind": "image", "file": file.name}

@@ -1,0 +1,134 @@
+"""What images, video and audio share: finding files, checking all of them in threads, a spool for decoded content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from automl_engine.errors import DataError
+from formatters.base import Evidence
+from formatters.labels import NO_TABLE, TABLE_SUFFIXES, files_below
+
+THREADS = min(8, os.cpu_count() or 1)
+CERTAIN = 0.95
+Info = TypeVar("Info")
+
+
+class UnreadableError(Exception):
+    """This file cannot be decoded; the message says why, in a few words."""
+
+
+def media_files(root: Path, suffixes: Collection[str]) -> list[Path]:
+    return [root / path for path in files_below(root) if path.lower().endswith(tuple(suffixes))]
+
+
+def sniff_files(root: Path, files: Sequence[Path], noun: str) -> Evidence | None:
+    """Evidence from the share of these files among all that are neither tables nor papers."""
+    if not files:
+        return None
+    tables = {path for path in files_below(root) if Path(path).suffix.lower() in TABLE_SUFFIXES}
+    others = [path for path in files_below(root) if path not in tables and not _is_paper(path)]
+    share = len(files) / max(len(others), len(files))
+    kinds = sorted({path.suffix.lower()[1:] for path in files})
+    how_many = f"all {len(files):,}" if len(files) >= len(others) else f"{len(files):,} of {len(others):,}"
+    lonely = len(files) < 3 and bool(tables)  # a table with a picture or two beside it
+    return Evidence((0.1 if lonely else CERTAIN) * share, [f"{how_many} files are {noun} ({', '.join(kinds)})"])
+
+
+def _is_paper(path: str) -> bool:
+    return Path(path).stem.lower().startswith(NO_TABLE) or path.lower().endswith((".md", ".pdf", ".info", ".name"))
+
+
+def probe_files(
+    root: Path, paths: Sequence[Path], probe: Callable[[Path], Info]
+) -> tuple[dict[str, Info], list[dict[str, str]]]:
+    """(what ``probe`` found, by relative path; the files where it raised UnreadableError, with the reason)."""
+
+    def one(path: Path) -> Info | UnreadableError:
+        try:
+            if not path.stat().st_size:
+                raise UnreadableError("empty file (0 bytes)")
+            return probe(path)
+        except UnreadableError as error:
+            return error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(one, paths))
+    names = [path.relative_to(root).as_posix() for path in paths]
+    good = {n: r for n, r in zip(names, results, strict=True) if not isinstance(r, UnreadableError)}
+    bad = [{"path": n, "why": str(r)} for n, r in zip(names, results, strict=True) if isinstance(r, UnreadableError)]
+    return good, bad
+
+
+def new_files(source: Path, suffixes: Collection[str], noun: str) -> list[tuple[str, Path]]:
+    """(name, path) of new raw files to format: the file itself, or all fitting files of a folder.
+
+    Raises:
+        DataError: there are none.
+    """
+    if source.is_file():
+        files = [(source.name, source)] if source.name.lower().endswith(tuple(suffixes)) else []
+    else:
+        files = [(path.relative_to(source).as_posix(), path) for path in media_files(source, suffixes)]
+    if not files:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in suffixes))
+        raise DataError(f"{source.name} holds no {noun}; this model takes {kinds}.")
+    return files
+
+
+def formatted(files: list[tuple[str, Path]], convert: Callable[[Path], Info]) -> list[Info]:
+    """``convert`` of all files, in threads.
+
+    Raises:
+        DataError: a file cannot be read; it is named.
+    """
+
+    def one(file: tuple[str, Path]) -> Info:
+        try:
+            return convert(file[1])
+        except UnreadableError as error:
+            raise DataError(f"{file[0]} cannot be read ({error}); replace it or leave it out.") from error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, files))
+
+
+def file_digest(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def spread(name: str, unit: str, values: Sequence[float]) -> dict[str, Any]:
+    """One line of ``report["stats"]``."""
+    array = np.asarray(values, float)
+    low, middle, high = (float(f"{value:.4g}") for value in (array.min(), np.median(array), array.max()))
+    return {"name": name, "unit": unit, "min": low, "median": middle, "max": high}
+
+
+class Spool:
+    """Blocks of bytes in an unnamed temporary file, so that decoded content needs no memory; safe to share."""
+
+    def __init__(self, near: Path) -> None:
+        folder = near if os.access(near, os.W_OK) else None
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the spool
+        self._lock = threading.Lock()
+        self._end = 0
+
+    def add(self, block: bytes) -> tuple[int, int]:
+        """Keep a block and return its (offset, length)."""
+        with self._lock:
+            offset = self._end
+            self._end += len(block)
+        os.pwrite(self._file.fileno(), block, offset)
+        return offset, len(block)
+
+    def get(self, place: tuple[int, int]) -> bytes:
+        return os.pread(self._file.fileno(), place[1], place[0])

@@ -1,0 +1,263 @@
+"""``report.json``: what was found, what is doubtful and how to fix it (docs/formats.md); shown before any run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Steps
+from automl_engine.spec import VARIABLE
+from formatters.base import Doubt, Options, Table
+from formatters.media import THREADS
+from formatters.split import Split
+
+VERSION = 1
+MAX_IGNORED = 100
+MAX_DUPLICATES = 20
+IMBALANCE = 10  # largest class : smallest class
+FEW_SAMPLES = 5  # of a class
+SMALL_TEST = 20
+NEARLY_CONSTANT = 0.95  # of the samples have, or lack, a label
+NOUNS = {
+    "image": "images",
+    "video": "videos",
+    "audio": "sounds",
+    "text": "texts",
+    "tabular": "rows",
+    "timeseries": "series",
+}
+
+
+def make_report(table: Table, parts: Split, options: Options, candidates: list[str], out: Path) -> dict[str, Any]:
+    """The report of the data set in ``out``."""
+    labels = _label_counts(table, parts)
+    duplicates = _duplicates(table, parts)
+    doubts = [*table.doubts, *_doubts(table, parts, labels, duplicates)]
+    spec = table.spec
+    return {
+        "version": VERSION,
+        "name": spec.name,
+        "modality": table.modality,
+        "title": title(table),
+        "why": table.why,
+        "task": "multi_label" if table.multi_label else "single_label",
+        "labels": labels,
+        "counts": {
+            "samples": len(table.samples),
+            "train": len(parts.train),
+            "test": len(parts.test),
+            "classes": len(table.label_names),
+        },
+        "size_bytes": sum(p.stat().st_size for p in (out / f"{spec.name}.data").rglob("*") if p.is_file()),
+        "spec": {k: getattr(spec, k) for k in ("sequence_size", "row_count", "col_count", "num_channels", "format")},
+        "split": {"how": parts.how, "test_size": options.test_size, "seed": options.seed},
+        "stats": table.stats,
+        "columns": table.columns,
+        "ignored": table.ignored[:MAX_IGNORED],
+        "ignored_count": len(table.ignored),
+        "unreadable": table.unreadable,
+        "duplicates": {
+            "exact": duplicates.exact,
+            "across_split": duplicates.across_split,
+            "examples": duplicates.examples,
+        },
+        "doubts": [asdict(doubt) for doubt in sorted(doubts, key=lambda doubt: doubt.level != "warning")],
+        "options": {
+            "name": spec.name,
+            "target": table.target,
+            "modality": table.modality,
+            "test_size": options.test_size,
+            "seed": options.seed,
+            "target_candidates": table.target_candidates,
+            "modality_candidates": [name for name in candidates if name != "native"] or [table.modality],
+        },
+    }
+
+
+def title(table: Table) -> str:
+    """One line: "2,500 images in 10 classes, 28×28, grey"."""
+    kinds = f"with {len(table.label_names):,} labels" if table.multi_label else f"in {len(table.label_names):,} classes"
+    parts = [f"{len(table.samples):,} {NOUNS[table.modality]} {kinds}"]
+    spread = {line["name"]: line for line in table.stats}
+    spec = table.spec
+    if table.modality == "video":
+        parts.append(_range(spread, "frames", " frames"))
+    if table.modality in ("image", "video"):
+        fixed = VARIABLE not in (spec.row_count, spec.col_count)
+        parts.append(f"{spec.col_count}×{spec.row_count}" if fixed else _sizes(spread))
+        parts.append("grey" if spec.num_channels == 1 else "colour")
+    elif table.modality == "audio":
+        parts.append(_range(spread, "duration", " s"))
+    elif table.modality == "text":
+        parts.append(f"{len(spec.channel_to_index):,} different tokens")
+    elif table.modality == "tabular":
+        parts.append(f"{spec.col_count:,} feature{'s' if spec.col_count != 1 else ''}")
+    elif table.modality == "timeseries":
+        length = (
+            f"length {spec.sequence_size:,}" if spec.sequence_size != VARIABLE else _range(spread, "length", " long")
+        )
+        parts += [length, f"{spec.num_channels} channel{'s' if spec.num_channels != 1 else ''}"]
+    return ", ".join(part for part in parts if part)
+
+
+def _range(spread: dict[str, Any], name: str, unit: str) -> str:
+    if name not in spread:
+        return ""
+    low, high = spread[name]["min"], spread[name]["max"]
+    return f"{low:,.3g}{unit}" if low == high else f"{low:,.3g} to {high:,.3g}{unit}"
+
+
+def _sizes(spread: dict[str, Any]) -> str:
+    if "width" not in spread:
+        return "sizes differ"
+    low, high = ((spread["width"][end], spread["height"][end]) for end in ("min", "max"))
+    return f"{low[0]:.0f}×{low[1]:.0f} to {high[0]:.0f}×{high[1]:.0f}"
+
+
+def _label_counts(table: Table, parts: Split) -> list[dict[str, Any]]:
+    train = Counter(label for i in parts.train for label in table.samples[i].labels)
+    test = Counter(label for i in parts.test for label in table.samples[i].labels)
+    return [{"name": name, "train": train[name], "test": test[name]} for name in table.label_names]
+
+
+@dataclass(frozen=True)
+class _Duplicates:
+    """exact: copies beside a first one; across_split: test samples that stand in train too."""
+
+    exact: int
+    across_split: int
+    examples: list[list[str]]
+    contradicting: int  # contents that have several labellings
+
+
+def _duplicates(table: Table, parts: Split) -> _Duplicates:
+    def digest(i: int) -> bytes:
+        return table.digest(i) if table.digest else content_digest(table.steps(i))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = list(pool.map(digest, range(len(table.samples))))
+    alike: dict[bytes, list[int]] = {}
+    for i, key in enumerate(digests):
+        alike.setdefault(key, []).append(i)
+    in_train = {digests[i] for i in parts.train}
+    across = [digests[i] for i in parts.test if digests[i] in in_train]
+    groups = [group for group in alike.values() if len(group) > 1]
+    groups.sort(key=lambda group: digests[group[0]] not in set(across[:MAX_DUPLICATES]))
+    return _Duplicates(
+        sum(len(group) - 1 for group in groups),
+        len(across),
+        [[table.samples[i].source for i in group[:2]] for group in groups[:MAX_DUPLICATES]],
+        sum(len({frozenset(table.samples[i].labels) for i in group}) > 1 for group in groups),
+    )
+
+
+def content_digest(steps: Steps) -> bytes:
+    hasher = hashlib.sha256()
+    for step in [np.ascontiguousarray(steps).tobytes()] if isinstance(steps, np.ndarray) else steps:
+        hasher.update(step)
+    return hasher.digest()
+
+
+def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates: _Duplicates) -> list[Doubt]:
+    """Doubts that do not depend on the modality."""
+    return [
+        *_file_doubts(table),
+        *(_multi_label_doubts(table, labels) if table.multi_label else _class_doubts(labels)),
+        *_side_doubts(parts, labels),
+        *_duplicate_doubts(table, duplicates),
+    ]
+
+
+def _file_doubts(table: Table) -> list[Doubt]:
+    doubts = []
+    if table.unreadable:
+        first = table.unreadable[0]
+        count = len(table.unreadable)
+        what = f"{_files(count)} cannot be read and {_are(count)} left out ({first['why']})"
+        doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
+    if table.ignored:
+        what = f"{_files(len(table.ignored))} of the upload {_are(len(table.ignored))} not used"
+        doubts.append(Doubt(what, "nothing needs to be done if that is right", table.ignored[0]["path"], "info"))
+    return doubts
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'s' if count != 1 else ''}"
+
+
+def _are(count: int) -> str:
+    return "are" if count != 1 else "is"
+
+
+def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
+    counts = {label["name"]: label["train"] + label["test"] for label in labels}
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    doubts = []
+    if counts[largest] >= IMBALANCE * max(1, counts[smallest]):
+        what = f"class {largest!r} has {counts[largest]:,} samples but {smallest!r} only {counts[smallest]:,}"
+        doubts.append(Doubt(what, "add samples of the rare classes, or merge or remove them", smallest))
+    single = [name for name, count in counts.items() if count == 1]
+    if single:
+        what = f"{_listed(single)} {'have' if len(single) > 1 else 'has'} only one sample, which is used for training"
+        doubts.append(Doubt(what, "add samples; a class cannot be tested without", single[0]))
+    few = [name for name, count in counts.items() if 1 < count < FEW_SAMPLES]
+    if few:
+        what = f"{_listed(few)} {'have' if len(few) > 1 else 'has'} fewer than {FEW_SAMPLES} samples"
+        doubts.append(Doubt(what, "add samples, or merge or remove these classes", few[0]))
+    return doubts
+
+
+def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doubt]:
+    shares = {label["name"]: (label["train"] + label["test"]) / len(table.samples) for label in labels}
+    constant = [name for name, share in shares.items() if not 1 - NEARLY_CONSTANT < share < NEARLY_CONSTANT]
+    doubts = []
+    if constant:
+        shown = ", ".join(f"{name} {shares[name]:.0%}" for name in constant[:5])
+        what = f"nearly all samples have, or lack, some labels ({shown}), which can hardly be learnt or tested"
+        doubts.append(Doubt(what, "add samples without (with) these labels, or leave the labels out", constant[0]))
+    unlabelled = sum(not sample.labels for sample in table.samples)
+    if unlabelled:
+        what = f"{unlabelled:,} samples have none of the labels"
+        doubts.append(Doubt(what, "nothing needs to be done if that is right", level="info"))
+    return doubts
+
+
+def _side_doubts(parts: Split, labels: list[dict[str, Any]]) -> list[Doubt]:
+    doubts = []
+    untrained = [label["name"] for label in labels if not label["train"]]
+    if untrained:
+        what = f"{_listed(untrained)} cannot be learnt: no train sample has it"
+        doubts.append(Doubt(what, "add train samples, or upload without train and test folders", untrained[0]))
+    untested = [label["name"] for label in labels if not label["test"] and label["train"] > 1]
+    if untested:
+        what = f"{_listed(untested)} cannot be tested: no test sample has it"
+        doubts.append(Doubt(what, "add test samples, or upload without train and test folders", untested[0]))
+    if len(parts.test) < SMALL_TEST:
+        what = f"only {len(parts.test)} samples are left to test with, so scores will be rough"
+        doubts.append(Doubt(what, "add samples", level="info"))
+    return doubts
+
+
+def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
+    doubts = []
+    where = ", ".join(duplicates.examples[0]) if duplicates.examples else ""
+    if duplicates.across_split:
+        what = f"{duplicates.across_split:,} test samples stand in train too, so scores look better than they are"
+        doubts.append(Doubt(what, "remove the copies from the upload", where))
+    elif duplicates.exact:
+        doubts.append(Doubt(f"{duplicates.exact:,} samples are exact copies", "remove the copies", where, "info"))
+    if duplicates.contradicting:
+        what = f"{duplicates.contradicting:,} contents occur several times with different labels"
+        doubts.append(Doubt(what, "decide for one label and remove the other copies", where))
+    return doubts
+
+
+def _listed(names: list[str]) -> str:
+    kind = "class" if len(names) == 1 else f"{len(names):,} classes:"
+    return f"{kind} {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
