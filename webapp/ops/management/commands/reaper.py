@@ -1,0 +1,81 @@
+"""``manage.py reaper``: every 15 s, take care of what lost its worker or ran out of time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django_rq
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from redis.exceptions import RedisError
+from rq.registry import StartedJobRegistry
+
+from webapp.ops import faults
+from webapp.ops.models import Fault
+
+INTERVAL_S = 15
+KEEP_FAULTS = timedelta(days=30)
+logger = logging.getLogger(__name__)
+
+
+def take_told_faults() -> None:
+    for fault in faults.drain(settings.DATA_DIR):
+        Fault.objects.create(
+            time=datetime.fromtimestamp(float(fault["time"]), UTC), what=fault["what"], done=fault["done"]
+        )
+    Fault.objects.filter(time__lt=timezone.now() - KEEP_FAULTS).delete()
+
+
+def clean_registries() -> None:
+    """Jobs whose worker is gone: RQ itself looks only when another job arrives."""
+    for name in settings.RQ_QUEUES:
+        StartedJobRegistry(queue=django_rq.get_queue(name)).cleanup()
+
+
+DUTIES = (
+    "webapp.ops.management.commands.reaper.take_told_faults",
+    "webapp.datasets.jobs.reap",
+    "webapp.runs.jobs.reap",
+    "webapp.ops.management.commands.reaper.clean_registries",
+)
+
+
+def do_duty(duty: Callable[[], object], broken: set[str]) -> None:
+    """One duty; its failure is logged, told once, and does not keep the others from being done."""
+    name = f"{duty.__module__}.{duty.__name__}"
+    try:
+        duty()
+    except RedisError:
+        logger.warning("%s: Redis does not answer; next try in %s s", name, INTERVAL_S)
+    except Exception:
+        logger.exception("%s failed", name)
+        if name not in broken:
+            Fault.objects.create(what=f"The check {name} failed.", done=f"It is tried again every {INTERVAL_S} s.")
+        broken.add(name)
+    else:
+        broken.discard(name)
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one round, then end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        duties = [import_string(path) for path in DUTIES]
+        broken: set[str] = set()
+        while True:
+            for duty in duties:
+                do_duty(duty, broken)
+            if options["once"]:
+                return
+            close_old_connections()
+            time.sleep(INTERVAL_S)

@@ -1,0 +1,47 @@
+"""``manage.py worker train``: one RQ worker, which registers with the name of its device."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from typing import Any
+
+import django_rq
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from webapp.ops import devices
+
+
+class DeviceWorker(Worker):
+    """Tells the status page what it computes on."""
+
+    def register_birth(self) -> None:
+        super().register_birth()
+        self.connection.hset(self.key, "device", devices.describe())
+
+
+class Command(BaseCommand):
+    help = "Work on one queue, a job at a time."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("queue", choices=("train", "work"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        queue = options["queue"]
+        # A dead worker is noticed after its heartbeat interval + 60 s; the registries are cleaned between two looks
+        # into the queue, and an idle worker sleeps for worker_ttl - 15 s: RQ's default would be 7 minutes.
+        worker = django_rq.get_worker(
+            queue,
+            worker_class=DeviceWorker,
+            name=f"{queue}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}",
+            worker_ttl=30,
+            job_monitoring_interval=5,
+            maintenance_interval=5,
+            serializer=JSONSerializer,
+        )
+        connections.close_all()  # a forked job must not share our database connection
+        worker.work()

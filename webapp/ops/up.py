@@ -1,0 +1,306 @@
+"""The supervisor behind ``make run``: ``python -m webapp.ops.up``.
+
+It starts Redis, the web server, the workers and the reaper, restarts what crashes, and on Ctrl-C or SIGTERM ends
+everything that any of them started.  Should it be killed itself, its guard (guard.py) does that.
+Settings: PORT, HOST, DATA_DIR and whatever webapp/settings.py reads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import psutil
+
+from webapp import settings
+from webapp.ops import devices, faults, processes, redis_server
+
+GRACE_S = 5.0
+BACK_OFF_S = (1, 2, 5, 10, 30)
+HEALTHY_S = 60.0  # a service that ran so long starts again at once when it crashes
+LOG_MAX_BYTES = 10 * 2**20
+MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+
+
+class StartError(Exception):
+    """We cannot start; the message is one sentence with what to do."""
+
+
+@dataclass
+class Service:
+    """One child process that should be running."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    pass_fds: tuple[int, ...] = ()
+    once: bool = False  # it ends by itself
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    due: float = 0.0  # monotonic time of the next start
+
+
+def services(port_fd: int) -> list[Service]:
+    """What runs beside Redis, in the order of starting."""
+    found = [Service("web", [sys.executable, "-m", "webapp.ops.web", str(port_fd)], pass_fds=(port_fd,))]
+    for gpu in devices.visible_gpus() or [""]:
+        name = f"train-gpu{gpu}" if gpu else "train"
+        found.append(Service(name, [*MANAGE, "worker", "train"], {"CUDA_VISIBLE_DEVICES": gpu}))
+    found.append(Service("work", [*MANAGE, "worker", "work"], {"CUDA_VISIBLE_DEVICES": ""}))
+    found.append(Service("reaper", [*MANAGE, "reaper"]))
+    found.append(Service("starters", [*MANAGE, "load_starters"], once=True))
+    return found
+
+
+class Supervisor:
+    """The children, the guard, and the wish to stop."""
+
+    def __init__(self, lock: IO[str]) -> None:
+        self.mark = f"autodl-{secrets.token_hex(8)}"
+        self.services: list[Service] = []
+        self.stopping = False
+        self.ready = False
+        self.logs = settings.DATA_DIR / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self.guard = subprocess.Popen(
+            [sys.executable, "-m", "webapp.ops.guard", self.mark],
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=(lock.fileno(),),  # a new start waits until the guard of the old one is done
+        )
+
+    def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def start(self, service: Service) -> None:
+        """Start it in a session of its own: Ctrl-C in the terminal must reach us alone."""
+        path = self.logs / f"{service.name}.log"
+        if path.exists() and path.stat().st_size > LOG_MAX_BYTES:
+            os.replace(path, path.with_suffix(".log.1"))
+        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "webapp.settings", "PYTHONUNBUFFERED": "1"}
+        environment |= service.environment | {processes.MARK: f"{self.mark}/{service.name}/"}
+        with open(path, "ab") as log:
+            service.process = subprocess.Popen(
+                service.command,
+                cwd=settings.BASE_DIR,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=service.pass_fds,
+            )
+        service.started = time.monotonic()
+        assert self.guard.stdin is not None
+        self.guard.stdin.write(f"{service.process.pid}\n".encode())
+        self.guard.stdin.flush()
+
+    def run_once(self, service: Service) -> None:
+        """Start it and wait for its end.
+
+        Raises:
+            StartError: it failed.
+        """
+        self.start(service)
+        assert service.process is not None
+        self.services.append(service)
+        while service.process.poll() is None and not self.stopping:
+            time.sleep(0.05)
+        if service.process.poll():
+            raise StartError(f"{service.name} failed: {self.last_line(service)}")
+        self.services.remove(service)
+
+    def start_redis(self) -> None:
+        """Raises StartError when the bundled Redis does not answer within ten seconds."""
+        redis = Service("redis", redis_server.command(settings.REDIS_SOCKET, settings.DATA_DIR))
+        redis.command += ["--logfile", str(self.logs / "redis.log")]
+        self.start(redis)
+        self.services.append(redis)
+        deadline = time.monotonic() + 10
+        while not redis_server.answers(settings.REDIS_SOCKET) and not self.stopping:
+            assert redis.process is not None
+            if redis.process.poll() is not None or time.monotonic() > deadline:
+                raise StartError(f"Redis did not start: {self.last_line(redis)}")
+            time.sleep(0.05)
+
+    def watch(self, url: str, address: tuple[str, int]) -> None:
+        """Restart what crashes, until asked to stop."""
+        while not self.stopping:
+            for service in self.services:
+                self.look_after(service)
+            if not self.ready and answers(address):
+                self.ready = True
+                say(f"AutoDL Self-Service is ready: {url}")
+                say(f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.")
+            time.sleep(0.2)
+
+    def look_after(self, service: Service) -> None:
+        if service.process is not None and service.process.poll() is not None:
+            self.note_end(service, service.process.returncode)
+            service.process = None
+        if service.process is None and time.monotonic() >= service.due:
+            self.start(service)
+
+    def note_end(self, service: Service, code: int) -> None:
+        """Tell, clear up what it left behind, and plan its next start."""
+        processes.end(processes.marked(f"{self.mark}/{service.name}/"), 0)
+        if service.once and (code == 0 or service.failures == 2):
+            service.due = float("inf")
+            return
+        lived_s = time.monotonic() - service.started
+        service.failures = 1 if lived_s > HEALTHY_S else service.failures + 1
+        if not self.ready and service.failures > 2 and not service.once:
+            raise StartError(f"The {service.name} process does not start: {self.last_line(service)}")
+        wait_s = BACK_OFF_S[min(service.failures, len(BACK_OFF_S)) - 1]
+        service.due = time.monotonic() + wait_s
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        what, done = f"The {service.name} process {how}.", f"It was started again after {wait_s} s."
+        faults.spool(settings.DATA_DIR, what, done)
+        say(f"{what} Starting it again in {wait_s} s; its log is {self.logs / service.name}.log")
+
+    def last_line(self, service: Service) -> str:
+        path = self.logs / f"{service.name}.log"
+        lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+        return next((line for line in reversed(lines) if line.strip()), "no reason given") + f" (see {path})"
+
+    def stop(self) -> None:
+        """End everything: the web server and the workers first, Redis last, and then whatever is left."""
+        redis = [service for service in self.services if service.name == "redis"]
+        self.end([service for service in self.services if service not in redis])
+        self.end(redis)
+        processes.end(processes.marked(self.mark), 0)
+        assert self.guard.stdin is not None
+        self.guard.stdin.close()
+        self.guard.wait(timeout=10)
+
+    def end(self, ending: list[Service]) -> None:
+        """SIGTERM, and SIGKILL for what hangs.  A busy worker drops its job at the second SIGTERM, a second later."""
+        alive = [service.process for service in ending if service.process is not None]
+        for wait_s in (1.2, GRACE_S):
+            for process in alive:
+                process.terminate()
+            alive = wait(alive, wait_s)
+        for process in alive:
+            process.kill()
+            process.wait()
+
+
+def wait(alive: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subprocess.Popen[bytes]]:
+    """Those that are still there when the time is up."""
+    deadline = time.monotonic() + timeout_s
+    while (alive := [process for process in alive if process.poll() is None]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+def take_lock(data_dir: Path) -> IO[str]:
+    """Only one of us at a time works on a DATA_DIR.  The lock lives as long as we or our guard do.
+
+    Raises:
+        StartError: another one is running.
+    """
+    lock = open(data_dir / "up.lock", "a+")  # noqa: SIM115  held until the process ends
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.truncate(0)
+            return lock
+        except BlockingIOError:
+            lock.seek(0)
+            other = json.loads(lock.read() or "{}")
+        if psutil.pid_exists(other.get("pid", 0)) or time.monotonic() > deadline:  # else its guard is clearing up
+            raise StartError(
+                f"AutoDL Self-Service runs already on the data folder {data_dir}: open {other.get('url')}, or stop it "
+                "(Ctrl-C there), or use another folder, as in: DATA_DIR=/some/folder PORT=8001 make run"
+            )
+        time.sleep(0.2)
+
+
+def take_port(host: str, port: int) -> socket.socket:
+    """Bind the port before anything is started, and keep it: the web server can restart without losing it.
+
+    Raises:
+        StartError: it is in use, or not ours to use.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        return listener
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StartError(
+            f"Port {port} cannot be used ({reason}); choose another one, as in: PORT=8010 make run"
+        ) from None
+
+
+def local_address(listener: socket.socket) -> tuple[str, int]:
+    """Where this machine reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
+
+
+def answers(address: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(address, timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def listen_to_signals(supervisor: Supervisor) -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(signum, supervisor.ask_to_stop)
+
+
+def main() -> int:
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    try:
+        lock = take_lock(settings.DATA_DIR)
+        listener = take_port(host, port)
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    address = local_address(listener)
+    url = f"http://{address[0] if ':' not in address[0] else f'[{address[0]}]'}:{address[1]}"
+    lock.write(json.dumps({"pid": os.getpid(), "url": url}))
+    lock.flush()
+    supervisor = Supervisor(lock)
+    listen_to_signals(supervisor)
+    try:
+        supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
+        if not settings.REDIS_URL and not supervisor.stopping:
+            supervisor.start_redis()
+        supervisor.services += services(listener.fileno())
+        supervisor.watch(url, address)
+        say("Stopping ...")
+    except (StartError, redis_server.NoRedis) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        supervisor.stop()
+    say("Everything is stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
