@@ -132,6 +132,8 @@ def _word_type(counts: Counter[str]) -> ColumnType:
     fresh = len(counts) / present  # 1: no value comes back
     if present >= 10 and fresh > 0.5 and (words >= 6 or chars >= 40):
         return "text"
+    if len(counts) > 100 and words >= 12:
+        return "text"
     if present >= 20 and fresh > 0.9 and (words >= 2.5 or chars >= 20):
         return "text"
     return "category"

@@ -58,6 +58,8 @@ def _read(path: Path, layout: dict[str, Any]) -> RawTable:
 def _positions(table: RawTable, layout: dict[str, Any], wanted: list[str]) -> list[int]:
     """Where each wanted column stands: by name, or by place in files without a header."""
     names = table.columns
+    if len(wanted) == len(names) == 1:
+        return [0]
     if not table.has_header:
         features = [name for name in layout["columns"] if name not in layout["target"]]
         same_width = [known for known in (layout["columns"], features) if len(known) == len(names)]

@@ -43,7 +43,9 @@ def load(root: Path) -> TableUpload | None:
         DataError: a table is there and cannot be read.
     """
     paths = tuple(files_below(root))
-    if sum(bool(OTHER_DATA.fullmatch(path)) for path in paths) > 2:
+    others = [path for path in paths if OTHER_DATA.fullmatch(path)]
+    documents = [path for path in paths if path.lower().endswith(".txt") and not _is_about(path)]
+    if len(others) > 2 or len(documents) > 2 or any(path.endswith(".solution") for path in paths):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -51,12 +53,12 @@ def load(root: Path) -> TableUpload | None:
 
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
-    named = [p for p in paths if not Path(p).stem.lower().startswith(NO_TABLE)]
+    named = [path for path in paths if not _is_about(path)]
     tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
     if tables_at:
         tables = {path: read_table(root / path) for path in tables_at[:MAX_TABLES]}
     else:
-        tables = _plain_text_tables(root, [path for path in named if path.lower().endswith(".txt")])
+        tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
     if not tables:
         return None
     group = _largest_group(tables)
@@ -75,8 +77,13 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     return _with_split_column(TableUpload(main, columns, sources, row_sides, why, _left_aside(tables, group)))
 
 
+def _is_about(path: str) -> bool:
+    """A licence, a readme: words about the data."""
+    return Path(path).stem.lower().startswith(NO_TABLE)
+
+
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, RawTable]:
-    """One or two .txt files may be tables, if their lines fall into even columns."""
+    """One or two .txt files (or files without a suffix) may be tables, if their lines fall into even columns."""
     if not 0 < len(paths) <= 2:
         return {}
     tables = {}

@@ -1,0 +1,260 @@
+"""Texts: a column (or several, joined) of a CSV or TSV, a folder of .txt files, or the challenge's AutoNLP layout.
+
+How texts are cut into tokens stands in ``tokens.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.errors import DataError
+from automl_engine.spec import VARIABLE, Spec
+from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.columns import Column, describe, profile
+from formatters.labels import files_below, labelled_files, without
+from formatters.new_rows import layout, read_new_rows, table_paths
+from formatters.table_files import OTHER_DATA, Side, TableUpload, load
+from formatters.table_io import decode_text, read_table
+from formatters.table_kind import judge, text_columns
+from formatters.target import choose, read_labels
+from formatters.tokens import index_texts, language_of
+
+SUFFIXES = (".txt", ".text")
+PREVIEW_CHARS = 500
+
+
+@dataclass
+class Corpus:
+    """Texts and their labels, from wherever they came."""
+
+    texts: list[str]
+    samples: list[Sample]
+    label_names: list[str]
+    multi_label: bool
+    why: list[str]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
+
+
+def sniff(root: Path, options: Options) -> Evidence | None:
+    if _autonlp_folder(root):
+        return Evidence(1.0, ["train.data, meta.json and .solution: the AutoNLP layout"])
+    files = files_below(root)
+    documents = [path for path in files if path.lower().endswith(SUFFIXES)]
+    if len(documents) > 2 and not any(OTHER_DATA.fullmatch(path) for path in files):
+        return Evidence(0.9, [f"{len(documents):,} of {len(files):,} files are plain text"])
+    return judge(root, options).get("text")
+
+
+def read(root: Path, options: Options) -> Table:
+    documents = [path for path in files_below(root) if path.lower().endswith(SUFFIXES)]
+    autonlp = _autonlp_folder(root)
+    if autonlp:
+        corpus = _read_autonlp(autonlp)
+    elif upload := load(root):
+        corpus = _read_columns(upload, options)
+    elif documents:
+        corpus = _read_files(root, options)
+    else:
+        raise DataError("the upload holds no texts; give a CSV or TSV with a column of text, or folders of .txt files.")
+    return _table(corpus, options)
+
+
+def _table(corpus: Corpus, options: Options) -> Table:
+    language = language_of(corpus.texts)
+    vocabulary: dict[str, int] = {}
+    tokens = index_texts(corpus.texts, language, vocabulary)
+    lengths = [len(indices) for indices in tokens]
+    how = "Chinese or Japanese: every character is a token" if language == "characters" else ""
+    how = how or "split into words and marks, upper and lower case kept"
+    about = dict(corpus.about)
+    about["doubts"] = [*about.get("doubts", []), *_empty_texts(corpus)]
+    return Table(
+        modality="text",
+        samples=corpus.samples,
+        label_names=corpus.label_names,
+        multi_label=corpus.multi_label,
+        spec=Spec(
+            name=options.name or "text",
+            sample_count=len(tokens),
+            output_dim=len(corpus.label_names),
+            sequence_size=VARIABLE,
+            is_sequence=True,
+            label_to_index={name: index for index, name in enumerate(corpus.label_names)},
+            channel_to_index=vocabulary,
+        ),
+        steps=lambda i: tokens[i].astype(np.float32).reshape(-1, 1, 1, 1),
+        preview=lambda i, path: {"kind": "text", "text": corpus.texts[i][:PREVIEW_CHARS]},
+        recipe={"language": language, **corpus.recipe},
+        stats=[
+            {
+                "name": "length",
+                "unit": "characters" if language == "characters" else "words",
+                "min": min(lengths),
+                "median": float(np.median(lengths)),
+                "max": max(lengths),
+            }
+        ],
+        why=[*corpus.why, f"{how}; {len(vocabulary):,} different ones"],
+        **about,
+    )
+
+
+def _empty_texts(corpus: Corpus) -> list[Doubt]:
+    empty = [sample.source for sample, text in zip(corpus.samples, corpus.texts, strict=True) if not text.strip()]
+    if not empty:
+        return []
+    what = f"{len(empty):,} texts are empty and are kept as such"
+    what = "one text is empty and is kept as such" if len(empty) == 1 else what
+    return [Doubt(what, "remove it if it is a mistake", empty[0], "info")]
+
+
+def _read_columns(upload: TableUpload, options: Options) -> Corpus:
+    target = choose(upload.table, upload.columns, options.target)
+    labels = read_labels(upload.table, upload.columns, target)
+    features = [column for column in upload.columns if column.name not in target.columns]
+    used = text_columns(features) or [column for column in features if not column.numbers and column.distinct > 1]
+    if not used:
+        raise DataError(f"{upload.table.file_name} has no column with text beside the label; add one.")
+    kept = [i for i, row in enumerate(labels.rows) if row is not None]
+    names = [column.name for column in used]
+    joined = _join([upload.table.column(name) for name in names])
+    unused = [c.name for c in features if c.name not in names and not c.why_ignored]
+    doubts = [*target.doubts, *labels.doubts]
+    if unused:
+        what = f"only the text is learnt from; the other columns are not used: {', '.join(unused)}"
+        doubts.append(Doubt(what, "choose the modality tabular to use them instead of the text", unused[0]))
+    return Corpus(
+        texts=[joined[i] for i in kept],
+        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        label_names=labels.names,
+        multi_label=labels.multi_label,
+        why=[target.why, f"the text is column {' and '.join(map(repr, names))}", *upload.why],
+        recipe={"text_columns": names, "table": layout(upload.table, target.columns)},
+        about={
+            "columns": [_describe(column, names, target.columns) for column in upload.columns],
+            "doubts": doubts,
+            "ignored": upload.ignored,
+            "target": ",".join(target.columns),
+            "target_candidates": target.candidates,
+        },
+    )
+
+
+def _join(columns: Sequence[list[str]]) -> list[str]:
+    """Several columns make one text, a line each."""
+    return ["\n".join(filter(None, cells)) for cells in zip(*columns, strict=True)]
+
+
+def _describe(column: Column, texts: list[str], target: tuple[str, ...]) -> dict[str, Any]:
+    if column.name in texts:
+        return describe(replace(column, type="text"), "feature", "the text")
+    if column.name in target:
+        return describe(column, "target")
+    return describe(column, "ignored", column.why_ignored or "only the text is used")
+
+
+def _read_files(root: Path, options: Options) -> Corpus:
+    labelled = labelled_files(root, SUFFIXES, options, "texts")
+    texts, unreadable = {}, []
+    for path, sample in zip(labelled.paths, labelled.samples, strict=True):
+        try:
+            texts[sample.source] = decode_text(path)[0].strip()
+        except DataError as error:
+            unreadable.append({"path": sample.source, "why": str(error)})
+    labelled = without(labelled, unreadable, "texts")
+    return Corpus(
+        texts=[texts[sample.source] for sample in labelled.samples],
+        samples=labelled.samples,
+        label_names=labelled.label_names,
+        multi_label=labelled.multi_label,
+        why=labelled.why,
+        about={
+            "doubts": labelled.doubts,
+            "ignored": labelled.ignored,
+            "unreadable": unreadable,
+            "target": labelled.target,
+            "target_candidates": labelled.target_candidates,
+        },
+    )
+
+
+def _autonlp_folder(root: Path) -> Path | None:
+    """The NAME.data folder with train.data, train.solution, test.data beside NAME.solution."""
+    for path in sorted(root.rglob("train.data")):
+        folder = path.parent
+        if (folder / "train.solution").is_file() and (folder / "test.data").is_file() and _solution_of(folder):
+            return folder
+    return None
+
+
+def _solution_of(folder: Path) -> Path | None:
+    inside = folder / "test.solution"
+    found = [inside] if inside.is_file() else sorted(folder.parent.glob("*.solution"))
+    return found[0] if len(found) == 1 else None
+
+
+def _read_autonlp(folder: Path) -> Corpus:
+    texts: list[str] = []
+    rows: list[list[str]] = []
+    places: list[tuple[str, Side]] = []
+    solutions: dict[Side, Path] = {"train": folder / "train.solution", "test": _solution_of(folder) or folder}
+    for side, solution in solutions.items():
+        lines = decode_text(folder / f"{side}.data")[0].splitlines()
+        flags = [line.split() for line in decode_text(solution)[0].splitlines()]
+        if len(lines) != len(flags):
+            raise DataError(
+                f"{side}.data has {len(lines):,} lines but {solution.name} has {len(flags):,}; "
+                "each text needs one line of labels."
+            )
+        texts += [line.strip() for line in lines]
+        rows += flags
+        places += [(f"{side}.data, line {number}", side) for number in range(1, len(lines) + 1)]
+    names = [str(i) for i in range(len(rows[0]))] if rows else []
+    labels = [tuple(name for name, flag in zip(names, row, strict=False) if float(flag) > 0) for row in rows]
+    samples = [Sample(source, own, side) for (source, side), own in zip(places, labels, strict=True)]
+    why = ["train.data and test.data hold a text a line, their solutions its labels"]
+    return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), why)
+
+
+def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+    """New texts: one .txt, a folder of them, or rows of a CSV, TSV or JSON file.
+
+    Tokens that training never saw are appended to the vocabulary of the returned examples' spec.
+    """
+    names, texts = _new_texts(recipe, source)
+    spec = spec_of(recipe).with_count(len(texts))
+    vocabulary = dict(spec.channel_to_index)
+    tokens = index_texts(texts, recipe["language"], vocabulary)
+    steps = [indices.astype(np.float32).reshape(-1, 1, 1, 1) for indices in tokens]
+    return names, MemoryExamples(replace(spec, channel_to_index=vocabulary), steps)
+
+
+def _new_texts(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[str]]:
+    root = source.parent if source.is_file() else source
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    documents = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if documents:
+        names = [path.relative_to(root).as_posix() for path in documents]
+        return names, [decode_text(path)[0].strip() for path in documents]
+    if "table" in recipe:
+        names, cells = read_new_rows(source, recipe["table"], recipe["text_columns"])
+        return names, _join(cells)
+    names, texts = [], []
+    for path in table_paths(source):
+        table = read_table(path)
+        columns = [profile(name, table.column(name), table.delimiter) for name in table.columns]
+        chosen = text_columns(columns) or columns[:1]
+        texts += _join([table.column(column.name) for column in chosen])
+        names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
+    if not texts:
+        raise DataError(
+            f"{source.name} holds no text; give a .txt file, a folder of them, or a CSV with a text column."
+        )
+    return names, texts

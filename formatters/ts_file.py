@@ -1,0 +1,96 @@
+"""The .ts format of the UCR/UEA time series archive: @tags, then a case a line, channels parted by colons.
+
+Format: Loning, Bagnall et al., "sktime: a unified interface for machine learning with time series" (2019).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from automl_engine.errors import DataError
+from formatters.table_io import decode_text
+
+TIMED_VALUE = re.compile(r"\(([^()]*)\)")
+LOOK_BYTES = 65536
+
+
+@dataclass
+class TsFile:
+    """``cases[i]`` is (T, C) float64 with NaN where a value is missing; its label is None if the file has none."""
+
+    cases: list[np.ndarray] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)  # where each case stands
+    classes: list[str] = field(default_factory=list)  # as the header names them
+    is_regression: bool = False
+    has_timestamps: bool = False
+
+
+def is_ts(path: Path) -> bool:
+    """A text with the archive's tags, and not a video of the same suffix."""
+    with path.open("rb") as file:
+        head = file.read(LOOK_BYTES).lower()
+    return b"\0" not in head and re.search(rb"^\s*@(data|problemname|classlabel)\b", head, re.MULTILINE) is not None
+
+
+def read_ts(path: Path) -> TsFile:
+    """Parse a file.
+
+    Raises:
+        DataError: no @data, no cases, an unreadable number, or cases with different numbers of channels.
+    """
+    result, tags, in_data = TsFile(), {}, False
+    for number, raw in enumerate(decode_text(path)[0].splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith(("#", "%")):
+            continue
+        if in_data:
+            _add_case(result, line, number, path.name, has_label=_is_true(tags, "classlabel", "targetlabel"))
+            continue
+        key, _, value = line.lstrip("@").partition(" ")
+        in_data = key.lower() == "data"
+        tags[key.lower()] = value.split()
+    if not result.cases:
+        what = "no cases after @data" if in_data else "no @data line"
+        raise DataError(f"{path.name} has {what}; give a .ts file as the UCR/UEA archive writes them.")
+    result.classes = tags.get("classlabel", [])[1:]
+    result.is_regression = _is_true(tags, "targetlabel")
+    result.has_timestamps = _is_true(tags, "timestamps")
+    return result
+
+
+def _is_true(tags: dict[str, list[str]], *keys: str) -> bool:
+    return any(tags.get(key, ["false"])[:1] == ["true"] for key in keys)
+
+
+def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool) -> None:
+    channels = line.split(":")
+    label = channels.pop().strip() if has_label else None
+    values = [_channel(text, number, name) for text in channels]
+    if not values:
+        raise DataError(f"line {number} of {name} holds no values; each line needs channels and a label.")
+    width = result.cases[0].shape[1] if result.cases else len(values)
+    if len(values) != width:
+        raise DataError(
+            f"line {number} of {name} has {len(values)} channel(s) but the first case has {width}; "
+            "every case needs the same channels, parted by colons."
+        )
+    case = np.full((max(map(len, values)), len(values)), np.nan)
+    for at, channel in enumerate(values):
+        case[: len(channel), at] = channel
+    result.cases.append(case)
+    result.labels.append(label)
+    result.lines.append(number)
+
+
+def _channel(text: str, number: int, name: str) -> np.ndarray:
+    timed = TIMED_VALUE.findall(text)
+    cells = [pair.rpartition(",")[2] for pair in timed] if timed else text.split(",")
+    try:
+        return np.array([float(cell.strip().replace("?", "nan") or "nan") for cell in cells])
+    except ValueError as error:
+        raise DataError(f"line {number} of {name}: {error}; values must be numbers, ? or NaN.") from error
