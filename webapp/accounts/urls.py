@@ -4,4 +4,5 @@ from webapp.accounts import views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
+    path("account/delete", views.delete, name="account-delete"),
 ]

@@ -1,0 +1,35 @@
+"""Users and their quotas, for administrators."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import UserCreationForm
+
+from webapp.accounts.models import User
+
+
+class NewUserForm(UserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    add_form = NewUserForm
+    ordering = ("email",)
+    list_display = ("email", "date_joined", "last_login", "runs_per_day", "runs_total", "is_active", "is_staff")
+    list_editable = ("runs_per_day", "runs_total")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("email",)
+    readonly_fields = ("date_joined", "last_login")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Quotas", {"fields": ("runs_per_day", "runs_total", "storage_max_bytes")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        ("Dates", {"fields": ("date_joined", "last_login")}),
+    )
+    add_fieldsets: ClassVar = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
