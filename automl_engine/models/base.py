@@ -6,6 +6,7 @@ The ingestion loop calls ``train`` and ``test`` in turn until ``done_training`` 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,14 @@ class AnytimeModel(ABC):
 
     name: ClassVar[str]
     """Its key in MODELS."""
+    quick: ClassVar[bool] = True
+    """Trains in seconds: auto checks it on several folds and then fits it again on all examples."""
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         self.spec = spec
         self.params = params
         self.done_training = False
-        self.emit: Callable[..., None] = lambda kind, **fields: None
+        self.emit: Callable[..., None] = _silent
         """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
 
     @abstractmethod
@@ -41,6 +44,14 @@ class AnytimeModel(ABC):
     @abstractmethod
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray | None:
         """(N, K) float array of probabilities, softmax (single-label) or sigmoid (multi-label); None = stop."""
+
+    def frozen(self) -> AnytimeModel:
+        """A copy for ``test``, ``save`` and ``export`` that further training of this model does not touch."""
+        emit, self.emit = self.emit, _silent
+        try:
+            return copy.deepcopy(self)
+        finally:
+            self.emit = emit
 
     def save(self, dir: Path) -> None:
         """Write what made the last prediction, quickly and torch-natively (JSON, safetensors, .txt booster)."""
@@ -54,6 +65,10 @@ class AnytimeModel(ABC):
     def export(self, dir: Path) -> list[dict[str, Any]]:
         """Write graphs for ``predictor.py`` into ``dir`` and return its members (see docs/formats.md)."""
         raise TypeError(f"model {type(self).name!r} cannot be exported")
+
+
+def _silent(kind: str, **fields: Any) -> None:
+    """Nobody listens."""
 
 
 def is_multi_label(labels: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -93,6 +93,7 @@ class ImageResnet(ImageModel):
     """Params: ``side``, ``width`` (channels of the stem), ``batch``, ``lr``, ``decay``, ``slice_s``."""
 
     name = "image_resnet"
+    quick = False
     may_mirror: ClassVar[bool] = True
 
     @classmethod
@@ -103,6 +104,11 @@ class ImageResnet(ImageModel):
 
     def predictor(self) -> PixelNetwork:
         return self.average if hasattr(self, "average") else self.network
+
+    def frozen(self) -> Self:
+        model = type(self)(self.spec, **self.params)
+        model.config, model.network = self.config, copy.deepcopy(self.average)
+        return model
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""

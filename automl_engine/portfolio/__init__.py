@@ -1,0 +1,67 @@
+"""Configurations as rows: ``image.yaml`` and so on, one file a modality, in the order of the ladder.
+
+A row is ``{name, modality, model, params, origin, enabled}``; a new one is a few lines of YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automl_engine.errors import DataError
+
+MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration of a model."""
+
+    name: str
+    modality: str
+    model: str
+    """Key of MODELS."""
+    origin: str
+    """Where it comes from and why it is here, in plain words: the run page shows it."""
+    params: dict[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+
+
+def load(path: Path | None = None) -> list[Row]:
+    """The rows of one file, or all built-in rows; in order.
+
+    Raises:
+        DataError: the file is no list of rows, or two rows have the same name.
+    """
+    here = Path(__file__).parent
+    files = [path] if path else [here / f"{modality}.yaml" for modality in MODALITIES]
+    rows = [_row(entry, file.name) for file in files if file.exists() or path for entry in _entries(file)]
+    names = [row.name for row in rows]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise DataError(f"Two portfolio rows are called {twice}; give one of them another name.")
+    return rows
+
+
+def _entries(file: Path) -> list[Any]:
+    try:
+        entries = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise DataError(f"The portfolio {file.name} cannot be read ({error}).") from error
+    if not isinstance(entries, list):
+        raise DataError(f"The portfolio {file.name} must be a list of rows.")
+    return entries
+
+
+def _row(entry: Any, file_name: str) -> Row:
+    known = {item.name for item in fields(Row)}
+    if not isinstance(entry, dict) or not {"name", "modality", "model"} <= set(entry) <= known:
+        raise DataError(
+            f"A row of {file_name} must have name, modality, model and may have {sorted(known)}: {entry!r}."
+        )
+    if entry["modality"] not in MODALITIES:
+        raise DataError(f"Row {entry['name']} of {file_name}: modality must be one of {', '.join(MODALITIES)}.")
+    return Row(**{"origin": "", **entry})
