@@ -178,23 +178,24 @@ class Ingestion:
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
         new, place, old = (self.run_dir / name for name in ("model.new", "model", "model.old"))
+        description = {"model": self.order["model"], "k": k, "spec": asdict(model.spec)}
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         try:
             model.save(new)
+            (new / "model.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
         except TypeError as error:  # the base class: this model has no save
+            self.note(str(error))
             shutil.rmtree(new)
-            return self.note(str(error))
         except Exception as error:  # told; the predictions are worth having without it
             text = f"{type(error).__name__}: {error}"
-            return self.emit("failed", what="save", error=text, traceback=traceback.format_exc(), fatal=False)
-        description = {"model": self.order["model"], "k": k, "spec": asdict(model.spec)}
-        (new / "model.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
-        if place.exists():
-            place.rename(old)
-        new.rename(place)
-        shutil.rmtree(old, ignore_errors=True)
-        return None
+            self.emit("failed", what="save", error=text, traceback=traceback.format_exc(), fatal=False)
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            if place.exists():
+                place.rename(old)
+            new.rename(place)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _device(model: AnytimeModel, asked: str) -> str:

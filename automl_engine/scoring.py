@@ -113,7 +113,7 @@ def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str],
     """``results.json`` (docs/formats.md) of prediction k."""
     single = is_single_label(solution)
     share = _probabilities(prediction, single)
-    decided = np.eye(len(labels))[share.argmax(1)] == 1 if single else share > 0.5
+    decided = np.eye(len(labels))[prediction.argmax(1)] == 1 if single else share > 0.5
     truth = solution == 1
     hits = (decided & truth).any(1) if single else decided == truth
     right, n = int(hits.sum()), int(hits.size)
@@ -135,12 +135,14 @@ def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str],
 
 
 def _probabilities(prediction: np.ndarray, single: bool) -> np.ndarray:
-    """(N, K) in [0, 1]; rows sum to 1 in single-label tasks."""
-    clipped = np.clip(np.nan_to_num(prediction, posinf=1e30), 0, None)
-    if not single:
-        return np.minimum(clipped, 1)
-    total = clipped.sum(1, keepdims=True)
-    return np.where(total > 0, clipped / np.where(total > 0, total, 1), 1 / clipped.shape[1])
+    """(N, K) in [0, 1], in rows of sum 1 for single-label tasks; other scores go through softmax or sigmoid."""
+    if single:
+        finite = np.nan_to_num(prediction, posinf=1e30, neginf=-1e30)
+        positive = np.exp(finite - finite.max(1, keepdims=True)) if finite.min() < 0 else finite + 1e-15
+        return positive / positive.sum(1, keepdims=True)
+    if prediction.min() < 0 or prediction.max() > 1:
+        return (np.tanh(prediction / 2) + 1) / 2
+    return prediction
 
 
 def _classes(truth: np.ndarray, decided: np.ndarray, naucs: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:

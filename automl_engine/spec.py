@@ -123,7 +123,9 @@ class Spec:
         if channels == -1:
             channels = 3 if format_ == "COMPRESSED" else 1
         maps = {
-            key: {str(_last(entry, "key", "")): int(_last(entry, "value", 0)) for entry in message.get(f"{key}_map", [])}
+            key: {
+                str(_last(entry, "key", "")): int(_last(entry, "value", 0)) for entry in message.get(f"{key}_map", [])
+            }
             for key in ("label_to_index", "channel_to_index", "feature_to_index")
         }
         return cls(

@@ -88,11 +88,12 @@ class ChallengeModel(AnytimeModel):
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
-        import tensorflow  # noqa: F401  its seconds belong before the clock
-
         folder = Path(params["path"]).resolve()
         self.made_by = folder.name
-        self._model = _load_module(folder).Model(Metadata(spec, str(Path(params["data_dir"]) / "train")))
+        module = _load_module(folder)
+        import tensorflow  # noqa: F401  its seconds belong before the clock
+
+        self._model = module.Model(Metadata(spec, str(Path(params["data_dir"]) / "train")))
         self._datasets: dict[int, tf.data.Dataset] = {}
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:

@@ -1,0 +1,76 @@
+"""Code in the challenge's own form: a folder with model.py, run through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from automl_engine.__main__ import main
+from automl_engine.dataset.reader import open_split
+from automl_engine.models.challenge import Metadata
+from tests.engine.toys import write_table
+
+MODEL = '''
+import numpy as np
+import tensorflow as tf
+import neighbour
+
+
+class Model:
+    """Nearest class mean, one more epoch a step."""
+
+    def __init__(self, metadata):
+        self.metadata = metadata
+        assert metadata.get_dataset_name().endswith("toy.data/train")
+        assert metadata.get_tensor_shape(0) == (1, 1, 4, 1)
+        assert metadata.get_output_size() == neighbour.CLASSES
+        self.done_training = False
+        self.seen = []
+
+    def train(self, dataset, remaining_time_budget=None):
+        assert isinstance(dataset, tf.data.Dataset)
+        self.seen.append(id(dataset))
+        assert len(set(self.seen)) == 1, "the same object at every call"
+        batch = next(iter(dataset.shuffle(100).batch(100)))
+        x, y = batch[0].numpy().reshape(-1, 4), batch[1].numpy()
+        assert len(x) == self.metadata.size()
+        self.means = (y.T @ x) / y.sum(0)[:, None]
+        self.done_training = len(self.seen) == 2
+
+    def test(self, dataset, remaining_time_budget=None):
+        assert 0 < remaining_time_budget < 60
+        x = np.concatenate([batch.numpy() for batch, _ in dataset.batch(7)]).reshape(-1, 4)
+        return -((x[:, None] - self.means) ** 2)[..., :3].sum(2)
+'''
+
+
+def test_a_challenge_folder_runs(tmp_path: Path) -> None:
+    folder = write_table(tmp_path / "data")
+    code = tmp_path / "nearest_mean"
+    code.mkdir()
+    (code / "model.py").write_text(MODEL)
+    (code / "neighbour.py").write_text("CLASSES = 3\n")
+    run_dir = tmp_path / "run"
+    arguments = ["run", str(folder), "--out", str(run_dir), "--budget", "60", "--model", str(code)]
+    assert main(arguments) == 0, (run_dir / "events.jsonl").read_text()
+    scores = json.loads((run_dir / "scores.json").read_text())
+    assert scores["stopped"] == "done"
+    assert scores["nauc"] > 0.9
+    assert scores["accuracy"] == 1, "scores below zero are fine"
+    assert [p["by"] for p in scores["predictions"]] == ["nearest_mean"] * 2
+
+
+def test_getters_of_the_challenge(tmp_path: Path) -> None:
+    split = open_split(write_table(tmp_path) / "toy.data", "train")
+    metadata = Metadata(split.spec, "x.data/train")
+    assert metadata.size() == 60
+    assert metadata.get_sequence_size() == 1
+    assert metadata.get_matrix_size(0) == (1, 4)
+    assert metadata.get_num_channels(0) == 1
+    assert metadata.get_tensor_size(0) == (1, 4, 1)
+    assert metadata.get_bundle_size() == 1
+    assert (metadata.is_compressed(0), metadata.is_sparse(0), metadata.is_sequence()) == (False, False, False)
+    assert metadata.get_label_to_index_map() == metadata.get_channel_to_index_map() == {}
+    assert np.prod(metadata.get_tensor_shape()) == 4
