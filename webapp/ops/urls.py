@@ -4,4 +4,5 @@ from webapp.ops import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("status", views.status_page, name="status"),
 ]

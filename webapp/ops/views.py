@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.ops import cards, status
+from webapp.ops.models import Fault
+from webapp.runs.models import Run
+
+NEWEST = 6
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "ops/home.html")
+    """For a stranger the promise, for a user their own things; starter data for both."""
+    starters = Dataset.objects.filter(starter=True, public=True).order_by("created")
+    context: dict[str, Any] = {"starters": [(dataset, cards.samples(dataset)) for dataset in starters]}
+    if isinstance(request.user, User):
+        return render(request, "ops/home_user.html", context | _mine(request.user))
+    latest = Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, points__isnull=False)
+    context["latest"] = latest.select_related("dataset").prefetch_related("points").order_by("-ended").first()
+    return render(request, "ops/home.html", context)
+
+
+def _mine(user: User) -> dict[str, Any]:
+    runs = Run.objects.filter(owner=user).select_related("dataset").prefetch_related("points")
+    return {
+        "datasets": Dataset.objects.filter(owner=user, starter=False)[:NEWEST],
+        "runs": runs[:NEWEST],
+        "dataset_count": Dataset.objects.filter(owner=user, starter=False).count(),
+        "run_count": runs.count(),
+    }
+
+
+@require_safe
+def status_page(request: HttpRequest) -> HttpResponse:
+    """Is everything running?  Public: it tells no names and no data."""
+    machinery = status.machinery()
+    workers, queues = machinery or ([], [])
+    context = {
+        "answers": machinery is not None,
+        "workers": workers,
+        "missing": [purpose for purpose in status.PURPOSES.values() if purpose not in {w.purpose for w in workers}],
+        "queues": queues,
+        "disk": status.disk(),
+        "faults": Fault.objects.all()[:20],
+        "now": timezone.now(),
+    }
+    return render(request, "ops/status.html", context)

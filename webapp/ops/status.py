@@ -1,0 +1,98 @@
+"""What the status page tells: workers, queues, disk, faults."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+
+import django_rq
+from django.conf import settings
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.registry import FinishedJobRegistry
+
+from webapp.runs.start import forecast
+
+WORK_S = 10.0  # a job of the work queue, when none ended lately
+PURPOSES = {"train": "training", "work": "conversion, prediction, packing"}
+STATES = {"idle": "free", "busy": "busy", "starting": "starting", "started": "starting", "suspended": "paused"}
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """One worker, without a word on whose data it works on."""
+
+    purpose: str
+    device: str
+    state: str
+    since: datetime | None  # of the present job
+
+    @property
+    def badge(self) -> str:
+        return {"free": "good", "busy": "busy"}.get(self.state, "")
+
+
+@dataclass(frozen=True)
+class QueueState:
+    purpose: str
+    waiting: int
+    wait_s: float  # of a job that would be sent now
+
+
+@dataclass(frozen=True)
+class Disk:
+    total_bytes: int
+    free_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        return self.total_bytes - self.free_bytes
+
+    @property
+    def is_low(self) -> bool:
+        return self.free_bytes < max(2 * 2**30, self.total_bytes // 50)
+
+
+def machinery() -> tuple[list[WorkerState], list[QueueState]] | None:
+    """Workers and queues, or None when Redis does not answer."""
+    try:
+        queues = [django_rq.get_queue(name) for name in settings.RQ_QUEUES]
+        workers = [_worker_state(worker) for worker in Worker.all(connection=queues[0].connection)]
+        states = [QueueState(PURPOSES[queue.name], queue.count, _wait_s(queue)) for queue in queues]
+    except RedisError:
+        return None
+    return sorted(workers, key=lambda worker: (worker.purpose != PURPOSES["train"], worker.device)), states
+
+
+def disk() -> Disk:
+    usage = shutil.disk_usage(settings.DATA_DIR)
+    return Disk(usage.total, usage.free)
+
+
+def _worker_state(worker: Worker) -> WorkerState:
+    names = worker.queue_names()
+    device = worker.connection.hget(worker.key, "device") or b""
+    job = worker.get_current_job()
+    return WorkerState(
+        purpose=PURPOSES.get(names[0] if names else "", "other"),
+        device=device.decode() or "unknown device",
+        state=STATES.get(worker.get_state(), worker.get_state()),
+        since=job.started_at if job else None,
+    )
+
+
+def _wait_s(queue: Queue) -> float:
+    """Training: the forecast of the runs.  Else what the last jobs took, times those ahead."""
+    if queue.name == "train":
+        return forecast().starts_in_s
+    if not queue.count and not queue.started_job_registry.count:
+        return 0.0
+    lately = FinishedJobRegistry(queue=queue).get_job_ids(-10, -1)
+    taken_s = [
+        (job.ended_at - job.started_at).total_seconds()
+        for job in (queue.fetch_job(job_id) for job_id in lately)
+        if job and job.started_at and job.ended_at
+    ]
+    mean_s = sum(taken_s) / len(taken_s) if taken_s else WORK_S
+    return mean_s * (queue.count + 0.5)
