@@ -1,0 +1,334 @@
+"""The AutoML model: climbs a ladder of portfolio rows, blends what helps, and is itself an AnytimeModel.
+
+The first row learns from a small sample and predicts at once.  Then every row in its order learns from the examples
+outside fold 0 and is checked on fold 0 (quick rows on every fold); the blend changes only where that raises its
+quality on examples that its members have not seen.  ``train`` returns when a better prediction is due, at growing
+intervals, and keeps enough time back for the prediction itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from automl_engine.blend import best_share, mix, quality, validation_nauc
+from automl_engine.dataset.examples import Examples
+from automl_engine.errors import DataError
+from automl_engine.modality import modality
+from automl_engine.models import model_class
+from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.spec import Spec
+from automl_engine.splits import fold_numbers, stratified_sample
+
+FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 4000, "tabular": 4000, "timeseries": 400}
+"""Examples behind the first prediction."""
+TINY = 100
+"""With fewer examples only quick rows run: too little is left to check a network on."""
+FOLDS, LARGEST_FOLD = 5, 2000
+PERFECT = 0.9999
+SPACING = 0.08
+"""A better blend is written once this share of the time since the start has passed since the last prediction."""
+PATIENCE_S = 60.0
+
+
+@dataclass(eq=False)
+class Rung:
+    """A row on the ladder."""
+
+    name: str
+    live: AnytimeModel
+    checked: np.ndarray
+    """(N, K) predictions by models that had not seen the example; NaN = not predicted."""
+    adopted: AnytimeModel | None = None
+    """The version that is in the blend, and its ``checked``."""
+    adopted_checked: np.ndarray | None = None
+    fit_s: float = 0.0
+    test_s: float = 0.0
+    gained_at: float = 0.0
+    tested: tuple[AnytimeModel, Examples, np.ndarray] | None = None
+    """The last test: (version, split, prediction)."""
+
+    def predict(self, split: Examples, remaining_s: float) -> np.ndarray:
+        """(N, K) by the adopted version; the same split is predicted once."""
+        assert self.adopted is not None
+        if self.tested is None or self.tested[0] is not self.adopted or self.tested[1] is not split:
+            start = time.monotonic()
+            self.tested = self.adopted, split, np.asarray(self.adopted.test(split, remaining_s), np.float64)
+            self.test_s = max(self.test_s, time.monotonic() - start)
+        return self.tested[2]
+
+
+class AutoModel(AnytimeModel):
+    """Params: ``rows`` (mappings as in the portfolio, in order), ``seed``, ``device``."""
+
+    name = "auto"
+
+    def __init__(self, spec: Spec, rows: Sequence[Mapping[str, Any]] = (), **params: Any) -> None:
+        super().__init__(spec, rows=list(rows), **params)
+        domains = ("audio", "timeseries") if spec.domain == "series" else (spec.domain,)
+        self.rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
+        for row in self.rows:
+            model_class(row["model"])  # imports are not on the clock
+        self.rungs: dict[str, Rung] = {}
+        self.weights: dict[str, float] = {}
+        self.made_by, self.why = self.name, ""
+        self._start: float | None = None
+        self._current: Rung | None = None
+        self._news, self._written, self._said = True, 0, ""
+
+    # The ladder
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        """Return when a better prediction is due, or when nothing more can be gained."""
+        self._end = time.monotonic() + remaining_time_budget
+        if self._start is None:
+            return self._begin(split, remaining_time_budget)
+        while not self.done_training:
+            reason = self._nothing_left()
+            if reason:
+                self.done_training = True
+                self.emit("note", text=f"Training is over: {reason}.")
+            else:
+                self._advance(split)
+                if self._prediction_is_due():
+                    break
+        return None
+
+    def _begin(self, split: Examples, budget_s: float) -> None:
+        """Look at the data, and fit the first row that works to a small sample."""
+        self._start, self.budget_s = time.monotonic(), budget_s
+        kind, kind_reason = modality(split)
+        self.rows = [row for row in self.rows if row["modality"] == kind]
+        if not self.rows:
+            raise DataError(f"No portfolio row for {kind} data is enabled; enable one or choose a model.")
+        self.labels, self.multi_label = split.labels, is_multi_label(split.labels)
+        self.emit("note", text=f"This is {kind} data: {kind_reason}.")
+        self.folds = fold_numbers(self.labels, max(FOLDS, -(-len(split) // LARGEST_FOLD)), self._seed)
+        quick = [row for row in self.rows if model_class(row["model"]).quick]
+        self._queue = quick if quick and len(split) < TINY else list(self.rows)
+        if len(self._queue) < len(self.rows):
+            self.emit("note", text=f"{len(split)} examples are too few to check a network on; quick models only.")
+        sample = stratified_sample(self.labels, FIRST_SAMPLE[kind], self._seed)
+        while self._queue and not self.weights:
+            rung = self._open(self._queue[0])
+            if self._guarded(rung, lambda rung=rung: self._fit(rung.live, split.subset(sample))):
+                rung.adopted, self.weights = rung.live, {rung.name: 1.0}
+                self._explain(f"first look: {rung.name} on {len(sample)} of {len(split)} training examples")
+        if not self.weights:
+            raise RuntimeError("every row of the portfolio failed; the journal tells how")
+        if len(sample) < len(split):
+            self._current = None  # otherwise this version need not be fitted again
+
+    def _advance(self, split: Examples) -> None:
+        """One step of the present row: a quick one as a whole, a network by a slice."""
+        name = self._queue[0]["name"]
+        rung = self.rungs.get(name) or self._open(self._queue[0])
+        quick = type(rung.live).quick
+        worked = self._guarded(rung, lambda: self._check_folds(rung, split) if quick else self._slice(rung, split))
+        if worked and self._consider(rung) and quick:
+            self._guarded(rung, lambda: self._refit(rung, split))
+        if worked and (quick or rung.live.done_training or self._has_stalled(rung)):
+            self._queue = [row for row in self._queue if row["name"] != name]
+
+    def _slice(self, rung: Rung, split: Examples) -> None:
+        """A network learns on for some seconds and is checked on fold 0."""
+        rung.live.train(split.subset(np.flatnonzero(self.folds != 0)), self._remaining_s())
+        self._check(rung, rung.live, split, 0)
+
+    def _check_folds(self, rung: Rung, split: Examples) -> None:
+        """A quick row is fitted without fold 0 and asked about it; then the other folds, while that costs little."""
+        for fold in range(self.folds.max() + 1):
+            start, model = time.monotonic(), self._new_model(rung.name)
+            self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
+            rung.fit_s = time.monotonic() - start
+            self._check(rung, model, split, fold)
+            folds_left = self.folds.max() - fold
+            if (time.monotonic() - start) * folds_left > max(1.0, 0.05 * self._remaining_s()):
+                break
+        rung.live = model
+
+    def _check(self, rung: Rung, model: AnytimeModel, split: Examples, fold: int) -> None:
+        start, members = time.monotonic(), np.flatnonzero(self.folds == fold)
+        rung.checked[members] = model.test(split.subset(members), self._remaining_s())
+        rung.test_s = max(rung.test_s, time.monotonic() - start)
+
+    def _refit(self, rung: Rung, split: Examples) -> None:
+        """The version for the test set learns from all training examples, if there is time."""
+        if 1.5 * rung.fit_s > self._remaining_s():
+            return
+        model = self._new_model(rung.name)
+        self._fit(model, split)
+        rung.adopted = model
+
+    def _fit(self, model: AnytimeModel, split: Examples) -> None:
+        while not model.done_training and self._remaining_s() > 0:
+            model.train(split, self._remaining_s())
+
+    # The blend
+
+    def _consider(self, rung: Rung) -> bool:
+        """Adopt what the rung has learned if that improves the blend on unseen examples; tell how it stands."""
+        known = {name: self.rungs[name].adopted_checked for name in self.weights}
+        known = {name: checked for name, checked in known.items() if checked is not None}
+        seen = np.logical_and.reduce([~np.isnan(c).any(1) for c in (rung.checked, *known.values())])
+        labels = self.labels[seen]
+        weights = {name: self.weights[name] for name in known}
+        present = quality(labels, self._mixed(known, weights, seen), self.multi_label) if known else -np.inf
+        others = {name: weight for name, weight in weights.items() if name != rung.name}
+        others_mixed = self._mixed(known, others, seen) if others else None
+        share, found = best_share(labels, others_mixed, rung.checked[seen], self.multi_label)
+        better = share > 0 and found > present
+        if better:
+            total = sum(others.values())
+            weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}
+            self.weights = {name: weight for name, weight in weights.items() if weight > 0}
+            rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
+            rung.gained_at, self._news = time.monotonic(), True
+        self._tell(rung, seen, better)
+        return better
+
+    def _mixed(self, checked: Mapping[str, np.ndarray], weights: Mapping[str, float], seen: np.ndarray) -> np.ndarray:
+        return mix({name: checked[name][seen] for name in weights}, weights)
+
+    def _tell(self, rung: Rung, seen: np.ndarray, better: bool) -> None:
+        checked = {name: self.rungs[name].adopted_checked for name in self.weights}
+        blend = self._mixed({n: c for n, c in checked.items() if c is not None}, self.weights, seen)
+        alone = validation_nauc(self.labels[seen], rung.checked[seen])
+        self.validation, self._unseen = validation_nauc(self.labels[seen], blend), int(seen.sum())
+        text = f"{self._said or rung.name}: validation {alone:.3f}"
+        if len(self.weights) > 1:
+            text += f", blend {self.validation:.3f}"
+        self.emit("progress", by=rung.name, text=text, fraction=round(min(1.0, self._elapsed_s() / self.budget_s), 3))
+        if better:
+            self._explain(f"validation NAUC {self.validation:.3f} on {self._unseen} unseen training examples")
+
+    def _explain(self, why: str) -> None:
+        shares = sorted(self.weights.items(), key=lambda item: -item[1])
+        self.made_by = " + ".join(name for name, _ in shares)
+        self.why = why if len(shares) == 1 else why + "; " + ", ".join(f"{name} {w:.0%}" for name, w in shares)
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray | None:
+        """The blend's (N, K); None when training is over and all is said."""
+        if self.done_training and not self._news and self._written > 1:
+            return None
+        for name in list(self.weights):
+            rung = self.rungs[name]
+            if not self._guarded(rung, lambda rung=rung: rung.predict(split, remaining_time_budget)):
+                del self.weights[name]
+        if not self.weights:
+            raise RuntimeError("no row of the portfolio can predict; the journal tells why")
+        self._news, self._written, self._written_at = False, self._written + 1, time.monotonic()
+        return mix(
+            {name: self.rungs[name].predict(split, remaining_time_budget) for name in self.weights}, self.weights
+        )
+
+    # The clock
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - (self._start or time.monotonic())
+
+    def _remaining_s(self) -> float:
+        """Until training must end, so that the last prediction is written in time."""
+        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * sum(rung.test_s for rung in self.rungs.values())
+        return self._end - time.monotonic() - reserve_s
+
+    def _nothing_left(self) -> str:
+        """Why training is over, or an empty string."""
+        if self._remaining_s() < 0.02 * self.budget_s:
+            return "the time budget is used"
+        if not self._queue:
+            return "every model of the ladder has learned what it can"
+        checked = self._written > 1 and hasattr(self, "validation")
+        if checked and self.validation >= PERFECT and self._unseen >= TINY:
+            return f"the ranking of {self._unseen} unseen examples is perfect"
+        return ""
+
+    def _prediction_is_due(self) -> bool:
+        cost_s = sum(self.rungs[name].test_s for name in self.weights)
+        pause_s = max(SPACING * self._elapsed_s(), 2 * cost_s)
+        return self._news and time.monotonic() - self._written_at >= pause_s
+
+    def _has_stalled(self, rung: Rung) -> bool:
+        return time.monotonic() - rung.gained_at > max(PATIENCE_S, 0.5 * self._elapsed_s())
+
+    # Rungs
+
+    @property
+    def _seed(self) -> int:
+        return int(self.params.get("seed", 0))
+
+    def _open(self, row: Mapping[str, Any]) -> Rung:
+        self.emit("chosen", row=row["name"], reason=row.get("origin", ""))
+        rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan))
+        rung.gained_at = time.monotonic()
+        self.rungs[rung.name] = rung
+        return rung
+
+    def _new_model(self, name: str) -> AnytimeModel:
+        row = next(row for row in self.rows if row["name"] == name)
+        shared = {key: self.params[key] for key in ("seed", "device") if key in self.params}
+        model = model_class(row["model"])(self.spec, **{**shared, **row.get("params", {})})
+        model.emit, self._said = self._relay, ""
+        return model
+
+    def _relay(self, kind: str, **fields: Any) -> None:
+        """A rung's progress is told together with how it does on unseen examples."""
+        if kind == "progress":
+            self._said = fields["text"]
+        else:
+            self.emit(kind, **fields)
+
+    def _guarded(self, rung: Rung, work: Callable[[], Any]) -> bool:
+        """Whether the work was done; a row that raises is told and leaves the ladder, the others go on."""
+        try:
+            work()
+            return True
+        except DataError:
+            raise  # the user's to fix, and no row can do without the data
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self.emit("failed", what=rung.name, error=text, traceback=traceback.format_exc(), fatal=False)
+            self._queue = [row for row in self._queue if row["name"] != rung.name]
+            return False
+
+    # Files
+
+    def save(self, dir: Path) -> None:
+        members = []
+        for name, weight in self.weights.items():
+            adopted = self.rungs[name].adopted
+            assert adopted is not None
+            (dir / name).mkdir()
+            adopted.save(dir / name)
+            members.append({"name": name, "model": adopted.name, "weight": weight})
+        (dir / "auto.json").write_text(json.dumps(members))
+
+    @classmethod
+    def load(cls, dir: Path, spec: Spec) -> Self:
+        auto = cls(spec)
+        auto.done_training = True
+        for member in json.loads((dir / "auto.json").read_text()):
+            name, model = member["name"], model_class(member["model"]).load(dir / member["name"], spec)
+            auto.rungs[name] = Rung(name, model, np.empty((0, spec.output_dim)), adopted=model)
+            auto.weights[name] = member["weight"]
+        return auto
+
+    def export(self, dir: Path) -> list[dict[str, Any]]:
+        """Members of all rows, each in a folder of its own."""
+        members = []
+        for name, weight in self.weights.items():
+            adopted = self.rungs[name].adopted
+            assert adopted is not None
+            (dir / name).mkdir()
+            for member in adopted.export(dir / name):
+                files = {key: f"{name}/{member[key]}" for key in ("graph", "booster", "arrays") if member.get(key)}
+                share = np.asarray(member["weight"], np.float64) * weight
+                members.append({**member, **files, "name": name, "weight": share.tolist()})
+        return members
