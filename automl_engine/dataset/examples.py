@@ -53,6 +53,10 @@ class Examples(ABC):
     def subset(self, indices: Sequence[int] | np.ndarray) -> Examples:
         """The examples at these positions, sharing what is decoded already."""
 
+    def origin(self) -> tuple[Examples, np.ndarray]:
+        """The examples that own the content, and the positions of these among them: the key of every cache."""
+        return self, np.arange(len(self))
+
     def tensor(self, index: int) -> np.ndarray:
         """(T, row, col, channels) float32, exactly as the challenge hands it to a model."""
         return to_tensor(self.steps(index), self.spec)
@@ -132,3 +136,6 @@ class SubsetExamples(Examples):
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Examples:
         return SubsetExamples(self._root, self._cache, self._indices[np.asarray(indices, np.int64)])
+
+    def origin(self) -> tuple[Examples, np.ndarray]:
+        return self._root, self._indices

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.features.kept import kept
 from automl_engine.spec import Spec
 
 BUCKETS = 1 << 24  # few collisions; only the buckets that training kept are ever stored
-CHARACTER_SIZES = (3, 4, 5)
+CHARACTER_SIZES = (2, 3, 4)
+MAX_TOKENS = 1000  # a text is read up to here
+_CHUNK = 2000  # texts that are counted at once: bounds the memory
 _PRIME = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: Knuth's multiplicative hashing
 
 
@@ -26,7 +30,7 @@ class Counts:
     """n-gram counts of N texts as compressed rows: text i owns entries ``starts[i]:starts[i + 1]``."""
 
     starts: np.ndarray  # (N + 1,) int64
-    buckets: np.ndarray  # (nnz,) int64, rising within a text
+    buckets: np.ndarray  # (nnz,) int32, rising within a text
     counts: np.ndarray  # (nnz,) float32
 
     def texts(self) -> np.ndarray:
@@ -41,15 +45,36 @@ def single_characters(spec: Spec) -> bool:
 
 
 def count_ngrams(examples: Examples, characters: bool) -> Counts:
-    """Counts of hashed n-grams; ``characters`` as told by ``single_characters`` of the training data."""
-    documents = [np.asarray(examples.steps(i), np.float32).ravel() for i in range(len(examples))]
-    lengths = np.array([len(document) for document in documents], np.int64)
-    tokens = np.concatenate([*documents, np.zeros(0, np.float32)]).astype(np.int64)
-    used, tokens = np.unique(tokens, return_inverse=True)
-    words = [examples.spec.vocabulary.get(int(index), str(index)) for index in used]
-    text_of = np.repeat(np.arange(len(documents)), lengths)
+    """Counts of hashed n-grams; ``characters`` as ``single_characters`` of the training data says."""
+    rows = kept(examples, ("ngrams", characters), lambda some: _count_examples(some, characters))
+    sizes = [len(buckets) for buckets, _ in rows]
+    return Counts(
+        np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+        np.concatenate([np.zeros(0, np.int32), *(buckets for buckets, _ in rows)]),
+        np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in rows)]),
+    )
+
+
+def _count_examples(examples: Examples, characters: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Buckets and counts of each text."""
+    rows = []
+    vocabulary = examples.spec.vocabulary
+    for at in range(0, len(examples), _CHUNK):
+        chunk = range(at, min(at + _CHUNK, len(examples)))
+        texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in chunk]
+        found = _count_texts(texts, vocabulary, characters)
+        ends = found.starts.tolist()
+        rows += [(found.buckets[start:end], found.counts[start:end]) for start, end in pairwise(ends)]
+    return rows
+
+
+def _count_texts(texts: list[np.ndarray], vocabulary: dict[int, str], characters: bool) -> Counts:
+    """Texts are (T,) float32 token indices; an index that the vocabulary lacks is its own token."""
+    text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    used, tokens = np.unique(np.concatenate([*texts, np.zeros(0)]).astype(np.int64), return_inverse=True)
+    words = [vocabulary.get(index, str(index)) for index in used.tolist()]
     hashes = np.array([zlib.crc32(_plain(word).encode("utf-8", "surrogatepass")) for word in words], np.uint64)
-    pieces = list(_token_runs(hashes[tokens], text_of, size=3 if characters else 2))
+    pieces = _token_runs(hashes[tokens], text_of, size=3 if characters else 2)
     if not characters and len(words):
         starts, grams = _grams_in_words(words)
         picks, owner = _gather_rows(starts, tokens)
@@ -57,9 +82,9 @@ def count_ngrams(examples: Examples, characters: bool) -> Counts:
     keys = np.concatenate([text * BUCKETS + bucket for text, bucket in pieces])
     keys.sort()
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    starts = np.searchsorted(keys[first], np.arange(len(documents) + 1) * BUCKETS)
+    starts = np.searchsorted(keys[first], np.arange(len(texts) + 1) * BUCKETS)
     counts = np.diff(first, append=len(keys)).astype(np.float32)
-    return Counts(starts, keys[first] % BUCKETS, counts)
+    return Counts(starts, (keys[first] % BUCKETS).astype(np.int32), counts)
 
 
 def _plain(word: str) -> str:
@@ -110,12 +135,15 @@ def _gather_rows(starts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     return np.arange(len(owner)) - before[owner] + starts[rows][owner], owner
 
 
-def fit_weights(counts: Counts, min_texts: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Buckets found in at least ``min_texts`` texts (D,) and their inverse document frequencies (D,) float32."""
-    buckets, texts = np.unique(counts.buckets, return_counts=True)
-    kept = texts >= min(min_texts, max(texts.max(initial=0), 1))
+def fit_weights(counts: Counts, min_texts: int, max_buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``max_buckets`` most common buckets found in at least ``min_texts`` texts (D,) and their inverse document
+    frequencies (D,) float32."""
+    texts = np.bincount(counts.buckets, minlength=1)
+    buckets = np.flatnonzero(texts >= min(min_texts, max(texts.max(), 1)))
+    if len(buckets) > max_buckets:
+        buckets = np.sort(buckets[np.argpartition(-texts[buckets], max_buckets)[:max_buckets]])
     n = len(counts.starts) - 1
-    return buckets[kept], (np.log((1 + n) / (1 + texts[kept])) + 1).astype(np.float32)
+    return buckets.astype(np.int32), (np.log((1 + n) / (1 + texts[buckets])) + 1).astype(np.float32)
 
 
 def weigh(counts: Counts, buckets: np.ndarray, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,10 @@ MODELS: dict[str, str] = {
     "image_linear": "automl_engine.models.image_linear:ImageLinear",
     "image_patches": "automl_engine.models.image_patches:ImagePatches",
     "image_resnet": "automl_engine.models.image_resnet:ImageResnet",
+    "tabular_forest": "automl_engine.models.tabular_forest:TabularForest",
+    "tabular_lightgbm": "automl_engine.models.tabular_lightgbm:TabularLightGBM",
+    "tabular_linear": "automl_engine.models.tabular_linear:TabularLinear",
+    "text_linear": "automl_engine.models.text_linear:TextLinear",
     "video_linear": "automl_engine.models.video_linear:VideoLinear",
     "video_resnet": "automl_engine.models.video_resnet:VideoResnet",
 }

@@ -1,0 +1,74 @@
+"""Rows of a table as arrays: plain values for trees, and a basis in which a linear model can bend."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.features.kept import kept
+
+_LARGEST = np.float32(3e38)
+MAX_CATEGORIES = 12
+BASIS_WIDTH = 4000  # a table whose basis would be wider gets straight lines only
+
+
+def tabular_values(examples: Examples) -> np.ndarray:
+    """(N, F) float32, NaN where missing; an infinity becomes the largest number."""
+    spec = examples.spec
+    width = spec.row_count * spec.col_count * (1 if spec.format == "SPARSE" else spec.num_channels)
+    rows = kept(examples, "tabular_values", lambda some: [_row(some, i, width) for i in range(len(some))])
+    return np.stack(rows) if rows else np.zeros((0, width), np.float32)
+
+
+def _row(examples: Examples, index: int, width: int) -> np.ndarray:
+    """(F,) float32; sparse cells that are not given are 0."""
+    content = np.asarray(examples.steps(index), np.float32)
+    if examples.spec.format == "SPARSE":
+        pairs = content.reshape(-1, 2)
+        content = np.zeros(width, np.float32)
+        content[pairs[:, 0].astype(np.int64)] = pairs[:, 1]
+    return np.clip(content.ravel(), -_LARGEST, _LARGEST)
+
+
+def tabular_basis(examples: Examples, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(N, D) float32: entry d is how far the value of column ``columns[d]`` has gone from ``low[d]`` to ``high[d]``,
+    0 to 1; where both are NaN it tells whether the value is missing, where both are equal whether it is that value.
+
+    A column cut into ranges this way is piecewise linear (Gorishniy et al. 2022, "On embeddings for numerical
+    features", section 3.2).  A missing value counts as 0.5 everywhere but in its own indicator.
+    """
+    values = tabular_values(examples)[:, columns].astype(np.float64)
+    missing = np.isnan(values)
+    indicator, equal = np.isnan(low), low == high
+    span = np.where(indicator | equal, 1, high - low)
+    progress = np.clip((values - np.where(indicator, 0, low)) / span, 0, 1)
+    basis = np.where(missing, 0.5, np.where(equal, values == low, progress))
+    return np.where(indicator, missing, basis).astype(np.float32)
+
+
+def fit_basis(values: np.ndarray, range_count: int) -> dict[str, np.ndarray]:
+    """The arrays of ``tabular_basis`` for training values (N, F): categories for columns of few whole numbers,
+    up to ``range_count`` ranges between quantiles for the others, an indicator where values are missing."""
+    entries: list[tuple[int, float, float]] = []
+    if values.shape[1] * range_count > BASIS_WIDTH:
+        range_count = 1
+    for column, cells in enumerate(values.T):
+        known = cells[~np.isnan(cells)]
+        if len(known) < len(cells):
+            entries.append((column, np.nan, np.nan))
+        entries += [(column, *ends) for ends in _column_ranges(known, range_count)]
+    columns, low, high = np.array(entries, np.float64).reshape(-1, 3).T
+    return {"columns": columns.astype(np.int64), "low": low, "high": high}
+
+
+def _column_ranges(known: np.ndarray, range_count: int) -> list[tuple[float, float]]:
+    distinct = np.unique(known)
+    if len(distinct) < 2:
+        return []
+    if 2 < len(distinct) <= MAX_CATEGORIES and np.array_equal(distinct, distinct.round()):
+        return [(value, value) for value in distinct.tolist()] + [(float(distinct[0]), float(distinct[-1]))]
+    edges = np.unique(np.quantile(known.astype(np.float64), np.linspace(0, 1, range_count + 1))).tolist()
+    ranges = list(pairwise(edges))
+    return ranges + [(edges[0], edges[-1])] * (len(ranges) > 1)
