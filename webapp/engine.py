@@ -5,6 +5,7 @@ Nothing here imports the engine's heavy half; the web process never loads torch 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,12 +15,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from django.conf import settings
 
-from automl_engine import events
+from automl_engine import curve, events
 from automl_engine.errors import DataError
 
-__all__ = ["DataError", "convert", "events", "export", "predict", "read_json", "start_run"]
+__all__ = [
+    "DataError",
+    "convert",
+    "curve",
+    "end",
+    "end_stray",
+    "events",
+    "export",
+    "log_tail",
+    "model_names",
+    "predict",
+    "read_json",
+    "start_run",
+]
 
 EXIT_DATA_ERROR = 2
 
@@ -51,7 +66,50 @@ def start_run(
         command += ["--portfolio", str(portfolio)]
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / "engine.log", "ab") as log:
-        return subprocess.Popen(_python(command), stdout=log, stderr=log, cwd=settings.BASE_DIR, env=_environment())
+        process = subprocess.Popen(_python(command), stdout=log, stderr=log, cwd=settings.BASE_DIR, env=_environment())
+    (run_dir / "engine.pid").write_text(str(process.pid))
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the engine and the children it started; does nothing when it has ended."""
+    if process.poll() is None:
+        _kill_tree(process.pid)
+    process.wait()
+
+
+def end_stray(run_dir: Path) -> None:
+    """Kill an engine that outlived its worker and still writes into ``run_dir`` on this machine."""
+    try:
+        pid = int((run_dir / "engine.pid").read_text())
+        if str(run_dir) in psutil.Process(pid).cmdline():  # else the number belongs to somebody else by now
+            psutil.wait_procs(_kill_tree(pid), timeout=5)
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return
+
+
+def log_tail(run_dir: Path, size_bytes: int = 20_000) -> str:
+    """The end of what the engine printed; empty when it printed nothing."""
+    try:
+        with open(run_dir / "engine.log", "rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - size_bytes))
+            return log.read().decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _kill_tree(pid: int) -> list[psutil.Process]:
+    """Kill a process and all below it, found before the first of them dies."""
+    try:
+        parent = psutil.Process(pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return []
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    return family
 
 
 def export(run_dir: Path) -> Path:
@@ -63,6 +121,13 @@ def export(run_dir: Path) -> Path:
 def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
     """New raw data -> CSV of probabilities; raises DataError for what the user must fix."""
     _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)])
+
+
+def model_names() -> list[str]:
+    """The engine's learners by name; its registry is a plain dict, so nothing heavy is imported."""
+    from automl_engine.models import MODELS
+
+    return sorted(MODELS)
 
 
 def read_json(path: Path) -> Any | None:

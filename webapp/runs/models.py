@@ -92,6 +92,13 @@ class ScorePoint(models.Model):
         constraints = (models.UniqueConstraint(fields=("run", "k"), name="point_once"),)
 
 
+class SpentRun(models.Model):
+    """A charged run that was deleted: deleting frees space, not quota."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="spent_runs")
+    created = models.DateTimeField(help_text="when the deleted run was created")
+
+
 class Prediction(models.Model):
     """New raw data given to a finished run's model ("try it")."""
 
@@ -111,6 +118,12 @@ class Prediction(models.Model):
     @property
     def dir(self) -> Path:
         return self.run.dir / "predictions" / self.id
+
+    @property
+    def source(self) -> Path:
+        """What the model reads: the one file that was given, or the folder of several."""
+        files = list((self.dir / "input").iterdir())
+        return files[0] if len(files) == 1 else self.dir / "input"
 
     @property
     def output_path(self) -> Path:

@@ -1,3 +1,29 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from webapp.runs import model_views, views
+from webapp.runs.stream import stream
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("data/<slug:dataset_id>/learn", views.run_start, name="run-start"),
+    path("runs/", views.run_list, name="run-list"),
+    path("runs/<slug:run_id>", views.run_page, name="run"),
+    path("runs/<slug:run_id>/state", views.run_state, name="run-state"),
+    path("runs/<slug:run_id>/stream", stream, name="run-stream"),
+    path("runs/<slug:run_id>/stop", views.run_stop, name="run-stop"),
+    path("runs/<slug:run_id>/cancel", views.run_cancel, name="run-cancel"),
+    path("runs/<slug:run_id>/share", views.run_share, name="run-share"),
+    path("runs/<slug:run_id>/delete", views.run_delete, name="run-delete"),
+    path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
+    path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),
+    path("runs/<slug:run_id>/predictions.csv", views.run_predictions, name="run-predictions"),
+    path("runs/<slug:run_id>/curve.csv", views.run_scores, name="run-scores"),
+    path("models/<slug:run_id>", model_views.model_page, name="model"),
+    path("models/<slug:run_id>/model.zip", model_views.model_download, name="model-download"),
+    path("models/<slug:run_id>/pack", model_views.model_export, name="model-export"),
+    path("models/<slug:run_id>/predict", model_views.model_predict, name="model-predict"),
+    path("models/<slug:run_id>/predictions/<slug:prediction_id>", model_views.prediction, name="prediction"),
+    path(
+        "models/<slug:run_id>/predictions/<slug:prediction_id>.csv", model_views.prediction_csv, name="prediction-csv"
+    ),
+    path("api/models/<slug:run_id>/predict", model_views.model_api, name="model-api"),
+]

@@ -1,0 +1,91 @@
+// "Try it": send files, a row or a text without leaving the page, and show the answer when it is there.
+
+const answer = document.getElementById("answer");
+const packing = document.getElementById("packing");
+const POLL_MS = 400;
+
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function complain(text) {
+  const message = document.createElement("p");
+  message.className = "message error";
+  message.textContent = text;
+  answer.replaceChildren(message);
+}
+
+async function follow(id, pictures) {
+  for (;;) {
+    const response = await fetch(answer.dataset.base + id);
+    if (!response.ok) return complain(`The server answered ${response.status}; try again.`);
+    answer.innerHTML = await response.text();
+    if (response.headers.get("X-State") !== "queued") break;
+    await wait(POLL_MS);
+  }
+  illustrate(pictures);
+  answer.scrollIntoView({ block: "nearest" });
+}
+
+/** Put the very picture or sound that was dropped beside its answer; it never leaves the browser for this. */
+function illustrate(files) {
+  for (const item of answer.querySelectorAll("[data-name]")) {
+    const file = files.find((one) => one.name === item.dataset.name) ?? (files.length === 1 ? files[0] : null);
+    const kind = file?.type.split("/")[0];
+    if (!["image", "audio", "video"].includes(kind)) continue;
+    const view = document.createElement(kind === "image" ? "img" : kind);
+    view.src = URL.createObjectURL(file);
+    if (kind === "image") view.alt = file.name;
+    else view.controls = true;
+    view.className = "thumb";
+    item.prepend(view);
+  }
+}
+
+async function send(form, body) {
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const reply = response.headers.get("Content-Type")?.includes("json") ? await response.json() : {};
+    if (!response.ok) return complain(reply.error ?? `The server answered ${response.status}; try fewer or smaller files.`);
+    await follow(reply.id, body.getAll("files").filter((file) => file.size));
+  } catch (error) {
+    complain(`The line to the server is lost (${error.message}); try again.`);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+for (const form of document.querySelectorAll("form[data-try]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(form, new FormData(form));
+  });
+}
+
+for (const zone of document.querySelectorAll("[data-drop]")) {
+  const form = zone.closest("form");
+  const input = zone.querySelector("input[type=file]");
+  zone.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    zone.classList.add("over");
+  });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    input.files = event.dataTransfer.files;
+    if (input.files.length) form.requestSubmit();
+  });
+  input.addEventListener("change", () => input.files.length && form.requestSubmit());
+}
+
+if (answer?.dataset.waiting) follow(answer.dataset.waiting, []);
+
+if (packing?.dataset.state === "queued") {
+  for (;;) {
+    await wait(1500);
+    const response = await fetch(packing.dataset.stateUrl);
+    if (response.ok && (await response.json()).final) break;
+  }
+  location.reload();
+}

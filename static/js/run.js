@@ -1,0 +1,193 @@
+// The run page, live: the server sends regions of HTML and a Plotly figure; this file puts them in place.
+// Server-sent events first; when they do not come through, the same JSON is polled every three seconds.
+
+const root = document.getElementById("run");
+const plot = document.getElementById("plot");
+const compare = document.getElementById("compare");
+const connection = document.getElementById("connection");
+const POLL_MS = 3000;
+const SILENCE_MS = 12000; // without any message while the run is open: poll beside the stream
+
+let stream = null;
+let poller = 0;
+let lastHeard = Date.now();
+let lastFigure = null;
+let told = 0;
+
+const serverAhead = Number(root.dataset.now) * 1000 - Date.now();
+
+function address(base) {
+  const chosen = compare ? new URLSearchParams(new FormData(compare)).toString() : "";
+  return chosen ? `${base}?${chosen}` : base;
+}
+
+// --- Showing ------------------------------------------------------------------------------------------------
+
+function show(page) {
+  lastHeard = Date.now();
+  connection.hidden = true;
+  for (const [name, html] of Object.entries(page.regions)) replace(document.querySelector(`[data-region="${name}"]`), html);
+  for (const part of document.querySelectorAll("[data-when]")) part.hidden = !part.dataset.when.split(" ").includes(page.state);
+  document.getElementById("summary").textContent = page.summary;
+  tell(page);
+  draw(page.figure);
+  tick();
+}
+
+/** New content, without losing the reader's place: the focus and the scroll position of what scrolls inside. */
+function replace(region, html) {
+  if (region.dataset.shown === html) return;
+  const focused = region.contains(document.activeElement) ? document.activeElement : null;
+  const mark = focused && (focused.getAttribute("href") || focused.getAttribute("aria-label"));
+  const scrolled = [...region.querySelectorAll(".scroll")].map((part) => [part.scrollLeft, part.scrollTop]);
+  region.innerHTML = html;
+  region.dataset.shown = html;
+  region.querySelectorAll(".scroll").forEach((part, i) => {
+    if (scrolled[i]) [part.scrollLeft, part.scrollTop] = scrolled[i];
+  });
+  if (mark) [...region.querySelectorAll("a, [tabindex]")].find((part) => [part.getAttribute("href"), part.getAttribute("aria-label")].includes(mark))?.focus();
+}
+
+/** New answers, read out at most every five seconds; the end always. */
+function tell(page) {
+  const last = page.points.at(-1);
+  const text = page.open ? last && `Answer ${page.points.length} after ${Math.round(last.t)} seconds: NAUC ${last.nauc.toFixed(2)}` : page.summary;
+  if (!text || (page.open && Date.now() - told < 5000)) return;
+  told = Date.now();
+  document.getElementById("announcer").textContent = text;
+}
+
+function colour(name) {
+  return resolved(getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+}
+
+/** Variables may hold light-dark(): let the browser work out the colour. */
+function resolved(value) {
+  const probe = document.createElement("span");
+  probe.style.color = value;
+  document.body.append(probe);
+  const answer = getComputedStyle(probe).color;
+  probe.remove();
+  return answer;
+}
+
+function faded(rgb, share) {
+  return rgb.replace(/^rgb\((.*)\)$/, (_, parts) => `rgba(${parts}, ${share})`);
+}
+
+function draw(figure) {
+  if (!window.Plotly || !figure) return;
+  lastFigure = figure;
+  const accent = colour("--accent");
+  const quiet = colour("--quiet");
+  const line = colour("--line");
+  for (const trace of figure.data) {
+    const role = trace.meta.role;
+    const own = role === "main" || role === "held";
+    const tint = own ? accent : colour(`--series-${2 + (Number(role.split("-")[1]) % 5)}`);
+    trace.line = { ...trace.line, color: tint };
+    trace.marker = { ...trace.marker, color: tint };
+    if (trace.fill) trace.fillcolor = faded(accent, role === "main" ? 0.16 : 0.07);
+  }
+  const axis = { color: quiet, gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true };
+  const layout = {
+    ...figure.layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: quiet },
+    hoverlabel: { bgcolor: colour("--card"), bordercolor: accent, font: { color: colour("--text") } },
+    xaxis: { ...figure.layout.xaxis, ...axis },
+    yaxis: { ...figure.layout.yaxis, ...axis },
+  };
+  plot.hidden = false;
+  document.getElementById("curve-svg").hidden = true;
+  window.Plotly.react(plot, figure.data, layout, {
+    responsive: true,
+    displaylogo: false,
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  });
+}
+
+/** The countdown runs here, between two messages. */
+function tick() {
+  const clock = document.querySelector("[data-started]");
+  if (!clock) return;
+  const budget = Number(clock.dataset.budget);
+  const passed = Math.min(budget, Math.max(0, (Date.now() + serverAhead) / 1000 - Number(clock.dataset.started)));
+  const whole = Math.floor(passed);
+  clock.firstElementChild.textContent = whole < 120 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const bar = document.querySelector("[data-budget-bar]");
+  if (bar) bar.value = passed;
+}
+
+// --- Hearing ------------------------------------------------------------------------------------------------
+
+async function fetchState() {
+  const response = await fetch(address(root.dataset.stateUrl), { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  const page = await response.json();
+  show(page);
+  return page;
+}
+
+function listen() {
+  stream?.close();
+  stream = new EventSource(address(root.dataset.streamUrl));
+  stream.addEventListener("page", (message) => show(JSON.parse(message.data)));
+  stream.addEventListener("point", () => (lastHeard = Date.now()));
+  stream.addEventListener("end", hangUp);
+  stream.addEventListener("open", () => (connection.hidden = true));
+}
+
+function hangUp() {
+  stream?.close();
+  stream = null;
+  clearInterval(poller);
+}
+
+async function pollIfSilent() {
+  if (!stream || Date.now() - lastHeard < SILENCE_MS) return;
+  try {
+    if ((await fetchState()).final) hangUp();
+  } catch (error) {
+    connection.textContent = `The line to the server is lost (${error.message}). The run goes on without this page; trying again.`;
+    connection.hidden = false;
+    if (stream.readyState === EventSource.CLOSED) listen();
+  }
+}
+
+// --- Doing --------------------------------------------------------------------------------------------------
+
+for (const form of document.querySelectorAll("form[data-quiet]")) {
+  form.addEventListener("submit", async (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      await fetch(form.action, { method: "POST", body: new FormData(form) });
+      await fetchState();
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+if (compare) {
+  compare.querySelector("button").hidden = true;
+  compare.addEventListener("change", async () => {
+    history.replaceState(null, "", address(location.pathname));
+    if (!(await fetchState()).final) listen();
+  });
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());
+setInterval(tick, 1000);
+
+if ("final" in root.dataset) {
+  fetchState();
+} else {
+  listen();
+  poller = setInterval(pollIfSilent, POLL_MS);
+}

@@ -1,0 +1,65 @@
+"""What is inside ``model.zip`` and how it was proved, read from the zip itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from webapp.runs.models import Prediction, Run
+
+SHOWN_ROWS = 50
+SHOWN_LABELS = 5
+FOLDERS = {"lib": "the code that reads your data, as on this site", "sample": "test samples to try it with"}
+FILES = {
+    "predict.py": "new data in, predictions out",
+    "README.md": "the model card: data, scores, limits",
+    "card.json": "the same for machines, with the curve",
+    "requirements.txt": "the few packages it needs",
+    "labels.txt": "the classes, in order",
+    "recipe.json": "how raw data is prepared",
+    "verify.json": "the proof that it agrees with this site",
+}
+
+
+def model_card(run: Run) -> dict[str, Any] | None:
+    """``{"size_bytes", "contents": [{"name", "what", "size_bytes"}], "verified"}``; None while there is no zip."""
+    path = run.dir / "model.zip"
+    try:
+        return _card(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _card(path: Path, _mtime_ns: int) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        sizes: dict[str, int] = {}
+        for entry in archive.infolist():
+            top = entry.filename.split("/")[0]
+            name = f"{top}/" if top in FOLDERS else entry.filename
+            sizes[name] = sizes.get(name, 0) + entry.file_size
+        verified = json.loads(archive.read("verify.json")) if "verify.json" in sizes else None
+    contents = [
+        {"name": name, "what": FILES.get(name) or FOLDERS.get(name.rstrip("/"), "the model"), "size_bytes": size}
+        for name, size in sizes.items()
+    ]
+    return {"size_bytes": path.stat().st_size, "contents": contents, "verified": verified}
+
+
+def answers(prediction: Prediction) -> dict[str, Any]:
+    """The first rows of ``predictions.csv`` with their likeliest labels, and the number of rows."""
+    rows: list[dict[str, Any]] = []
+    count = 0
+    with open(prediction.output_path, newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        _, _, *labels = next(lines)
+        for name, predicted, *values in lines:
+            count += 1
+            if len(rows) < SHOWN_ROWS:
+                likely = sorted(zip(labels, map(float, values), strict=True), key=lambda pair: -pair[1])
+                rows.append({"name": name, "prediction": predicted, "top": likely[:SHOWN_LABELS]})
+    return {"rows": rows, "count": count}

@@ -1,0 +1,119 @@
+"""How a run ends, in a state and in words: what happened, what of yours is safe, what to do now."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from webapp import engine
+from webapp.runs import journal, queue, words
+from webapp.runs.models import Run
+
+SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
+MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom", re.IGNORECASE)
+
+
+def settle(run: Run, code: int | None, trouble: str = "") -> None:
+    """Write the final state after the engine ended.
+
+    Args:
+        code: the engine's exit code; None when nobody saw it end.
+        trouble: then, the sentence that says why.
+    """
+    state = Run.objects.filter(pk=run.pk).values_list("state", flat=True).first()
+    if state not in Run.OPEN:
+        return  # cancelled or deleted meanwhile
+    run.state = state
+    if run.points.exists() or (run.tries > 1 and journal.bring_back(run)):
+        _finish(run, code, trouble)
+    elif state == Run.State.STOPPING:
+        reason = "You stopped it before its first prediction, so there is nothing to keep."
+        _write(run, state=Run.State.CANCELLED, reason=reason)
+    else:
+        _write(run, state=Run.State.FAILED, **_explain(run, code, trouble))
+
+
+def _our_fault(what: str) -> dict[str, Any]:
+    """A failure that costs the user nothing."""
+    error = (
+        f"{what} This is not the fault of your data, which is safe; the run is not counted. "
+        "Start it again; if it fails again, show the engine's log to the administrator."
+    )
+    return {"error": error, "charged": False}
+
+
+def forget_if_deleted(run: Run) -> None:
+    """A run deleted while it learned may have left files written after the deletion."""
+    if not _exists(run):
+        shutil.rmtree(run.dir, ignore_errors=True)
+
+
+def _finish(run: Run, code: int | None, trouble: str) -> None:
+    """There are predictions: the run counts, however it ended."""
+    scores = engine.read_json(run.dir / "scores.json") or {}
+    fields: dict[str, Any] = {key: scores[key] for key in SCORES if key in scores}
+    fields["reason"] = _why_ended(run, scores, trouble or _trouble(run, code))
+    with transaction.atomic():
+        if _write(run, state=Run.State.FINISHED, export_state=Run.Export.QUEUED, error="", **fields):
+            queue.enqueue_export(run.pk)
+
+
+def _why_ended(run: Run, scores: dict[str, Any], trouble: str) -> str:
+    """Why it ended, in words."""
+    stopped = scores.get("stopped")
+    if run.state == Run.State.STOPPING or stopped == "user":
+        return "You stopped it; the best so far is kept."
+    if stopped == "budget":
+        return f"The budget of {words.duration(run.budget_s)} is used up."
+    if stopped == "done":
+        reason = str(scores.get("reason", "")).strip().rstrip(".")
+        return f"It was done before the budget ended: {reason}." if reason else "It was done before the budget ended."
+    return f"{trouble} The last prediction before that is kept."
+
+
+def _explain(run: Run, code: int | None, trouble: str) -> dict[str, Any]:
+    """Why there is no prediction at all."""
+    if trouble:
+        return _our_fault(trouble)
+    if code == engine.EXIT_DATA_ERROR:
+        return {
+            "error": f"{_last_line(run)} Your data is still here: mend it, or choose other options, and start again."
+        }
+    scores = engine.read_json(run.dir / "scores.json") or {}
+    if scores.get("stopped") == "budget":
+        error = (
+            f"No prediction came within the budget of {words.duration(run.budget_s)}. Your data is safe and the run is "
+            "not counted: start it again with more time."
+        )
+        return {"error": error, "charged": False}
+    return _our_fault(_trouble(run, code))
+
+
+def _trouble(run: Run, code: int | None) -> str:
+    """A crash in words, from the journal's last failure, the exit code and the end of the log."""
+    failures = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "failed"]
+    error = str(failures[-1].get("error", "")) if failures else ""
+    if code == -9 or MEMORY_SIGNS.search(f"{error} {_last_line(run)}"):
+        return "The engine ran out of memory or was ended by the machine."
+    if error:
+        return f"The engine stopped with an error ({error.rstrip('.')})."
+    return f"The engine ended without a word (code {code})."
+
+
+def _last_line(run: Run) -> str:
+    lines = engine.log_tail(run.dir).splitlines()
+    return lines[-1] if lines else ""
+
+
+def _exists(run: Run) -> bool:
+    return Run.objects.filter(pk=run.pk).exists()
+
+
+def _write(run: Run, **fields: Any) -> bool:
+    """Only an open run can end; False when somebody else ended it or it was deleted."""
+    now = timezone.now()
+    return bool(Run.objects.filter(pk=run.pk, state__in=Run.OPEN).update(state_since=now, ended=now, **fields))

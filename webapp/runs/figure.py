@@ -1,0 +1,152 @@
+"""The learning curve as a Plotly figure and as a small SVG: steps over log time, the ALC area shaded.
+
+The horizontal axis is ``ln(1 + t/t0)`` (the challenge's transform, docs/formats.md), its ticks are seconds.  Colours
+are named by role in ``meta``; the page sets them from its own style, so that light and dark need no second figure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.engine import curve
+from webapp.runs import words
+
+TICKS_S = (0, 1, 2, 5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 2400, 3600, 7200)
+MIN_TICK_GAP = 0.065  # of the axis: ticks nearer than this to the one before are left out
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run's predictions; ``points`` are dicts with t, nauc and by."""
+
+    name: str
+    points: Sequence[dict[str, Any]]
+    budget_s: float
+    t0_s: float
+    ended: bool = True
+
+
+def ticks(budget_s: float, t0_s: float) -> list[float]:
+    """Round seconds, far enough apart on the log axis, the budget always among them."""
+    chosen: list[float] = []
+    for t in TICKS_S:
+        if t >= budget_s:
+            break
+        x = curve.time_transform(t, budget_s, t0_s)
+        near = chosen and x - curve.time_transform(chosen[-1], budget_s, t0_s) < MIN_TICK_GAP
+        if not near and 1 - x >= MIN_TICK_GAP:
+            chosen.append(t)
+    return [*chosen, budget_s]
+
+
+def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:
+    """The Plotly figure as JSON: the run's steps, what follows if it stopped now, and runs to compare with."""
+    import plotly.graph_objects as go  # here, since it takes half a second to load
+
+    figure = go.Figure(layout=_layout(main, others))
+    for role, trace in _traces(main):
+        figure.add_trace(go.Scatter(trace, meta={"role": role}))
+    for number, other in enumerate(others):
+        figure.add_trace(go.Scatter(_steps(other, other.points, to_end=other.ended), meta={"role": f"other-{number}"}))
+    return json.loads(figure.to_json())
+
+
+def _traces(main: Curve) -> list[tuple[str, dict[str, Any]]]:
+    steps = _steps(main, main.points, to_end=main.ended)
+    area = {"fill": "tozeroy", "line": {"shape": "hv", "width": 2.5}}
+    traces = [("main", steps | area)]
+    if main.points and not main.ended:
+        last = main.points[-1]
+        held = _steps(main, [last], to_end=True, from_zero=False)
+        held |= {"name": "if it stopped now", "mode": "lines", "fill": "tozeroy", "hoverinfo": "skip"}
+        held["line"] = {"shape": "hv", "width": 1.5, "dash": "dot"}
+        traces.append(("held", held))
+    return traces
+
+
+def _steps(main: Curve, points: Sequence[dict[str, Any]], *, to_end: bool, from_zero: bool = True) -> dict[str, Any]:
+    """A trace whose markers are the predictions; the corners at both ends have none."""
+    points = [point for point in points if point["t"] <= main.budget_s]
+    x = [math.log1p(point["t"] / main.t0_s) for point in points]
+    y = [point["nauc"] for point in points]
+    text = [f"{words.duration(point['t'])}: NAUC {point['nauc']:.3f}<br>{point['by']}" for point in points]
+    sizes = [7] * len(points)
+    if from_zero and points:
+        x, y, text, sizes = [0.0, x[0], *x], [0.0, 0.0, *y], ["", "", *text], [0, 0, *sizes]
+    if to_end and points:
+        end = math.log1p(main.budget_s / main.t0_s)
+        x, y, text, sizes = [*x, end], [*y, y[-1]], [*text, ""], [*sizes, 0]
+    return {
+        "x": x,
+        "y": y,
+        "text": text,
+        "name": main.name,
+        "mode": "lines+markers",
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"size": sizes},
+        "line": {"shape": "hv", "width": 1.5},
+    }
+
+
+def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
+    end = math.log1p(main.budget_s / main.t0_s)
+    seconds = ticks(main.budget_s, main.t0_s)
+    lowest = min([0.0, *(point["nauc"] for shown in (main, *others) for point in shown.points)])
+    return {
+        "uirevision": "keep",  # zoom and legend survive new data
+        "template": "none",
+        "margin": {"l": 44, "r": 12, "t": 12, "b": 44},
+        "height": 340,
+        "hovermode": "closest",
+        "showlegend": bool(others),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": {
+            "range": [0, end],
+            "tickvals": [math.log1p(t / main.t0_s) for t in seconds],
+            "ticktext": [words.duration(t) for t in seconds],
+            "title": {"text": "time since the clock started, log scale"},
+            "zeroline": False,
+        },
+        "yaxis": {"range": [lowest - 0.02, 1.03], "title": {"text": "NAUC"}, "zeroline": True},
+    }
+
+
+def svg(main: Curve, width: float, height: float) -> dict[str, str]:
+    """Path data of the steps (``line``) and of the area below (``area``), in a box of ``width`` × ``height``.
+
+    The box spans the budget and NAUC 0 to 1; worse than chance is drawn at the bottom.
+    """
+    points = [point for point in main.points if point["t"] <= main.budget_s]
+    if not points:
+        return {"line": "", "area": ""}
+
+    def y(nauc: float) -> str:
+        return f"{height * (1 - min(max(nauc, 0), 1)):.1f}"
+
+    xs = [f"{width * curve.time_transform(point['t'], main.budget_s, main.t0_s):.1f}" for point in points]
+    line = f"M0 {height:g}H{xs[0]}"
+    for x, point in zip(xs, points, strict=True):
+        line += f"H{x}V{y(point['nauc'])}"
+    line += f"H{width:g}"
+    return {"line": line, "area": f"{line}V{height:g}Z"}
+
+
+def svg_levels(height: float) -> list[tuple[str, str]]:
+    """Grid lines of the SVG: position and NAUC."""
+    return [(f"{height * (1 - level):.1f}", f"{level:g}") for level in (0, 0.25, 0.5, 0.75, 1)]
+
+
+def svg_axis(main: Curve, width: float) -> list[dict[str, str]]:
+    """Ticks of the SVG: position and text."""
+    return [
+        {
+            "x": f"{width * curve.time_transform(t, main.budget_s, main.t0_s):.1f}",
+            "text": words.duration(t),
+            "anchor": "start" if t == 0 else "end" if t == main.budget_s else "middle",
+        }
+        for t in ticks(main.budget_s, main.t0_s)
+    ]

@@ -1,0 +1,160 @@
+"""The model in use: try it, take it home, call it from a program."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp import streaming
+from webapp.access import get_owned, get_visible, visible
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.runs import card, queue, results, tryout
+from webapp.runs.models import Prediction, Run
+
+API_PATIENCE_S = 60
+API_POLL_S = 0.2
+SHOWN_HISTORY = 10
+
+
+@require_GET
+def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
+    run = _run(request, run_id)
+    user = request.user
+    mine = Prediction.objects.none()
+    shown = None
+    if isinstance(user, User):
+        mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
+        if asked := request.GET.get("prediction"):
+            shown = get_owned(mine, user, id=asked)
+    return render(
+        request,
+        "runs/model.html",
+        {
+            "run": run,
+            "owned": isinstance(user, User) and (user.is_staff or user.pk == run.owner_id),
+            "ready": run.export_state == Run.Export.READY,
+            "sees_data": _may_take(run, user),
+            "has_results": results.load(run) is not None,
+            "card": card.model_card(run),
+            "columns": tryout.inputs(run.dataset),
+            "max_mb": tryout.MAX_BYTES // 2**20,
+            "history": mine[:SHOWN_HISTORY],
+            "prediction": shown,
+            "answers": card.answers(shown) if shown and shown.state == Prediction.State.READY else None,
+            "key": tryout.key_for(run, user) if isinstance(user, User) else "",
+            "address": request.build_absolute_uri(f"/api/models/{run.pk}/predict"),
+        },
+    )
+
+
+def _run(request: HttpRequest, run_id: str) -> Run:
+    return get_visible(Run.objects.select_related("dataset"), request.user, id=run_id)
+
+
+def _may_take(run: Run, user: User | AnonymousUser) -> bool:
+    """``model.zip`` holds test samples: it is for those who may see the data set."""
+    return visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists()
+
+
+@require_GET
+def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
+    run = _run(request, run_id)
+    path = run.dir / "model.zip"
+    if not _may_take(run, request.user) or run.export_state != Run.Export.READY or not path.exists():
+        raise Http404
+    return streaming.stream_file(path, f"{run.dataset.name}-model.zip", "application/zip")
+
+
+@require_POST
+def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Pack again what could not be packed."""
+    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    again = Run.objects.filter(pk=run.pk, state=Run.State.FINISHED, export_state=Run.Export.FAILED)
+    if again.update(export_state=Run.Export.QUEUED, export_error=""):
+        queue.enqueue_export(run.pk)
+    return redirect("model", run.pk)
+
+
+@require_POST
+@login_required
+def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Files, a row or a text; a script gets the address of the answer, a form is sent to the page that shows it."""
+    assert isinstance(request.user, User)
+    run = _run(request, run_id)
+    scripted = request.headers.get("Accept") == "application/json"
+    try:
+        prediction = _take(request, run, request.user)
+    except tryout.TryError as reason:
+        if scripted:
+            return JsonResponse({"error": str(reason)}, status=422)
+        messages.error(request, str(reason))
+        return redirect("model", run.pk)
+    if scripted:
+        return JsonResponse({"id": prediction.pk})
+    return redirect(f"{request.path.removesuffix('/predict')}?prediction={prediction.pk}#answer")
+
+
+def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
+    if run.export_state != Run.Export.READY:
+        raise tryout.TryError("The model is not packed yet: try again in a moment.")
+    if "text" in request.POST:
+        return tryout.take_text(run, user, request.POST["text"])
+    if "value" in request.POST:
+        return tryout.take_row(run, user, request.POST.getlist("value"))
+    return tryout.take_files(run, user, request.FILES.getlist("files"))
+
+
+@require_GET
+def prediction(request: HttpRequest, run_id: str, prediction_id: str) -> HttpResponse:
+    """The answer as a piece of the page."""
+    found = _mine(request, run_id, prediction_id)
+    answers = card.answers(found) if found.state == Prediction.State.READY else None
+    response = render(request, "runs/_prediction.html", {"run": found.run, "prediction": found, "answers": answers})
+    response["X-State"] = found.state
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_GET
+def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> StreamingHttpResponse:
+    found = _mine(request, run_id, prediction_id)
+    if found.state != Prediction.State.READY:
+        raise Http404
+    return streaming.stream_file(found.output_path, f"predictions-{found.pk}.csv", "text/csv; charset=utf-8")
+
+
+def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
+    """What somebody gave to a model is theirs alone, also when the run is public."""
+    return get_owned(Prediction.objects.select_related("run"), request.user, id=prediction_id, run_id=run_id)
+
+
+@csrf_exempt
+@require_POST
+async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    """``curl -H "Authorization: Bearer KEY" -F files=@new.png ADDRESS``: the CSV of predictions."""
+    key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    user = await sync_to_async(tryout.user_of)(key, run_id)
+    if user is None:
+        return JsonResponse({"error": "This key is not good for this model; copy it again from its page."}, status=401)
+    run = await sync_to_async(get_visible)(Run.objects.select_related("dataset"), user, id=run_id)
+    try:
+        sent = await sync_to_async(_take)(request, run, user)
+    except tryout.TryError as reason:
+        return JsonResponse({"error": str(reason)}, status=422)
+    for _ in range(int(API_PATIENCE_S / API_POLL_S)):
+        await sent.arefresh_from_db(fields=["state", "error"])
+        if sent.state == Prediction.State.READY:
+            return streaming.stream_file(sent.output_path, "predictions.csv", "text/csv; charset=utf-8")
+        if sent.state == Prediction.State.FAILED:
+            return JsonResponse({"error": sent.error}, status=422)
+        await asyncio.sleep(API_POLL_S)
+    return JsonResponse({"error": "No worker answered within a minute; try again later."}, status=503)

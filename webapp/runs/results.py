@@ -1,0 +1,136 @@
+"""``RUN/results.json`` made ready for the page: matrix, samples, classes and mistakes with what they look like."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from webapp import engine
+from webapp.datasets.models import Dataset
+from webapp.runs import words
+from webapp.runs.models import Run
+
+HEAT_LEVELS = 9
+SHOWN_MISTAKES = 24
+GALLERY_SIZE = 200
+
+
+def load(run: Run) -> dict[str, Any] | None:
+    return engine.read_json(run.dir / "results.json")
+
+
+def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> dict[str, Any]:
+    """Context of ``runs/_results.html``.
+
+    Args:
+        with_samples: whether this viewer may see the data set itself.
+    """
+    if not results:
+        return {}
+    shown: dict[str, Any] = {
+        "results": results,
+        "noun": words.noun(run.dataset.modality),
+        "right": words.right_of(results["accuracy"]),
+        "sentence": words.result_sentence(results, run.dataset.modality),
+        "matrix": matrix(results),
+        "classes": results["classes"],
+        "with_samples": with_samples,
+    }
+    if with_samples:
+        seen = previews(run.dataset)
+        shown["samples"] = [
+            sample
+            | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
+            for sample in results["samples"]
+        ]
+        shown["mistakes"] = [
+            mistake | {"preview": seen.get(mistake["index"])} for mistake in results["mistakes"][:SHOWN_MISTAKES]
+        ]
+    return shown
+
+
+def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the confusion matrix: label and cells with count, heat (0 to ``HEAT_LEVELS``) and whether right."""
+    rows = []
+    for i, counts in enumerate(results["confusion"] or []):
+        total = sum(counts) or 1
+        cells = [
+            {
+                "predicted": results["labels"][j],
+                "n": n,
+                "heat": min(HEAT_LEVELS, 1 + int(HEAT_LEVELS * n / total)) if n else 0,
+                "right": i == j,
+            }
+            for j, n in enumerate(counts)
+        ]
+        rows.append({"label": results["labels"][i], "cells": cells})
+    return rows
+
+
+def previews(dataset: Dataset) -> dict[int, dict[str, Any]]:
+    """What the first test samples look like, by index."""
+    path = dataset.autodl_dir / "previews" / "test.jsonl"
+    try:
+        return _previews(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return {}
+
+
+@lru_cache(maxsize=32)
+def _previews(path: Path, _mtime_ns: int) -> dict[int, dict[str, Any]]:
+    with open(path, encoding="utf-8") as file:
+        found = (json.loads(line) for line in file)
+        return {preview["index"]: preview for preview in found}
+
+
+def cell(run: Run, results: dict[str, Any], true: str, predicted: str) -> list[dict[str, Any]]:
+    """Samples of one cell of the matrix among those with a preview, most confident first."""
+    labels = results["labels"]
+    found: list[dict[str, Any]] = []
+    for index, row in _predictions(run, results["k"]):
+        preview = previews(run.dataset).get(index)
+        if preview is None or preview["labels"] != [true]:
+            continue
+        best = max(range(len(row)), key=row.__getitem__)
+        if labels[best] == predicted:
+            found.append({"index": index, "preview": preview, "confidence": row[best] / (sum(row) or 1)})
+    return sorted(found, key=lambda sample: -sample["confidence"])[:GALLERY_SIZE]
+
+
+def predictions_csv(run: Run, results: dict[str, Any]) -> Iterator[str]:
+    """Lines of a CSV: index, name where known, predicted label, a probability a label."""
+    labels, seen = results["labels"], previews(run.dataset)
+    many = results["task"] == "multi_label"
+    yield _csv_line(["index", "name", "prediction", *labels])
+    for index, row in _predictions(run, results["k"]):
+        best = (
+            [label for label, p in zip(labels, row, strict=True) if p >= 0.5] if many else [labels[row.index(max(row))]]
+        )
+        yield _csv_line([index, seen.get(index, {}).get("source", ""), ";".join(best), *row])
+
+
+def points_csv(points: list[dict[str, Any]]) -> str:
+    """The learning curve as CSV."""
+    columns = ("k", "t", "nauc", "accuracy", "alc", "by")
+    return "".join(_csv_line(row) for row in [columns, *([point[c] for c in columns] for point in points)])
+
+
+def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
+    """Rows of ``NAME.predict_k``, as in the challenge: one line a test sample, space-separated."""
+    path = next(run.dir.glob(f"*.predict_{k}"), None)
+    if path is None:
+        return
+    with open(path, encoding="ascii") as file:
+        for index, line in enumerate(file):
+            yield index, [float(value) for value in line.split()]
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(values)
+    return line.getvalue()

@@ -1,0 +1,158 @@
+"""Before a run: what may be chosen, what will be tried, when it would start; and its creation."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import django_rq
+import redis
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from rq import Worker
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.portfolio.models import PortfolioRow
+from webapp.runs import queue, words
+from webapp.runs.models import Run, SpentRun
+
+START_UP_S = 15  # loading, decoding before the clock, packing after it: what a run takes beside its budget
+SHOWN_ROWS = 3
+MAX_SEED = 2**31 - 1
+
+
+class StartError(Exception):
+    """The run cannot start; ``str`` is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Runs that a user may still start."""
+
+    left_today: int
+    left_total: int
+    per_day: int
+
+    @property
+    def left(self) -> int:
+        return min(self.left_today, self.left_total)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Open runs before this one, and the seconds until it would start if all use their whole budget."""
+
+    ahead: int
+    starts_in_s: float
+
+    @property
+    def sentence(self) -> str:
+        if self.starts_in_s <= 0:
+            return "A worker is free: it starts at once."
+        runs = "1 run is" if self.ahead == 1 else f"{self.ahead} runs are"
+        return f"{runs} ahead; yours starts in about {words.duration(round(self.starts_in_s, -1) or 10)}."
+
+
+def quota(user: User) -> Quota:
+    """What is left of the user's runs; those that failed by our fault do not count, deleted ones do."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def used(since: datetime | None) -> int:
+        period = {"created__gte": since} if since else {}
+        charged = Run.objects.filter(owner=user, charged=True, **period).count()
+        return charged + SpentRun.objects.filter(owner=user, **period).count()
+
+    return Quota(
+        left_today=max(0, user.max_runs_per_day - used(midnight)),
+        left_total=max(0, user.max_runs_total - used(None)),
+        per_day=user.max_runs_per_day,
+    )
+
+
+def forecast(run: Run | None = None) -> Forecast:
+    """Simulate the train queue up to ``run`` (None: a run that would be started now)."""
+    now = timezone.now()
+    waiting_s, busy_s = [], []
+    ahead = Run.objects.filter(state__in=Run.OPEN)
+    if run:
+        ahead = ahead.filter(created__lt=run.created).exclude(pk=run.pk)
+    for other in ahead.order_by("created").only("state", "budget_s", "state_since"):
+        if other.state == Run.State.QUEUED:
+            waiting_s.append(other.budget_s + START_UP_S)
+        else:
+            passed_s = (now - other.state_since).total_seconds()
+            busy_s.append(max(1.0, other.budget_s + START_UP_S - passed_s))
+    workers = max(worker_count(), len(busy_s), 1)
+    free_at_s = [0.0] * (workers - len(busy_s)) + [float(s) for s in busy_s]
+    heapq.heapify(free_at_s)
+    for length_s in waiting_s:
+        heapq.heappush(free_at_s, heapq.heappop(free_at_s) + length_s)
+    return Forecast(ahead=len(waiting_s) + len(busy_s), starts_in_s=free_at_s[0])
+
+
+def worker_count() -> int:
+    """Workers that take training jobs; 0 when the queue cannot be asked."""
+    try:
+        return Worker.count(queue=django_rq.get_queue("train"))
+    except redis.exceptions.ConnectionError:
+        return 0
+
+
+def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
+    """Everything that ``templates/runs/_start_panel.html`` shows, under the one key ``start``."""
+    rows = list(PortfolioRow.objects.filter(modality=dataset.modality, enabled=True))
+    budgets = [(seconds, *words.budget_choice(seconds)) for seconds in settings.BUDGETS_S]
+    start: dict[str, Any] = {
+        "dataset": dataset,
+        "budgets": budgets,
+        "default_budget_s": 60 if 60 in settings.BUDGETS_S else settings.BUDGETS_S[0],
+        "rows": rows,
+        "first_rows": rows[:SHOWN_ROWS],
+        "forecast": forecast(),
+        "obstacle": "",
+    }
+    if isinstance(user, User):
+        start["quota"] = quota(user)
+        start["obstacle"] = _obstacle(dataset, start["quota"])
+    return {"start": start}
+
+
+def create_run(dataset: Dataset, user: User, *, budget_s: int, model: str = "auto", seed: int = 0) -> Run:
+    """Create and enqueue a run; the caller has checked that the user may see the data set.
+
+    Raises:
+        StartError: a choice is invalid, the data is not ready or the quota is used up.
+    """
+    if budget_s not in settings.BUDGETS_S:
+        raise StartError(f"Choose one of the budgets: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}.")
+    if not 0 <= seed <= MAX_SEED:
+        raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
+    with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)  # two clicks at once cannot pass the quota
+        dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
+        if obstacle := _obstacle(dataset, quota(user)):
+            raise StartError(obstacle)
+        rows = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
+        if model != "auto" and not rows.filter(name=model).exists():
+            raise StartError(f"“{model}” is not an enabled portfolio row for {dataset.modality} data.")
+        number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
+        run = Run.objects.create(owner=user, dataset=dataset, number=number, budget_s=budget_s, model=model, seed=seed)
+        queue.enqueue_train(run)
+    return run
+
+
+def _obstacle(dataset: Dataset, quota: Quota) -> str:
+    """Why no run can start now; empty when one can."""
+    if dataset.state != Dataset.State.READY:
+        return "The data is not ready yet: wait until it is checked, or mend what the report names."
+    if not quota.left_total:
+        return "All your runs are used up; ask the administrator for more, your data and models stay as they are."
+    if not quota.left_today:
+        return f"Today's {quota.per_day} runs are used up; the next can start tomorrow, at midnight server time."
+    return ""

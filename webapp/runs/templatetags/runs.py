@@ -1,0 +1,83 @@
+"""``{% spark run %}`` and small helpers of the run pages."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from webapp.runs import figure, words
+from webapp.runs.models import Run
+
+register = template.Library()
+SPARK_WIDTH, SPARK_HEIGHT = 160, 40
+
+
+@register.simple_tag
+def spark(run: Run) -> SafeString:
+    """The run's curve, 40 px high, with its meaning as text; prefetch ``points`` where many are shown."""
+    points = [{"t": point.t, "nauc": point.nauc, "by": point.by} for point in run.points.all()]
+    if not points:
+        return format_html('<span class="quiet small">{}</span>', "no prediction yet" if run.is_open else "no curve")
+    paths = figure.svg(figure.Curve("", points, run.budget_s, run.t0_s), SPARK_WIDTH, SPARK_HEIGHT)
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path class="area" d="{}"/><path class="line" d="{}"/></svg>',
+        SPARK_WIDTH,
+        SPARK_HEIGHT,
+        words.curve_summary(points),
+        paths["area"],
+        paths["line"],
+    )
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """``0.6 s``, ``5 min``; empty for None."""
+    return "" if value is None else words.duration(value)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """``97 %``, ``0.4 %``; a dash for None."""
+    if share is None:
+        return "–"
+    return f"{100 * share:.0f} %" if share == 0 or share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+@register.filter
+def plain(value: float) -> str:
+    """A number for a machine: no grouping, a dot."""
+    return f"{value:.4f}"
+
+
+@register.filter
+def scientific(value: float) -> str:
+    """``3e-07``: one digit of a tiny number."""
+    return f"{value:.0e}"
+
+
+@register.simple_tag
+def query(**values: str) -> str:
+    """Query string of a link."""
+    return urlencode(values)
+
+
+@register.filter
+def polyline(values: list[float]) -> str:
+    """Points of an SVG polyline in a 100 × 40 box."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1
+    step = 100 / (len(values) - 1)
+    return " ".join(f"{i * step:.1f},{38 - 36 * (value - low) / span:.1f}" for i, value in enumerate(values))
+
+
+@register.inclusion_tag("runs/_preview.html")
+def preview(sample: dict[str, Any] | None, dataset_id: str) -> dict[str, Any]:
+    """What a sample looks, sounds or reads like."""
+    return {"preview": sample, "dataset_id": dataset_id}

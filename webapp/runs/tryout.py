@@ -1,0 +1,130 @@
+"""New raw data for a packed model: taking it in, and the key with which a program may send it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from django.core import signing
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.runs import queue
+from webapp.runs.models import Prediction, Run
+
+MAX_BYTES = 200 * 2**20
+MAX_FILES = 100
+MAX_WAITING = 5  # of one user
+KEPT = 50  # predictions of one user on one model; older ones are deleted
+KEY_SALT = "webapp.runs.tryout"
+KEY_MAX_AGE_S = 365 * 24 * 3600
+
+
+class TryError(Exception):
+    """The data cannot be taken; ``str`` is one sentence for the user."""
+
+
+def inputs(dataset: Dataset) -> list[dict[str, Any]]:
+    """The columns of a table's row form: name, type and what to choose from."""
+    if dataset.modality != "tabular":
+        return []
+    columns = [column for column in dataset.report.get("columns", []) if column["role"] == "feature"]
+    return [
+        {
+            "name": column["name"],
+            "type": column["type"],
+            "choices": [str(value) for value, _ in column.get("top", [])]
+            if column["type"] in ("category", "boolean")
+            else [],
+        }
+        for column in columns
+    ]
+
+
+def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Prediction:
+    """Save uploaded files and enqueue their prediction.
+
+    Raises:
+        TryError: none, too many or too large.
+    """
+    if not files:
+        raise TryError("No file came: choose at least one.")
+    if len(files) > MAX_FILES:
+        raise TryError(f"At most {MAX_FILES} files at once: put more of them into one zip.")
+    if sum(file.size or 0 for file in files) > MAX_BYTES:
+        raise TryError(
+            f"At most {MAX_BYTES // 2**20} MB at once: send it in parts, or download the model, which has no limit."
+        )
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    prediction = _new(run, user, f"{_safe(files[0].name)}{more}")
+    for number, file in enumerate(files):
+        path = prediction.dir / "input" / _safe(file.name)
+        if path.exists():
+            path = path.with_name(f"{number}-{path.name}")
+        with open(path, "wb") as target:
+            for block in file.chunks():
+                target.write(block)
+    return _send(prediction)
+
+
+def take_row(run: Run, user: User, values: Sequence[str]) -> Prediction:
+    """One row, in the order of ``inputs``; empty values are missing."""
+    prediction = _new(run, user, "one row")
+    with open(prediction.dir / "input" / "row.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([column["name"] for column in inputs(run.dataset)])
+        writer.writerow(values)
+    return _send(prediction)
+
+
+def take_text(run: Run, user: User, text: str) -> Prediction:
+    if not text.strip():
+        raise TryError("The text is empty: write or paste something.")
+    prediction = _new(run, user, f"“{text.strip()[:60]}”")
+    (prediction.dir / "input" / "text.txt").write_text(text, encoding="utf-8")
+    return _send(prediction)
+
+
+def _new(run: Run, user: User, name: str) -> Prediction:
+    mine = Prediction.objects.filter(run=run, owner=user).order_by("-created")
+    if Prediction.objects.filter(owner=user, state=Prediction.State.QUEUED).count() >= MAX_WAITING:
+        raise TryError(f"{MAX_WAITING} of your predictions are waiting: let them finish first.")
+    for old in mine[KEPT - 1 :]:
+        old.delete()
+    prediction = Prediction(run=run, owner=user, input_name=name[:255])
+    (prediction.dir / "input").mkdir(parents=True)
+    return prediction
+
+
+def _send(prediction: Prediction) -> Prediction:
+    """The row is written once its files are complete."""
+    with transaction.atomic():
+        prediction.save(force_insert=True)
+        queue.enqueue_predict(prediction)
+    return prediction
+
+
+def _safe(name: str | None) -> str:
+    """The bare file name, never hidden and never empty."""
+    return PurePath((name or "").replace("\\", "/")).name.lstrip(".")[-200:] or "data"
+
+
+def key_for(run: Run, user: User) -> str:
+    """A key for this model and user; a new password makes it void."""
+    return signing.dumps([run.pk, user.pk, user.get_session_auth_hash()[:16]], salt=KEY_SALT)
+
+
+def user_of(key: str, run_id: str) -> User | None:
+    """Whose key for this model this is, if it is one and still good."""
+    try:
+        key_run, user_id, password_sign = signing.loads(key, salt=KEY_SALT, max_age=KEY_MAX_AGE_S)
+    except signing.BadSignature:
+        return None
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or key_run != run_id or user.get_session_auth_hash()[:16] != password_sign:
+        return None
+    return user

@@ -1,0 +1,181 @@
+"""Runs: the list, the live page and its data, and what an owner may do with a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp import engine
+from webapp.access import get_owned, get_visible
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.runs import page, results, start
+from webapp.runs.models import Run, ScorePoint
+
+LISTED = 100
+
+
+@login_required
+@require_GET
+def run_list(request: HttpRequest) -> HttpResponse:
+    assert isinstance(request.user, User)
+    runs = Run.objects.filter(owner=request.user).select_related("dataset")
+    runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))[:LISTED]
+    return render(request, "runs/run_list.html", {"runs": runs, "quota": start.quota(request.user)})
+
+
+@require_POST
+@login_required
+def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
+    assert isinstance(request.user, User)
+    dataset = get_visible(Dataset.objects.all(), request.user, id=dataset_id)
+    try:
+        run = start.create_run(
+            dataset,
+            request.user,
+            budget_s=_whole(request.POST.get("budget_s"), "budget"),
+            model=request.POST.get("model") or "auto",
+            seed=_whole(request.POST.get("seed") or "0", "seed"),
+        )
+    except start.StartError as reason:
+        messages.error(request, str(reason))
+        return redirect(dataset)
+    return redirect(run)
+
+
+def _whole(text: str | None, what: str) -> int:
+    if not text or not text.isdecimal():
+        raise start.StartError(f"The {what} must be a whole number.")
+    return int(text)
+
+
+@require_GET
+def run_page(request: HttpRequest, run_id: str) -> HttpResponse:
+    run = get_visible(_runs(), request.user, id=run_id)
+    shown = page.context(run, request.user, request.GET.getlist("with"))
+    return render(request, "runs/run.html", shown | {"final": page.is_final(run)})
+
+
+@require_GET
+def run_state(request: HttpRequest, run_id: str) -> JsonResponse:
+    """What the page polls when the stream does not come through."""
+    run = get_visible(_runs(), request.user, id=run_id)
+    response = JsonResponse(page.payload(run, request.user, request.GET.getlist("with")))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_POST
+def run_stop(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Stop now, keep the best; a run that waits has nothing to keep and is cancelled."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    now = timezone.now()
+    learning = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    if not learning.update(state=Run.State.STOPPING, state_since=now):
+        _cancel_waiting(run)
+    return redirect(run)
+
+
+@require_POST
+def run_cancel(request: HttpRequest, run_id: str) -> HttpResponse:
+    """End the run and keep nothing; one that never started is not counted."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    if not _cancel_waiting(run):
+        now = timezone.now()
+        Run.objects.filter(pk=run.pk, state__in=(Run.State.RUNNING, Run.State.STOPPING)).update(
+            state=Run.State.CANCELLED, state_since=now, ended=now, reason="You cancelled this run."
+        )
+    return redirect(run)
+
+
+def _cancel_waiting(run: Run) -> int:
+    now = timezone.now()
+    waiting = Run.objects.filter(pk=run.pk, state=Run.State.QUEUED)
+    reason = "You cancelled this run before it started, so it is not counted."
+    return waiting.update(
+        state=Run.State.CANCELLED, state_since=now, ended=now, reason=reason, error="", charged=run.tries > 0
+    )
+
+
+@require_POST
+def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
+    run = get_owned(_runs(), request.user, id=run_id)
+    public = request.POST.get("public") == "1"
+    Run.objects.filter(pk=run.pk).update(public=public)
+    messages.success(
+        request, "Everyone with the link can see this run now." if public else "Only you see this run now."
+    )
+    return redirect(run)
+
+
+@require_POST
+def run_delete(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Rows and files go; a worker that is still on it notices within a second."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    name = str(run)
+    run.delete()
+    messages.success(request, f"{name} and its files are deleted.")
+    return redirect("run-list")
+
+
+@require_GET
+def run_log(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The engine's own words, for the owner."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    text = engine.log_tail(run.dir, 500_000)
+    if (run.dir / "export.log").exists():
+        text += "\n\n--- packing the model ---\n" + (run.dir / "export.log").read_text()
+    return HttpResponse(text or "The engine has not written anything.", content_type="text/plain; charset=utf-8")
+
+
+@require_GET
+def run_samples(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The samples behind one cell of the confusion matrix."""
+    run, found = _run_with_samples(request, run_id)
+    true, predicted = request.GET.get("true", ""), request.GET.get("predicted", "")
+    if true not in found["labels"] or predicted not in found["labels"]:
+        raise Http404
+    count = 0
+    if found["confusion"]:
+        count = found["confusion"][found["labels"].index(true)][found["labels"].index(predicted)]
+    shown = {"run": run, "true": true, "predicted": predicted, "count": count}
+    return render(request, "runs/samples.html", shown | {"samples": results.cell(run, found, true, predicted)})
+
+
+@require_GET
+def run_predictions(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
+    """The last prediction of the test set as CSV."""
+    run, found = _run_with_samples(request, run_id)
+    response = StreamingHttpResponse(results.predictions_csv(run, found), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="predictions-{run.pk}.csv"'
+    return response
+
+
+@require_GET
+def run_scores(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The curve as CSV."""
+    run = get_visible(_runs(), request.user, id=run_id)
+    response = HttpResponse(results.points_csv(page.points_of(run)), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="curve-{run.pk}.csv"'
+    return response
+
+
+def _run_with_samples(request: HttpRequest, run_id: str) -> tuple[Run, dict[str, Any]]:
+    """The run and its results, for those who may see the data set itself."""
+    run = get_visible(_runs(), request.user, id=run_id)
+    get_visible(Dataset.objects.all(), request.user, id=run.dataset_id)
+    found = results.load(run)
+    if found is None:
+        raise Http404
+    return run, found
+
+
+def _runs() -> QuerySet[Run]:
+    return Run.objects.select_related("dataset")
