@@ -145,7 +145,10 @@ def _members(source: Path) -> Iterator[_Member]:
 
 def _folder_members(source: Path) -> Iterator[_Member]:
     for folder, folders, files in os.walk(source):
-        folders.sort()
+        junk_folders = [name for name in folders if junk(PurePosixPath(name))]
+        for name in junk_folders:  # not entered: our own work folder may be among them
+            yield _Member(Path(folder, name).relative_to(source).as_posix(), 0, None)
+        folders[:] = sorted(set(folders) - set(junk_folders))
         for name in sorted(files + [f for f in folders if os.path.islink(os.path.join(folder, f))]):
             path = Path(folder, name)
             info = path.lstat()

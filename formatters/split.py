@@ -95,13 +95,19 @@ def _stratified(
 
 
 def _by_class(labels: list[str], test_size: float, rng: np.random.Generator) -> np.ndarray:
+    """Each class gets its share rounded down; what is missing in all goes to the largest remainders."""
+    names, codes = np.unique(labels, return_inverse=True)
+    sizes = np.bincount(codes)
+    exact = sizes * test_size
+    most = np.maximum(sizes - 1, 0)
+    counts = np.minimum(np.maximum(np.floor(exact).astype(int), 1), most)
+    order = rng.permutation(len(names))
+    for code in order[np.argsort(counts[order] - exact[order], kind="stable")]:
+        if counts.sum() < round(len(labels) * test_size) and counts[code] < min(most[code], exact[code]):
+            counts[code] += 1
     in_test = np.zeros(len(labels), bool)
-    names, inverse = np.unique(labels, return_inverse=True)
-    for code in range(len(names)):
-        rows = np.flatnonzero(inverse == code)
-        if len(rows) >= 2:
-            count = min(max(round(len(rows) * test_size), 1), len(rows) - 1)
-            in_test[rng.permutation(rows)[:count]] = True
+    for code, count in enumerate(counts):
+        in_test[rng.permutation(np.flatnonzero(codes == code))[:count]] = True
     return in_test
 
 

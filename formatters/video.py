@@ -133,8 +133,11 @@ def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Cl
         raise UnreadableError(f"damaged or cut off: {getattr(error, 'strerror', None) or error}") from error
     if not places:
         raise UnreadableError("no pictures in it")
-    missing = promised > 2 and len(places) < 0.9 * promised
-    if not cut and (missing or (not promised and duration_s - time_s > 1 + 0.2 * duration_s)):
+    if promised > 2:
+        missing = len(places) < 0.9 * promised
+    else:  # the last frame of a GIF may be shown for any time
+        missing = path.suffix.lower() != ".gif" and duration_s - time_s > 0.2 * duration_s + 2 / fps
+    if missing and not cut:
         raise UnreadableError(f"cut off after {len(places)} frames")
     return _Clip(places, image.shape[1], image.shape[0], fps, grey, cut, shrunk)
 

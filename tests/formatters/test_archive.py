@@ -1,0 +1,186 @@
+"""Uploads as people (and attackers) make them."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from automl_engine.errors import DataError
+from formatters import archive
+from formatters.archive import unpack
+
+
+def make_zip(path: Path, files: dict[str, bytes | str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return path
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def test_wrapper_folders_are_stripped_and_junk_is_told(tmp_path: Path) -> None:
+    files = {"my set/data/cat/1.png": "a", "my set/data/dog/2.png": "b"}
+    junk = {"__MACOSX/my set/data/cat/._1.png": "x", "my set/.DS_Store": "x", "my set/data/cat/Thumbs.db": "x"}
+    upload = unpack(make_zip(tmp_path / "a.zip", files | junk), tmp_path / "out")
+    assert names(upload.root) == ["cat/1.png", "dog/2.png"]
+    assert {entry["path"] for entry in upload.ignored} == set(junk)
+    assert all(entry["why"] for entry in upload.ignored)
+
+
+def test_a_native_bundle_is_no_wrapper(tmp_path: Path) -> None:
+    upload = unpack(make_zip(tmp_path / "a.zip", {"x.data/train/metadata.textproto": "a"}), tmp_path / "out")
+    assert names(upload.root) == ["x.data/train/metadata.textproto"]
+
+
+def test_windows_separators_and_unflagged_utf8_names(tmp_path: Path) -> None:
+    upload = unpack(make_zip(tmp_path / "a.zip", {"kätze\\1.png": "a", "dog\\1.png": "b"}), tmp_path / "out")
+    assert names(upload.root) == ["dog/1.png", "kätze/1.png"]
+    data = (tmp_path / "a.zip").read_bytes().replace("kätze\\1".encode(), "k\u00e4tze/1".encode())
+    bare = _without_utf8_flag(data)
+    (tmp_path / "b.zip").write_bytes(bare)
+    assert "kätze/1.png" in names(unpack(tmp_path / "b.zip", tmp_path / "out2").root)
+
+
+def _without_utf8_flag(data: bytes) -> bytes:
+    """Clear bit 11 of the flags in all local and central headers."""
+    out = bytearray(data)
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = out.find(magic)
+        while at >= 0:
+            out[at + offset + 1] &= ~0x08
+            at = out.find(magic, at + 4)
+    return bytes(out)
+
+
+def test_tar_and_folder_and_single_file(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "cat").mkdir(parents=True)
+    (folder / "cat" / "1.png").write_text("a")
+    (folder / "list.csv").write_text("b")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
+        file.add(folder, "in")
+    for source in (tmp_path / "a.tar.gz", folder):
+        assert names(unpack(source, tmp_path / f"out-{source.name}").root) == ["cat/1.png", "list.csv"]
+    assert names(unpack(folder / "list.csv", tmp_path / "single").root) == ["list.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../evil.txt", "leads out of its folder"),
+        ("a/../../evil.txt", "leads out of its folder"),
+        ("a\\..\\..\\evil.txt", "leads out of its folder"),
+        ("/etc/evil.txt", "absolute path"),
+        ("C:\\evil.txt", "absolute path"),
+        ("data/inner.zip", "another archive"),
+        ("x" * 300 + ".txt", "a name that no file can have"),
+    ],
+)
+def test_hostile_names(tmp_path: Path, name: str, said: str) -> None:
+    source = make_zip(tmp_path / "bad.zip", {"good.txt": "x", name: "x"})
+    with pytest.raises(DataError, match=said):
+        unpack(source, tmp_path / "out")
+    assert not list(tmp_path.glob("evil*"))
+
+
+def test_symlinks_are_refused(tmp_path: Path) -> None:
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr(info, "/etc/passwd")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        member = tarfile.TarInfo("link")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        file.addfile(member)
+    (tmp_path / "folder").mkdir()
+    os.symlink("/etc/passwd", tmp_path / "folder" / "link")
+    (tmp_path / "folder2").mkdir()
+    os.symlink("/etc", tmp_path / "folder2" / "link")
+    for at, source in enumerate(("a.zip", "a.tar", "folder", "folder2")):
+        with pytest.raises(DataError, match="link"):
+            unpack(tmp_path / source, tmp_path / f"out{at}")
+
+
+def test_encrypted_zip(tmp_path: Path) -> None:
+    data = bytearray(make_zip(tmp_path / "a.zip", {"a.txt": "secret"}).read_bytes())
+    data[6] |= 1
+    data[data.find(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(bytes(data))
+    with pytest.raises(DataError, match="encrypted; pack it again without a password"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_names_in_another_encoding(tmp_path: Path) -> None:
+    data = make_zip(tmp_path / "a.zip", {"kXtze.txt": "a"}).read_bytes().replace(b"kXtze", b"k\xe4tze")
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(DataError, match="not UTF-8"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    (tmp_path / "folder").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "folder") + b"/k\xe4tze.txt")).write_text("a")
+    with pytest.raises(DataError, match="not UTF-8"):
+        unpack(tmp_path / "folder", tmp_path / "out2")
+
+
+def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_zip(tmp_path / "a.zip", {f"{i}.bin": bytes(200_000) for i in range(5)})
+    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", 500_000)
+    with pytest.raises(DataError, match="archive bombs"):
+        unpack(source, tmp_path / "out1")
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 900_000)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        unpack(source, tmp_path / "out2")
+    monkeypatch.setattr(archive, "MAX_FILES", 4)
+    with pytest.raises(DataError, match="more than 4 files"):
+        unpack(source, tmp_path / "out3")
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7, 0.99])
+def test_cut_off_zip(tmp_path: Path, keep: float) -> None:
+    data = make_zip(tmp_path / "a.zip", {f"{i}.bin": os.urandom(1000) for i in range(5)}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DataError, match=r"a\.zip (is damaged|cannot be opened)"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_flipped_byte_in_a_zip(tmp_path: Path) -> None:
+    data = bytearray(make_zip(tmp_path / "a.zip", {"a.bin": os.urandom(5000)}).read_bytes())
+    data[2500] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(bytes(data))
+    with pytest.raises(DataError, match="damaged"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_nothing_in_it(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    buffer = io.BytesIO()
+    zipfile.ZipFile(buffer, "w").close()
+    (tmp_path / "a.zip").write_bytes(buffer.getvalue())
+    only_junk = make_zip(tmp_path / "junk.zip", {".DS_Store": "x"})
+    for at, (source, said) in enumerate(
+        [
+            (tmp_path / "empty.csv", "0 bytes"),
+            (tmp_path / "folder", "holds no files"),
+            (tmp_path / "a.zip", "holds no files"),
+            (only_junk, r"only \.DS_Store"),
+            (tmp_path / "nowhere.zip", "does not exist"),
+        ]
+    ):
+        with pytest.raises(DataError, match=said):
+            unpack(source, tmp_path / f"out{at}")
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    source = make_zip(tmp_path / "a.zip", {"a.txt": "1", "b.txt": "2"})
+    source.write_bytes(source.read_bytes().replace(b"b.txt", b"a.txt"))
+    with pytest.raises(DataError, match="two files named"):
+        unpack(source, tmp_path / "out")

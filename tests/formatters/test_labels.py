@@ -1,0 +1,199 @@
+"""Class folders, labels tables in all their shapes, and what is wrong with some of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automl_engine.errors import DataError
+from formatters.base import Options
+from formatters.labels import Labelled, labelled_files, natural
+
+
+def label(
+    root: Path, files: list[str], table: str = "", name: str = "labels.csv", target: str | None = None
+) -> Labelled:
+    """Labels of empty .png files, perhaps with a table beside them."""
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("x")
+    if table:
+        (root / name).write_text(table)
+    return labelled_files(root, (".png",), Options(target=target), "images")
+
+
+def pairs(result: Labelled) -> dict[str, tuple[str, ...]]:
+    return {sample.source: sample.labels for sample in result.samples}
+
+
+FLAT = [f"{i}.png" for i in range(8)]
+
+
+def table_of(header: str, *cells: str) -> str:
+    return "\n".join([header, *(f"{i}.png,{cell}" for i, cell in enumerate(cells))]) + "\n"
+
+
+def test_class_folders_in_natural_order(tmp_path: Path) -> None:
+    result = label(tmp_path, ["10/a.png", "9/a.png", "9/b.png", "9/note.md", "lost.png"])
+    assert pairs(result) == {"9/a.png": ("9",), "9/b.png": ("9",), "10/a.png": ("10",)}
+    assert result.label_names == ["9", "10"]
+    assert {entry["path"]: entry["why"] for entry in result.ignored} == {
+        "lost.png": "stands outside the class folders",
+        "9/note.md": "not one of the images",
+    }
+    assert "outside the class folders" in result.doubts[0].what
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "Testing"), ("train", "test", "valid")])
+def test_train_and_test_folders(tmp_path: Path, names: tuple[str, ...]) -> None:
+    result = label(tmp_path, [f"images/{side}/{c}/{i}.png" for side in names for c in ("cat", "dog") for i in range(2)])
+    assert result.label_names == ["cat", "dog"]
+    sides = {sample.source.split("/")[1]: sample.split for sample in result.samples}
+    assert sides == {name: "test" if name.lower().startswith("test") else "train" for name in names}
+
+
+def test_classes_that_are_called_train_and_test(tmp_path: Path) -> None:
+    result = label(tmp_path, ["train/1.png", "bus/1.png", "car/1.png"])
+    assert result.label_names == ["bus", "car", "train"]
+    assert {sample.split for sample in result.samples} == {None}
+
+
+def test_folders_within_class_folders(tmp_path: Path) -> None:
+    result = label(tmp_path, ["cat/day1/1.png", "cat/day2/1.png", "dog/day1/1.png"])
+    assert result.label_names == ["cat", "dog"]
+    assert "day1, day2" in result.doubts[0].what
+
+
+@pytest.mark.parametrize("how", ["{}", "images/{}", "./images/{}", "/home/me/images/{}", "..\\images\\{}", "bare"])
+def test_file_names_in_all_shapes(tmp_path: Path, how: str) -> None:
+    rows = [f"{'ab'[i % 2]},{str(i) if how == 'bare' else how.format(f'{i}.PNG')}" for i in range(8)]
+    result = label(tmp_path, [f"images/{i}.png" for i in range(8)], "\n".join(["what,pic", *rows]))
+    assert pairs(result) == {f"images/{i}.png": ("ab"[i % 2],) for i in range(8)}
+    assert result.target == "what"
+    assert result.ignored == []
+
+
+def test_a_split_column_and_a_group_column(tmp_path: Path) -> None:
+    cells = [f"{'ab'[i % 2]},{'train' if i < 6 else 'TEST'},g{i // 2}" for i in range(8)]
+    result = label(tmp_path, FLAT, table_of("FileName,Labels,subset,group", *cells))
+    assert [sample.split for sample in result.samples] == ["train"] * 6 + ["test"] * 2
+    assert [sample.group for sample in result.samples] == ["g0", "g0", "g1", "g1", "g2", "g2", "g3", "g3"]
+    assert result.target_candidates == ["Labels"]
+
+
+def test_several_0_1_columns_are_several_labels(tmp_path: Path) -> None:
+    cells = ["1,0,1", "0,0,0", "1,1,0", "0,1,0"] * 2
+    result = label(tmp_path, FLAT, table_of("file,red,green,blue", *cells))
+    assert result.multi_label
+    assert result.label_names == ["red", "green", "blue"]
+    assert pairs(result)["0.png"] == ("red", "blue")
+    assert pairs(result)["1.png"] == ()
+
+
+def test_one_hot_columns_are_one_label(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("image,MEL,NV", *["1.0,0.0", "0.0,1.0"] * 4))
+    assert not result.multi_label
+    assert pairs(result)["1.png"] == ("NV",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["a|b", "a", "b", "c|a"] * 2, ["a", "b", "c"]),
+        (['"a, b"', "a", "b", '"c, a"'] * 2, ["a", "b", "c"]),
+        (["3 7", "3", "7", "12 3"] * 2, ["3", "7", "12"]),
+        (["\"['a', 'b']\"", "['a']", "['b']", "\"['c', 'a']\""] * 2, ["a", "b", "c"]),
+    ],
+)
+def test_separated_lists(tmp_path: Path, cells: list[str], names: list[str]) -> None:
+    result = label(tmp_path, FLAT, table_of("file,labels", *cells))
+    assert result.multi_label
+    assert result.label_names == names
+    assert pairs(result)["0.png"] == tuple(names[:2])
+
+
+def test_blanks_and_commas_within_a_label(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,label", *['"Washington, DC"', "New York"] * 4))
+    assert not result.multi_label
+    assert result.label_names == ["New York", "Washington, DC"]
+
+
+def test_confidence_pairs_of_the_challenge(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("FileName,LabelConfidencePairs", *["2 0.4 7 0.6", "7 1.0"] * 4))
+    assert pairs(result)["0.png"] == ("2", "7")
+    assert result.multi_label
+
+
+def test_one_row_per_label(tmp_path: Path) -> None:
+    table = "file,label\n" + "".join(f"{i}.png,a\n{i}.png,{'ab'[i % 2]}\n" for i in range(8))
+    result = label(tmp_path, FLAT, table)
+    assert result.multi_label
+    assert pairs(result)["1.png"] == ("a", "b")
+    assert "several rows" in result.doubts[0].what
+
+
+def test_label_names_of_the_challenge(tmp_path: Path) -> None:
+    (tmp_path / "label.name").write_text("cat\ndog\n")
+    result = label(tmp_path, FLAT, table_of("FileName,Labels", *"01010101"))
+    assert result.label_names == ["cat", "dog"]
+    assert pairs(result)["1.png"] == ("dog",)
+
+
+def test_the_label_column_is_found_by_its_name_or_its_few_values(tmp_path: Path) -> None:
+    cells = [f"{0.1 * i},{'xy'[i % 2]},{'ab'[i // 4]}" for i in range(8)]
+    named = label(tmp_path, FLAT, table_of("file,size,speaker,label", *cells))
+    assert named.target == "label"
+    assert named.target_candidates == ["speaker", "label"]
+    assert (named.doubts[0].level, "'speaker'" in named.doubts[0].what) == ("info", True)
+    guessed = label(tmp_path, FLAT, table_of("file,size,speaker,word", *cells))
+    assert guessed.target == "speaker"
+    assert guessed.doubts[0].level == "warning"
+    assert label(tmp_path, FLAT, table_of("file,size,speaker,word", *cells), target="word").target == "word"
+
+
+def test_tables_for_train_and_test(tmp_path: Path) -> None:
+    (tmp_path / "test_labels.csv").write_text(table_of("file,label", *"ab"))
+    rows = "file,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(2, 8))
+    result = label(tmp_path, FLAT, rows, "train_labels.csv")
+    assert [sample.split for sample in result.samples] == ["test"] * 2 + ["train"] * 6
+
+
+def test_files_without_a_row_are_left_out_and_told(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,label", *"abab"))
+    assert len(result.samples) == 4
+    assert result.ignored[0] == {"path": "4.png", "why": "has no label in labels.csv"}
+    assert "4 of 8 files have no label" in result.doubts[0].what
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            table_of("file,label", *"abababababab"),
+            r"row 10 of labels\.csv names '8\.png', which is not in the upload \(and 3",
+        ),
+        ("file,label\na.png,x\nb.png,y\n", r"row 2 of labels\.csv names 'a\.png', which is not in the upload"),
+        ("file,label\n" + "".join(f"{i}.png,a\n" for i in range(7)) + "7.png\n", "ragged|has 1 field"),
+        ("", "No labels found for the 8 images"),
+        (table_of("file,width", *"12345678"), "No labels found"),
+    ],
+)
+def test_what_cannot_be_used(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        label(tmp_path, FLAT, table)
+
+
+def test_a_name_that_fits_two_files(tmp_path: Path) -> None:
+    files = [f"{folder}/{i}.png" for folder in ("x", "y") for i in range(4)]
+    with pytest.raises(DataError, match=r"which can be x/0\.png or y/0\.png"):
+        label(tmp_path, files, table_of("file,label", *"abab"))
+
+
+def test_a_target_that_is_no_column(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column 'colour' for labels; choose one of kind"):
+        label(tmp_path, FLAT, table_of("file,kind", *"abababab"), target="colour")
+
+
+def test_natural_order() -> None:
+    assert sorted(["b2", "B10", "a", "2", "10"], key=natural) == ["2", "10", "a", "b2", "B10"]

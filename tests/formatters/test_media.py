@@ -1,0 +1,265 @@
+"""Images, video and audio in all usual formats, whole and broken."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from automl_engine.dataset.decode import decode_image
+from automl_engine.errors import DataError
+from formatters import audio, image, recipe, video
+from formatters.base import Options, Table
+from formatters.media import Spool, UnreadableError
+from tests.formatters import toys
+
+COLOUR = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+GREY = COLOUR[..., 0]
+
+
+def picture(mode: str, **options: object) -> Image.Image:
+    return Image.fromarray(COLOUR).convert(mode, **options)
+
+
+def class_folders(root: Path, files: dict[str, bytes]) -> Path:
+    """Two classes, each with every file."""
+    for label in ("a", "b"):
+        (root / label).mkdir(parents=True)
+        for name, content in files.items():
+            (root / label / name).write_bytes(content)
+    return root
+
+
+def encoded(image_: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image_.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+KEPT = {
+    "rgb.jpg": encoded(picture("RGB"), "JPEG"),
+    "grey.jpg": encoded(picture("L"), "JPEG"),
+    "bit.png": encoded(picture("1"), "PNG"),
+    "grey.png": encoded(picture("L"), "PNG"),
+    "grey_alpha.png": encoded(picture("LA"), "PNG"),
+    "palette.png": encoded(picture("P"), "PNG"),
+    "rgb.png": encoded(picture("RGB"), "PNG"),
+    "alpha.png": encoded(picture("RGBA"), "PNG"),
+    "deep.png": encoded(Image.fromarray(GREY.astype(np.uint16) * 257), "PNG"),
+    "rgb.bmp": encoded(picture("RGB"), "BMP"),
+}
+CONVERTED = {
+    "still.gif": encoded(picture("P"), "GIF"),
+    "exact.webp": encoded(picture("RGB"), "WEBP", lossless=True),
+    "rgb.tiff": encoded(picture("RGB"), "TIFF"),
+    "deep.tif": encoded(Image.fromarray(GREY.astype(np.uint16) * 257), "TIFF"),
+    "float.tif": encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
+    "cmyk.jpg": encoded(picture("CMYK"), "JPEG"),
+    "palette.bmp": encoded(picture("P"), "BMP"),
+    "bit.bmp": encoded(picture("1"), "BMP"),
+}
+
+
+@pytest.fixture(scope="module")
+def all_images(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    return image.read(class_folders(tmp_path_factory.mktemp("images"), KEPT | CONVERTED), Options())
+
+
+def test_every_image_format_is_read(all_images: Table) -> None:
+    assert all_images.unreadable == []
+    assert len(all_images.samples) == 2 * len(KEPT | CONVERTED)
+    assert (all_images.spec.row_count, all_images.spec.col_count, all_images.spec.num_channels) == (20, 30, 3)
+
+
+def test_bytes_are_kept_or_become_png_of_the_same_pixels(all_images: Table) -> None:
+    for i, sample in enumerate(all_images.samples):
+        name = sample.source.rpartition("/")[2]
+        [data] = all_images.steps(i)
+        if name in KEPT:
+            assert data == KEPT[name], name
+        else:
+            assert data.startswith(b"\x89PNG"), name
+        pixels = decode_image(data, 3)
+        wanted = np.repeat(GREY[..., None], 3, -1) if name.startswith(("deep", "float")) else None
+        if wanted is None:
+            wanted = np.asarray(Image.open(io.BytesIO((KEPT | CONVERTED)[name])).convert("RGB"))
+        tolerance = 3 if ("." in name and name.endswith("jpg")) or name.startswith(("float", "deep")) else 0
+        assert np.abs(pixels.astype(int) - wanted).max() <= tolerance, name
+
+
+def test_all_grey_means_one_channel_and_mixed_sizes_mean_variable(tmp_path: Path) -> None:
+    grey_as_rgb = encoded(picture("L").convert("RGB"), "PNG")
+    table = image.read(class_folders(tmp_path / "1", {"a.png": KEPT["grey.png"], "b.png": grey_as_rgb}), Options())
+    assert table.spec.num_channels == 1
+    small = encoded(picture("L").resize((9, 7)), "PNG")
+    table = image.read(class_folders(tmp_path / "2", {"a.png": KEPT["rgb.png"], "b.png": small}), Options())
+    assert (table.spec.row_count, table.spec.col_count, table.spec.num_channels) == (-1, -1, 3)
+
+
+def test_broken_images_are_named_and_left_out(tmp_path: Path) -> None:
+    broken = {
+        "cut.jpg": encoded(Image.fromarray(np.tile(COLOUR, (5, 5, 1))), "JPEG")[:-2000],
+        "cut.png": KEPT["rgb.png"][:-200],
+        "empty.png": b"",
+        "prose.jpg": b"this is no image",
+    }
+    table = image.read(class_folders(tmp_path, {"good.png": KEPT["rgb.png"], **broken}), Options())
+    assert {entry["path"] for entry in table.unreadable} == {f"{c}/{name}" for c in "ab" for name in broken}
+    assert "0 bytes" in next(e["why"] for e in table.unreadable if e["path"] == "a/empty.png")
+    assert [sample.source for sample in table.samples] == ["a/good.png", "b/good.png"]
+
+
+def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="None of the 2 images can be read"):
+        image.read(class_folders(tmp_path / "1", {"x.png": b"no image"}), Options())
+    root = class_folders(tmp_path / "2", {"good.png": KEPT["rgb.png"]})
+    (root / "c").mkdir()
+    (root / "c" / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"Class 'c' has no readable file: c/bad\.png"):
+        image.read(root, Options())
+
+
+def test_new_images_take_the_size_of_the_data_set(tmp_path: Path) -> None:
+    table = image.read(class_folders(tmp_path, {"a.png": KEPT["grey.png"]}), Options())
+    made = recipe.make("image", table.label_names, False, table.spec, table.recipe)
+    (tmp_path / "new.jpg").write_bytes(encoded(picture("RGB").resize((60, 60)), "JPEG"))
+    names, examples = recipe.encode(made, tmp_path / "new.jpg")
+    assert names == ["new.jpg"]
+    assert examples.tensor(0).shape == (1, 20, 30, 1)
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"bad\.jpg cannot be read"):
+        recipe.encode(made, tmp_path / "bad.jpg")
+    (tmp_path / "new.doc").write_bytes(b"x")
+    with pytest.raises(DataError, match="holds no images"):
+        recipe.encode(made, tmp_path / "new.doc")
+
+
+CODECS = {".avi": "mpeg4", ".mp4": "libx264", ".mov": "mpeg4", ".webm": "libvpx-vp9", ".mkv": "mpeg4"}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One clip in each container, and an animated GIF, in two class folders."""
+    root = tmp_path_factory.mktemp("clips")
+    frames = toys.moving_bar("right", 0, 12, 48)
+    frames[..., 2] = 40
+    for label in ("a", "b"):
+        (root / label).mkdir()
+        for suffix, codec in CODECS.items():
+            toys.write_video(root / label / f"clip{suffix}", frames, codec)
+        images = [Image.fromarray(frame) for frame in frames]
+        images[0].save(root / label / "clip.gif", save_all=True, append_images=images[1:], duration=100)
+    return root
+
+
+def test_every_video_format_is_read_with_all_frames(clips: Path, tmp_path: Path) -> None:
+    assert video.sniff(clips, Options()).score > 0.9
+    table = video.read(clips, Options())
+    assert table.unreadable == []
+    assert (table.spec.sequence_size, table.spec.row_count, table.spec.num_channels) == (12, 48, 3)
+    wanted = toys.moving_bar("right", 0, 12, 48)
+    for i, sample in enumerate(table.samples):
+        steps = table.steps(i)
+        assert all(step.startswith(b"\xff\xd8") for step in steps), sample.source
+        red = np.stack([decode_image(step, 3) for step in steps])[..., 0].astype(int)
+        assert np.abs(red - wanted[..., 0]).mean() < 12, sample.source
+        assert table.preview(i, tmp_path / str(i))["file"].endswith(".webp")
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "clip.webm"])
+def test_cut_off_videos_are_unreadable(clips: Path, tmp_path: Path, name: str) -> None:
+    data = (clips / "a" / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(UnreadableError):
+        video.decode(tmp_path / name, Spool(tmp_path))
+    (tmp_path / name).write_bytes(b"no video at all")
+    with pytest.raises(UnreadableError):
+        video.decode(tmp_path / name, Spool(tmp_path))
+
+
+def test_long_videos_are_cut_and_told(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "MAX_FRAMES", 5)
+    table = video.read(clips, Options())
+    assert table.spec.sequence_size == 5
+    assert "longer than 5 frames" in table.doubts[0].what
+
+
+def test_animated_and_still_gifs(clips: Path, tmp_path: Path) -> None:
+    moving = class_folders(tmp_path / "1", {"x.gif": (clips / "a" / "clip.gif").read_bytes()})
+    assert image.sniff(moving, Options()) is None
+    assert video.sniff(moving, Options()).score > 0.9
+    still = class_folders(tmp_path / "2", {"x.gif": CONVERTED["still.gif"]})
+    assert image.sniff(still, Options()).score > 0.9
+    assert video.sniff(still, Options()) is None
+
+
+SECOND = (np.sin(np.arange(22050) / 22050 * 2 * np.pi * 440) * 0.5).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "tolerance"),
+    [
+        ("a.wav", "PCM_U8", 300),
+        ("a.wav", "PCM_16", 60),
+        ("a.wav", "PCM_24", 60),
+        ("a.wav", "PCM_32", 60),
+        ("a.wav", "FLOAT", 60),
+        ("a.wav", "ULAW", 900),
+        ("a.flac", "PCM_16", 60),
+        ("a.ogg", "VORBIS", 1500),
+        ("a.mp3", "MPEG_LAYER_III", 1500),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_audio_becomes_mono_16_khz_integers(
+    tmp_path: Path, name: str, subtype: str, tolerance: int, channels: int
+) -> None:
+    soundfile.write(tmp_path / name, np.stack([SECOND] * channels, 1), 22050, subtype=subtype)
+    amplitudes, rate_hz, found_channels, cut = audio.load(tmp_path / name)
+    assert (amplitudes.dtype, rate_hz, found_channels, cut) == (np.int16, 22050, channels, False)
+    assert len(amplitudes) == pytest.approx(16000, abs=200)
+    if subtype != "MPEG_LAYER_III":  # MP3 starts with silence of the codec
+        wanted = np.sin(np.arange(16000) / 16000 * 2 * np.pi * 440) * 16384
+        middle = slice(1000, 15000)
+        assert np.abs(amplitudes[middle] - wanted[middle]).max() < tolerance
+
+
+def test_16_khz_wav_keeps_its_very_amplitudes(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(-32768, 32767, 4000).astype(np.int16)
+    toys.write_wav(tmp_path / "a.wav", values, 16000)
+    np.testing.assert_array_equal(audio.load(tmp_path / "a.wav")[0], values)
+
+
+def test_aac_is_read_by_the_other_decoder(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "a.m4a"), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(SECOND[None, :16000], format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    amplitudes, rate_hz, _, _ = audio.load(tmp_path / "a.m4a")
+    assert rate_hz == 16000
+    assert len(amplitudes) == pytest.approx(16000, abs=2100)
+    assert 10000 < np.abs(amplitudes).max() < 22000
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_cut_off_and_broken_audio(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / name, SECOND, 22050)
+    data = (tmp_path / name).read_bytes()
+    for content in (data[: len(data) // 2], data[:30], b"no sound at all"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableError):
+            audio.load(tmp_path / name)
+
+
+def test_wav_without_samples(tmp_path: Path) -> None:
+    toys.write_wav(tmp_path / "a.wav", np.zeros(0, np.int16))
+    with pytest.raises(UnreadableError, match="no sound"):
+        audio.load(tmp_path / "a.wav")
