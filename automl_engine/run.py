@@ -119,6 +119,8 @@ class Supervisor:
         self._score_ready(final=True)
         stopped, reason = self._outcome(process.returncode, ended_for)
         restore_model(self.run_dir)
+        for part in self.run_dir.glob(".*.part"):  # a file that the end cut short
+            part.unlink()
         return self._finish(stopped, reason, process.returncode)
 
     def _watch(self, process: subprocess.Popen[bytes], stop: list[int], launched: float) -> str | None:

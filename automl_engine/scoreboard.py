@@ -21,8 +21,8 @@ def read_start(run_dir: Path) -> tuple[float, float, dict[int, float]]:
     Raises:
         FileNotFoundError: the clock has not started.
     """
-    lines = (run_dir / "start.txt").read_text(encoding="utf-8").splitlines()
-    fields = dict(line.split(": ", 1) for line in lines if ": " in line)
+    whole_lines = (run_dir / "start.txt").read_text(encoding="utf-8").split("\n")[:-1]  # the last is being written
+    fields = dict(line.split(": ", 1) for line in whole_lines if ": " in line)
     times = {int(key): float(value) for key, value in fields.items() if key.isdigit()}
     return float(fields["start_time"]), float(fields["time_budget"]), times
 
@@ -67,6 +67,9 @@ class Scoreboard:
         """Score prediction k and rewrite the files; None, with the reason in ``rejected``, when it doesn't count."""
         start, budget_s, times = read_start(self.run_dir)
         path = prediction_files(self.run_dir)[k]
+        if k not in times:
+            self.rejected[k] = f"prediction {k} has no time in start.txt"
+            return None
         t = times[k] - start
         if t > budget_s:
             self.rejected[k] = f"prediction {k} came {t - budget_s:.1f} s after the end of the budget"

@@ -180,16 +180,17 @@ def _mistakes(truth: np.ndarray, decided: np.ndarray, share: np.ndarray, labels:
 
 def _samples(truth: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The same rows at every prediction, so that a page can show how the answers change."""
-    rows = np.unique(np.linspace(0, len(share) - 1, SHOWN_SAMPLES).astype(int))
+    rows = np.unique(np.linspace(0, len(share) - 1, SHOWN_SAMPLES).astype(int)).tolist()
+    order = np.argsort(-share, axis=1, kind="stable")[:, :SHOWN_LABELS].tolist()
     return [
         {
-            "index": int(i),
+            "index": i,
             "true": _names(truth[i], labels),
-            "top": [[labels[c], float(share[i, c])] for c in np.argsort(-share[i], kind="stable")[:SHOWN_LABELS]],
+            "top": [[labels[c], float(share[i, c])] for c in order[i]],
         }
         for i in rows
     ]
 
 
 def _names(flags: np.ndarray, labels: Sequence[str]) -> list[str]:
-    return [labels[c] for c in np.flatnonzero(flags)]
+    return [labels[c] for c in np.flatnonzero(flags).tolist()]

@@ -176,7 +176,7 @@ def _decode_list(view: memoryview) -> FeatureList:
 
 def _decode_steps(view: memoryview) -> np.ndarray | None:
     """(T, n) float32 when every step has the head of a packed list of n floats, else None."""
-    first = next((step for _, step in _fields(view)), b"")
+    first: memoryview = next((step for _, step in _fields(view)), memoryview(b""))
     if not first or first[0] != _FLOAT_LIST_TAG:
         return None
     n = len(_decode_feature(first))

@@ -192,13 +192,15 @@ def test_rescore_gives_the_same_scores(folder: Path) -> None:
 
 
 def test_rescore_of_files_by_another_program(folder: Path, tmp_path: Path) -> None:
-    """NaN, a wrong shape and a late time don't count; what remains does."""
+    """NaN, a wrong shape, a late time and no (whole) time don't count; what remains does."""
     run_dir = tmp_path / "foreign"
     run_dir.mkdir()
     solution = np.loadtxt(folder / "toy.solution")
     times = "".join(f"{k}: {1000 + t}\n" for k, t in enumerate((1, 2, 3, 50)))
-    (run_dir / "start.txt").write_text(f"ingestion_pid: 1\ntask_name: toy\ntime_budget: 40\nstart_time: 1000\n{times}")
-    for k, matrix in enumerate((solution, solution * np.nan, solution[:5], solution)):
+    (run_dir / "start.txt").write_text(
+        f"ingestion_pid: 1\ntask_name: toy\ntime_budget: 40\nstart_time: 1000\n{times}4: 10"
+    )
+    for k, matrix in enumerate((solution, solution * np.nan, solution[:5], solution, solution)):
         np.savetxt(run_dir / f"toy.predict_{k}", matrix, fmt="%g")
     scores = rescore(run_dir, folder / "toy.solution")
     assert [(p["k"], p["t"], p["nauc"]) for p in scores["predictions"]] == [(0, 1, 1)]
