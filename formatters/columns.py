@@ -198,7 +198,7 @@ def _date_format(counts: Counter[str]) -> str:
 
 def day_and_month_ambiguous(column: Column) -> bool:
     """Could the days be months as well?"""
-    swapped = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}.get(column.date_format[:5])
+    swapped = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}.get(column.date_format[:5], "")
     return bool(swapped) and all(_parse_date(cell, swapped + column.date_format[5:]) for cell in column.counts)
 
 

@@ -6,6 +6,7 @@ load(root) -> TableUpload, remembered, since several formatters look at the same
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +32,7 @@ class TableUpload:
     table: RawTable
     columns: list[Column]
     sources: list[str]  # "row 17", or "test.csv, row 17" where there are several files
-    sides: list[Side | None]
+    sides: Sequence[Side | None]
     why: list[str]
     ignored: list[dict[str, str]]
 

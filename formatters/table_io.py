@@ -24,9 +24,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}  # in order of preference
 QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes doubled inside quotes": {"strict": True},
+    "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False, "strict": True},
     "quotes taken literally": {"quoting": csv.QUOTE_NONE},
     "loose quotes": {},
-    "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False},
 }
 SAMPLE_CHARS = 200_000
 SAMPLE_ROWS = 500
@@ -113,8 +113,10 @@ def _sniff_encoding(data: bytes) -> str | None:
     if b"\0" in data[:SAMPLE_CHARS]:
         odd, even = data[1:SAMPLE_CHARS:2].count(0), data[0:SAMPLE_CHARS:2].count(0)
         guess = "utf-16-le" if odd > 4 * even else "utf-16-be"
-        mostly_ascii = max(odd, even) > 0.2 * len(data[:SAMPLE_CHARS])
+        mostly_ascii = max(odd, even) > 0.35 * len(data[:SAMPLE_CHARS])
         return guess if mostly_ascii and _decodes(data, guess) else None
+    if len(re.findall(rb"[\x01-\x08\x0e-\x1a]", data[:SAMPLE_CHARS])) > 0.01 * len(data[:SAMPLE_CHARS]):
+        return None
     for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030", "cp1252", "latin-1"):
         if _decodes(data, encoding) and (encoding != "gb18030" or _looks_like_gb(data)):
             return encoding
@@ -179,8 +181,10 @@ def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tupl
 def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
     """Rows of equal length and the way of quoting that gave them."""
     quotings = list(QUOTINGS) if '"' in text else ["quotes taken literally"]
+    if '\\"' not in text:
+        quotings = [how for how in quotings if "backslash" not in how]
     if not delimiter and len(quotings) > 1:
-        quotings = ["quotes doubled inside quotes", "loose quotes"]
+        quotings.remove("quotes taken literally")
     parsed: dict[str, list[list[str]]] = {}
     for how in quotings:
         try:

@@ -44,6 +44,8 @@ def read(root: Path, options: Options) -> Table:
     encoders = [encoder(column) for column in features]
     matrix = _matrix(encoders, [upload.table.column(column.name) for column in features])[kept]
     shown = [(at, name) for at, name in enumerate(upload.table.columns) if name not in target.columns]
+    ids = {column.name for column in upload.columns if column.type == "id"}
+    alike = [at for at, name in shown if name not in ids]  # rows count as copies if all but their ids is the same
     names = [feature for row in encoders for feature in row["features"]]
     return Table(
         modality="tabular",
@@ -64,6 +66,7 @@ def read(root: Path, options: Options) -> Table:
             "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
         },
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
+        digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
         doubts=target.doubts + labels.doubts + _doubts(upload, target, features, labels),
         why=[target.why, *upload.why],

@@ -23,13 +23,14 @@ from formatters.table_io import RawTable
 
 Kind = Literal["classes", "columns", "lists", "median"]
 
-NAME_SCORES: dict[str, float] = (
-    dict.fromkeys(("target", "label", "labels", "class", "classes"), 6)
-    | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 5)
-    | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 4)
+NAME_SCORES: dict[str, int] = (
+    dict.fromkeys(("target", "label", "labels", "class", "classes"), 9)
+    | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
+    | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
 NAME_PARTS = {"target": 4, "label": 4, "class": 3, "outcome": 3, "survived": 3, "sentiment": 3, "churn": 3}
+SURE_NAME = 9  # nobody names anything else so
 CLEAR_NAME = 4  # a name that settles the matter
 CLOSE_CALL = 2.0  # scores nearer than this make a doubt
 MAX_CLASSES = 1000
@@ -69,11 +70,17 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     ranked = sorted(scores, key=lambda name: (-scores[name], -order[name]))
     ranked = [name for name in ranked if scores[name] > -5]
     by_name = {column.name: column for column in columns}
+    if len(columns) == 1:
+        raise DataError(
+            f"{table.file_name} has only the column {columns[0].name!r}; a table needs columns to learn from and a "
+            "column of labels, separated by commas, tabs or semicolons."
+        )
     if wanted:
         return _wanted(table, by_name, wanted, ranked)
     block = _label_block(columns)
     if block and max((_name_score(name) for name in ranked), default=0) < CLEAR_NAME:
         return _block_target(table, block, ranked)
+    _check_named_label(table, columns, ranked)
     if not ranked:
         raise DataError(
             f"{table.file_name} has no column that could be a label ({_listed(list(by_name))}); "
@@ -89,6 +96,25 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
         fix = "choose another target if you want to predict something else"
         target.doubts.append(Doubt(what, fix, chosen.name, "warning" if rivals else "info"))
     return target
+
+
+def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[str]) -> None:
+    """A column called "label" that cannot be one is a mistake to tell, and no reason to take another."""
+    if any(_name_score(name) >= CLEAR_NAME for name in ranked):
+        return
+    for column in columns:
+        if NAME_SCORES.get(column.name.lower(), 0) < SURE_NAME or column.type == "text":
+            continue
+        if column.distinct < 2:
+            held = f"always holds {next(iter(column.counts))!r}" if column.counts else "is empty"
+            raise DataError(
+                f"the label column {column.name!r} of {table.file_name} {held}, so there is only one class; "
+                "add rows of another class, or choose another target."
+            )
+        raise DataError(
+            f"the label column {column.name!r} of {table.file_name} has {column.distinct:,} different values in "
+            f"{column.present:,} rows, but a class needs several samples; group the values, or choose another target."
+        )
 
 
 def _score(column: Column, at: int, columns: Sequence[Column]) -> float:
@@ -175,7 +201,7 @@ def _wanted(table: RawTable, by_name: dict[str, Column], wanted: str, ranked: li
         return replace(_single(table, column, ranked), why=why)
     for name in names:
         if by_name[name].type != "boolean":
-            cell = next(iter(by_name[name].counts), "")
+            cell = next((c for c in by_name[name].counts if c not in ("0", "1")), "")
             raise DataError(
                 f"target column {name!r} of {table.file_name} holds {cell!r}; "
                 "several target columns must hold 0 or 1 each."

@@ -161,7 +161,7 @@ def _read_ts_files(root: Path, files: list[Path], options: Options) -> Cases:
         ]
     used = {sample.labels[0] for sample in cases.samples}
     cases.label_names = [name for name in first.classes if name in used]
-    cases.label_names += sorted(used - set(cases.label_names), key=natural)
+    cases.label_names += sorted(used - set(cases.label_names), key=lambda name: (name[:2] == "> ", natural(name)))
     if given:
         cases.why.append("the split into train and test is given by the names of the files")
     if any(file.has_timestamps for file in parsed.values()):
@@ -286,7 +286,7 @@ def _new_rows(source: Path, channels: int) -> tuple[list[str], list[np.ndarray]]
             series += list(_stack([columns], False))
             names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
         else:
-            series.append(_stack([[cell] for cell in columns], False).reshape(len(columns), -1).T)
+            series.append(_stack([[column] for column in columns], False)[:, 0])  # a row is a step
             names.append(path.name)
     if not names:
         raise DataError(f"{source.name} holds no series; give a .ts file or a CSV.")

@@ -43,7 +43,8 @@ def read_ts(path: Path) -> TsFile:
     Raises:
         DataError: no @data, no cases, an unreadable number, or cases with different numbers of channels.
     """
-    result, tags, in_data = TsFile(), {}, False
+    result, in_data = TsFile(), False
+    tags: dict[str, list[str]] = {}
     for number, raw in enumerate(decode_text(path)[0].splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith(("#", "%")):

@@ -1,0 +1,193 @@
+"""Texts: columns, folders and the AutoNLP layout; tokens and vocabulary; new texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from automl_engine.errors import DataError
+from formatters import recipe as recipes
+from formatters import text
+from formatters.archive import unpack
+from formatters.base import Options, Table
+from formatters.detect import detect
+from formatters.tokens import EMPTY, escape, language_of, tokenise
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(files: dict[str, str | bytes], **options) -> Table:
+        for name, content in files.items():
+            path = tmp_path / "upload" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        assert detect(tmp_path / "upload", Options(**options), "a.zip").formatter == "text"
+        return text.read(tmp_path / "upload", Options(**options))
+
+    return read
+
+
+def recipe_of(table: Table) -> dict:
+    made = recipes.make(table.modality, table.label_names, table.multi_label, table.spec, table.recipe)
+    return json.loads(json.dumps(made))
+
+
+def words_of(table: Table, i: int) -> list[str]:
+    return [table.spec.vocabulary[int(index)] for index in table.steps(i).ravel()]
+
+
+REVIEWS = "label,review\n" + "".join(
+    f'{i % 2},"The room {i} was {"lovely, really lovely" if i % 2 else "dirty and cold"}!"\n' for i in range(40)
+)
+
+
+def test_text_column_is_found_and_tokenised(read):
+    table = read({"reviews.csv": REVIEWS})
+    assert (table.target, table.label_names) == ("label", ["0", "1"])
+    assert words_of(table, 1) == ["The", "room", "1", "was", "lovely", ",", "really", "lovely", "!"]
+    assert table.steps(1).shape == (9, 1, 1, 1)
+    assert table.steps(1).dtype == np.float32
+    assert list(table.spec.channel_to_index)[:4] == ["The", "room", "0", "was"]  # first seen first
+    assert table.spec.domain == "text"
+    assert table.preview(1, Path("x")) == {"kind": "text", "text": "The room 1 was lovely, really lovely!"}
+
+
+def test_several_text_columns_are_joined(read):
+    rows = "".join(
+        f'"{"AB"[i % 2]}","A heading number {i} about things","And a longer body {i}, in words"\n' for i in range(30)
+    )
+    table = read({"news.csv": '"class","title","description"\n' + rows})
+    assert words_of(table, 0)[:3] == ["A", "heading", "number"]
+    assert "body" in words_of(table, 0)
+    assert table.recipe["text_columns"] == ["title", "description"]
+
+
+def test_tsv_without_header_and_with_stray_quotes(read):
+    rows = "".join(f'{"ham" if i % 3 else "spam"}\tWell "then, I said {i} times so\n' for i in range(40))
+    table = read({"sms.tsv": rows})
+    assert len(table.samples) == 40
+    assert table.label_names == ["ham", "spam"]
+    assert '"' in words_of(table, 0)
+
+
+def test_chinese_is_split_into_characters_and_empty_texts_are_kept(read):
+    rows = "".join(f"{i % 2},{'房间很大' if i % 2 else '早餐太差'}，第{i}次 OK。\n" for i in range(30))
+    table = read({"hotel.csv": "label,review\n" + rows + "1,\n"})
+    assert words_of(table, 1) == list("房间很大，第1次OK。")
+    assert words_of(table, 30) == [EMPTY]
+    assert all(len(token) == 1 for token in table.spec.channel_to_index)
+    assert any("empty" in doubt.what and doubt.where == "row 31" for doubt in table.doubts)
+
+
+def test_class_folders_of_text_files(read):
+    files = {f"{label}/{i}.txt": f"this is {label} number {i}" for label in ("pos", "neg") for i in range(4)}
+    table = read({**files, "pos/bad.txt": b"\x00\x01\x02\xff" * 9})
+    assert Counter(sample.labels[0] for sample in table.samples) == {"pos": 4, "neg": 4}
+    assert table.unreadable[0]["path"] == "pos/bad.txt"
+
+
+def test_text_files_with_a_labels_table(read):
+    files: dict[str, str | bytes] = {f"docs/d{i}.txt": f"words of document {i}" for i in range(8)}
+    files["labels.csv"] = "file,topic\n" + "".join(f"d{i}.txt,{'ab'[i % 2]}\n" for i in range(8))
+    table = read(files)
+    assert Counter(sample.labels[0] for sample in table.samples) == {"a": 4, "b": 4}
+
+
+def test_autonlp_layout(read):
+    files: dict[str, str | bytes] = {
+        "X.data/train.data": "good film\nbad film\ngood one\n",
+        "X.data/test.data": "bad one\ngood\n",
+        "X.data/train.solution": "0 1\n1 0\n0 1\n",
+        "X.data/meta.json": '{"language": "EN"}',
+        "X.solution": "1 0\n0 1\n",
+    }
+    table = read(files)
+    assert [sample.split for sample in table.samples] == ["train"] * 3 + ["test"] * 2
+    assert [sample.labels for sample in table.samples] == [("1",), ("0",), ("1",), ("0",), ("1",)]
+    with pytest.raises(DataError, match=r"train.data has 3 lines but train.solution has 2"):
+        read({**files, "X.data/train.solution": "0 1\n1 0\n"})
+
+
+def test_tokens():
+    assert tokenise("Don't stop!!! 3.5€ x_y", "words") == ["Don't", "stop", "!!!", "3", ".", "5", "€", "x_y"]
+    assert tokenise(" \n", "words") == tokenise("", "characters") == [EMPTY]
+    assert escape("a\\b") == r"a\\b"
+    assert escape("\x07") == r"\x07"
+    assert escape("房") == "房"
+    assert language_of(["hello there", "one 字"]) == "words"
+    assert language_of(["房间很大", "OK 很好"]) == "characters"
+
+
+def test_new_texts_extend_the_vocabulary(read, tmp_path):
+    recipe = recipe_of(read({"reviews.csv": REVIEWS}))
+    known = len(recipe["spec"]["channel_to_index"])
+    new = tmp_path / "new.csv"
+    new.write_text("review\nThe zebra was lovely\n")
+    names, examples = text.encode(recipe, new)
+    assert names == ["row 1"]
+    tokens = [examples.spec.vocabulary[int(index)] for index in examples.steps(0).ravel()]
+    assert tokens == ["The", "zebra", "was", "lovely"]
+    assert examples.spec.channel_to_index["zebra"] == known
+    new.write_text("wrong,columns\na,b\n")
+    with pytest.raises(DataError, match="lacks the column"):
+        text.encode(recipe, new)
+
+
+def test_new_texts_from_files_and_json(read, tmp_path):
+    recipe = recipe_of(read({"reviews.csv": REVIEWS}))
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "a.txt").write_text("The room")
+    (folder / "b.txt").write_text("")
+    names, examples = text.encode(recipe, folder)
+    assert names == ["a.txt", "b.txt"]
+    assert [len(examples.steps(i)) for i in range(2)] == [2, 1]
+    assert text.encode(recipe, folder / "a.txt")[0] == ["a.txt"]
+    (tmp_path / "new.json").write_text('[{"review": "The room"}, {"review": "was dirty"}]')
+    assert len(text.encode(recipe, tmp_path / "new.json")[1]) == 2
+
+
+def test_new_rows_for_a_model_of_files(read, tmp_path):
+    recipe = recipe_of(read({f"{label}/{i}.txt": f"this is {label} {i}" for label in ("pos", "neg") for i in range(4)}))
+    (tmp_path / "new.csv").write_text("text\nthis is pos\nthis is neg, or so\n")
+    names, examples = text.encode(recipe, tmp_path / "new.csv")
+    assert names == ["new.csv, row 1", "new.csv, row 2"]
+    assert len(examples.steps(0)) == 3
+
+
+def test_no_labels_is_one_sentence(read):
+    with pytest.raises(DataError, match="one folder per class"):
+        read({f"{i}.txt": f"hello number {i}" for i in range(5)})
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("source", "counts", "language"),
+    [
+        ("text/sms_spam.zip", {"ham": 4827, "spam": 747}, "words"),
+        ("text/ag_news.zip", dict.fromkeys(("Business", "Sci/Tech", "Sports", "World"), 1900), "words"),
+        ("text/chnsenticorp_hotel_zh.zip", {"0": 2444, "1": 5322}, "characters"),
+        ("autodl_native/contrib/nlp_format/O1", {"0": 4650, "1": 4963}, "words"),
+    ],
+)
+def test_real_sets(real_data, tmp_path, source, counts, language):
+    root = unpack(real_data / source, tmp_path / "upload").root
+    assert detect(root, Options(), source).formatter == "text"
+    table = text.read(root, Options())
+    assert Counter(sample.labels[0] for sample in table.samples) == counts
+    assert table.label_names == list(counts)
+    assert table.recipe["language"] == language
+    assert table.spec.domain == "text"
+    assert min(len(table.steps(i)) for i in range(len(table.samples))) >= 1
+
+
+@pytest.mark.data
+def test_real_folder_with_labels_table(real_data, tmp_path):
+    root = unpack(real_data / "autodl_native/contrib/file_format/randomtext", tmp_path / "upload").root
+    assert detect(root, Options(), "randomtext").formatter == "text"
+    table = text.read(root, Options())
+    assert (len(table.samples), table.multi_label) == (30, True)

@@ -1,0 +1,188 @@
+"""Time series: .ts files and wide CSVs; gaps, padding, channels; new series."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from automl_engine.errors import DataError
+from formatters import recipe as recipes
+from formatters import timeseries
+from formatters.archive import unpack
+from formatters.base import Options, Table
+from formatters.detect import detect
+
+HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up down\n@data\n"
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(files: dict[str, str], **options) -> Table:
+        for name, content in files.items():
+            (tmp_path / name).write_text(content, "utf-8")
+        assert detect(tmp_path, Options(**options), "a.zip").formatter == "timeseries"
+        return timeseries.read(tmp_path, Options(**options))
+
+    return read
+
+
+def recipe_of(table: Table) -> dict:
+    made = recipes.make(table.modality, table.label_names, table.multi_label, table.spec, table.recipe)
+    return json.loads(json.dumps(made))
+
+
+def curve(i: int, length: int = 30, shift: float = 0) -> list[str]:
+    return [f"{math.sin(t / (3 + 2 * (i % 2)) + i + shift):.4f}" for t in range(length)]
+
+
+def test_fixed_length_with_channels(read):
+    table = read({"a.ts": HEAD + "1,2,3:4,5,6:up\n7,8,9:0,1,2:down\n" * 3})
+    assert table.spec.domain == "series"
+    assert (table.spec.sequence_size, table.spec.num_channels) == (3, 2)
+    assert table.steps(0).tolist() == [[[[1, 4]]], [[[2, 5]]], [[[3, 6]]]]
+    assert table.label_names == ["up", "down"]
+    assert table.samples[1].source == "a.ts, line 7"
+    assert table.preview(0, Path("x")) == {"kind": "series", "series": [[1, 2, 3], [4, 5, 6]]}
+
+
+def test_padding_is_cut_and_gaps_are_filled(read):
+    table = read({"a.ts": HEAD + "1,?,3,NaN,NaN:5,6,7,NaN,NaN:up\n1,2,3,4,5:1,2,3,4,5:down\n" * 3})
+    assert table.spec.sequence_size == -1
+    assert table.steps(0)[:, 0, 0].tolist() == [[1, 5], [2, 6], [3, 7]]
+    assert any("3 series have gaps" in doubt.what for doubt in table.doubts)
+    assert table.stats[0] == {"name": "length", "unit": "steps", "min": 3, "median": 4.0, "max": 5}
+
+
+def test_channels_of_different_length(read):
+    table = read({"a.ts": HEAD + "1,2,3:4,5:up\n7,8,9:0,1,2:down\n" * 3})
+    assert table.steps(0)[:, 0, 0].tolist() == [[1, 4], [2, 5], [3, 5]]
+
+
+def test_zero_padding_is_told_and_kept(read):
+    table = read({"a.ts": HEAD + "1,2,0,0,0:up\n1,2,3,0,0:down\n" * 5})
+    assert table.spec.sequence_size == 5
+    assert any("as if padded" in doubt.what for doubt in table.doubts)
+
+
+def test_train_and_test_files(read):
+    case = "1,2,3:up\n3,2,1:down\n"
+    table = read({"Toy_TRAIN.ts": HEAD + case * 4, "Toy_TEST.ts": HEAD + case})
+    assert Counter(sample.split for sample in table.samples) == {"train": 8, "test": 2}
+
+
+def test_time_stamps_and_regression(read):
+    head = "@problemName t\n@timeStamps true\n@targetLabel true\n@data\n"
+    table = read({"a.ts": head + "".join(f"(0,{i}),(1,2.5),(5,3):{i}.5\n" for i in range(6))})
+    assert table.steps(4).ravel().tolist() == [4, 2.5, 3]
+    assert table.label_names == ["≤ 3", "> 3"]
+    assert {"time stamps" in doubt.what or "median" in doubt.what for doubt in table.doubts} == {True}
+
+
+def test_wide_csv_by_names(read):
+    rows = "".join(",".join(curve(i)) + f",{'ab'[i % 2]}\n" for i in range(20))
+    table = read({"a.csv": ",".join(f"t{i}" for i in range(30)) + ",label\n" + rows})
+    assert (table.target, table.spec.sequence_size, table.spec.num_channels) == ("label", 30, 1)
+    assert table.steps(2).ravel().tolist() == [np.float32(value) for value in curve(2)]
+
+
+def test_wide_tsv_without_header_by_smoothness(read):
+    files = {
+        f"G_{side}.tsv": "".join(f"{i % 2 + 1}\t" + "\t".join(curve(i, 40, shift)) + "\n" for i in range(20))
+        for side, shift in (("TRAIN", 0), ("TEST", 0.5))
+    }
+    table = read(files)
+    assert (table.target, table.spec.sequence_size) == ("column_0", 40)
+    assert Counter(sample.split for sample in table.samples) == {"train": 20, "test": 20}
+
+
+def test_wide_csv_with_channels(read):
+    header = ",".join([f"ax_{i}" for i in range(30)] + [f"ay_{i}" for i in range(30)]) + ",activity\n"
+    rows = "".join(",".join(curve(i) + curve(i, 30, 1)) + f",{'ab'[i % 2]}\n" for i in range(20))
+    table = read({"a.csv": header + rows})
+    assert (table.spec.sequence_size, table.spec.num_channels) == (30, 2)
+    expected = np.float32([float(v) for v in curve(3, 30, 1)])
+    np.testing.assert_array_equal(table.steps(3)[:, 0, 0, 1], expected)
+
+
+def test_new_series(read, tmp_path):
+    recipe = recipe_of(read({"a.ts": HEAD + "1,2,3:4,5,6:up\n7,8,9:0,1,2:down\n" * 3}))
+    new = tmp_path / "new.ts"
+    new.write_text("@problemName n\n@classLabel false\n@data\n1,?,5:1,1,1\n")
+    names, examples = timeseries.encode(recipe, new)
+    assert names == ["new.ts, line 4"]
+    assert examples.steps(0)[:, 0, 0, 0].tolist() == [1, 3, 5]
+    one_series = tmp_path / "one.csv"
+    one_series.write_text("x,y\n1,4\n2,5\n3,6\n")
+    assert timeseries.encode(recipe, one_series)[1].steps(0)[:, 0, 0].tolist() == [[1, 4], [2, 5], [3, 6]]
+    new.write_text("@problemName n\n@classLabel false\n@data\n1,2,3,4:1,1,1,1\n")
+    with pytest.raises(DataError, match="has 4 steps but the model learned from 3"):
+        timeseries.encode(recipe, new)
+    new.write_text("@problemName n\n@classLabel false\n@data\n1,2,3\n")
+    with pytest.raises(DataError, match=r"1 channel.s. but the model learned from 2"):
+        timeseries.encode(recipe, new)
+
+
+def test_new_rows_of_a_wide_csv(read, tmp_path):
+    header = ",".join(f"t{i}" for i in range(30))
+    rows = "".join(",".join(curve(i)) + f",{'ab'[i % 2]}\n" for i in range(20))
+    table = read({"a.csv": header + ",label\n" + rows})
+    new = tmp_path / "new.csv"
+    new.write_text(header + "\n" + ",".join(curve(5)) + "\n")
+    names, examples = timeseries.encode(recipe_of(table), new)
+    assert names == ["row 1"]
+    np.testing.assert_array_equal(examples.steps(0), table.steps(5))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (HEAD + "1,2,3:up\n1,z,3:down\n", "line 7 of a.ts: could not convert"),
+        (HEAD + "1,2,3:4,5,6:up\n1,2,3:down\n", "line 7 of a.ts has 1 channel"),
+        (HEAD, "no cases after @data"),
+        ("@problemName x\n@classLabel false\n@data\n1,2,3\n", "line 4 of a.ts has no label"),
+        (HEAD + "1,2:up\n?,?:down\n", "a.ts, line 7 holds no values"),
+        (HEAD + "1:up\n2:down\n", "a single step"),
+    ],
+)
+def test_refused_in_one_sentence(tmp_path, content, sentence):
+    (tmp_path / "a.ts").write_text(content)
+    with pytest.raises(DataError, match=sentence):
+        timeseries.read(tmp_path, Options())
+
+
+def test_a_transport_stream_is_no_series(tmp_path):
+    (tmp_path / "a.ts").write_bytes(b"\x47\x40\x11\x10" * 500)
+    assert timeseries.sniff(tmp_path, Options()) is None
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "counts", "length", "channels", "sides"),
+    [
+        (
+            "basic_motions",
+            dict.fromkeys(("Standing", "Running", "Walking", "Badminton"), 20),
+            100,
+            6,
+            {"train", "test"},
+        ),
+        ("japanese_vowels", {str(i): 30 for i in range(9)}, 29, 12, {None}),
+        ("gunpoint_csv", {"Gun": 100, "Point": 100}, 150, 1, {None}),
+    ],
+)
+def test_real_sets(real_data, tmp_path, name, counts, length, channels, sides):
+    source = real_data / "timeseries" / f"{name}.zip"
+    root = unpack(source, tmp_path / "upload").root
+    assert detect(root, Options(), name).formatter == "timeseries"
+    table = timeseries.read(root, Options())
+    assert Counter(sample.labels[0] for sample in table.samples) == counts
+    assert table.label_names == list(counts)
+    assert (table.spec.sequence_size, table.spec.num_channels) == (length, channels)
+    assert {sample.split for sample in table.samples} == sides
+    names, examples = recipes.encode(recipe_of(table), source)
+    assert all(np.array_equal(examples.steps(i), table.steps(i)) for i in range(len(names)))
