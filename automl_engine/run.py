@@ -219,7 +219,8 @@ def describe(event: dict[str, Any]) -> str | None:
         case "chosen":
             return f"{at}chose {event['row']}: {event['reason']}"
         case "progress":
-            return f"{at}{event['by']}: {event['text']}"
+            told = event["text"].startswith(f"{event['by']}:")
+            return f"{at}{event['text']}" if told else f"{at}{event['by']}: {event['text']}"
         case "note":
             return f"{at}{event['text']}"
         case "score":

@@ -52,6 +52,11 @@ def decode_image(data: bytes, channels: int, min_side: int = 0) -> np.ndarray:
     return image[..., :channels]
 
 
+def prepare() -> None:
+    """Load the decoder now, so that the first image doesn't wait for it."""
+    _cv2()
+
+
 @cache
 def _cv2() -> ModuleType:
     """Imported late: tables and texts do without it."""

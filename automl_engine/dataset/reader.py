@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from automl_engine.dataset import records
-from automl_engine.dataset.decode import ImageCache
+from automl_engine.dataset.decode import ImageCache, prepare
 from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
 from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES, CorruptRecord
 from automl_engine.errors import DataError
@@ -39,6 +39,8 @@ def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExample
             f"metadata.textproto of {data_dir.name}/{split} says sample_count {spec.sample_count} but the records are "
             f"{count}; correct the number or restore the missing records."
         )
+    if spec.domain in ("image", "video"):
+        prepare()
     return RecordExamples(spec, shards)
 
 
