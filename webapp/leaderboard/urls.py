@@ -1,3 +1,9 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from webapp.leaderboard import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("boards", views.boards, name="boards"),
+    path("boards/models.<slug:suffix>", views.models_file, name="boards-models"),
+    path("boards/datasets.<slug:suffix>", views.datasets_file, name="boards-datasets"),
+]

@@ -1,0 +1,80 @@
+"""Ranks, what counts, who sees it, and how many queries it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webapp.accounts.models import User
+from webapp.leaderboard.boards import board
+
+
+@pytest.fixture
+def contest(owner: User, make_dataset: Any, make_run: Any) -> dict[str, Any]:
+    """Two public data sets; linear wins on one, network on the other and by a tie."""
+    one, two = (make_dataset(owner, name=name, public=True) for name in ("one", "two"))
+    hidden = make_dataset(owner, name="secret data")
+    runs = {
+        "linear one": make_run(one, public=True, model="linear", alc=0.9),
+        "network one": make_run(one, public=True, model="network", alc=0.5),
+        "network one again": make_run(one, public=True, model="network", alc=0.7),
+        "linear two": make_run(two, public=True, model="linear", alc=0.4),
+        "network two": make_run(two, public=True, model="network", alc=0.4),
+        "auto two": make_run(two, public=True, model="auto", alc=0.8, first_prediction_s=0.25),
+    }
+    make_run(one, model="private run", alc=1.0)
+    make_run(hidden, public=True, model="on private data", alc=1.0)
+    make_run(one, public=True, model="other budget", alc=1.0, budget_s=1200)
+    make_run(one, public=True, model="failed", state="failed")
+    return runs
+
+
+def test_average_rank_decides(contest: dict[str, Any]) -> None:
+    found = board()
+    assert found.budget_s == 20
+    assert found.budgets == [20, 1200]
+    ranks = {row.model: (row.average_rank, row.wins, len(row.cells)) for row in found.models}
+    assert ranks == {"auto": (1, 1, 1), "linear": (1.75, 1, 2), "network": (2.25, 0, 2)}
+    network = next(row for row in found.models if row.model == "network")
+    cell = network.cells[contest["network one"].dataset_id]
+    assert cell.alc == pytest.approx(0.6)
+    assert cell.best_run_id == contest["network one again"].pk
+
+
+def test_one_query_however_many_runs(
+    client: Any, contest: Any, django_assert_max_num_queries: Any, make_run: Any
+) -> None:
+    for _ in range(20):
+        make_run(contest["auto two"].dataset, public=True)
+    with django_assert_max_num_queries(1):
+        assert client.get("/boards").status_code == 200
+
+
+def test_page_shows_public_things_only(client: Any, contest: Any) -> None:
+    page = client.get("/boards").content.decode()
+    assert f"/runs/{contest['linear one'].pk}" in page
+    for private in ("private run", "on private data", "secret data", "failed"):
+        assert private not in page
+    assert client.get("/boards?budget_s=1200").content.decode().count("other budget") >= 1
+
+
+def test_filter_by_modality(client: Any, contest: Any) -> None:
+    assert not board(20, "tabular").models
+    assert client.get("/boards?budget_s=x&modality=image").status_code == 200
+
+
+def test_files(client: Any, contest: Any) -> None:
+    json = client.get("/boards/models.json").json()
+    assert [row["model"] for row in json["models"]] == ["auto", "linear", "network"]
+    assert json["as_of"]
+    lines = client.get("/boards/datasets.csv").content.decode().splitlines()
+    assert lines[0].startswith("id,name,modality")
+    assert len(lines) == 3
+    assert client.get("/boards/models.xml").status_code == 404
+
+
+@pytest.mark.django_db
+def test_empty_board(client: Any) -> None:
+    assert "No public run" in client.get("/boards").content.decode()
+    assert client.get("/boards/models.csv").status_code == 200

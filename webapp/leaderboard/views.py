@@ -1,0 +1,72 @@
+"""The boards as a page, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from webapp.leaderboard.boards import Board, board
+
+
+@require_GET
+def boards(request: HttpRequest) -> HttpResponse:
+    found = _board(request)
+    matrix = [
+        {"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in found.datasets]} for row in found.models
+    ]
+    return render(request, "leaderboard/boards.html", {"board": found, "matrix": matrix})
+
+
+@require_GET
+def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
+    rows = [
+        {
+            "place": place,
+            "model": row.model,
+            "modalities": " ".join(row.modalities),
+            "average_rank": row.average_rank,
+            "mean_alc": row.mean_alc,
+            "mean_first_prediction_s": row.mean_first_prediction_s,
+            "wins": row.wins,
+            "datasets": len(row.cells),
+        }
+        for place, row in enumerate(_board(request).models, 1)
+    ]
+    return _file(rows, "models", suffix)
+
+
+@require_GET
+def datasets_file(request: HttpRequest, suffix: str) -> HttpResponse:
+    rows = [
+        {
+            **{key: row[key] for key in ("id", "name", "modality", "title", "runs")},
+            **{f"best_{key}": row["best"][key] for key in ("id", "model", "alc", "nauc", "accuracy", "budget_s")},
+        }
+        for row in _board(request).datasets
+    ]
+    return _file(rows, "datasets", suffix)
+
+
+def _board(request: HttpRequest) -> Board:
+    budget = request.GET.get("budget_s", "")
+    return board(int(budget) if budget.isdecimal() else None, request.GET.get("modality", ""))
+
+
+def _file(rows: list[dict[str, Any]], name: str, suffix: str) -> HttpResponse:
+    """Each answer tells when it was true."""
+    as_of = timezone.now().isoformat(timespec="seconds")
+    if suffix == "json":
+        return JsonResponse({"as_of": as_of, name: rows})
+    if suffix != "csv":
+        raise Http404
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}-{as_of[:10]}.csv"'
+    writer = csv.DictWriter(response, list(rows[0]) if rows else ["empty"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return response
