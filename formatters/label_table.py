@@ -246,7 +246,8 @@ def _parse_labels(table: RawTable, choice: _Choice) -> tuple[list[list[str]], bo
         return rows, any(len(labels) != 1 for labels in rows), []
     cells = table.column(choice.columns[0])
     if _plain(choice.columns[0]) == CONFIDENCE_COLUMN:
-        told = Doubt("confidences of labels are not kept: each named label counts fully", "nothing needs to be done")
+        what = "confidences of labels are not kept: each named label counts fully"
+        told = Doubt(what, "remove labels that you are not sure of", choice.columns[0], "info")
         return [cell.split()[::2] for cell in cells], True, [told]
     separator = list_separator(cells, _plain(choice.columns[0]))
     if separator is None:

@@ -215,5 +215,11 @@ def _recipe(modality: str, spec: Spec) -> dict[str, Any]:
     if modality == "audio":
         return {"rate_hz": 16_000}
     if modality == "text":
-        return {"language": "zh" if is_chinese(spec) else "en"}
+        return {"language": "characters" if is_chinese(spec) else "words"}
+    if modality == "tabular":
+        names = [f"column_{at}" for at in range(spec.col_count)]
+        for name, at in spec.feature_to_index.items():
+            names[at] = name
+        columns = [{"name": n, "type": "number", "features": [n], "decimal_comma": False} for n in names]
+        return {"columns": columns, "table": {"columns": names, "has_header": False, "target": []}}
     return {}

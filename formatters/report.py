@@ -230,14 +230,15 @@ def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doub
 
 def _side_doubts(parts: Split, labels: list[dict[str, Any]]) -> list[Doubt]:
     doubts = []
+    regroup = ", or upload without train and test folders" if parts.how == "given" else ""
     untrained = [label["name"] for label in labels if not label["train"]]
     if untrained:
-        what = f"{_listed(untrained)} cannot be learnt: no train sample has it"
-        doubts.append(Doubt(what, "add train samples, or upload without train and test folders", untrained[0]))
+        what = f"there are no train samples of {_listed(untrained)}, so it cannot be learnt"
+        doubts.append(Doubt(what, f"add train samples{regroup}", untrained[0]))
     untested = [label["name"] for label in labels if not label["test"] and label["train"] > 1]
     if untested:
-        what = f"{_listed(untested)} cannot be tested: no test sample has it"
-        doubts.append(Doubt(what, "add test samples, or upload without train and test folders", untested[0]))
+        what = f"there are no test samples of {_listed(untested)}, so it cannot be tested"
+        doubts.append(Doubt(what, f"add test samples{regroup}", untested[0]))
     if len(parts.test) < SMALL_TEST:
         what = f"only {len(parts.test)} samples are left to test with, so scores will be rough"
         doubts.append(Doubt(what, "add samples", level="info"))

@@ -117,7 +117,12 @@ def _iterative(counts: np.ndarray, sizes: np.ndarray, test_size: float, rng: np.
     wanted = shares * sizes.sum()  # samples still to be given to [train, test]
     wanted_of_label = shares[:, None] * counts.sum(0)  # (2, labels)
     side = np.full(len(counts), -1)
-    left = counts.sum(0)
+    only_here = (counts[:, (counts > 0).sum(0) == 1] > 0).any(1)  # a label of one unit must be in train
+    if sizes[only_here].sum() <= wanted[0]:
+        side[only_here] = 0
+        wanted[0] -= sizes[only_here].sum()
+        wanted_of_label[0] -= counts[only_here].sum(0)
+    left = counts[side < 0].sum(0)
     while True:
         label = int(np.where(left > 0, left, np.iinfo(np.int64).max).argmin())
         scarce = left[label] > 0
@@ -136,10 +141,22 @@ def _iterative(counts: np.ndarray, sizes: np.ndarray, test_size: float, rng: np.
 
 
 def _on_both_sides(in_test: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Move one unit of each label that is on one side only, unless it has just one unit."""
-    for label in np.argsort(-(counts > 0).sum(0), kind="stable"):  # the scarcest last, so it has the last word
-        units = np.flatnonzero(counts[:, label])
-        if len(units) >= 2 and (in_test[units].all() or not in_test[units].any()):
-            smallest = units[counts[units].sum(1).argmin()]
-            in_test[smallest] = not in_test[smallest]
+    """Move units until each label is in train, and each with two units or more in test too where that can be."""
+    has = counts > 0
+
+    def move_one(label: int, to_test: bool) -> None:
+        """The unit whose other labels miss it least on the side that it leaves."""
+        units = np.flatnonzero(has[:, label])
+        left_behind = has[in_test != to_test].sum(0)
+        losses = (has[units] & (left_behind == 1)).sum(1)
+        best = units[np.lexsort((counts[units].sum(1), losses))[0]]
+        in_test[best] = to_test
+
+    scarcest_last = np.argsort(-has.sum(0), kind="stable")
+    for label in scarcest_last:
+        if has[:, label].sum() >= 2 and not has[in_test, label].any():
+            move_one(label, to_test=True)
+    for label in scarcest_last:
+        if has[:, label].any() and not has[~in_test, label].any():
+            move_one(label, to_test=False)
     return in_test

@@ -116,6 +116,9 @@ def test_recipe_formats_new_data_like_the_training_data(toy: tuple[str, Path, Pa
     spec = Spec.read(out / f"{report['name']}.data" / "train" / "metadata.textproto")
     assert made["labels"] == spec.labels == [label["name"] for label in report["labels"]]
     if key == "native":
+        rows = out.parent / "rows.csv"
+        rows.write_text("1,2,3\n4,5,\n")
+        np.testing.assert_array_equal(recipe.encode(made, rows)[1].tensor(1).reshape(-1), [4, 5, np.nan])
         return
     names, examples = recipe.encode(made, source)
     assert len(names) == len(examples) == report["counts"]["samples"]

@@ -24,7 +24,7 @@ SETS = {
     "autodl_native/miniciao": ("image", "100 images in 10 classes, 32×32, colour", 18),
     "autodl_native/Monkeys": ("image", "30 images in 10 classes", 4),
     "autodl_native/contrib/file_format/monkeys": ("image", "30 images in 10 classes", 10),
-    "autodl_native/contrib/file_format/randomtext": ("text", "30 texts with", 10),
+    "autodl_native/contrib/file_format/randomtext": ("text", "30 texts with", 4),
 }
 
 

@@ -66,6 +66,15 @@ def test_several_labels_are_stratified(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_rare_labels_are_always_in_train(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = [Sample(str(i), tuple({str(k) for k in rng.integers(0, 60, 3)})) for i in range(30)]
+    parts = split(samples, [str(k) for k in range(60)], 0.25, seed)
+    in_train = {label for i in parts.train for label in samples[i].labels}
+    assert in_train == {label for sample in samples for label in sample.labels}
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_groups_stay_together(seed: int) -> None:
     samples = [Sample(str(i), ("ab"[i % 2],), group=f"g{i // 10}") for i in range(200)]
     parts = split(samples, ["a", "b"], 0.25, seed)
