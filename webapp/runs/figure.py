@@ -15,8 +15,8 @@ from typing import Any
 from webapp.engine import curve
 from webapp.runs import words
 
-TICKS_S = (0, 1, 2, 5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 2400, 3600, 7200)
-MIN_TICK_GAP = 0.065  # of the axis: ticks nearer than this to the one before are left out
+TICKS_S = (0, 60, 300, 20, 10, 120, 5, 600, 1200, 3600, 40, 2, 180, 1, 1800)  # the ones to keep first come first
+MIN_TICK_GAP = 0.065  # of the axis: less would make them touch
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,12 @@ class Curve:
 
 def ticks(budget_s: float, t0_s: float) -> list[float]:
     """Round seconds, far enough apart on the log axis, the budget always among them."""
-    chosen: list[float] = []
+    chosen = [budget_s]
     for t in TICKS_S:
-        if t >= budget_s:
-            break
         x = curve.time_transform(t, budget_s, t0_s)
-        near = chosen and x - curve.time_transform(chosen[-1], budget_s, t0_s) < MIN_TICK_GAP
-        if not near and 1 - x >= MIN_TICK_GAP:
+        if all(abs(x - curve.time_transform(other, budget_s, t0_s)) >= MIN_TICK_GAP for other in chosen) and x < 1:
             chosen.append(t)
-    return [*chosen, budget_s]
+    return sorted(chosen)
 
 
 def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:

@@ -1,0 +1,461 @@
+"""The run page in every state, its stream and files, quotas, and who may see or do what."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.webapp import toys
+from webapp import engine
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.portfolio.models import PortfolioRow
+from webapp.runs import figure, page, start, stream, tryout
+from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "worker_count", lambda: 1)
+
+
+@pytest.fixture
+def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
+    """A finished run of the owner, with a packed model."""
+    run = make_run(make_dataset(owner), export_state="ready", reason="It was done before the budget ended.")
+    (run.dir / "toy.predict_2").write_text("0.9 0.1\n0.2 0.8\n0.9 0.1\n0.7 0.3\n1 0\n0 1\n")
+    with zipfile.ZipFile(run.dir / "model.zip", "w") as archive:
+        archive.writestr("predict.py", "print()")
+        archive.writestr("lib/formatters/image.py", "x" * 10)
+        archive.writestr(
+            "verify.json", json.dumps({"samples": 32, "agree": 32, "max_difference": 3e-7, "tolerance": 1e-3})
+        )
+    return run
+
+
+def test_finished_page_says_it_in_words(owner_client: Any, run: Run) -> None:
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert "Right on 5 of 6 new images; most often takes “light” for “dark”." in html
+    assert "It was done before the budget ended." in html
+    assert "Use the model" in html
+    assert "Its most confident mistakes" in html
+    assert 'aria-label="Learning curve. 3 predictions.' in html
+
+
+@pytest.mark.parametrize("state", Run.State.values)
+def test_every_state_has_a_sentence(
+    owner_client: Any, owner: User, make_dataset: Any, make_run: Any, state: str
+) -> None:
+    run = make_run(make_dataset(owner), state=state, error="It broke; your data is safe." if state == "failed" else "")
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert 'class="sentence"' in html or "It broke; your data is safe." in html
+    assert run.get_state_display() in html
+
+
+@pytest.mark.parametrize("name", ["run", "model", "run-list", "boards", "run-samples"])
+def test_no_inline_script_and_nothing_from_outside(owner_client: Any, run: Run, name: str) -> None:
+    arguments = [] if name in ("run-list", "boards") else [run.pk]
+    query = "?true=light&predicted=dark" if name == "run-samples" else ""
+    response = owner_client.get(reverse(name, args=arguments) + query)
+    html = response.content.decode()
+    assert response.status_code == 200
+    assert not re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+    assert not re.findall(r'\son\w+="', html)
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', html)
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def test_points_shown_are_predictions_scored(owner_client: Any, run: Run) -> None:
+    state = owner_client.get(f"/runs/{run.pk}/state").json()
+    scored = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "score"]
+    shown = [(point["k"], point["t"], point["nauc"]) for point in state["points"]]
+    assert shown == [(event["k"], event["t"], event["nauc"]) for event in scored]
+    trace = state["figure"]["data"][0]
+    markers = [y for y, size in zip(trace["y"], trace["marker"]["size"], strict=True) if size]
+    assert markers == [event["nauc"] for event in scored]
+    assert trace["line"]["shape"] == "hv"
+    lines = owner_client.get(f"/runs/{run.pk}/curve.csv").content.decode().splitlines()
+    assert len(lines) == 1 + len(scored)
+
+
+def test_axis_is_log_time_with_ticks_in_seconds() -> None:
+    main = figure.Curve("run 1", [{"t": 60.0, "nauc": 0.5, "by": "toy"}], 1200, 60)
+    drawn = figure.figure(main)
+    axis = drawn["layout"]["xaxis"]
+    assert axis["range"][1] == pytest.approx(3.0445, abs=1e-4)  # ln(1 + 1200/60)
+    assert drawn["data"][0]["x"][2] == pytest.approx(0.6931, abs=1e-4)
+    assert axis["ticktext"][-1] == "20 min"
+    assert "1 min" in axis["ticktext"]
+    assert drawn["layout"]["uirevision"] == "keep"
+    assert figure.svg(main, 100, 10)["line"].startswith("M0 10H22.8V5.0")  # protocol: 60 s are 22.8 % of the axis
+
+
+def test_late_predictions_are_not_drawn() -> None:
+    main = figure.Curve("run 1", [{"t": 21.0, "nauc": 0.5, "by": "toy"}], 20, 60)
+    assert figure.svg(main, 100, 10) == {"line": "", "area": ""}
+
+
+def test_compare_with_my_other_run(owner_client: Any, run: Run, make_run: Any, stranger: User) -> None:
+    other = make_run(run.dataset)
+    foreign = make_run(run.dataset, owner=stranger)
+    state = owner_client.get(f"/runs/{run.pk}/state?with={other.pk}&with={foreign.pk}").json()
+    assert [trace["name"] for trace in state["figure"]["data"]] == ["run 1", "run 2"]
+
+
+def _messages(run: Run, user: User, last: str = "", most: int = 50) -> list[dict[str, str]]:
+    """SSE messages until the end, or the first ``most``."""
+
+    async def collect() -> list[str]:
+        found = []
+        async for text in stream.messages(run.pk, user, last=last):
+            found.append(text)
+            if len(found) >= most:
+                break
+        return found
+
+    texts = async_to_sync(collect)()
+    return [dict(line.split(": ", 1) for line in text.strip().split("\n")) for text in texts if "event: " in text]
+
+
+def test_stream_replays_what_came_after_last_event_id(run: Run, owner: User) -> None:
+    fresh = _messages(run, owner)
+    assert [message["event"] for message in fresh] == ["point"] * 3 + ["page", "end"]
+    assert [message["id"] for message in fresh[:3]] == ["0-0", "0-1", "0-2"]
+    again = _messages(run, owner, last="0-1")
+    assert [message.get("id") for message in again] == ["0-2", None, None]
+    retried = _messages(run, owner, last="7-2")
+    assert len(retried) == 5
+
+
+def test_stream_follows_a_run_to_its_end(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
+    run = make_run(make_dataset(owner), state="running")
+    monkeypatch.setattr(stream, "POLL_S", 0)
+    looks = []
+    original = stream._look
+
+    def look(*arguments: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 3:
+            ScorePoint.objects.create(run=run, k=3, t=8, nauc=0.9, alc=0.5, by="toy")
+            Run.objects.update(event_offset=10_000)
+        if len(looks) == 5:
+            Run.objects.update(state="finished")
+        return original(*arguments)
+
+    monkeypatch.setattr(stream, "_look", look)
+    found = [message["event"] for message in _messages(run, owner)]
+    assert found == ["point"] * 3 + ["page", "point", "page", "page", "end"]
+
+
+def test_stream_of_a_deleted_run_ends(run: Run, owner: User) -> None:
+    run.delete()
+    assert json.loads(_messages(Run(id="gone"), owner)[-1]["data"])["state"] == "gone"
+
+
+def test_stream_response_headers(owner_client: Any, run: Run) -> None:
+    response = owner_client.get(f"/runs/{run.pk}/stream")
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_stop_is_shown_by_a_heartbeat_when_nothing_moves(
+    owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any
+) -> None:
+    run = make_run(make_dataset(owner), state="running")
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0)
+    monkeypatch.setattr(stream, "POLL_S", 0)
+
+    async def third_quiet() -> str:
+        async for text in stream.messages(run.pk, owner):
+            if text.startswith(":"):
+                return text
+            await asyncio.sleep(0)
+        return ""
+
+    assert async_to_sync(third_quiet)() == ": still here\n\n"
+
+
+# --- Who may what --------------------------------------------------------------------------------------------
+
+READ = ["run", "run-state", "run-stream", "run-scores", "run-predictions", "run-samples", "model", "model-download"]
+OWNERS_READ = ["run-log"]
+CHANGE = ["run-stop", "run-cancel", "run-share", "run-delete", "model-export"]
+
+
+def _get(client: Any, name: str, run: Run) -> int:
+    query = "?true=light&predicted=dark" if name == "run-samples" else ""
+    return client.get(reverse(name, args=[run.pk]) + query).status_code
+
+
+@pytest.mark.parametrize("name", READ + OWNERS_READ)
+def test_private_runs_are_seen_by_owner_and_administrator_only(
+    name: str, run: Run, owner_client: Any, stranger_client: Any, admin_client: Any, client: Any
+) -> None:
+    assert _get(owner_client, name, run) == 200
+    assert _get(admin_client, name, run) == 200
+    assert _get(stranger_client, name, run) == 404
+    assert _get(client, name, run) == 404
+
+
+@pytest.mark.parametrize("name", READ)
+def test_public_runs_on_private_data_show_no_samples(name: str, run: Run, client: Any) -> None:
+    Run.objects.update(public=True)
+    hidden = name in ("run-predictions", "run-samples", "model-download")
+    assert _get(client, name, run) == (404 if hidden else 200)
+    Dataset.objects.update(public=True)
+    assert _get(client, name, run) == 200
+    assert _get(client, "run-log", run) == 404
+
+
+@pytest.mark.parametrize("name", CHANGE)
+def test_changes_are_the_owners(name: str, run: Run, stranger_client: Any, client: Any, owner_client: Any) -> None:
+    Run.objects.update(public=True)
+    address = reverse(name, args=[run.pk])
+    assert stranger_client.post(address).status_code == 404
+    assert client.post(address).status_code == 404
+    assert owner_client.get(address).status_code == 405
+    assert owner_client.post(address).status_code == 302
+
+
+def test_run_list_and_start_need_a_login(client: Any, run: Run) -> None:
+    assert client.get("/runs/").status_code == 302
+    assert client.post(f"/data/{run.dataset_id}/learn", {"budget_s": 20}).status_code == 302
+    assert Run.objects.count() == 1
+
+
+def test_my_runs_are_listed_with_few_queries(
+    owner_client: Any, run: Run, make_run: Any, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(10):
+        make_run(run.dataset)
+    with django_assert_max_num_queries(9):
+        html = owner_client.get("/runs/").content.decode()
+    assert html.count('class="spark"') == 11
+
+
+def test_delete_removes_rows_and_files_but_not_the_charge(
+    owner_client: Any, owner: User, run: Run, django_capture_on_commit_callbacks: Any
+) -> None:
+    before = start.quota(owner)
+    with django_capture_on_commit_callbacks(execute=True):
+        owner_client.post(f"/runs/{run.pk}/delete")
+    assert not Run.objects.exists()
+    assert not run.dir.exists()
+    assert start.quota(owner) == before
+
+
+def test_a_user_can_be_deleted_with_runs(owner: User, run: Run) -> None:
+    owner.delete()
+    assert not Run.objects.exists()
+    assert not SpentRun.objects.exists()
+
+
+# --- Starting ------------------------------------------------------------------------------------------------
+
+
+def test_start_creates_and_enqueues(owner_client: Any, run: Run, jobs: Any) -> None:
+    response = owner_client.post(f"/data/{run.dataset_id}/learn", {"budget_s": "60", "seed": "7"})
+    started = Run.objects.latest("created")
+    assert response.headers["Location"] == started.get_absolute_url()
+    assert (started.number, started.budget_s, started.seed, started.model) == (2, 60, 7, "auto")
+    assert jobs == [("train", "webapp.runs.jobs.train", (started.pk,))]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget_s": "7"},
+        {"budget_s": "x"},
+        {"budget_s": "20", "model": "no-such-row"},
+        {"budget_s": "20", "seed": "-1"},
+    ],
+)
+def test_start_refuses_wrong_choices_with_a_sentence(owner_client: Any, run: Run, wrong: dict[str, str]) -> None:
+    response = owner_client.post(f"/data/{run.dataset_id}/learn", wrong)
+    assert response.headers["Location"] == run.dataset.get_absolute_url()
+    assert Run.objects.count() == 1
+
+
+def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: Run, make_run: Any) -> None:
+    owner.runs_per_day, owner.runs_total = 2, 3
+    owner.save()
+    assert start.quota(owner) == start.Quota(left_today=1, left_total=2, per_day=2)
+    make_run(run.dataset, state="failed", charged=False)
+    assert start.quota(owner).left_today == 1
+    start.create_run(run.dataset, owner, budget_s=20)
+    with pytest.raises(start.StartError, match="Today's 2 runs are used up"):
+        start.create_run(run.dataset, owner, budget_s=20)
+    Run.objects.update(created=timezone.now() - timedelta(days=2))
+    start.create_run(run.dataset, owner, budget_s=20)
+    with pytest.raises(start.StartError, match="All your runs"):
+        start.create_run(run.dataset, owner, budget_s=20)
+
+
+def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeypatch: Any) -> None:
+    assert start.forecast().sentence == "A worker is free: it starts at once."
+    make_run(run.dataset, state="running", budget_s=60, state_since=timezone.now())
+    waiting = make_run(run.dataset, state="queued", budget_s=300)
+    forecast = start.forecast()
+    assert forecast.ahead == 2
+    assert forecast.starts_in_s == pytest.approx(60 + 300 + 2 * start.START_UP_S, abs=2)
+    assert start.forecast(waiting).ahead == 1
+    monkeypatch.setattr(start, "worker_count", lambda: 2)
+    assert start.forecast(waiting).starts_in_s == 0
+
+
+def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:
+    PortfolioRow.objects.create(name="toy-linear", modality="image", model="linear", origin="a closed form, so at once")
+    PortfolioRow.objects.create(name="switched-off", modality="image", model="linear", enabled=False)
+    html = owner_client.get(run.dataset.get_absolute_url()).content.decode()
+    assert "toy-linear" in html
+    assert "a closed form, so at once" in html
+    assert "switched-off" not in html
+    assert "4 of 5 runs left today" in html
+
+
+# --- The model -----------------------------------------------------------------------------------------------
+
+
+def test_gallery_of_a_cell(owner_client: Any, run: Run) -> None:
+    html = owner_client.get(f"/runs/{run.pk}/samples?true=light&predicted=dark").content.decode()
+    assert "light/test3.png" in html  # 0.7 dark, though light
+    assert "light/test1.png" not in html
+    assert owner_client.get(f"/runs/{run.pk}/samples?true=no&predicted=dark").status_code == 404
+
+
+def test_predictions_as_csv(owner_client: Any, run: Run) -> None:
+    response = owner_client.get(f"/runs/{run.pk}/predictions.csv")
+    lines = b"".join(response).decode().splitlines()
+    assert lines[:2] == ["index,name,prediction,dark,light", "0,dark/test0.png,dark,0.9,0.1"]
+    assert len(lines) == 1 + toys.COUNTS["test"]
+
+
+def test_model_page_shows_proof_and_contents(owner_client: Any, run: Run) -> None:
+    html = owner_client.get(f"/models/{run.pk}").content.decode()
+    assert "32 of 32 samples agree within 3e-07" in html
+    assert "predict.py" in html
+    assert "Bearer" in html
+
+
+@pytest.mark.parametrize(("state", "words"), [("queued", "being packed"), ("failed", "Pack it again")])
+def test_model_page_before_the_model_is_there(owner_client: Any, run: Run, state: str, words: str) -> None:
+    Run.objects.update(export_state=state)
+    assert words in owner_client.get(f"/models/{run.pk}").content.decode()
+
+
+def _file(name: str = "new.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, toys.png())
+
+
+def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
+    response = owner_client.post(
+        f"/models/{run.pk}/predict",
+        {"files": [_file(), _file("../../etc/new.png")]},
+        headers={"accept": "application/json"},
+    )
+    prediction = Prediction.objects.get(pk=response.json()["id"])
+    assert sorted(path.name for path in prediction.source.iterdir()) == ["1-new.png", "new.png"]
+    assert jobs == [("work", "webapp.runs.jobs.predict", (prediction.pk,))]
+    fragment = f"/models/{run.pk}/predictions/{prediction.pk}"
+    assert owner_client.get(fragment).headers["X-State"] == "queued"
+    prediction.output_path.write_text("name,prediction,dark,light\nnew.png,light,0.25,0.75\n")
+    Prediction.objects.update(state="ready")
+    html = owner_client.get(fragment).content.decode()
+    assert "75 %" in html
+    assert '<strong class="answer">light</strong>' in html
+    assert b"new.png,light" in b"".join(_blocks(owner_client.get(fragment + ".csv")))
+
+
+def _blocks(response: Any) -> list[bytes]:
+    async def collect() -> list[bytes]:
+        return [block async for block in response.streaming_content]
+
+    return async_to_sync(collect)() if response.is_async else list(response.streaming_content)
+
+
+def test_try_a_row(owner_client: Any, owner: User, make_dataset: Any, make_run: Any) -> None:
+    run = make_run(make_dataset(owner, modality="tabular"), export_state="ready")
+    assert 'name="value"' in owner_client.get(f"/models/{run.pk}").content.decode()
+    response = owner_client.post(f"/models/{run.pk}/predict", {"value": ["1.5", ""]})
+    assert response.status_code == 302
+    assert Prediction.objects.get().source.read_text() == "length,weight\n1.5,\n"
+
+
+def test_try_refuses_with_a_sentence(owner_client: Any, run: Run, monkeypatch: Any) -> None:
+    address, ask = f"/models/{run.pk}/predict", {"headers": {"accept": "application/json"}}
+    assert "No file came" in owner_client.post(address, **ask).json()["error"]
+    monkeypatch.setattr(tryout, "MAX_BYTES", 10)
+    assert "At most" in owner_client.post(address, {"files": [_file()]}, **ask).json()["error"]
+    Run.objects.update(export_state="queued")
+    assert "not packed yet" in owner_client.post(address, {"files": [_file()]}, **ask).json()["error"]
+    assert not Prediction.objects.exists()
+
+
+def test_what_i_asked_is_mine_alone(
+    owner_client: Any, stranger_client: Any, client: Any, run: Run, stranger: User
+) -> None:
+    Run.objects.update(public=True)
+    assert stranger_client.post(f"/models/{run.pk}/predict", {"files": [_file()]}).status_code == 302
+    prediction = Prediction.objects.get()
+    assert prediction.owner == stranger
+    address = f"/models/{run.pk}/predictions/{prediction.pk}"
+    assert stranger_client.get(address).status_code == 200
+    assert owner_client.get(address).status_code == 404
+    assert client.get(address).status_code == 404
+    assert client.post(f"/models/{run.pk}/predict", {"files": [_file()]}).status_code == 302
+    assert Prediction.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_http_key_works_until_the_password_changes(owner: User, run: Run, make_run: Any) -> None:
+    key = tryout.key_for(run, owner)
+    assert tryout.user_of(key, run.pk) == owner
+    assert tryout.user_of(key, make_run(run.dataset).pk) is None
+    assert tryout.user_of("forged", run.pk) is None
+    owner.set_password("another password")
+    owner.save()
+    assert tryout.user_of(key, run.pk) is None
+
+
+def test_http_api_answers_with_the_csv(client: Any, owner: User, run: Run, monkeypatch: Any) -> None:
+    def answer(prediction: Prediction) -> None:
+        prediction.output_path.write_text("name,prediction\nnew.png,light\n")
+        Prediction.objects.update(state="ready")
+
+    monkeypatch.setattr(tryout.queue, "enqueue_predict", answer)
+    address = f"/api/models/{run.pk}/predict"
+    assert client.post(address, {"files": [_file()]}).status_code == 401
+    key = {"headers": {"authorization": f"Bearer {tryout.key_for(run, owner)}"}}
+    response = client.post(address, {"files": [_file()]}, **key)
+    assert b"new.png,light" in b"".join(_blocks(response))
+    assert client.post(address, **key).status_code == 422
+
+
+def test_sharing_is_said_and_reversed(owner_client: Any, client: Any, run: Run) -> None:
+    owner_client.post(f"/runs/{run.pk}/share", {"public": "1"})
+    assert client.get(run.get_absolute_url()).status_code == 200
+    owner_client.post(f"/runs/{run.pk}/share", {"public": "0"})
+    assert client.get(run.get_absolute_url()).status_code == 404
+
+
+def test_regions_carry_no_form(owner_client: Any, run: Run) -> None:
+    """They are replaced while somebody reads: nothing to fill in, no token to go stale."""
+    regions: dict[str, str] = owner_client.get(f"/runs/{run.pk}/state").json()["regions"]
+    assert set(regions) == set(page.REGIONS) - {"curve"}
+    assert not any("<form" in html or "csrf" in html for html in regions.values())
+
+
+def test_context_needs_few_queries(run: Run, owner: User, django_assert_max_num_queries: Callable[..., Any]) -> None:
+    with django_assert_max_num_queries(6):
+        page.payload(Run.objects.select_related("dataset").get(pk=run.pk), owner)
