@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpRequest
 
 from webapp.accounts.models import User
 
@@ -18,6 +18,12 @@ ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 def new_id() -> str:
     """An unguessable short id for URLs (50 bits)."""
     return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The user of a request that only gets here after logging in."""
+    assert isinstance(request.user, User)
+    return request.user
 
 
 def visible(objects: QuerySet[Owned], user: User | AnonymousUser) -> QuerySet[Owned]:

@@ -72,9 +72,8 @@ def _zip_blocks(members: list[tuple[Path, str]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
         for path, name in members:
-            with archive.open(
-                zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), "w", force_zip64=True
-            ) as target:
+            about = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+            with archive.open(about, "w", force_zip64=True) as target:
                 for block in _blocks(path):
                     target.write(block)
                     yield pipe.take()

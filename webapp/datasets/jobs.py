@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import django_rq
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
@@ -40,6 +40,17 @@ TOO_LONG = (
 def enqueue(dataset: Dataset) -> None:
     """Queue the conversion of a row in state QUEUED (sent when the transaction commits)."""
     django_rq.get_queue("work").enqueue("webapp.datasets.jobs.convert", dataset.id, job_timeout=TIMEOUT_S)
+
+
+def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
+    """Queue the conversion of a settled data set with other options; False when it is under way already."""
+    with transaction.atomic():
+        settled = Dataset.objects.filter(id=dataset.id, state__in=(State.READY, State.FAILED), runs=None)
+        fields = {"state": State.QUEUED, "state_since": timezone.now(), "options": options, "tries": 0, "error": ""}
+        if not Dataset.objects.filter(id__in=settled.values("id")).update(progress="", **fields):
+            return False
+        enqueue(dataset)
+    return True
 
 
 def convert(dataset_id: str) -> None:

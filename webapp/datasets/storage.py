@@ -72,6 +72,8 @@ def remove_files(instance: Upload | Dataset | Run) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path)
+        gone = path.with_name(f"{path.name}.deleted")
+        path.rename(gone)  # at once out of the way of a process that still writes there
+        shutil.rmtree(gone)
     else:
         path.unlink(missing_ok=True)

@@ -12,13 +12,20 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
-from webapp.access import get_owned
+from webapp.access import get_owned, signed_in
 from webapp.api.auth import signed_in_or_token
 from webapp.datasets import uploads
 from webapp.datasets.models import Dataset, Upload
@@ -30,7 +37,7 @@ CHECKSUMS = {"sha1": "sha1", "sha256": "sha256"}  # tus name -> hashlib name
 STREAM = "application/offset+octet-stream"
 
 
-def _tus(handlers: dict[str, Callable[..., HttpResponse]]) -> Callable[..., HttpResponse]:
+def _tus(handlers: dict[str, Callable[..., HttpResponse]]) -> Callable[..., HttpResponseBase]:
     """A view of tus methods: version check, refusals as status + sentence, protocol headers on every answer."""
 
     @csrf_exempt  # signed_in_or_token checks it for sessions
@@ -64,7 +71,7 @@ def _options(request: HttpRequest, **_: str) -> HttpResponse:
 def _create(request: HttpRequest) -> HttpResponse:
     size_bytes = _number(request, "Upload-Length")
     filename = _metadata(request.headers.get("Upload-Metadata", "")).get("filename", "upload")
-    upload = uploads.begin(request.user, filename, size_bytes)  # type: ignore[arg-type]
+    upload = uploads.begin(signed_in(request), filename, size_bytes)
     offset = _receive(request, upload, 0) if request.content_type == STREAM else 0
     response = _answer(upload, 201, offset)
     response["Location"] = request.build_absolute_uri(reverse("upload-part", args=[upload.id]))
@@ -72,7 +79,7 @@ def _create(request: HttpRequest) -> HttpResponse:
 
 
 def _state(request: HttpRequest, id: str) -> HttpResponse:
-    finished = Dataset.objects.filter(owner=request.user, id=id).first()  # type: ignore[misc]
+    finished = Dataset.objects.filter(owner=signed_in(request), id=id).first()
     if finished:
         response = HttpResponse()
         response["Upload-Offset"] = response["Upload-Length"] = str(finished.raw_path.stat().st_size)
@@ -97,12 +104,12 @@ def _delete(request: HttpRequest, id: str) -> HttpResponse:
 
 def _page(request: HttpRequest, id: str) -> HttpResponse:
     """A person (or the page's script at the end) who follows the upload's address gets to the data set."""
-    dataset = get_owned(Dataset.objects.all(), request.user, id=id)  # type: ignore[arg-type]
+    dataset = get_owned(Dataset.objects.all(), request.user, id=id)
     return HttpResponseRedirect(dataset.get_absolute_url())
 
 
 def _upload(request: HttpRequest, id: str) -> Upload:
-    upload = Upload.objects.filter(owner=request.user, id=id).first()  # type: ignore[misc]
+    upload = Upload.objects.filter(owner=signed_in(request), id=id).first()
     if upload is None:
         raise Http404
     if upload.expires < timezone.now():

@@ -13,7 +13,7 @@ import shutil
 from datetime import timedelta
 from io import BufferedWriter
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -140,6 +140,21 @@ def receive(owner: User, file: UploadedFile) -> Dataset:
     upload = begin(owner, file.name or "upload", file.size or 0)
     append(upload, file, 0)
     return finish(upload)
+
+
+def copy_raw(dataset: Dataset, options: dict[str, Any]) -> Dataset:
+    """The same raw data once more, to be converted with other options; the bytes are shared where possible."""
+    fields = {name: getattr(dataset, name) for name in ("owner", "raw_name", "description")}
+    copy = Dataset(name=dataset.name, options=options, size_bytes=dataset.raw_path.stat().st_size, **fields)
+    copy.raw_path.parent.mkdir(parents=True)
+    try:
+        os.link(dataset.raw_path, copy.raw_path)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(dataset.raw_path, copy.raw_path)
+    with transaction.atomic():
+        copy.save(force_insert=True)
+        jobs.enqueue(copy)
+    return copy
 
 
 def delete_expired() -> int:

@@ -1,3 +1,19 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from webapp.datasets import tus, views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("uploads/", tus.collection, name="upload"),
+    path("uploads/<slug:id>", tus.part, name="upload-part"),
+    path("data/", views.index, name="dataset-list"),
+    path("data/upload", views.upload_form, name="upload-form"),
+    path("data/upload/<slug:id>/discard", views.upload_discard, name="upload-discard"),
+    path("data/<slug:id>", views.detail, name="dataset"),
+    path("data/<slug:id>/progress", views.progress, name="dataset-progress"),
+    path("data/<slug:id>/preview/<str:name>", views.preview, name="dataset-preview"),
+    path("data/<slug:id>/download", views.download, name="dataset-download"),
+    path("data/<slug:id>/choices", views.choose, name="dataset-choices"),
+    path("data/<slug:id>/rename", views.rename, name="dataset-rename"),
+    path("data/<slug:id>/publish", views.publish, name="dataset-publish"),
+    path("data/<slug:id>/delete", views.delete, name="dataset-delete"),
+]

@@ -16,6 +16,8 @@ class PortfolioRow(models.Model):
     position = models.PositiveSmallIntegerField(default=0, help_text="order on the ladder")
     enabled = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1)
+    shipped = models.BooleanField(default=False, editable=False, help_text="stands in automl_engine/portfolio/*.yaml")
+    edited = models.BooleanField(default=False, editable=False, help_text="by an administrator, whose word counts")
     changed = models.DateTimeField(auto_now=True)
 
     class Meta:

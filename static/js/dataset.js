@@ -1,0 +1,10 @@
+// The report page: after a filter of the samples (htmx) the focus stays where it was.
+
+let focused = "";
+document.body.addEventListener("htmx:beforeSwap", () => {
+  const { id, name, value } = document.activeElement ?? {};
+  focused = id ? `#${id}` : name ? `[name="${name}"][value="${value}"]` : "";
+});
+document.body.addEventListener("htmx:afterSettle", () => {
+  if (focused) document.querySelector(`#samples ${focused}`)?.focus();
+});

@@ -1,0 +1,172 @@
+"""Portfolio rows: from files to database to a run's own file, and the pages for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.portfolio import rows
+from webapp.portfolio.models import PortfolioRow
+from webapp.portfolio.record import records
+from webapp.runs.models import Run, ScorePoint
+
+IMAGE = """
+- {name: image-linear, model: image_linear, params: {size: 32}, origin: "first rung"}
+- {name: image-resnet, model: image_resnet, params: {epochs: 10}, origin: "Liu et al. 2019", enabled: false}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, db: None) -> Path:
+    (tmp_path / "image.yaml").write_text(IMAGE)
+    return tmp_path
+
+
+@pytest.fixture
+def row(db: None) -> PortfolioRow:
+    return PortfolioRow.objects.create(name="image-linear", modality="image", model="image_linear", params={"size": 32})
+
+
+def test_synchronise_adds_rows_in_ladder_order(folder: Path) -> None:
+    assert rows.synchronise(folder) == {"added": 2, "changed": 0, "retired": 0}
+    assert rows.synchronise(folder) == {"added": 0, "changed": 0, "retired": 0}
+    found = list(PortfolioRow.objects.values_list("name", "modality", "position", "enabled", "params"))
+    assert found == [
+        ("image-linear", "image", 0, True, {"size": 32}),
+        ("image-resnet", "image", 1, False, {"epochs": 10}),
+    ]
+
+
+def test_synchronise_updates_but_keeps_edits_and_switches(folder: Path) -> None:
+    rows.synchronise(folder)
+    PortfolioRow.objects.filter(name="image-linear").update(enabled=False)
+    PortfolioRow.objects.filter(name="image-resnet").update(edited=True, params={"epochs": 99})
+    (folder / "image.yaml").write_text(IMAGE.replace("size: 32", "size: 64").replace("epochs: 10", "epochs: 20"))
+    assert rows.synchronise(folder) == {"added": 0, "changed": 1, "retired": 0}
+    linear, resnet = PortfolioRow.objects.order_by("name")
+    assert (linear.params, linear.enabled, linear.version) == ({"size": 64}, False, 2)
+    assert resnet.params == {"epochs": 99}
+
+
+def test_rows_gone_from_the_files_are_switched_off(folder: Path, row: PortfolioRow) -> None:
+    PortfolioRow.objects.create(name="own", modality="image", model="image_linear")
+    PortfolioRow.objects.create(name="gone", modality="image", model="image_linear", shipped=True)
+    assert rows.synchronise(folder)["retired"] == 1
+    enabled = set(PortfolioRow.objects.filter(enabled=True).values_list("name", flat=True))
+    assert enabled == {"image-linear", "own"}
+
+
+def test_the_shipped_files_are_well_formed(db: None) -> None:
+    call_command("sync_portfolio", verbosity=0)
+    shipped = rows.shipped_rows()
+    assert len({row["name"] for row in shipped}) == len(shipped)
+    for row in shipped:
+        assert isinstance(row["params"], dict)
+        assert PortfolioRow.objects.get(name=row["name"]).modality in rows_modalities()
+
+
+def rows_modalities() -> tuple[str, ...]:
+    from webapp.portfolio.forms import MODALITIES
+
+    return MODALITIES
+
+
+def test_write_enabled(folder: Path, tmp_path: Path) -> None:
+    rows.synchronise(folder)
+    rows.write_enabled(tmp_path / "out.yaml")
+    (only,) = yaml.safe_load((tmp_path / "out.yaml").read_text())
+    assert only["name"] == "image-linear"
+    assert only["params"] == {"size": 32}
+    assert set(only) == {"name", "modality", "model", "params", "origin", "enabled", "version"}
+
+
+URLS = ["/portfolio", "/portfolio/add", "/portfolio/row/image-linear"]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_pages_are_for_administrators(
+    row: PortfolioRow, url: str, admin_client: Client, owner_client: Client, client: Client
+) -> None:
+    assert [someone.get(url).status_code for someone in (admin_client, owner_client, client)] == [200, 404, 404]
+
+
+@pytest.mark.parametrize("url", ["/portfolio/add", "/portfolio/row/image-linear", "/portfolio/row/image-linear/switch"])
+def test_changes_are_for_administrators(row: PortfolioRow, url: str, owner_client: Client, client: Client) -> None:
+    for someone in (owner_client, client):
+        assert someone.post(url, {"name": "x", "enabled": "no"}).status_code == 404
+    row.refresh_from_db()
+    assert row.enabled
+
+
+def test_switch(row: PortfolioRow, admin_client: Client) -> None:
+    admin_client.post("/portfolio/row/image-linear/switch", {"enabled": "no"})
+    row.refresh_from_db()
+    assert (row.enabled, row.version) == (False, 1)
+    page = admin_client.get("/portfolio").content.decode()
+    assert 'aria-checked="false"' in page
+
+
+FORM = {"name": "image-linear", "modality": "image", "model": "image_linear", "position": "0", "enabled": "on"}
+
+
+def test_edit_makes_a_new_version(row: PortfolioRow, admin_client: Client) -> None:
+    admin_client.post("/portfolio/row/image-linear", FORM | {"name": "other", "params_text": '{"size": 64}'})
+    row.refresh_from_db()
+    assert (row.name, row.params, row.version, row.edited) == ("image-linear", {"size": 64}, 2, True)
+
+
+def test_add(admin_client: Client) -> None:
+    admin_client.post("/portfolio/add", FORM | {"name": "image-mine", "params_text": "size: 16\nflip: true"})
+    mine = PortfolioRow.objects.get(name="image-mine")
+    assert (mine.params, mine.version, mine.shipped) == ({"size": 16, "flip": True}, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("size: [1", "neither YAML nor JSON"),
+        ("- 1\n- 2", "names with values"),
+        ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
+        ("1: 2", "names with values"),
+    ],
+)
+def test_bad_parameters(row: PortfolioRow, admin_client: Client, text: str, sentence: str) -> None:
+    response = admin_client.post("/portfolio/row/image-linear", FORM | {"params_text": text})
+    assert sentence in response.content.decode()
+    row.refresh_from_db()
+    assert row.version == 1
+
+
+def test_unknown_model(admin_client: Client) -> None:
+    response = admin_client.post("/portfolio/add", FORM | {"model": "os"})
+    assert response.status_code == 200
+    assert not PortfolioRow.objects.exists()
+
+
+def test_record_counts_wins_means_and_failures(
+    row: PortfolioRow,
+    owner: User,
+    make_dataset: Callable[..., Dataset],
+    make_run: Callable[..., Run],
+    admin_client: Client,
+) -> None:
+    dataset = make_dataset(owner)
+    won = make_run(dataset, alc=0.9)
+    ScorePoint.objects.filter(run=won, k=2).update(by="image-linear + image-resnet")
+    make_run(dataset, alc=0.5, model="image-linear")  # won by "toy"
+    make_run(dataset, state="failed", model="image-linear", alc=None)
+    record = records()["image-linear"]
+    assert record.wins == [won]
+    assert record.mean_alc == pytest.approx(0.7)
+    assert record.failures == 1
+    assert records()["image-resnet"].wins == [won]
+    page = admin_client.get("/portfolio/row/image-linear").content.decode()
+    assert won.get_absolute_url() in page
+    assert "0.700" in admin_client.get("/portfolio").content.decode()

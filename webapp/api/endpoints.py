@@ -1,0 +1,208 @@
+"""The same things as the pages, as JSON: data sets, runs, curves, events, models.  OpenAPI at /api/openapi.json.
+
+Large uploads go to /uploads/ (tus 1.0), with the same tokens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponseBase
+from ninja import Field, File, NinjaAPI, Schema, Status
+from ninja.errors import HttpError
+from ninja.files import UploadedFile
+
+from webapp import engine
+from webapp.access import get_owned, get_visible, signed_in, visible
+from webapp.api.auth import caller
+from webapp.datasets import report, storage, uploads
+from webapp.datasets.models import Dataset
+from webapp.runs import start, views
+from webapp.runs.models import Run
+from webapp.streaming import stream_file, stream_zip
+
+
+def authenticate(request: HttpRequest) -> Any:
+    """Session or token; the endpoints then find the user where pages do."""
+    user = caller(request)
+    if user:
+        request.user = user
+    return user
+
+
+api = NinjaAPI(title="AutoDL Self-Service", version="1", docs_url=None, auth=authenticate, urls_namespace="api")
+
+
+class DatasetOut(Schema):
+    id: str
+    name: str
+    state: str = Field(description="queued, converting, ready or failed")
+    progress: str
+    error: str
+    modality: str
+    title: str
+    sample_count: int
+    class_count: int
+    size_bytes: int
+    public: bool
+    created: datetime
+
+
+class RunOut(Schema):
+    id: str
+    dataset_id: str
+    number: int
+    state: str = Field(description="queued, running, stopping, finished, cancelled or failed")
+    budget_s: int
+    t0_s: int
+    model: str
+    seed: int
+    alc: float | None
+    nauc: float | None
+    accuracy: float | None
+    first_prediction_s: float | None
+    reason: str
+    error: str
+    export_state: str = Field(description="of model.zip: none, queued, ready or failed")
+    export_error: str
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+
+
+class PointOut(Schema):
+    k: int
+    t: float = Field(description="seconds on the engine's clock")
+    nauc: float
+    accuracy: float | None
+    alc: float = Field(description="as if the run ended here")
+    by: str
+
+
+class EventsOut(Schema):
+    events: list[dict[str, Any]]
+    offset: int = Field(description="give it back to get what came since")
+
+
+class RunIn(Schema):
+    budget_s: int = 60
+    model: str = "auto"
+    seed: int = 0
+
+
+class Deleted(Schema):
+    freed_bytes: int
+
+
+@api.exception_handler(uploads.Refused)
+def _refused(request: HttpRequest, refused: uploads.Refused) -> HttpResponseBase:
+    return api.create_response(request, {"detail": refused.sentence}, status=refused.status)
+
+
+@api.exception_handler(start.StartError)
+def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponseBase:
+    return api.create_response(request, {"detail": str(reason)}, status=409)
+
+
+@api.get("/datasets", response=list[DatasetOut], tags=["data"])
+def list_datasets(request: HttpRequest) -> QuerySet[Dataset]:
+    """Your data sets and the public ones, newest first."""
+    return visible(Dataset.objects.all(), request.user)[:500]
+
+
+@api.post("/datasets", response={201: DatasetOut}, tags=["data"])
+def create_dataset(request: HttpRequest, file: UploadedFile = File(...)) -> Status[Dataset]:  # noqa: B008
+    """Upload one file (multipart); its conversion is queued.  Ask for its state until it is ready or failed."""
+    return Status(201, uploads.receive(signed_in(request), file))
+
+
+@api.get("/datasets/{dataset_id}", response=DatasetOut, tags=["data"])
+def get_dataset(request: HttpRequest, dataset_id: str) -> Dataset:
+    return _dataset(request, dataset_id)
+
+
+@api.get("/datasets/{dataset_id}/report", response=dict[str, Any], tags=["data"])
+def get_report(request: HttpRequest, dataset_id: str) -> dict[str, Any]:
+    """What was found in the data (docs/formats.md, report.json)."""
+    return _ready(_dataset(request, dataset_id)).report
+
+
+@api.get("/datasets/{dataset_id}/download", tags=["data"], openapi_extra={"responses": {200: {"description": "zip"}}})
+def download_dataset(request: HttpRequest, dataset_id: str) -> HttpResponseBase:
+    """The converted data set as a zip."""
+    dataset = _ready(_dataset(request, dataset_id))
+    return stream_zip(report.download_members(dataset), f"{dataset.id}.zip")
+
+
+@api.delete("/datasets/{dataset_id}", response=Deleted, tags=["data"])
+def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
+    """Delete the data set, its runs and all files."""
+    dataset = get_owned(Dataset.objects.all(), request.user, id=dataset_id)
+    if dataset.runs.filter(state__in=Run.OPEN).exists():
+        raise HttpError(409, "A run on this data set is still going on: stop it first.")
+    return {"freed_bytes": storage.delete_dataset(dataset)}
+
+
+@api.post("/datasets/{dataset_id}/runs", response={201: RunOut}, tags=["runs"])
+def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run]:
+    """Start learning."""
+    dataset = _dataset(request, dataset_id)
+    return Status(201, start.create_run(dataset, signed_in(request), **order.dict()))
+
+
+@api.get("/runs", response=list[RunOut], tags=["runs"])
+def list_runs(request: HttpRequest) -> QuerySet[Run]:
+    """Your runs and the public ones, newest first."""
+    return visible(Run.objects.all(), request.user)[:500]
+
+
+@api.get("/runs/{run_id}", response=RunOut, tags=["runs"])
+def get_run(request: HttpRequest, run_id: str) -> Run:
+    return _run(request, run_id)
+
+
+@api.get("/runs/{run_id}/points", response=list[PointOut], tags=["runs"])
+def get_points(request: HttpRequest, run_id: str) -> Any:
+    """The learning curve so far."""
+    return _run(request, run_id).points.all()
+
+
+@api.get("/runs/{run_id}/events", response=EventsOut, tags=["runs"])
+def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, Any]:
+    """The journal behind ``offset``: what the engine does and why."""
+    run = _run(request, run_id)
+    found, end = engine.events.read(run.dir / "events.jsonl", max(0, offset))
+    return {"events": found, "offset": end}
+
+
+@api.post("/runs/{run_id}/stop", response=RunOut, tags=["runs"])
+def stop_run(request: HttpRequest, run_id: str) -> Run:
+    """Stop now and keep the best."""
+    views.run_stop(request, run_id)
+    return Run.objects.get(id=run_id)
+
+
+@api.get("/runs/{run_id}/model", tags=["runs"], openapi_extra={"responses": {200: {"description": "zip"}}})
+def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    """model.zip, once export_state is ready."""
+    run = _run(request, run_id)
+    path = run.dir / "model.zip"
+    if run.export_state != Run.Export.READY or not path.exists():
+        raise HttpError(409, f"The model is not packed: {run.get_export_state_display()}.")
+    return stream_file(path, f"model-{run.id}.zip", "application/zip")
+
+
+def _dataset(request: HttpRequest, dataset_id: str) -> Dataset:
+    return get_visible(Dataset.objects.all(), request.user, id=dataset_id)
+
+
+def _run(request: HttpRequest, run_id: str) -> Run:
+    return get_visible(Run.objects.all(), request.user, id=run_id)
+
+
+def _ready(dataset: Dataset) -> Dataset:
+    if dataset.state != Dataset.State.READY:
+        raise Http404
+    return dataset

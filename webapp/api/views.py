@@ -1,0 +1,39 @@
+"""The page of a user's API tokens."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.access import signed_in
+from webapp.api.models import ApiToken
+
+NAME_LETTERS = 60
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: HttpRequest) -> HttpResponse:
+    """List tokens; POST makes one and shows it this once."""
+    secret = ""
+    if request.method == "POST":
+        name = request.POST.get("name", "").strip()[:NAME_LETTERS] or "my script"
+        _, secret = ApiToken.make(signed_in(request), name)
+    base = request.build_absolute_uri("/").rstrip("/")
+    context = {"tokens": ApiToken.objects.filter(owner=signed_in(request)), "secret": secret, "base": base}
+    return render(request, "api/tokens.html", context)
+
+
+@login_required
+@require_POST
+def revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    """The token stops working at once."""
+    if not ApiToken.objects.filter(owner=signed_in(request), pk=pk).delete()[0]:
+        raise Http404
+    messages.success(request, "The token is revoked: scripts that use it are refused from now on.")
+    return redirect("tokens")

@@ -1,0 +1,26 @@
+"""For the drop zone, which stands on pages of other apps: limits and unfinished uploads of whoever looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+
+from webapp.datasets.models import Upload
+from webapp.datasets.storage import storage_of
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def upload_limits(context: dict[str, Any]) -> dict[str, Any]:
+    """``{% upload_limits as limits %}``: max_bytes, chunk_bytes; for a user also storage and unfinished uploads."""
+    limits: dict[str, Any] = {"max_bytes": settings.UPLOAD_MAX_BYTES, "chunk_bytes": settings.UPLOAD_CHUNK_BYTES}
+    user = context["request"].user
+    if user.is_authenticated:
+        storage = storage_of(user)
+        unfinished = Upload.objects.filter(owner=user, expires__gt=timezone.now()).order_by("-created")
+        limits |= {"storage": storage, "max_bytes": storage.upload_max_bytes, "unfinished": unfinished}
+    return limits

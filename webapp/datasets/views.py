@@ -1,0 +1,189 @@
+"""Pages of a data set: the list, the report, its choices, downloads, and the end of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from webapp.access import get_owned, get_visible, signed_in
+from webapp.datasets import jobs, report, storage, uploads
+from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
+from webapp.datasets.models import Dataset, Upload
+from webapp.runs.models import Run
+from webapp.runs.start import start_context
+from webapp.streaming import stream_zip
+
+Datasets = Dataset.objects.all()
+State = Dataset.State
+
+
+@login_required
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """My data sets and what they take."""
+    me = signed_in(request)
+    mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs"))
+    return render(request, "datasets/index.html", {"datasets": mine, "storage": storage.storage_of(me)})
+
+
+@login_required
+@require_POST
+def upload_form(request: HttpRequest) -> HttpResponse:
+    """One file without JavaScript."""
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        messages.error(request, "Choose a file that is not empty.")
+        return redirect("dataset-list")
+    try:
+        return redirect(uploads.receive(signed_in(request), form.cleaned_data["file"]))
+    except uploads.Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("dataset-list")
+
+
+@login_required
+@require_POST
+def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
+    """Give up an unfinished upload and free its space."""
+    get_owned(Upload.objects.all(), request.user, id=id).delete()
+    messages.success(request, "The unfinished upload is deleted.")
+    return redirect("dataset-list")
+
+
+@require_safe
+def detail(request: HttpRequest, id: str) -> HttpResponse:
+    """The report; while it is being made, what is going on."""
+    dataset = get_visible(Datasets, request.user, id=id)
+    context: dict[str, Any] = {"dataset": dataset, "is_owner": _is_owner(request, dataset)}
+    if dataset.state == State.READY:
+        context |= _report_context(request, dataset)
+    if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
+        context["form"] = ChoicesForm(report=context.get("report"), initial=dataset.options)
+    return render(request, "datasets/detail.html", context)
+
+
+def _is_owner(request: HttpRequest, dataset: Dataset) -> bool:
+    return request.user.is_authenticated and (request.user.is_staff or dataset.owner_id == request.user.pk)
+
+
+def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    found = dataset.report
+    bars = report.class_bars(found)
+    runs = dataset.runs.all() if _is_owner(request, dataset) else dataset.runs.filter(public=True)
+    return {
+        "report": found,
+        "doubts": report.doubts(found),
+        "bars": bars[: report.FIRST_CLASSES],
+        "more_bars": bars[report.FIRST_CLASSES :],
+        "columns": report.columns(found),
+        "page": _sample_page(request, dataset),
+        "runs": runs[:5],
+        **start_context(dataset, request.user),
+    }
+
+
+def _sample_page(request: HttpRequest, dataset: Dataset) -> report.SamplePage:
+    split = "train" if request.GET.get("split") == "train" else "test"
+    number = request.GET.get("page", "1")
+    page = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+    return report.sample_page(dataset, split, request.GET.get("label", ""), max(1, page))
+
+
+@require_safe
+def progress(request: HttpRequest, id: str) -> HttpResponse:
+    """The live fragment while converting; tells htmx to reload the page at the end."""
+    dataset = get_visible(Datasets, request.user, id=id)
+    response = render(request, "datasets/_progress.html", {"dataset": dataset})
+    if dataset.state in (State.READY, State.FAILED):
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_safe
+def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
+    """A thumbnail, clip or sound.  The type comes from our list and may not be guessed by the browser."""
+    found = report.preview_file(get_visible(Datasets, request.user, id=id), name)
+    if found is None:
+        raise Http404
+    path, kind = found
+    return HttpResponse(
+        path.read_bytes(),
+        content_type=kind,
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
+    )
+
+
+@require_safe
+def download(request: HttpRequest, id: str) -> HttpResponseBase:
+    """The converted data set as a zip, made while it is sent."""
+    dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
+    return stream_zip(report.download_members(dataset), f"{uploads.safe_name(dataset.name)}-autodl.zip")
+
+
+@require_POST
+def choose(request: HttpRequest, id: str) -> HttpResponse:
+    """Convert again with other choices; runs keep the data they learned from, so they make it a new data set."""
+    dataset = get_owned(Datasets, request.user, id=id, state__in=(State.READY, State.FAILED))
+    form = ChoicesForm(request.POST, report=dataset.report if dataset.state == State.READY else None)
+    if not form.is_valid():
+        sentences = [f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors]
+        messages.error(request, " ".join(sentences))
+        return redirect(dataset)
+    if dataset.runs.exists():
+        refused = uploads.refusal(dataset.owner, dataset.raw_path.stat().st_size)
+        if refused:
+            messages.error(request, refused.sentence)
+            return redirect(dataset)
+        copy = uploads.copy_raw(dataset, form.options())
+        messages.success(request, "Your runs keep the data they learned from: this is a new data set.")
+        return redirect(copy)
+    if not jobs.convert_again(dataset, form.options()):
+        messages.error(request, "This data set is being converted already.")
+    return redirect(dataset)
+
+
+@require_POST
+def rename(request: HttpRequest, id: str) -> HttpResponse:
+    dataset = get_owned(Datasets, request.user, id=id)
+    form = NameForm(request.POST, instance=dataset)
+    if form.is_valid():
+        Dataset.objects.filter(id=id).update(name=form.cleaned_data["name"])
+    else:
+        messages.error(request, "A name has 1 to 100 characters.")
+    return redirect("dataset", id)
+
+
+@require_POST
+def publish(request: HttpRequest, id: str) -> HttpResponse:
+    """Let everybody see the data set, or only its owner again."""
+    dataset = get_owned(Datasets, request.user, id=id)
+    public = request.POST.get("public") == "yes"
+    if Dataset.objects.filter(id=id, public=not public).update(public=public):
+        messages.success(request, "Everybody can see it now." if public else "Only you can see it now.")
+    return redirect(dataset)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, id: str) -> HttpResponse:
+    """First what goes and how many bytes it frees, then really."""
+    dataset = get_owned(Datasets, request.user, id=id)
+    open_runs = dataset.runs.filter(state__in=Run.OPEN)
+    if request.method == "POST" and not open_runs.exists():
+        freed = storage.delete_dataset(dataset)
+        messages.success(request, f"“{dataset.name}” is deleted; that freed {filesizeformat(freed)}.")
+        return redirect("dataset-list")
+    context = {
+        "dataset": dataset,
+        "open_runs": open_runs,
+        "frees_bytes": storage.frees_bytes(dataset),
+        "run_count": dataset.runs.count(),
+        "others_count": dataset.runs.exclude(owner=dataset.owner).count(),
+    }
+    return render(request, "datasets/delete.html", context, status=409 if request.method == "POST" else 200)

@@ -1,0 +1,18 @@
+"""``manage.py sync_portfolio``: the rows of automl_engine/portfolio/*.yaml into the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from webapp.portfolio.rows import synchronise
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        counts = synchronise()
+        if any(counts.values()) or options["verbosity"] > 1:
+            self.stdout.write(", ".join(f"{count} rows {what}" for what, count in counts.items()))
