@@ -125,7 +125,7 @@ def svg(main: Curve, width: float, height: float) -> dict[str, str]:
         return f"{height * (1 - min(max(nauc, 0), 1)):.1f}"
 
     xs = [f"{width * curve.time_transform(point['t'], main.budget_s, main.t0_s):.1f}" for point in points]
-    line = f"M0 {height:g}H{xs[0]}"
+    line = f"M0 {height:g}"
     for x, point in zip(xs, points, strict=True):
         line += f"H{x}V{y(point['nauc'])}"
     line += f"H{width:g}"
