@@ -11,7 +11,7 @@ from django.db import transaction
 
 from webapp.portfolio.models import PortfolioRow
 
-FIELDS = ("name", "modality", "model", "params", "origin", "enabled", "version")
+FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 CONTENT = ("modality", "model", "params", "origin", "position")
 
 
@@ -27,7 +27,7 @@ def shipped_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     found = []
     for path in sorted(folder.glob("*.yaml")):
         for position, row in enumerate(yaml.safe_load(path.read_text(encoding="utf-8")) or []):
-            defaults = {"modality": path.stem, "params": {}, "origin": "", "enabled": True, "version": 1}
+            defaults = {"modality": path.stem, "params": {}, "origin": "", "enabled": True}
             found.append(defaults | row | {"position": position})
     return found
 
@@ -44,13 +44,13 @@ def synchronise(folder: Path | None = None) -> dict[str, int]:
     for row in shipped:
         old = known.get(row["name"])
         if old is None:
-            fields = {name: row[name] for name in (*CONTENT, "name", "enabled", "version")}
+            fields = {name: row[name] for name in (*CONTENT, "name", "enabled")}
             PortfolioRow.objects.create(shipped=True, **fields)
             counts["added"] += 1
         elif not old.edited and any(getattr(old, name) != row[name] for name in CONTENT):
             for name in CONTENT:
                 setattr(old, name, row[name])
-            old.shipped, old.version = True, max(old.version + 1, row["version"])
+            old.shipped, old.version = True, old.version + 1
             old.save()
             counts["changed"] += 1
     gone = PortfolioRow.objects.filter(shipped=True, edited=False).exclude(name__in=[row["name"] for row in shipped])

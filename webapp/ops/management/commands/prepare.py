@@ -17,10 +17,11 @@ from webapp.accounts.models import User
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, collect static files, make the first administrator."
+    help = "Migrate the database, bring in the portfolio, collect static files, make the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
+        call_command("sync_portfolio", verbosity=0)
         collect_static()
         if not User.objects.filter(is_superuser=True).exists():
             email, password = make_administrator(os.environ.get("ADMIN_EMAIL") or "admin@localhost")
