@@ -5,6 +5,7 @@ labelled_files(root, suffixes, options, noun) -> Labelled
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -14,10 +15,11 @@ from pathlib import Path
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Sample
 from formatters.label_table import SPLIT_SIDES, FileIndex, FileLabels, file_column, names_of_indices, read_labels
-from formatters.table_io import read_table
+from formatters.table_io import RawTable, read_table
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
+NO_LABELS = ("submission",)  # tables to be filled in for a contest
 MAX_TABLE_BYTES = 200 * 2**20
 
 
@@ -61,7 +63,9 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
 
 def files_below(root: Path) -> list[str]:
     """Paths of all files below a folder, relative, in natural order ("a2" before "a10")."""
-    return sorted((path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()), key=natural)
+    start = len(os.path.join(root, ""))
+    found = (os.path.join(folder, name)[start:] for folder, _, names in os.walk(root) for name in names)
+    return sorted(found, key=natural)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
@@ -79,15 +83,15 @@ def _label_tables(
     found: dict[str, FileLabels] = {}
     errors: list[DataError] = []
     for path in every:
-        suffix = Path(path).suffix.lower()
-        if suffix not in TABLE_SUFFIXES or suffix in suffixes or Path(path).stem.lower().startswith(NO_TABLE):
+        suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
+        if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or stem.endswith(NO_LABELS):
             continue
         if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
             continue
         try:
-            table = read_table(root / path)
+            table = _two_columns(read_table(root / path))
         except DataError as error:
-            if suffix != ".txt":  # any prose is a "ragged table"
+            if suffix not in (".txt", ".json"):  # any prose is a "ragged table"
                 errors.append(error)
             continue
         at = file_column(table, index)
@@ -97,6 +101,18 @@ def _label_tables(
         if labels:
             found[path] = labels
     return found, errors
+
+
+def _two_columns(table: RawTable) -> RawTable:
+    """Lists such as "images/1.png 3" have a blank between the name and the label."""
+    if len(table.columns) > 1 or not all(" " in row[0] for row in table.rows):
+        return table
+    rows = [row[0].rsplit(maxsplit=1) for row in table.rows]
+    first = table.columns[0].rsplit(maxsplit=1)
+    if Path(first[0]).suffix == Path(rows[0][0]).suffix != "":  # taken for a header, but a row like the others
+        rows, first = [first, *rows], []
+    header = first if len(first) == 2 else ["file", "label"]
+    return replace(table, columns=header, rows=rows, has_header=header == first)
 
 
 def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,23 @@ def test_file_names_in_all_shapes(tmp_path: Path, how: str) -> None:
     assert pairs(result) == {f"images/{i}.png": ("ab"[i % 2],) for i in range(8)}
     assert result.target == "what"
     assert result.ignored == []
+
+
+@pytest.mark.parametrize("header", ["", "file label\n"])
+def test_a_list_with_blanks(tmp_path: Path, header: str) -> None:
+    table = header + "".join(f"{i}.png {'ab'[i % 2]}\n" for i in range(8))
+    assert pairs(label(tmp_path, FLAT, table, "list.txt")) == {f"{i}.png": ("ab"[i % 2],) for i in range(8)}
+
+
+def test_a_json_list(tmp_path: Path) -> None:
+    table = json.dumps([{"image": f"{i}.png", "label": "ab"[i % 2]} for i in range(8)])
+    assert label(tmp_path, FLAT, table, "labels.json").label_names == ["a", "b"]
+
+
+def test_a_contest_form_holds_no_labels(tmp_path: Path) -> None:
+    files = [f"train/{c}/{i}.png" for c in "ab" for i in range(4)] + ["test/0.png"]
+    result = label(tmp_path, files, "id,label\n0,0\n", "sample_submission.csv")
+    assert result.label_names == ["a", "b"]
 
 
 def test_a_split_column_and_a_group_column(tmp_path: Path) -> None:
