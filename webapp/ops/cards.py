@@ -12,7 +12,7 @@ import numpy as np
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import sparklines
 
-SHOWN = {"image": 8, "video": 4, "series": 3, "audio": 3, "text": 2, "row": 1}
+SHOWN = {"image": 8, "video": 4, "series": 3, "audio": 4, "text": 2, "row": 1}
 LOOKED_AT = 60  # lines of the preview file
 
 

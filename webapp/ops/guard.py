@@ -25,8 +25,7 @@ def main() -> None:
             children.append(psutil.Process(int(line)))  # remembers the start time: a reused id is not mistaken
         except psutil.NoSuchProcess:
             continue
-    alive = [process for process in children if process.is_running()]
-    processes.end([*alive, *processes.marked(sys.argv[1])], GRACE_S)
+    processes.end([*filter(processes.is_alive, children), *processes.marked(sys.argv[1])], GRACE_S)
     processes.end(processes.marked(sys.argv[1]), 0)  # what they started while they were ending
 
 

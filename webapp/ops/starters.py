@@ -128,7 +128,7 @@ def make_tones(out: Path) -> None:
                 "beats": low_hz * time_s,
             }[shape]
             volume = 0.5 + 0.5 * np.cos(2 * np.pi * random.uniform(4, 8) * time_s) if shape == "beats" else 1
-            sound = volume * np.sin(2 * np.pi * phase) + random.uniform(0.2, 0.8) * random.standard_normal(RATE_HZ)
+            sound = volume * np.sin(2 * np.pi * phase) + random.uniform(0.1, 0.5) * random.standard_normal(RATE_HZ)
             wav = BytesIO()
             wavfile.write(wav, RATE_HZ, np.int16(sound / np.abs(sound).max() * 30000))
             archive.writestr(f"tones/{shape}/{i:03}.wav", wav.getvalue())

@@ -30,6 +30,14 @@ GRACE_S = 5.0
 BACK_OFF_S = (1, 2, 5, 10, 30)
 HEALTHY_S = 60.0  # a service that ran so long starts again at once when it crashes
 LOG_MAX_BYTES = 10 * 2**20
+WORDS = {
+    "prepare": "preparation",
+    "redis": "job queue (Redis)",
+    "web": "web server",
+    "train": "training worker",
+    "work": "worker for conversion and prediction",
+    "starters": "making of starter data",
+}
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
 
@@ -50,6 +58,10 @@ class Service:
     started: float = 0.0
     failures: int = 0
     due: float = 0.0  # monotonic time of the next start
+
+    @property
+    def what(self) -> str:
+        return WORDS.get(self.name.split("-gpu")[0], self.name)
 
 
 def services(port_fd: int) -> list[Service]:
@@ -119,7 +131,7 @@ class Supervisor:
         while service.process.poll() is None and not self.stopping:
             time.sleep(0.05)
         if service.process.poll():
-            raise StartError(f"{service.name} failed: {self.last_line(service)}")
+            raise StartError(f"The {service.what} failed: {self.last_line(service)}")
         self.services.remove(service)
 
     def start_redis(self) -> None:
@@ -162,11 +174,11 @@ class Supervisor:
         lived_s = time.monotonic() - service.started
         service.failures = 1 if lived_s > HEALTHY_S else service.failures + 1
         if not self.ready and service.failures > 2 and not service.once:
-            raise StartError(f"The {service.name} process does not start: {self.last_line(service)}")
+            raise StartError(f"The {service.what} does not start: {self.last_line(service)}")
         wait_s = BACK_OFF_S[min(service.failures, len(BACK_OFF_S)) - 1]
         service.due = time.monotonic() + wait_s
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        what, done = f"The {service.name} process {how}.", f"It was started again after {wait_s} s."
+        what, done = f"The {service.what} {how}.", f"It was started again after {wait_s} s."
         faults.spool(settings.DATA_DIR, what, done)
         say(f"{what} Starting it again in {wait_s} s; its log is {self.logs / service.name}.log")
 
@@ -221,12 +233,16 @@ def take_lock(data_dir: Path) -> IO[str]:
         except BlockingIOError:
             lock.seek(0)
             other = json.loads(lock.read() or "{}")
-        if psutil.pid_exists(other.get("pid", 0)) or time.monotonic() > deadline:  # else its guard is clearing up
+        if is_running(other.get("pid", 0)) or time.monotonic() > deadline:  # else its guard is clearing up
             raise StartError(
                 f"AutoDL Self-Service runs already on the data folder {data_dir}: open {other.get('url')}, or stop it "
                 "(Ctrl-C there), or use another folder, as in: DATA_DIR=/some/folder PORT=8001 make run"
             )
         time.sleep(0.2)
+
+
+def is_running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and processes.is_alive(psutil.Process(pid))
 
 
 def take_port(host: str, port: int) -> socket.socket:

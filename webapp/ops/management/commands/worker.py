@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 import django_rq
+import psutil
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 from rq import Worker
@@ -22,6 +23,13 @@ class DeviceWorker(Worker):
     def register_birth(self) -> None:
         super().register_birth()
         self.connection.hset(self.key, "device", devices.describe())
+
+
+def bury_the_dead(worker: Worker) -> None:
+    """Workers of this machine that were killed would be listed, and counted on, for another 90 s."""
+    for other in Worker.all(connection=worker.connection):
+        if other.hostname == socket.gethostname() and other.pid and not psutil.pid_exists(other.pid):
+            other.register_death()
 
 
 class Command(BaseCommand):
@@ -43,5 +51,6 @@ class Command(BaseCommand):
             maintenance_interval=5,
             serializer=JSONSerializer,
         )
+        bury_the_dead(worker)
         connections.close_all()  # a forked job must not share our database connection
         worker.work()
