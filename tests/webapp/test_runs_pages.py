@@ -19,6 +19,7 @@ from django.utils import timezone
 from tests.webapp import toys
 from webapp import engine
 from webapp.accounts.models import User
+from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import figure, page, start, stream, tryout
@@ -417,17 +418,6 @@ def test_what_i_asked_is_mine_alone(
     assert Prediction.objects.count() == 1
 
 
-@pytest.mark.django_db
-def test_http_key_works_until_the_password_changes(owner: User, run: Run, make_run: Any) -> None:
-    key = tryout.key_for(run, owner)
-    assert tryout.user_of(key, run.pk) == owner
-    assert tryout.user_of(key, make_run(run.dataset).pk) is None
-    assert tryout.user_of("forged", run.pk) is None
-    owner.set_password("another password")
-    owner.save()
-    assert tryout.user_of(key, run.pk) is None
-
-
 def test_http_api_answers_with_the_csv(client: Any, owner: User, run: Run, monkeypatch: Any) -> None:
     def answer(prediction: Prediction) -> None:
         prediction.output_path.write_text("name,prediction\nnew.png,light\n")
@@ -436,7 +426,7 @@ def test_http_api_answers_with_the_csv(client: Any, owner: User, run: Run, monke
     monkeypatch.setattr(tryout.queue, "enqueue_predict", answer)
     address = f"/api/models/{run.pk}/predict"
     assert client.post(address, {"files": [_file()]}).status_code == 401
-    key = {"headers": {"authorization": f"Bearer {tryout.key_for(run, owner)}"}}
+    key = {"headers": {"authorization": f"Bearer {ApiToken.make(owner, 'test')[1]}"}}
     response = client.post(address, {"files": [_file()]}, **key)
     assert b"new.png,light" in b"".join(_blocks(response))
     assert client.post(address, **key).status_code == 422

@@ -10,12 +10,14 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import streaming
 from webapp.access import get_owned, get_visible, visible
 from webapp.accounts.models import User
+from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
 from webapp.runs import card, queue, results, tryout
 from webapp.runs.models import Prediction, Run
@@ -50,8 +52,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "history": mine[:SHOWN_HISTORY],
             "prediction": shown,
             "answers": card.answers(shown) if shown and shown.state == Prediction.State.READY else None,
-            "key": tryout.key_for(run, user) if isinstance(user, User) else "",
-            "address": request.build_absolute_uri(f"/api/models/{run.pk}/predict"),
+            "address": request.build_absolute_uri(reverse("model-api", args=[run.pk])),
         },
     )
 
@@ -137,14 +138,13 @@ def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
     return get_owned(Prediction.objects.select_related("run"), request.user, id=prediction_id, run_id=run_id)
 
 
-@csrf_exempt
+@csrf_exempt  # caller() checks it for sessions
 @require_POST
 async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    """``curl -H "Authorization: Bearer KEY" -F files=@new.png ADDRESS``: the CSV of predictions."""
-    key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    user = await sync_to_async(tryout.user_of)(key, run_id)
+    """``curl -H "Authorization: Bearer TOKEN" -F files=@new.png ADDRESS``: the CSV of predictions, once it is there."""
+    user = await sync_to_async(caller)(request)
     if user is None:
-        return JsonResponse({"error": "This key is not good for this model; copy it again from its page."}, status=401)
+        return JsonResponse({"error": "Log in first, or send a valid token."}, status=401)
     run = await sync_to_async(get_visible)(Run.objects.select_related("dataset"), user, id=run_id)
     try:
         sent = await sync_to_async(_take)(request, run, user)

@@ -1,4 +1,4 @@
-"""New raw data for a packed model: taking it in, and the key with which a program may send it."""
+"""New raw data for a packed model: checked, saved, and sent to a worker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
@@ -20,8 +19,6 @@ MAX_BYTES = 200 * 2**20
 MAX_FILES = 100
 MAX_WAITING = 5  # of one user
 KEPT = 50  # predictions of one user on one model; older ones are deleted
-KEY_SALT = "webapp.runs.tryout"
-KEY_MAX_AGE_S = 365 * 24 * 3600
 
 
 class TryError(Exception):
@@ -111,20 +108,3 @@ def _send(prediction: Prediction) -> Prediction:
 def _safe(name: str | None) -> str:
     """The bare file name, never hidden and never empty."""
     return PurePath((name or "").replace("\\", "/")).name.lstrip(".")[-200:] or "data"
-
-
-def key_for(run: Run, user: User) -> str:
-    """A key for this model and user; a new password makes it void."""
-    return signing.dumps([run.pk, user.pk, user.get_session_auth_hash()[:16]], salt=KEY_SALT)
-
-
-def user_of(key: str, run_id: str) -> User | None:
-    """Whose key for this model this is, if it is one and still good."""
-    try:
-        key_run, user_id, password_sign = signing.loads(key, salt=KEY_SALT, max_age=KEY_MAX_AGE_S)
-    except signing.BadSignature:
-        return None
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or key_run != run_id or user.get_session_auth_hash()[:16] != password_sign:
-        return None
-    return user
