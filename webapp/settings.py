@@ -187,6 +187,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 100
 RUNS_PER_DAY = env.int("RUNS_PER_DAY", default=5)  # as the original; a user's own numbers override them
 RUNS_TOTAL = env.int("RUNS_TOTAL", default=100)
 STORAGE_MAX_BYTES = env.int("STORAGE_MAX_BYTES", default=20 * 2**30)
+STARTER_DATA = env.bool("STARTER_DATA", default=True)
 BUDGETS_S = (20, 60, 300, 1200)
 
 LOGGING = {

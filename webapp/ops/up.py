@@ -72,7 +72,8 @@ def services(port_fd: int) -> list[Service]:
         found.append(Service(name, [*MANAGE, "worker", "train"], {"CUDA_VISIBLE_DEVICES": gpu}))
     found.append(Service("work", [*MANAGE, "worker", "work"], {"CUDA_VISIBLE_DEVICES": ""}))
     found.append(Service("reaper", [*MANAGE, "reaper"]))
-    found.append(Service("starters", [*MANAGE, "load_starters"], once=True))
+    if settings.STARTER_DATA:
+        found.append(Service("starters", [*MANAGE, "load_starters"], once=True))
     return found
 
 

@@ -1,0 +1,203 @@
+"""Ending processes, faults, the bundled Redis, and ``make run`` as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psutil
+import pytest
+from django.core.management import call_command
+
+from webapp.accounts.models import User
+from webapp.ops import faults, processes, redis_server
+from webapp.ops.management.commands import prepare, reaper
+from webapp.ops.models import Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+
+
+def test_a_marked_process_is_found_and_ended_even_if_it_ignores_the_request() -> None:
+    mark = f"test-{os.getpid()}"
+    environment = os.environ | {processes.MARK: f"{mark}/train/"}
+    child = subprocess.Popen([sys.executable, "-c", STUBBORN], env=environment, stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()
+    found = processes.marked(f"{mark}/train")
+    assert [process.pid for process in found] == [child.pid]
+    assert not processes.marked(f"{mark}/work")
+    processes.end(found, grace_s=0.1)
+    assert child.wait(5) == -signal.SIGKILL
+
+
+def test_the_guard_ends_what_the_supervisor_left() -> None:
+    mark = f"guard-{os.getpid()}"
+    environment = os.environ | {processes.MARK: f"{mark}/train/"}
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    listed = subprocess.Popen(sleep)
+    inherited = subprocess.Popen(sleep, env=environment, start_new_session=True)
+    guard = subprocess.Popen([sys.executable, "-m", "webapp.ops.guard", mark], cwd=ROOT, stdin=subprocess.PIPE)
+    guard.communicate(f"{listed.pid}\n".encode(), timeout=20)
+    assert listed.wait(1) == inherited.wait(1) == -signal.SIGTERM
+
+
+@pytest.mark.django_db
+def test_told_faults_become_rows(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    faults.spool(tmp_path, "The web server was killed by signal 9.", "It was started again after 1 s.")
+    reaper.take_told_faults()
+    reaper.take_told_faults()
+    assert Fault.objects.get().done == "It was started again after 1 s."
+
+
+@pytest.mark.django_db
+def test_a_duty_that_fails_is_told_once_and_tried_again() -> None:
+    def broken() -> None:
+        raise ValueError("no")
+
+    known: set[str] = set()
+    reaper.do_duty(broken, known)
+    reaper.do_duty(broken, known)
+    assert Fault.objects.count() == 1
+    assert len(known) == 1
+
+
+@pytest.mark.django_db
+def test_the_first_administrator_can_log_in(client: Any) -> None:
+    email, password = prepare.make_administrator("admin@localhost")
+    user = User.objects.get(email=email)
+    assert user.is_superuser
+    assert len(password) >= 16
+    assert client.post("/accounts/login/", {"login": email, "password": password}).status_code == 302
+    assert client.get("/admin/").status_code == 200
+
+
+def test_redis_serves_a_private_socket_only(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    command = redis_server.command(path, tmp_path)
+    assert command[command.index("--port") + 1] == "0"
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while not redis_server.answers(path) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert redis_server.answers(path)
+        assert path.stat().st_mode & 0o077 == 0
+        assert tmp_path.stat().st_mode & 0o077 == 0
+        assert not psutil.Process(server.pid).net_connections("inet")
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+class Site:
+    """``make run`` without make, on a free port."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir, self.port = data_dir, free_port()
+        self.process = self.start()
+        self.output = ""
+
+    def start(self, **changes: str) -> subprocess.Popen[str]:
+        environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port), "STARTER_DATA": "0"}
+        command = [sys.executable, "-m", "webapp.ops.up"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment | changes, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
+
+    def read_until(self, words: str) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.output += line
+            if words in line:
+                return
+        raise AssertionError(f"it ended without {words!r}: {self.output}")
+
+    def page(self, path: str) -> str:
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            return answer.read().decode()
+
+    def family(self) -> dict[str, int]:
+        """Process id by the service's name."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return {" ".join(child.cmdline()[1:])[-30:]: child.pid for child in children}
+
+    def pid(self, words: str) -> int:
+        return next(pid for name, pid in self.family().items() if words in name)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path / "data")
+    yield site
+    if site.process.poll() is None:
+        site.process.terminate()
+        site.process.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition: Any, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
+    site.read_until("is ready")
+    assert re.search(r"First administrator: admin@localhost +password: \S{16}", site.output)
+    assert "Watch a model learn" in site.page("/")
+    wait_for(lambda: "Everything is running" in site.page("/status"))
+
+    killed = site.pid("worker work")
+    os.kill(killed, signal.SIGKILL)
+    site.read_until("worker for conversion and prediction was killed by signal 9")
+    wait_for(lambda: any("worker work" in name and pid != killed for name, pid in site.family().items()))
+
+    for changes, sentence in (({}, "runs already on the data folder"), ({"DATA_DIR": f"{site.data_dir}2"}, "Port")):
+        second = site.start(**changes)
+        assert sentence in second.communicate(timeout=20)[0]
+        assert second.returncode == 1
+    assert not (site.data_dir.parent / "data2" / "redis").exists(), "nothing is started when the port is in use"
+
+    family = [psutil.Process(pid) for pid in site.family().values()]
+    os.kill(site.pid("worker train"), signal.SIGSTOP)  # it hangs
+    site.process.send_signal(signal.SIGINT)
+    assert site.process.wait(30) == 0
+    assert len(family) >= 6
+    assert not [process for process in family if processes.is_alive(process)]
+
+
+@pytest.mark.slow
+def test_killing_the_supervisor_ends_its_children(site: Site) -> None:
+    site.read_until("is ready")
+    family = [psutil.Process(pid) for pid in site.family().values()]
+    site.process.kill()
+    wait_for(lambda: not [process for process in family if processes.is_alive(process)])
+
+
+@pytest.mark.django_db
+def test_prepare_is_quick_when_nothing_changed(settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path / "static"
+    call_command("prepare")
+    stamp = (tmp_path / "static" / ".stamp").stat().st_mtime_ns
+    call_command("prepare")
+    assert (tmp_path / "static" / ".stamp").stat().st_mtime_ns == stamp
+    assert User.objects.filter(is_superuser=True).count() == 1
