@@ -16,6 +16,7 @@ from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     Spool,
     UnreadableError,
+    copy_files,
     file_digest,
     formatted,
     media_files,
@@ -68,6 +69,7 @@ def read(root: Path, options: Options) -> Table:
         _spec(labelled),
         steps=lambda i: as_steps(amplitudes(i)),
         preview=lambda i, path: player(amplitudes(i), path),
+        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={"rate_hz": RATE_HZ},
         digest=lambda i: file_digest(paths[i]),
         stats=[

@@ -12,7 +12,7 @@ import neither torch nor Django.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -71,6 +71,7 @@ class Table:
     spec: Spec  # sample_count is set by the writer
     steps: Callable[[int], Steps]  # sample -> content in the challenge's format
     preview: Callable[[int, Path], dict[str, Any]]  # sample, path without suffix -> preview (docs/formats.md)
+    write_raw: Callable[[Sequence[int], Path], None]  # these samples, unlabelled, as new raw data in this folder
     recipe: dict[str, Any]  # JSON; what encode() needs beside version, modality, labels, multi_label and spec
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     stats: list[dict[str, Any]] = field(default_factory=list)

@@ -35,6 +35,7 @@ from formatters.split import Split, check_labels, split
 Say = Callable[[str], None]
 SAY_EVERY_S = 2.0
 MAX_NAME_CHARS = 60
+MAX_SAMPLE = 32
 
 
 def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, Any]:
@@ -76,11 +77,20 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say) -> dict[st
         _write(table, parts, work / "out", say)
     say("Making previews and the report")
     write_previews(table, parts, work / "out" / "previews")
+    _write_sample(table, parts, work / "out" / "sample")
     made = recipe.make(table.modality, table.label_names, table.multi_label, table.spec, table.recipe)
     report = make_report(table, parts, options, detection.candidates, work / "out")
     _write_json(work / "out" / "recipe.json", made)
     _write_json(work / "out" / "report.json", report)
     return report
+
+
+def _write_sample(table: Table, parts: Split, folder: Path) -> None:
+    """Some test samples as new raw data: the proof of an export, and something to try it with."""
+    picks = np.linspace(0, len(parts.test) - 1, min(MAX_SAMPLE, len(parts.test))).round().astype(int).tolist()
+    (folder / "input").mkdir(parents=True)
+    table.write_raw([parts.test[i] for i in picks], folder / "input")
+    _write_json(folder / "index.json", picks)
 
 
 def data_set_name(wish: str) -> str:
@@ -141,5 +151,5 @@ def _told(contents: Iterator[Steps], count: int, noun: str, say: Say) -> Iterato
         yield content
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")

@@ -16,6 +16,7 @@ from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     UnreadableError,
+    copy_files,
     file_digest,
     formatted,
     media_files,
@@ -86,6 +87,7 @@ def read(root: Path, options: Options) -> Table:
         spec,
         steps=lambda i: [encoded(paths[i])],
         preview=lambda i, path: thumbnail(paths[i], path),
+        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={},
         digest=lambda i: file_digest(paths[i]),
         stats=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -99,6 +100,12 @@ def formatted(files: list[tuple[str, Path]], convert: Callable[[Path], Info]) ->
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(one, files))
+
+
+def copy_files(paths: Sequence[Path], picks: Sequence[int], folder: Path) -> None:
+    """``write_raw`` of what comes in files; numbered, so that they are read in this order."""
+    for number, pick in enumerate(picks):
+        shutil.copyfile(paths[pick], folder / f"{number:03d}-{paths[pick].name}")
 
 
 def file_digest(path: Path) -> bytes:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.reader import open_split
+from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
-from formatters.base import Evidence, Options, Sample, Table
+from formatters.base import Evidence, Options, Sample, Table, spec_of
 from formatters.media import spread
 from formatters.split import Split
 
@@ -60,6 +61,7 @@ def read(root: Path, options: Options) -> Table:
         spec,
         steps=lambda i: place(i)[0].steps(place(i)[1]),
         preview=made,
+        write_raw=lambda picks, folder: _write_records([place(i) for i in picks], spec, folder),
         recipe=_recipe(modality, spec),
         stats=stats,
         doubts=doubts,
@@ -95,7 +97,26 @@ def copy(root: Path, out: Path, name: str) -> Split:
 
 
 def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    raise DataError("A recipe is never of the modality native; it names what the data set holds.")
+    """The records of a split (``metadata.textproto`` and ``sample*.tfrecord``), whatever the recipe's modality."""
+    spec = spec_of(recipe)
+    folder = split_folder(source)
+    if folder is None:
+        raise DataError(f"{source.name} holds no metadata.textproto with sample*.tfrecord beside it.")
+    examples = open_split(folder.parent, folder.name)
+    if _shape(examples.spec) != _shape(spec):
+        raise DataError(f"{source.name} has another shape or other classes than the data that the model learned from.")
+    content = [examples.steps(i) for i in range(len(examples))]
+    return [f"record {i}" for i in range(len(content))], MemoryExamples(spec.with_count(len(content)), content)
+
+
+def split_folder(source: Path) -> Path | None:
+    """The folder of one split's records in ``source``, if that is what it holds."""
+    found = [path.parent for path in source.rglob("metadata.textproto")] if source.is_dir() else []
+    return found[0] if len(found) == 1 and any(found[0].glob("sample*.tfrecord")) else None
+
+
+def _write_records(places: list[tuple[Examples, int]], spec: Spec, folder: Path) -> None:
+    write_split(folder / "test", spec, ((examples.steps(at), []) for examples, at in places), 0, hide_labels=True)
 
 
 def _shape(spec: Spec) -> tuple[Any, ...]:

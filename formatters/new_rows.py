@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,15 @@ ROW_SUFFIXES = (*TABLE_SUFFIXES, ".json")
 def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
     """What a recipe keeps of the table it was made from."""
     return {"columns": table.columns, "has_header": table.has_header, "target": list(target)}
+
+
+def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], folder: Path) -> None:
+    """``write_raw`` of what comes in rows: a CSV with a header, without the label."""
+    shown = [at for at, name in enumerate(table.columns) if name not in target]
+    with open(folder / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([table.columns[at] for at in shown])
+        writer.writerows([table.rows[row][at] for at in shown] for row in rows)
 
 
 def table_paths(source: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import Any
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
-from formatters import FORMATTERS
+from formatters import FORMATTERS, native
 from formatters.archive import unpack
 
 VERSION = 1
@@ -58,5 +58,7 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     formatter = import_module(FORMATTERS[recipe["modality"]])
     with tempfile.TemporaryDirectory() as work:
         root = unpack(source, Path(work, "new")).root
+        if native.split_folder(root):
+            return native.encode(recipe, root)
         files = [path for path in root.rglob("*") if path.is_file()]
         return formatter.encode(recipe, files[0] if len(files) == 1 else root)

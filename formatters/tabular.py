@@ -15,7 +15,7 @@ from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder
-from formatters.new_rows import layout, read_new_rows
+from formatters.new_rows import layout, read_new_rows, write_new_rows
 from formatters.table_files import TableUpload, load
 from formatters.table_kind import judge
 from formatters.target import RowLabels, Target, choose, read_labels
@@ -65,6 +65,7 @@ def read(root: Path, options: Options) -> Table:
             "kind": "row",
             "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
         },
+        write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),

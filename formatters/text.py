@@ -5,7 +5,7 @@ How texts are cut into tokens stands in ``tokens.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.columns import Column, describe, profile
 from formatters.labels import files_below, labelled_files, without
-from formatters.new_rows import layout, read_new_rows, table_paths
+from formatters.new_rows import layout, read_new_rows, table_paths, write_new_rows
 from formatters.table_files import OTHER_DATA, Side, TableUpload, load
 from formatters.table_io import decode_text, read_table
 from formatters.table_kind import judge, text_columns
@@ -39,6 +39,7 @@ class Corpus:
     multi_label: bool
     why: list[str]
     recipe: dict[str, Any] = field(default_factory=dict)
+    write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: .txt files
     about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
 
 
@@ -91,6 +92,7 @@ def _table(corpus: Corpus, options: Options) -> Table:
         ),
         steps=lambda i: tokens[i].astype(np.float32).reshape(-1, 1, 1, 1),
         preview=lambda i, path: {"kind": "text", "text": corpus.texts[i][:PREVIEW_CHARS]},
+        write_raw=corpus.write_raw or (lambda picks, folder: _write_texts([corpus.texts[i] for i in picks], folder)),
         recipe={"language": language, **corpus.recipe},
         stats=[
             {
@@ -104,6 +106,11 @@ def _table(corpus: Corpus, options: Options) -> Table:
         why=[*corpus.why, f"{how}; {len(vocabulary):,} different ones"],
         **about,
     )
+
+
+def _write_texts(texts: list[str], folder: Path) -> None:
+    for number, text in enumerate(texts):
+        (folder / f"{number:03d}.txt").write_text(text, "utf-8")
 
 
 def _empty_texts(corpus: Corpus) -> list[Doubt]:
@@ -137,6 +144,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         multi_label=labels.multi_label,
         why=[target.why, f"the text is column {' and '.join(map(repr, names))}", *upload.why],
         recipe={"text_columns": names, "table": layout(upload.table, target.columns)},
+        write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, names, target.columns) for column in upload.columns],
             "doubts": doubts,

@@ -5,7 +5,7 @@ A series is (T, 1, 1, C).  Missing values at both ends are cut off (padding), th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.columns import Column, describe, parse_number, profile
 from formatters.labels import natural
-from formatters.new_rows import layout, read_new_rows, table_paths
+from formatters.new_rows import layout, read_new_rows, table_paths, write_new_rows
 from formatters.table_files import TableUpload, load, side_of
 from formatters.table_io import RawTable, read_table
 from formatters.table_kind import judge, series_channels
 from formatters.target import choose, read_labels
-from formatters.ts_file import TsFile, is_ts, read_ts
+from formatters.ts_file import TsFile, is_ts, read_ts, write_ts
 
 PREVIEW_POINTS = 100
 PADDED_SHARE = 0.2  # of series that end in zeros: told
@@ -40,6 +40,7 @@ class Cases:
     why: list[str]
     doubts: list[Doubt] = field(default_factory=list)
     recipe: dict[str, Any] = field(default_factory=dict)
+    write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: a .ts file
     about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
 
 
@@ -94,6 +95,8 @@ def _table(cases: Cases, options: Options) -> Table:
         ),
         steps=lambda i: series[i].reshape(-1, 1, 1, channels),
         preview=lambda i, path: {"kind": "series", "series": _points(series[i])},
+        write_raw=cases.write_raw
+        or (lambda picks, folder: write_ts([cases.series[i] for i in picks], folder / "new.ts")),
         recipe=cases.recipe,
         stats=[stats | {"max": max(lengths)}],
         doubts=doubts,
@@ -214,6 +217,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Cases:
             "decimal_comma": decimal_comma,
             "table": layout(upload.table, target.columns),
         },
+        write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, target.columns) for column in upload.columns if column.name not in used],
             "ignored": upload.ignored,

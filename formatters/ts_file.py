@@ -6,6 +6,7 @@ Format: Loning, Bagnall et al., "sktime: a unified interface for machine learnin
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def read_ts(path: Path) -> TsFile:
     result.is_regression = _is_true(tags, "targetlabel")
     result.has_timestamps = _is_true(tags, "timestamps")
     return result
+
+
+def write_ts(cases: Sequence[np.ndarray], path: Path) -> None:
+    """Cases (T, C) without labels, exactly: each number is written with all its digits."""
+    lines = ["@problemName new", "@classLabel false", "@data"]
+    for case in cases:
+        lines.append(
+            ":".join(
+                ",".join("?" if np.isnan(value) else repr(float(value)) for value in channel) for channel in case.T
+            )
+        )
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _is_true(tags: dict[str, list[str]], *keys: str) -> bool:

@@ -19,6 +19,7 @@ from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     Spool,
     UnreadableError,
+    copy_files,
     file_digest,
     formatted,
     media_files,
@@ -73,6 +74,7 @@ def read(root: Path, options: Options) -> Table:
         _spec(found, labelled),
         steps=lambda i: [spool.get(place) for place in found[i].frames],
         preview=lambda i, path: _preview(found[i], spool, path),
+        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={},
         digest=lambda i: file_digest(paths[i]),
         stats=[

@@ -128,3 +128,13 @@ def test_recipe_formats_new_data_like_the_training_data(toy: tuple[str, Path, Pa
     picks = [names.index(source) for source in sources]
     for at, pick in enumerate(picks):
         np.testing.assert_array_equal(examples.tensor(pick), test.tensor(at))
+
+
+def test_the_raw_sample_gives_the_test_records_exactly(toy: tuple[str, Path, Path]) -> None:
+    out = toy[2]
+    names, examples = recipe.encode(recipe.load(out / "recipe.json"), out / "sample" / "input")
+    indices = json.loads((out / "sample" / "index.json").read_text())
+    test = open_split(next(out.glob("*.data")), "test")
+    assert len(names) == len(indices) > 0
+    for at, index in enumerate(indices):
+        np.testing.assert_array_equal(examples.tensor(at), test.tensor(index))
