@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -18,11 +19,12 @@ def spool(data_dir: Path, what: str, done: str) -> None:
         os.close(descriptor)
 
 
-def drain(data_dir: Path) -> list[dict[str, str | float]]:
-    """Take all faults told so far."""
+def drain(data_dir: Path) -> list[tuple[datetime, str, str]]:
+    """Take all faults told so far: when, what, and what was done."""
     taken = data_dir / "faults.taken.jsonl"
     try:
         os.replace(data_dir / "faults.jsonl", taken)
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in taken.read_text().splitlines()]
+    told = [json.loads(line) for line in taken.read_text().splitlines()]
+    return [(datetime.fromtimestamp(fault["time"], UTC), fault["what"], fault["done"]) for fault in told]

@@ -151,7 +151,7 @@ def make_moving_digits(out: Path) -> None:
             video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 8, (32, 32))
             across = int(random.integers(0, 19))
             for t in range(16):
-                frame = np.uint8(random.uniform(0, 40, (32, 32)))
+                frame = random.uniform(0, 40, (32, 32)).astype(np.uint8)
                 along = t + 1 if sum(step) > 0 else 17 - t
                 y, x = (along, across) if step[0] else (across, along)
                 frame[y : y + 14, x : x + 14] = np.maximum(frame[y : y + 14, x : x + 14], np.clip(digit, 0, 255))

@@ -11,6 +11,8 @@ from django.conf import settings
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.registry import FinishedJobRegistry
+from rq.utils import as_text
+from rq.worker import BaseWorker
 
 from webapp.runs.start import forecast
 
@@ -70,13 +72,13 @@ def disk() -> Disk:
     return Disk(usage.total, usage.free)
 
 
-def _worker_state(worker: Worker) -> WorkerState:
+def _worker_state(worker: BaseWorker) -> WorkerState:
     names = worker.queue_names()
-    device = worker.connection.hget(worker.key, "device") or b""
+    device = worker.connection.hget(worker.key, "device")
     job = worker.get_current_job()
     return WorkerState(
         purpose=PURPOSES.get(names[0] if names else "", "other"),
-        device=device.decode() or "unknown device",
+        device=as_text(device) if device else "unknown device",
         state=STATES.get(worker.get_state(), worker.get_state()),
         since=job.started_at if job else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import django_rq
@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 
 
 def take_told_faults() -> None:
-    for fault in faults.drain(settings.DATA_DIR):
-        Fault.objects.create(
-            time=datetime.fromtimestamp(float(fault["time"]), UTC), what=fault["what"], done=fault["done"]
-        )
+    for time_, what, done in faults.drain(settings.DATA_DIR):
+        Fault.objects.create(time=time_, what=what, done=done)
     Fault.objects.filter(time__lt=timezone.now() - KEEP_FAULTS).delete()
 
 
