@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from automl_engine.blend import best_share, mix, quality, validation_nauc
+from automl_engine.blend import best_share, mix, noise, quality, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.modality import modality
@@ -49,6 +49,8 @@ class Rung:
     adopted: AnytimeModel | None = None
     """The version that is in the blend, and its ``checked``."""
     adopted_checked: np.ndarray | None = None
+    whole: AnytimeModel | None = None
+    """The version that was fitted to all training examples."""
     fit_s: float = 0.0
     test_s: float = 0.0
     gained_at: float = 0.0
@@ -80,7 +82,6 @@ class AutoModel(AnytimeModel):
         self.weights: dict[str, float] = {}
         self.made_by, self.why = self.name, ""
         self._start: float | None = None
-        self._current: Rung | None = None
         self._news, self._written, self._said = True, 0, ""
 
     # The ladder
@@ -120,11 +121,11 @@ class AutoModel(AnytimeModel):
             rung = self._open(self._queue[0])
             if self._guarded(rung, lambda rung=rung: self._fit(rung.live, split.subset(sample))):
                 rung.adopted, self.weights = rung.live, {rung.name: 1.0}
+                rung.whole = rung.live if len(sample) == len(split) else None
+                rung.live = self._new_model(rung.name)  # the first has seen what is to be checked on
                 self._explain(f"first look: {rung.name} on {len(sample)} of {len(split)} training examples")
         if not self.weights:
             raise RuntimeError("every row of the portfolio failed; the journal tells how")
-        if len(sample) < len(split):
-            self._current = None  # otherwise this version need not be fitted again
 
     def _advance(self, split: Examples) -> None:
         """One step of the present row: a quick one as a whole, a network by a slice."""
@@ -161,11 +162,11 @@ class AutoModel(AnytimeModel):
 
     def _refit(self, rung: Rung, split: Examples) -> None:
         """The version for the test set learns from all training examples, if there is time."""
-        if 1.5 * rung.fit_s > self._remaining_s():
-            return
-        model = self._new_model(rung.name)
-        self._fit(model, split)
-        rung.adopted = model
+        if rung.whole is None and 1.5 * rung.fit_s < self._remaining_s():
+            model = self._new_model(rung.name)
+            self._fit(model, split)
+            rung.whole = model
+        rung.adopted = rung.whole or rung.adopted
 
     def _fit(self, model: AnytimeModel, split: Examples) -> None:
         while not model.done_training and self._remaining_s() > 0:
@@ -184,7 +185,7 @@ class AutoModel(AnytimeModel):
         others = {name: weight for name, weight in weights.items() if name != rung.name}
         others_mixed = self._mixed(known, others, seen) if others else None
         share, found = best_share(labels, others_mixed, rung.checked[seen], self.multi_label)
-        better = share > 0 and found > present
+        better = share > 0 and found > present + noise(len(labels))
         if better:
             total = sum(others.values())
             weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}
@@ -201,13 +202,13 @@ class AutoModel(AnytimeModel):
         checked = {name: self.rungs[name].adopted_checked for name in self.weights}
         blend = self._mixed({n: c for n, c in checked.items() if c is not None}, self.weights, seen)
         alone = validation_nauc(self.labels[seen], rung.checked[seen])
-        self.validation, self._unseen = validation_nauc(self.labels[seen], blend), int(seen.sum())
+        self.validation = validation_nauc(self.labels[seen], blend)
         text = f"{self._said or rung.name}: validation {alone:.3f}"
         if len(self.weights) > 1:
             text += f", blend {self.validation:.3f}"
         self.emit("progress", by=rung.name, text=text, fraction=round(min(1.0, self._elapsed_s() / self.budget_s), 3))
         if better:
-            self._explain(f"validation NAUC {self.validation:.3f} on {self._unseen} unseen training examples")
+            self._explain(f"validation NAUC {self.validation:.3f} on {seen.sum()} unseen training examples")
 
     def _explain(self, why: str) -> None:
         shares = sorted(self.weights.items(), key=lambda item: -item[1])
@@ -245,9 +246,6 @@ class AutoModel(AnytimeModel):
             return "the time budget is used"
         if not self._queue:
             return "every model of the ladder has learned what it can"
-        checked = self._written > 1 and hasattr(self, "validation")
-        if checked and self.validation >= PERFECT and self._unseen >= TINY:
-            return f"the ranking of {self._unseen} unseen examples is perfect"
         return ""
 
     def _prediction_is_due(self) -> bool:
@@ -256,7 +254,9 @@ class AutoModel(AnytimeModel):
         return self._news and time.monotonic() - self._written_at >= pause_s
 
     def _has_stalled(self, rung: Rung) -> bool:
-        return time.monotonic() - rung.gained_at > max(PATIENCE_S, 0.5 * self._elapsed_s())
+        """Without a gain for long; where the ranking of unseen examples is perfect already, for less long."""
+        patience_s = PATIENCE_S if self.validation < PERFECT else PATIENCE_S / 4
+        return time.monotonic() - rung.gained_at > max(patience_s, 0.5 * self._elapsed_s())
 
     # Rungs
 

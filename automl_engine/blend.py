@@ -9,6 +9,7 @@ import numpy as np
 
 from automl_engine.scoring import nauc
 
+NOISE = 0.2
 SHARES = np.linspace(0, 1, 11)
 CALIBRATION = 0.05
 """Weight of the log-loss beside the NAUC: it breaks ties and steadies the choice on few examples."""
@@ -40,9 +41,18 @@ def mix(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> 
 def best_share(
     labels: np.ndarray, others: np.ndarray | None, newcomer: np.ndarray, multi_label: bool
 ) -> tuple[float, float]:
-    """(share of the newcomer, quality of that blend); without others the share is 1."""
+    """(share of the newcomer, quality of that blend): the smallest share within the noise of the best.
+
+    Without others the share is 1.
+    """
     if others is None:
         return 1.0, quality(labels, newcomer, multi_label)
-    qualities = [quality(labels, (1 - s) * others + s * newcomer, multi_label) for s in SHARES]
-    best = int(np.argmax(qualities))
-    return float(SHARES[best]), qualities[best]
+    qualities = np.array([quality(labels, (1 - s) * others + s * newcomer, multi_label) for s in SHARES])
+    smallest = int(np.argmax(qualities >= qualities.max() - noise(len(labels))))
+    return float(SHARES[smallest]), float(qualities[smallest])
+
+
+def noise(count: int) -> float:
+    """A gain in quality on ``count`` examples that is not worth a change: two blends differ in few pairs only, so
+    this is well below the standard error of one NAUC."""
+    return NOISE / count

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.spec import Spec
 
 BATCH = 250
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class PixelNetwork(nn.Module):
@@ -61,6 +63,10 @@ class ImageModel(AnytimeModel):
     feature: ClassVar[str] = "pixels"
     network: PixelNetwork
     config: dict[str, Any]
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        torch.set_num_threads(CORES)
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:

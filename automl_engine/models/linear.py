@@ -123,10 +123,10 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> tu
         The head, and the leave-one-out probabilities (N, K) of the training examples.
     """
     mean, scale = _moments(features)
-    inputs = _standardise(features, mean, scale).astype(np.float64)
+    inputs = _standardise(features, mean, scale)
     centre = inputs.mean(0)  # clipping may have moved it
     inputs -= centre
-    targets = 2.0 * labels - 1
+    targets = 2 * labels.astype(np.float32) - 1
     offset = targets.mean(0)
     basis, spectrum, rotation = _decompose(inputs)  # inputs = basis * sqrt(spectrum) @ rotation
     projected = basis.T @ (targets - offset)
@@ -154,11 +154,11 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> tu
 
 
 def _decompose(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thin SVD of (N, D) by the eigenvectors of its smaller Gram matrix: U, squared singular values, V'."""
+    """Thin SVD of (N, D) by the eigenvectors of its smaller Gram matrix: U, squared singular values, V'; float32."""
     wide = inputs.shape[1] > inputs.shape[0]
-    values, vectors = np.linalg.eigh(inputs @ inputs.T if wide else inputs.T @ inputs)
-    keep = values > 1e-9 * max(values[-1], 1e-12)
-    values, vectors = values[keep], vectors[:, keep]
+    values, vectors = np.linalg.eigh((inputs @ inputs.T if wide else inputs.T @ inputs).astype(np.float64))
+    keep = values > 1e-6 * max(values[-1], 1e-6)  # the precision of the float32 products
+    values, vectors = values[keep].astype(np.float32), vectors[:, keep].astype(np.float32)
     if wide:
         return vectors, values, (vectors.T @ inputs) / np.sqrt(values)[:, None]
     return (inputs @ vectors) / np.sqrt(values), values, vectors.T

@@ -1,0 +1,238 @@
+"""The ladder: first look at once, a guarded blend, failures survived, files that repeat the prediction."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automl_engine.auto import AutoModel
+from automl_engine.blend import best_share, mix, quality
+from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.errors import DataError
+from automl_engine.modality import modality
+from automl_engine.models import MODELS
+from automl_engine.models.base import AnytimeModel
+from automl_engine.portfolio import MODALITIES, load
+from automl_engine.scoring import nauc
+from automl_engine.spec import Spec
+from automl_engine.splits import fold_numbers, stratified_sample
+from tests.engine.test_models import exported_prediction
+from tests.engine.toy_examples import TOYS, hidden, toy
+
+
+class Journal:
+    """What a model emits."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def __call__(self, kind: str, **fields: Any) -> None:
+        self.events.append({"event": kind, **fields})
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == kind]
+
+
+def drive(model: AutoModel, train: Examples, test: Examples, budget_s: float) -> list[np.ndarray]:
+    """All predictions, as the ingestion loop would take them."""
+    start, predictions = time.monotonic(), []
+    while not model.done_training:
+        model.train(train, budget_s - (time.monotonic() - start))
+        prediction = model.test(test, budget_s - (time.monotonic() - start))
+        if prediction is None:
+            break
+        predictions.append(prediction)
+    return predictions
+
+
+def auto(train: MemoryExamples, rows: list[dict[str, Any]] | None = None) -> tuple[AutoModel, Journal]:
+    model = AutoModel(train.spec, rows=rows or [asdict(row) for row in load()], seed=0, device="cpu")
+    model.emit = journal = Journal()
+    return model, journal
+
+
+@pytest.mark.parametrize("kind", sorted(TOYS))
+def test_auto_learns_every_modality(kind: str, tmp_path: Path) -> None:
+    train, test = toy(kind, 60, False, seed=1), toy(kind, 30, False, seed=2)
+    unlabelled = hidden(test)
+    model, journal = auto(train)
+
+    predictions = drive(model, train, unlabelled, budget_s=30)
+
+    assert len(predictions) >= 2
+    assert nauc(test.labels, predictions[-1]) > 0.7
+    assert model.done_training
+    assert journal.of("chosen")
+    assert all(event["reason"] for event in journal.of("chosen"))
+    assert journal.of("failed") == []
+    assert journal.of("note")[-1]["text"].startswith("Training is over: ")
+    assert all(0 <= event["fraction"] <= 1 for event in journal.of("progress"))
+    assert model.made_by
+    assert model.why
+
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    loaded = AutoModel.load(tmp_path / "saved", train.spec)
+    again = loaded.test(unlabelled, 10)
+    assert again is not None
+    np.testing.assert_allclose(again, predictions[-1], atol=1e-6)
+    (tmp_path / "bundle").mkdir()
+    np.testing.assert_allclose(
+        exported_prediction(loaded, tmp_path / "bundle", unlabelled, False), predictions[-1], atol=1e-4
+    )
+
+
+class Toy(AnytimeModel):
+    """Predicts the truth mixed with noise; ``skill`` says how much of it is truth, slice by slice."""
+
+    name = "toy"
+    quick = False
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        self.slices = getattr(self, "slices", 0) + 1
+        if self.slices > len(self.params["skill"]):
+            raise RuntimeError("out of memory, say")
+        self.done_training = self.slices == len(self.params["skill"])
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        skill = self.params["skill"][self.slices - 1]
+        truth = np.stack([split.tensor(i).ravel()[:3] for i in range(len(split))]).round()
+        noise = np.random.default_rng(0).random(truth.shape)
+        return skill * truth + (1 - skill) * noise
+
+
+def toy_rows(**skills: list[float]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "modality": "tabular", "model": "toy", "params": {"skill": skill}, "origin": "a test"}
+        for name, skill in skills.items()
+    ]
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryExamples, MemoryExamples]:
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:Toy")
+    return toy("tabular", 200, False, seed=1), toy("tabular", 60, False, seed=2)
+
+
+def test_a_worse_slice_does_not_replace_a_better_one(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    model, _ = auto(train, toy_rows(first=[0.1], second=[0.2, 0.5, 0.0, 0.1]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    scores = [nauc(test.labels, prediction) for prediction in predictions]
+    assert scores[-1] == max(scores)
+    adopted = model.rungs["second"].adopted
+    assert isinstance(adopted, Toy)
+    assert adopted.slices == 2
+    assert adopted is not model.rungs["second"].live
+
+
+def test_a_row_that_raises_is_told_and_the_others_go_on(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    model, journal = auto(train, toy_rows(broken=[], good=[0.5], late=[]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert nauc(test.labels, predictions[-1]) > 0.5
+    assert [event["what"] for event in journal.of("failed")] == ["broken", "late"]
+    assert all(not event["fatal"] and "out of memory" in event["traceback"] for event in journal.of("failed"))
+    assert set(model.weights) == {"good"}
+
+
+def test_when_every_row_fails_it_says_so(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    model, _ = auto(train, toy_rows(broken=[]))
+    with pytest.raises(RuntimeError, match="every row of the portfolio failed"):
+        drive(model, train, hidden(test), budget_s=20)
+
+
+def test_without_a_row_for_the_data_it_is_the_administrators_to_fix() -> None:
+    train = toy("tabular", 30, False, seed=1)
+    rows = [asdict(row) for row in load() if row.modality == "image"]
+    model, _ = auto(train, rows)
+    with pytest.raises(DataError, match="No portfolio row for tabular data"):
+        model.train(train, 10)
+
+
+def test_the_first_prediction_comes_from_a_sample_and_the_next_from_all(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, _ = tables
+    monkeypatch.setitem(__import__("automl_engine.auto", fromlist=["auto"]).FIRST_SAMPLE, "tabular", 50)
+    model, _ = auto(train, toy_rows(only=[0.5]))
+    model.train(train, 10)
+    assert "of 200 training examples" in model.why
+    assert int(model.why.split(" on ")[1].split()[0]) < 60
+
+
+def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(3)[generator.integers(0, 3, 300)]
+    good = 0.6 * labels + 0.4 * generator.random((300, 3))
+    other = 0.6 * labels + 0.4 * generator.random((300, 3))
+    junk = generator.random((300, 3))
+    assert best_share(labels, None, junk, False)[0] == 1
+    assert best_share(labels, good, junk, False)[0] == 0
+    share, found = best_share(labels, 0.3 * labels + 0.7 * junk, good, False)
+    assert share > 0.5
+    assert found > quality(labels, junk, False)
+    np.testing.assert_allclose(mix({"a": good, "b": other}, {"a": 1, "b": 3}), 0.25 * good + 0.75 * other)
+
+
+def test_folds_are_stratified_and_leave_rare_classes_in_training() -> None:
+    labels = np.eye(4)[[0] * 50 + [1] * 25 + [2] * 3 + [3]]
+    folds = fold_numbers(labels, 5, seed=0)
+    assert np.bincount(folds[:50]).tolist() == [10] * 5
+    assert np.bincount(folds[50:75]).tolist() == [5] * 5
+    assert (folds[75:] != 0).all()
+    assert not np.array_equal(folds, fold_numbers(labels, 5, seed=1))
+
+
+def test_a_sample_keeps_every_class() -> None:
+    labels = np.eye(3)[[0] * 500 + [1] * 20 + [2] * 2]
+    chosen = stratified_sample(labels, 50, seed=0)
+    assert labels[chosen].sum(0).tolist() == [48, 2, 2]
+    assert len(set(stratified_sample(labels, 10_000, seed=0))) == len(labels)
+
+
+@pytest.mark.parametrize("kind", sorted(TOYS))
+def test_modality_with_its_reason(kind: str) -> None:
+    found, reason = modality(toy(kind, 9, False, seed=0))
+    assert found == kind
+    assert reason
+
+
+def test_one_channel_of_small_numbers_is_no_sound() -> None:
+    spec = Spec("heart", 2, 2, -1, 1, 1, 1)
+    waves = [np.sin(np.arange(3000) / 9).astype(np.float32).reshape(-1, 1, 1, 1)] * 2
+    assert modality(MemoryExamples(spec, waves))[0] == "timeseries"
+
+
+def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path) -> None:
+    rows = load()
+    assert {row.modality for row in rows} == set(MODALITIES)
+    for row in rows:
+        assert row.model in MODELS
+        assert row.origin
+    own = tmp_path / "own.yaml"
+    own.write_text("- {name: a, modality: image, model: image_linear, enabled: false}\n")
+    assert [(row.name, row.enabled, row.params) for row in load(own)] == [("a", False, {})]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1", "must be a list of rows"),
+        ("- {name: a}", "must have name, modality, model"),
+        ("- {name: a, modality: smell, model: m}", "modality must be one of image"),
+        ("- {name: a, modality: image, model: m}\n- {name: a, modality: image, model: m}", "Two portfolio rows"),
+        ("- [", "cannot be read"),
+    ],
+)
+def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=problem):
+        load(path)
