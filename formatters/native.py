@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Evidence, Options, Sample, Table, spec_of
-from formatters.media import spread
+from formatters.media import THREADS, spread
 from formatters.split import Split
 
 MAX_TEXT_CHARS = 500
@@ -41,7 +43,6 @@ def read(root: Path, options: Options) -> Table:
         raise DataError(
             f"train and test of {data.name} differ in their metadata.textproto; they must describe one data set."
         )
-    labels = np.concatenate([train.labels, solution])
     samples = [
         Sample(f"{side} record {number}", tuple(spec.labels[k] for k in np.flatnonzero(row > 0)), side)
         for side, rows in (("train", train.labels), ("test", solution))
@@ -52,19 +53,18 @@ def read(root: Path, options: Options) -> Table:
         return (train, i) if i < len(train) else (test, i - len(train))
 
     modality = _modality(train)
-    made, stats, doubts = _kept_content(modality, spec, place, len(samples))
+    made, stats = _kept_content(modality, spec, place, len(samples))
     return Table(
         modality,
         samples,
         spec.labels,
-        bool(np.any((labels > 0).sum(1) != 1)),
+        bool(np.any((train.labels > 0).sum(1) != 1)),
         spec,
         steps=lambda i: place(i)[0].steps(place(i)[1]),
         preview=made,
         write_raw=lambda picks, folder: _write_records([place(i) for i in picks], spec, folder),
         recipe=_recipe(modality, spec),
         stats=stats,
-        doubts=doubts,
         why=["the given train and test splits are kept"],
         ignored=[
             {"path": path.name, "why": "not part of the data set's format"}
@@ -90,7 +90,7 @@ def bundle_name(root: Path) -> str:
 def copy(root: Path, out: Path, name: str) -> Split:
     """Copy the bundle into ``out`` under a (perhaps new) name; the files within stay as they are."""
     old = bundle_name(root)
-    shutil.copytree(root / f"{old}.data", out / f"{name}.data")
+    shutil.copytree(root / f"{old}.data", out / f"{name}.data", copy_function=shutil.copyfile)
     shutil.copyfile(root / f"{old}.solution", out / f"{name}.solution")
     n_train, n_test = (len(open_split(out / f"{name}.data", side)) for side in ("train", "test"))
     return Split(list(range(n_train)), list(range(n_train, n_train + n_test)), "given")
@@ -157,25 +157,42 @@ def _modality(train: Examples) -> str:
 
 def _kept_content(
     modality: str, spec: Spec, place: Callable[[int], tuple[Examples, int]], count: int
-) -> tuple[Preview, list[dict[str, Any]], list[Any]]:
-    """(how to show a sample, statistics, doubts) of a data set that keeps its content."""
+) -> tuple[Preview, list[dict[str, Any]]]:
+    """(how to show a sample, statistics) of a data set that keeps its content."""
 
     def tensor(i: int) -> np.ndarray:
         examples, at = place(i)
         return examples.tensor(at)
 
     if modality in ("image", "video"):
-        return (lambda i, path: _pictures(modality, tensor(i), path)), [], []
+        return (lambda i, path: _pictures(modality, tensor(i), path)), _picture_stats(modality, spec, place, count)
     if modality == "text":
-        return (lambda i, path: _text(tensor(i), spec)), [], []
+        return (lambda i, path: _text(tensor(i), spec)), []
     lengths = [len(place(i)[0].steps(place(i)[1])) for i in range(count)]
     if modality == "audio":
         stats = [spread("duration", "s", [length / 16_000 for length in lengths])]
-        return (lambda i, path: _sound(tensor(i), path)), stats, []
+        return (lambda i, path: _sound(tensor(i), path)), stats
     if modality == "timeseries":
-        return (lambda i, path: _series(tensor(i))), [spread("length", "", lengths)], []
+        return (lambda i, path: _series(tensor(i))), [spread("length", "", lengths)]
     names = {index: name for name, index in spec.feature_to_index.items()}
-    return (lambda i, path: _row(tensor(i), names)), [], []
+    return (lambda i, path: _row(tensor(i), names)), []
+
+
+def _picture_stats(
+    modality: str, spec: Spec, place: Callable[[int], tuple[Examples, int]], count: int
+) -> list[dict[str, Any]]:
+    """Sizes by the first picture of each sample, which is decoded, and frames."""
+
+    def size(i: int) -> tuple[int, ...]:
+        examples, at = place(i)
+        steps = examples.steps(at)
+        first = steps[0] if isinstance(steps, np.ndarray) else decode_image(steps[0], spec.num_channels)
+        return first.shape[1], first.shape[0], len(steps)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        widths, heights, frames = zip(*pool.map(size, range(count)), strict=True)
+    stats = [spread("width", "px", widths), spread("height", "px", heights)]
+    return [spread("frames", "", frames), *stats] if modality == "video" else stats
 
 
 def _pictures(modality: str, frames: np.ndarray, out: Path) -> dict[str, Any]:

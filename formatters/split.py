@@ -55,10 +55,12 @@ def split(samples: Sequence[Sample], label_names: Sequence[str], test_size: floa
     Every class with two or more samples (groups) is on both sides; a class with one sample is in train.
 
     Raises:
-        DataError: ``test_size`` is not between 0 and 1, or the groups cannot be parted.
+        DataError: ``test_size`` is not between 0 and 1, ``seed`` is negative, or the groups cannot be parted.
     """
     if not 0 < test_size < 1:
         raise DataError(f"test size must be between 0 and 1 but got {test_size:g}.")
+    if seed < 0:
+        raise DataError(f"the seed must be 0 or more but got {seed}.")
     rng = np.random.default_rng(seed)
     sides = {sample.split for sample in samples}
     if {"train", "test"} <= sides:
