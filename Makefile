@@ -40,4 +40,4 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest tests/test_rooms.py
 
 test-data: .venv/.installed-dev
-	$(BIN)/python -m tests.test_data_sweep
+	$(BIN)/python -m tests.data_sweep

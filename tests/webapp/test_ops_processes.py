@@ -66,10 +66,13 @@ def test_a_duty_that_fails_is_told_once_and_tried_again() -> None:
         raise ValueError("no")
 
     known: set[str] = set()
-    reaper.do_duty(broken, known)
-    reaper.do_duty(broken, known)
-    assert Fault.objects.count() == 1
-    assert len(known) == 1
+    reaper.do_duty("runs", broken, known)
+    reaper.do_duty("runs", broken, known)
+    assert Fault.objects.get().what == "Looking after runs failed."
+    assert known == {"runs"}
+    reaper.do_duty("runs", lambda: 2, known)
+    assert "2 of the runs" in Fault.objects.latest("id").what
+    assert not known
 
 
 @pytest.mark.django_db

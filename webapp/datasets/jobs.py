@@ -154,12 +154,16 @@ def _heartbeat(dataset_id: str) -> Iterator[None]:
         thread.join()
 
 
-def reap() -> None:
-    """Every 15 s: retry what a dead worker left behind, requeue what Redis forgot, drop expired uploads."""
+def reap() -> int:
+    """Every 15 s: retry what a dead worker left behind, requeue what Redis forgot, drop expired uploads.
+
+    Returns how many had lost their worker.
+    """
     from webapp.datasets.uploads import delete_expired
 
     long_ago = timezone.now() - LOST_AFTER
-    for dataset in Dataset.objects.filter(state=State.CONVERTING, heartbeat__lt=long_ago):
+    lost = list(Dataset.objects.filter(state=State.CONVERTING, heartbeat__lt=long_ago))
+    for dataset in lost:
         _once_more(dataset, "The worker was lost; trying again.")
     waiting = Dataset.objects.filter(state=State.QUEUED, state_since__lt=long_ago)
     if waiting.exists():
@@ -168,3 +172,4 @@ def reap() -> None:
         for dataset in waiting.exclude(id__in=known):
             enqueue(dataset)  # harmless if the job still comes: only one can take the row
     delete_expired()
+    return len(lost)

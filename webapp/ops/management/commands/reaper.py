@@ -38,27 +38,29 @@ def clean_registries() -> None:
 
 
 DUTIES = (
-    "webapp.ops.management.commands.reaper.take_told_faults",
-    "webapp.datasets.jobs.reap",
-    "webapp.runs.jobs.reap",
-    "webapp.ops.management.commands.reaper.clean_registries",
+    ("faults", "webapp.ops.management.commands.reaper.take_told_faults"),
+    ("data sets", "webapp.datasets.jobs.reap"),
+    ("runs", "webapp.runs.jobs.reap"),
+    ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )
 
 
-def do_duty(duty: Callable[[], object], broken: set[str]) -> None:
+def do_duty(what: str, duty: Callable[[], int | None], broken: set[str]) -> None:
     """One duty; its failure is logged, told once, and does not keep the others from being done."""
-    name = f"{duty.__module__}.{duty.__name__}"
     try:
-        duty()
+        touched = duty()
     except RedisError:
-        logger.warning("%s: Redis does not answer; next try in %s s", name, INTERVAL_S)
+        logger.warning("%s: Redis does not answer; next try in %s s", what, INTERVAL_S)
     except Exception:
-        logger.exception("%s failed", name)
-        if name not in broken:
-            Fault.objects.create(what=f"The check {name} failed.", done=f"It is tried again every {INTERVAL_S} s.")
-        broken.add(name)
+        logger.exception("looking after %s failed", what)
+        if what not in broken:
+            Fault.objects.create(what=f"Looking after {what} failed.", done=f"It is tried again every {INTERVAL_S} s.")
+        broken.add(what)
     else:
-        broken.discard(name)
+        broken.discard(what)
+        if touched:
+            done = "What could be was started once more; the rest was ended, and what was reached is kept."
+            Fault.objects.create(what=f"Lost their worker or took too long: {touched} of the {what}.", done=done)
 
 
 class Command(BaseCommand):
@@ -68,11 +70,11 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        duties = [import_string(path) for path in DUTIES]
+        duties = [(what, import_string(path)) for what, path in DUTIES]
         broken: set[str] = set()
         while True:
-            for duty in duties:
-                do_duty(duty, broken)
+            for what, duty in duties:
+                do_duty(what, duty, broken)
             if options["once"]:
                 return
             close_old_connections()
