@@ -156,7 +156,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if TESTING or DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "webapp.ops.static_files.GzipManifestStorage"
     },
 }
 MEDIA_ROOT = DATA_DIR / "media"  # never served as such: files go through their owner's view
