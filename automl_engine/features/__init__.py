@@ -12,8 +12,12 @@ from typing import Any
 
 FEATURES: dict[str, str] = {
     "gradients": "automl_engine.features.image:gradients",
+    "mel_picture": "automl_engine.features.audio:mel_picture",
+    "mel_statistics": "automl_engine.features.audio:mel_statistics",
     "motion": "automl_engine.features.video:motion",
     "pixels": "automl_engine.features.image:pixels",
+    "random_convolutions": "automl_engine.features.series:random_convolutions",
+    "series_statistics": "automl_engine.features.series:series_statistics",
     "stacked_frames": "automl_engine.features.video:stacked_frames",
     "tabular_basis": "automl_engine.features.tabular:tabular_basis",
     "tabular_values": "automl_engine.features.tabular:tabular_values",

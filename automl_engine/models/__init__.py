@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from automl_engine.models.base import AnytimeModel
 
 MODELS: dict[str, str] = {
+    "audio_linear": "automl_engine.models.audio_linear:AudioLinear",
+    "audio_resnet": "automl_engine.models.audio_resnet:AudioResnet",
     "auto": "automl_engine.auto:AutoModel",
     "challenge": "automl_engine.models.challenge:ChallengeModel",
     "constant": "automl_engine.models.constant:ConstantModel",
     "image_linear": "automl_engine.models.image_linear:ImageLinear",
     "image_patches": "automl_engine.models.image_patches:ImagePatches",
     "image_resnet": "automl_engine.models.image_resnet:ImageResnet",
+    "series_convolutions": "automl_engine.models.series_linear:SeriesConvolutions",
+    "series_statistics": "automl_engine.models.series_linear:SeriesStatistics",
     "tabular_forest": "automl_engine.models.tabular_forest:TabularForest",
     "tabular_lightgbm": "automl_engine.models.tabular_lightgbm:TabularLightGBM",
     "tabular_linear": "automl_engine.models.tabular_linear:TabularLinear",
