@@ -20,6 +20,8 @@ from typing import Any, Literal
 from automl_engine.dataset.examples import Steps
 from automl_engine.spec import Spec
 
+Side = Literal["train", "test"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -46,7 +48,7 @@ class Sample:
 
     source: str
     labels: tuple[str, ...]
-    split: Literal["train", "test"] | None = None
+    split: Side | None = None
     group: str | None = None  # samples of one group stay on one side
 
 

@@ -121,7 +121,7 @@ class _Prober:
         with _opened(path) as image:
             grey = image.mode in GREY_MODES or (not self._colour_seen and _has_no_colour(image))
             self._colour_seen |= not grey
-            transparent = image.mode in ("LA", "RGBA", "PA") and image.getchannel("A").getextrema()[0] < 255
+            transparent = image.mode in ("LA", "RGBA", "PA") and int(np.asarray(image.getchannel("A")).min()) < 255
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             return _Info(image.width, image.height, grey, image.format or "", animated, transparent)
 

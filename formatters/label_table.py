@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt
+from formatters.base import Doubt, Side
 from formatters.table_io import RawTable
 
-SPLIT_SIDES: dict[str, Literal["train", "test"]] = {
+SPLIT_SIDES: dict[str, Side] = {
     **dict.fromkeys(("train", "training", "trn", "valid", "validation", "val", "dev"), "train"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
@@ -69,7 +69,7 @@ class FileLabels:
     multi_label: bool
     target: str
     candidates: list[str]
-    sides: dict[str, Literal["train", "test"]] = field(default_factory=dict)
+    sides: dict[str, Side] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     doubts: list[Doubt] = field(default_factory=list)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Options, Sample
+from formatters.base import Doubt, Options, Sample, Side
 from formatters.label_table import SPLIT_SIDES, FileIndex, FileLabels, file_column, names_of_indices, read_labels
 from formatters.table_io import RawTable, read_table
 
@@ -163,7 +163,7 @@ def _words(path: str) -> list[str]:
     return re.findall(r"[a-z]+", path.lower())
 
 
-def _folder_sides(files: list[str]) -> tuple[dict[str, str], int | None]:
+def _folder_sides(files: list[str]) -> tuple[dict[str, Side], int | None]:
     """Side by file and the depth of the train/ and test/ folders; ({}, None) when there are none.
 
     A class may be called "train", so a depth counts only if every folder there is named so.

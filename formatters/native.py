@@ -16,7 +16,7 @@ from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
-from formatters.base import Evidence, Options, Sample, Table, spec_of
+from formatters.base import Evidence, Options, Sample, Side, Table, spec_of
 from formatters.media import THREADS, spread
 from formatters.split import Split
 
@@ -43,9 +43,10 @@ def read(root: Path, options: Options) -> Table:
         raise DataError(
             f"train and test of {data.name} differ in their metadata.textproto; they must describe one data set."
         )
+    labelled: list[tuple[Side, np.ndarray]] = [("train", train.labels), ("test", solution)]
     samples = [
         Sample(f"{side} record {number}", tuple(spec.labels[k] for k in np.flatnonzero(row > 0)), side)
-        for side, rows in (("train", train.labels), ("test", solution))
+        for side, rows in labelled
         for number, row in enumerate(rows)
     ]
 
@@ -102,7 +103,7 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     folder = split_folder(source)
     if folder is None:
         raise DataError(f"{source.name} holds no metadata.textproto with sample*.tfrecord beside it.")
-    examples = open_split(folder.parent, folder.name)
+    examples = open_split(folder.parent, "train" if folder.name == "train" else "test")
     if _shape(examples.spec) != _shape(spec):
         raise DataError(f"{source.name} has another shape or other classes than the data that the model learned from.")
     content = [examples.steps(i) for i in range(len(examples))]
