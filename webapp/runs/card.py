@@ -13,7 +13,11 @@ from webapp.runs.models import Prediction, Run
 
 SHOWN_ROWS = 50
 SHOWN_LABELS = 5
-FOLDERS = {"lib": "the code that reads your data, as on this site", "sample": "test samples to try it with"}
+FOLDERS = {
+    "model": "the model itself, as ONNX, LightGBM text or arrays",
+    "lib": "the code that reads your data, as on this site",
+    "sample": "test samples to try it with",
+}
 FILES = {
     "predict.py": "new data in, predictions out",
     "README.md": "the model card: data, scores, limits",
@@ -44,7 +48,7 @@ def _card(path: Path, _mtime_ns: int) -> dict[str, Any]:
             sizes[name] = sizes.get(name, 0) + entry.file_size
         verified = json.loads(archive.read("verify.json")) if "verify.json" in sizes else None
     contents = [
-        {"name": name, "what": FILES.get(name) or FOLDERS.get(name.rstrip("/"), "the model"), "size_bytes": size}
+        {"name": name, "what": FILES.get(name) or FOLDERS.get(name.rstrip("/"), ""), "size_bytes": size}
         for name, size in sizes.items()
     ]
     return {"size_bytes": path.stat().st_size, "contents": contents, "verified": verified}

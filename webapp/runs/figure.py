@@ -96,16 +96,16 @@ def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
     return {
         "uirevision": "keep",  # zoom and legend survive new data
         "template": "none",
-        "margin": {"l": 44, "r": 12, "t": 12, "b": 44},
-        "height": 340,
+        "margin": {"l": 48, "r": 16, "t": 12, "b": 56},
+        "height": 400,
         "hovermode": "closest",
         "showlegend": bool(others),
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "xaxis": {
-            "range": [0, end],
+            "range": [0, 1.01 * end],  # the budget's own tick lies inside
             "tickvals": [math.log1p(t / main.t0_s) for t in seconds],
             "ticktext": [words.duration(t) for t in seconds],
-            "title": {"text": "time since the clock started, log scale"},
+            "title": {"text": "time since the clock started, log scale", "standoff": 12},
             "zeroline": False,
         },
         "yaxis": {"range": [lowest - 0.02, 1.03], "title": {"text": "NAUC"}, "zeroline": True},

@@ -126,7 +126,7 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
             return {"kind": "done", "text": f"chose “{row}”: {reason}"}
         case {"event": "progress", "text": text, **rest}:
             by = rest.get("by", "")
-            return {"kind": "now", "text": f"{by}: {text}" if by else text, "by": by}
+            return {"kind": "now", "text": f"{by}: {text}" if by and not text.startswith(by) else text, "by": by}
         case {"event": "note", "text": text}:
             return {"kind": "done", "text": text}
         case {"event": "score", "k": k, "nauc": nauc, "t": t, "by": by}:

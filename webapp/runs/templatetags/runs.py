@@ -42,10 +42,10 @@ def seconds(value: float | None) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """``97 %``, ``0.4 %``; a dash for None."""
+    """``97 %``, ``0.4 %``, never broken over two lines; a dash for None."""
     if share is None:
         return "–"
-    return f"{100 * share:.0f} %" if share == 0 or share >= 0.0995 else f"{100 * share:.1f} %"
+    return f"{100 * share:.{0 if share == 0 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 @register.filter
