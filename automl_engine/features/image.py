@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
+from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
 
-CHUNK = 256
+CHUNK = 128
 """Images worked on at once: the intermediate arrays stay in the cache of the processor."""
 
 
@@ -29,11 +32,13 @@ def gradient_features(images: np.ndarray, cell: int = 4, bins: int = 9) -> np.nd
     Args:
         images: (N, H, W, channels) uint8; H and W are multiples of ``cell``.
     """
-    chunks = [images[at : at + CHUNK].astype(np.float32) / 255 for at in range(0, len(images), CHUNK)]
-    return np.concatenate([_chunk_features(chunk, cell, bins) for chunk in chunks])
+    chunks = [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]
+    with ThreadPoolExecutor(THREADS) as pool:  # numpy releases the GIL
+        return np.concatenate(list(pool.map(lambda chunk: _chunk_features(chunk, cell, bins), chunks)))
 
 
 def _chunk_features(images: np.ndarray, cell: int, bins: int) -> np.ndarray:
+    images = images.astype(np.float32) / 255
     grey = images.mean(3)  # (n, H, W)
     dx, dy = np.zeros_like(grey), np.zeros_like(grey)
     dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.models.image_network import ImageModel, PixelNetwork, input_side
+from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork, input_side
 from automl_engine.models.linear import CLIP, fit_ridge
 
 WHITENING_PATCHES = 20_000
@@ -119,10 +119,10 @@ class ImagePatches(ImageModel):
 
     def _features_in_time(self, images: torch.Tensor, time_s: float) -> torch.Tensor:
         """Features of the first images, as many as the time allows."""
-        end, parts = time.monotonic() + time_s, []
+        end, parts, network, pace = time.monotonic() + time_s, [], self.network, Pace()
         with torch.inference_mode():
             for batch in images.split(64):
-                parts.append(self.network.body.features(self.network.standardise(batch)))
+                parts.append(pace(lambda batch=batch: network.body.features(network.standardise(batch))))
                 if time.monotonic() > end:
                     break
         return torch.cat(parts)

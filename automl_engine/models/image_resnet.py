@@ -19,7 +19,7 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.image import gradient_features
-from automl_engine.models.image_network import ImageModel, PixelNetwork
+from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
 
 FIRST_CYCLE_PASSES = 50
@@ -116,6 +116,7 @@ class ImageResnet(ImageModel):
         stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
         if not hasattr(self, "images"):
             self._prepare(split)
+        self.pace = Pace()
         while time.monotonic() < end and not self.done_training:
             self._one_pass(end)
             if self.cycle == 0 or self.cycles.fraction >= 1:  # one pass has shown how long passes take
@@ -165,7 +166,7 @@ class ImageResnet(ImageModel):
             rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
             for group in self.optimiser.param_groups:
                 group["lr"] = self.params.get("lr", 0.05) * rate
-            self._step(chosen)
+            self.pace(lambda chosen=chosen: self._step(chosen))
             self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
             if time.monotonic() > end:
                 break
