@@ -128,8 +128,9 @@ def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Cl
                     break
                 image, smaller = _upright(frame, size)
                 shrunk |= smaller
-                grey = grey and int(np.ptp(image, axis=-1).max()) <= GREY_TOLERANCE
-                places.append(spool.add(_jpeg(image)))
+                colourless = int(np.ptp(image, axis=-1).max()) <= GREY_TOLERANCE
+                grey &= colourless
+                places.append(spool.add(_jpeg(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if colourless else image)))
                 time_s = frame.time or time_s
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableError(f"damaged or cut off: {getattr(error, 'strerror', None) or error}") from error
