@@ -390,7 +390,7 @@ def test_try_a_row(owner_client: Any, owner: User, make_dataset: Any, make_run: 
     assert 'name="value"' in owner_client.get(f"/models/{run.pk}").content.decode()
     response = owner_client.post(f"/models/{run.pk}/predict", {"value": ["1.5", ""]})
     assert response.status_code == 302
-    assert Prediction.objects.get().source.read_text() == "length,weight\n1.5,\n"
+    assert json.loads(Prediction.objects.get().source.read_text()) == [{"length": "1.5", "weight": ""}]
 
 
 def test_try_refuses_with_a_sentence(owner_client: Any, run: Run, monkeypatch: Any) -> None:

@@ -105,7 +105,7 @@ def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
             "range": [0, 1.01 * end],  # the budget's own tick lies inside
             "tickvals": [math.log1p(t / main.t0_s) for t in seconds],
             "ticktext": [words.duration(t) for t in seconds],
-            "title": {"text": "time since the clock started, log scale", "standoff": 12},
+            "title": {"text": "time on the clock (log scale)", "standoff": 12},
             "zeroline": False,
         },
         "yaxis": {"range": [lowest - 0.02, 1.03], "title": {"text": "NAUC"}, "zeroline": True},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import json
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -69,12 +69,13 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Predictio
 
 
 def take_row(run: Run, user: User, values: Sequence[str]) -> Prediction:
-    """One row, in the order of ``inputs``; empty values are missing."""
+    """One row, in the order of ``inputs``; empty values are missing.  JSON leaves no delimiter to be guessed."""
+    if not any(value.strip() for value in values):
+        raise TryError("The row is empty: fill in at least one value.")
+    names = [column["name"] for column in inputs(run.dataset)]
     prediction = _new(run, user, "one row")
-    with open(prediction.dir / "input" / "row.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([column["name"] for column in inputs(run.dataset)])
-        writer.writerow(values)
+    row = dict(zip(names, values, strict=False))
+    (prediction.dir / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
     return _send(prediction)
 
 

@@ -97,7 +97,7 @@ def curve_summary(points: list[dict[str, Any]]) -> str:
     return text + "."
 
 
-def doings(events: list[dict[str, Any]], newest: int = 12) -> list[dict[str, Any]]:
+def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]]:
     """What the engine does and did, newest first: ``{"kind", "text", "t", "fraction"}``.
 
     kind is ``now``, ``done``, ``answer`` or ``trouble``.  Of successive progress lines of one model the last is kept.
