@@ -8,6 +8,8 @@ from django.contrib.auth.forms import UserCreationForm
 
 from webapp.accounts.models import User
 
+admin.site.site_header = admin.site.site_title = "AutoDL Self-Service administration"
+
 
 class NewUserForm(UserCreationForm):
     class Meta:
