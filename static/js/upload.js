@@ -5,9 +5,6 @@ import { crc32, Zip } from "./zip.js";
 
 const RETRY_MS = [0, 1000, 3000, 5000, 10000, ...Array(30).fill(20000)];
 const RETRIED_STATUS = [409, 423, 460]; // offset moved, still writing, damaged on the way
-const form = document.querySelector("form.upload");
-if (form) start(form);
-
 function start(form) {
   const zone = new Zone(form);
   form.classList.add("live");
@@ -18,6 +15,11 @@ function start(form) {
       const chosen = [...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
       input.value = ""; // so that the same choice counts again
       if (chosen.length) zone.send(chosen);
+    });
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return; // browsers open the dialog with Space only
+      event.preventDefault();
+      input.click();
     });
   }
   form.addEventListener("dragover", (event) => {
@@ -234,3 +236,6 @@ function duration(seconds) {
   const minutes = Math.round(seconds / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+const form = document.querySelector("form.upload");
+if (form) start(form);

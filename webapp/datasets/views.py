@@ -29,7 +29,7 @@ State = Dataset.State
 def index(request: HttpRequest) -> HttpResponse:
     """My data sets and what they take."""
     me = signed_in(request)
-    mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs"))
+    mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs")).order_by("-created")
     return render(request, "datasets/index.html", {"datasets": mine, "storage": storage.storage_of(me)})
 
 

@@ -26,9 +26,10 @@ class RowForm(forms.ModelForm):
     class Meta:
         model = PortfolioRow
         fields = ("name", "modality", "model", "origin", "position", "enabled")
+        widgets = {"origin": forms.Textarea(attrs={"rows": 3})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         names = sorted({*engine.model_names(), self.instance.model} - {"", "auto"})
         model = self.fields["model"]
         assert isinstance(model, forms.ChoiceField)

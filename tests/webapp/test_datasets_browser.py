@@ -1,0 +1,139 @@
+"""The drop zone in a real browser: a folder as one zip, pause, a closed tab, and the zip's own format."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset, Upload
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install Debian's package chromium"),
+]
+
+
+@pytest.fixture
+def page(live_server: Any, owner: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A browser page of the logged-in owner."""
+    from playwright.sync_api import sync_playwright
+
+    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
+    client = Client()
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value}
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        context = browser.new_context(base_url=live_server.url)
+        context.add_cookies([cookie | {"url": live_server.url}])
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        browser.close()
+        assert errors == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """600 small files in two classes, with a name that is not ASCII and an empty file."""
+    source, chance = tmp_path / "animals", random.Random(0)
+    for label in ("cat", "dög"):
+        (source / label).mkdir(parents=True)
+        for i in range(300):
+            (source / label / f"{i}.txt").write_bytes(chance.randbytes(chance.randint(0, 4000)))
+    (source / "cat" / "empty.txt").touch()
+    return source
+
+
+def assert_same(archive_path: Path, folder: Path) -> None:
+    files = {path.relative_to(folder.parent).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    with zipfile.ZipFile(archive_path) as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == set(files)
+        assert all(archive.read(name) == path.read_bytes() for name, path in files.items())
+
+
+def test_a_folder_becomes_one_data_set(page: Any, folder: Path) -> None:
+    page.goto("/data/")
+    page.set_input_files("#upload-folder", folder)
+    page.get_by_role("heading", name="animals").wait_for()
+    dataset = Dataset.objects.get()
+    assert dataset.raw_name == "animals.zip"
+    assert_same(dataset.raw_path, folder)
+
+
+def test_a_closed_tab_and_the_same_files_again(page: Any, folder: Path, settings: Any) -> None:
+    settings.UPLOAD_CHUNK_BYTES = 50_000
+    page.goto("/data/")
+    cut = {"left": 4}
+
+    def lose(route: Any) -> None:  # after some parts the line is dead
+        cut["left"] -= route.request.method == "PATCH"
+        route.abort() if cut["left"] < 0 else route.continue_()
+
+    page.route("**/uploads/**", lose)
+    page.set_input_files("#upload-folder", folder)
+    page.get_by_text("The connection is lost").wait_for()
+    page.unroute("**/uploads/**")
+    page.goto("/data/")
+    page.get_by_text("Choose the same files again to go on").wait_for()
+    upload = Upload.objects.get()
+    assert upload.offset_bytes == 200_000
+    page.set_input_files("#upload-folder", folder)
+    page.get_by_role("heading", name="animals").wait_for()
+    assert Dataset.objects.get().id == upload.id  # the same upload went on
+    assert_same(Dataset.objects.get().raw_path, folder)
+
+
+def test_limits_are_checked_before_the_first_byte(page: Any, folder: Path, owner: User) -> None:
+    owner.storage_max_bytes = 1000
+    owner.save()
+    page.goto("/data/")
+    page.set_input_files("#upload-folder", folder)
+    page.get_by_role("alert").get_by_text("you may upload 1000").wait_for()
+    assert not Upload.objects.exists()
+
+
+def test_one_file_goes_as_it_is_and_the_keyboard_reaches_it(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "wine.csv").write_text("a,b\n1,2\n")
+    page.goto("/data/")
+    page.locator("#upload-file").focus()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(tmp_path / "wine.csv")
+    page.get_by_role("heading", name="wine").wait_for()
+    assert Dataset.objects.get().raw_path.read_text() == "a,b\n1,2\n"
+
+
+def test_more_than_65535_files_and_more_than_4_gib(page: Any) -> None:
+    """zip64, with files that hold nothing and a file that is large in name only."""
+    page.goto("/data/")
+    found = page.evaluate(
+        """async () => {
+          const { Zip } = await import("/static/js/zip.js");
+          const many = Array.from({ length: 66000 }, (_, i) => ({ path: `${i}`, file: new Blob() }));
+          const zip = new Zip(many, "many.zip");
+          const end = await (await zip.slice(zip.size - 98, zip.size)).arrayBuffer();
+          const view = new DataView(end);
+          const large = new Zip([{ path: "a", file: { size: 2 ** 32 } }, { path: "b", file: new Blob(["b"]) }], "l");
+          return [view.getUint32(0, true), Number(view.getBigUint64(32, true)), view.getUint16(86, true),
+                  large.entries[1].offset, large.size];
+        }"""
+    )
+    header, directory = 30 + 1, 46 + 1
+    assert found[:3] == [0x06064B50, 66000, 0xFFFF]
+    assert found[3] == 2**32 + header + 20
+    assert found[4] == 2**32 + 2 * header + 20 + 1 + 2 * directory + 20 + 12 + 76 + 22
