@@ -145,7 +145,7 @@ class AutoModel(AnytimeModel):
 
     def _check_folds(self, rung: Rung, split: Examples) -> None:
         """A quick row is fitted without fold 0 and asked about it; then the other folds, while that costs little."""
-        for fold in range(self.folds.max() + 1):
+        for fold in np.unique(self.folds):
             start, model = time.monotonic(), self._new_model(rung.name)
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
             rung.fit_s = time.monotonic() - start
@@ -157,7 +157,10 @@ class AutoModel(AnytimeModel):
 
     def _check(self, rung: Rung, model: AnytimeModel, split: Examples, fold: int) -> None:
         start, members = time.monotonic(), np.flatnonzero(self.folds == fold)
-        rung.checked[members] = model.test(split.subset(members), self._remaining_s())
+        prediction = model.test(split.subset(members), self._remaining_s())
+        if prediction is None or not np.isfinite(prediction).all():
+            raise ValueError(f"{rung.name} predicted {'nothing' if prediction is None else 'NaN or infinity'}")
+        rung.checked[members] = prediction
         rung.test_s = max(rung.test_s, time.monotonic() - start)
 
     def _refit(self, rung: Rung, split: Examples) -> None:
@@ -169,6 +172,7 @@ class AutoModel(AnytimeModel):
         rung.adopted = rung.whole or rung.adopted
 
     def _fit(self, model: AnytimeModel, split: Examples) -> None:
+        model.train(split, max(1.0, self._remaining_s()))
         while not model.done_training and self._remaining_s() > 0:
             model.train(split, self._remaining_s())
 

@@ -13,13 +13,14 @@ def rarest_class(labels: np.ndarray) -> np.ndarray:
 
 
 def fold_numbers(labels: np.ndarray, fold_count: int, seed: int) -> np.ndarray:
-    """(N,) stratified fold of each example; a class with fewer than ``fold_count`` examples has none in fold 0."""
+    """(N,) stratified fold of each example; outside fold 0 every class keeps at least one."""
     generator = np.random.default_rng(seed)
     classes = rarest_class(labels)
     folds = np.empty(len(labels), np.int64)
     for c in np.unique(classes):
         members = generator.permutation(np.flatnonzero(classes == c))
-        folds[members] = (np.arange(len(members)) + 1) % fold_count
+        first = generator.integers(fold_count) if len(members) > 1 else 1
+        folds[members] = (np.arange(len(members)) + first) % fold_count
     return folds
 
 

@@ -141,6 +141,14 @@ def test_a_row_that_raises_is_told_and_the_others_go_on(tables: tuple[MemoryExam
     assert set(model.weights) == {"good"}
 
 
+def test_a_row_that_predicts_nan_is_told_and_left_out(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    model, journal = auto(train, toy_rows(good=[0.5], strange=[np.nan]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert np.isfinite(predictions[-1]).all()
+    assert "NaN" in journal.of("failed")[0]["error"]
+
+
 def test_when_every_row_fails_it_says_so(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
     model, _ = auto(train, toy_rows(broken=[]))
@@ -186,7 +194,9 @@ def test_folds_are_stratified_and_leave_rare_classes_in_training() -> None:
     folds = fold_numbers(labels, 5, seed=0)
     assert np.bincount(folds[:50]).tolist() == [10] * 5
     assert np.bincount(folds[50:75]).tolist() == [5] * 5
-    assert (folds[75:] != 0).all()
+    assert sorted(set(folds[75:78])) == sorted(folds[75:78])
+    assert folds[78] != 0
+    assert (fold_numbers(np.eye(100)[np.arange(300) % 100], 5, seed=0) == 0).sum() > 30
     assert not np.array_equal(folds, fold_numbers(labels, 5, seed=1))
 
 
