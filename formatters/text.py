@@ -73,7 +73,7 @@ def _table(corpus: Corpus, options: Options) -> Table:
     tokens = index_texts(corpus.texts, language, vocabulary)
     lengths = [len(indices) for indices in tokens]
     how = "Chinese or Japanese: every character is a token" if language == "characters" else ""
-    how = how or "split into words and marks, upper and lower case kept"
+    how = how or "split into words at blanks, upper and lower case kept"
     about = dict(corpus.about)
     about["doubts"] = [*about.get("doubts", []), *_empty_texts(corpus)]
     return Table(

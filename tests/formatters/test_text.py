@@ -48,8 +48,8 @@ REVIEWS = "label,review\n" + "".join(
 def test_text_column_is_found_and_tokenised(read):
     table = read({"reviews.csv": REVIEWS})
     assert (table.target, table.label_names) == ("label", ["0", "1"])
-    assert words_of(table, 1) == ["The", "room", "1", "was", "lovely", ",", "really", "lovely", "!"]
-    assert table.steps(1).shape == (9, 1, 1, 1)
+    assert words_of(table, 1) == ["The", "room", "1", "was", "lovely,", "really", "lovely!"]
+    assert table.steps(1).shape == (7, 1, 1, 1)
     assert table.steps(1).dtype == np.float32
     assert list(table.spec.channel_to_index)[:4] == ["The", "room", "0", "was"]  # first seen first
     assert table.spec.domain == "text"
@@ -71,7 +71,7 @@ def test_tsv_without_header_and_with_stray_quotes(read):
     table = read({"sms.tsv": rows})
     assert len(table.samples) == 40
     assert table.label_names == ["ham", "spam"]
-    assert '"' in words_of(table, 0)
+    assert '"then,' in words_of(table, 0)
 
 
 def test_chinese_is_split_into_characters_and_empty_texts_are_kept(read):
@@ -113,7 +113,7 @@ def test_autonlp_layout(read):
 
 
 def test_tokens():
-    assert tokenise("Don't stop!!! 3.5€ x_y", "words") == ["Don't", "stop", "!!!", "3", ".", "5", "€", "x_y"]
+    assert tokenise("Don't stop!!!  3.5€\tx_y", "words") == ["Don't", "stop!!!", "3.5€", "x_y"]
     assert tokenise(" \n", "words") == tokenise("", "characters") == [EMPTY]
     assert escape("a\\b") == r"a\\b"
     assert escape("\x07") == r"\x07"
