@@ -26,20 +26,17 @@ class TryError(Exception):
 
 
 def inputs(dataset: Dataset) -> list[dict[str, Any]]:
-    """The columns of a table's row form: name, type and what to choose from."""
+    """The columns of a table's row form: name, type, what to choose from, and an example."""
     if dataset.modality != "tabular":
         return []
     columns = [column for column in dataset.report.get("columns", []) if column["role"] == "feature"]
-    return [
-        {
-            "name": column["name"],
-            "type": column["type"],
-            "choices": [str(value) for value, _ in column.get("top", [])]
-            if column["type"] in ("category", "boolean")
-            else [],
-        }
-        for column in columns
-    ]
+    return [_input(column) for column in columns]
+
+
+def _input(column: dict[str, Any]) -> dict[str, Any]:
+    frequent = [str(value) for value, _ in column.get("top", [])]
+    choices = frequent if column["type"] in ("category", "boolean") else []
+    return {"name": column["name"], "type": column["type"], "choices": choices, "example": (frequent or [""])[0]}
 
 
 def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Prediction:
