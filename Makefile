@@ -5,7 +5,6 @@
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
-export PORT HOST DATA_DIR BUDGET
 
 .PHONY: run setup demo test check test-data
 .DEFAULT_GOAL := run

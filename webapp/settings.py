@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
 
 TESTING = "pytest" in sys.modules
-DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().resolve()
+DATA_DIR = Path(env("DATA_DIR", default="") or BASE_DIR / "var").expanduser().resolve()
 if TESTING:
     DATA_DIR = Path(tempfile.mkdtemp(prefix="autodl-test-"))
 DATA_DIR.mkdir(parents=True, exist_ok=True)

@@ -290,7 +290,7 @@ def listen_to_signals(supervisor: Supervisor) -> None:
 
 
 def main() -> int:
-    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    host, port = os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or "8000")
     try:
         lock = take_lock(settings.DATA_DIR)
         listener = take_port(host, port)
