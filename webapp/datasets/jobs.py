@@ -67,7 +67,7 @@ def convert(dataset_id: str) -> None:
     ):
         return  # deleted, or another job has it
     dataset.tries += 1
-    fresh = dataset.dir / "autodl.new"
+    fresh = dataset.dir / f"autodl.try{dataset.tries}"  # a formatter that outlived its worker writes elsewhere
     try:
         with _heartbeat(dataset_id):
             _convert_into(fresh, dataset)
@@ -85,8 +85,8 @@ def convert(dataset_id: str) -> None:
 
 
 def _convert_into(fresh: Path, dataset: Dataset) -> None:
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(dataset.dir / "autodl.old", ignore_errors=True)
+    for leftover in (*dataset.dir.glob("autodl.try*"), *dataset.dir.glob("autodl.old")):
+        shutil.rmtree(leftover, ignore_errors=True)
     engine.convert(dataset.raw_path, fresh, dataset.options, lambda line: _say(dataset.id, line))
     report = engine.read_json(fresh / "report.json")
     if report is None:
