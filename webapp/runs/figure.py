@@ -28,6 +28,7 @@ class Curve:
     budget_s: float
     t0_s: float
     ended: bool = True
+    held: bool = True  # the last prediction counts to the end; not so for a try whose worker was lost
 
 
 def ticks(budget_s: float, t0_s: float) -> list[float]:
@@ -48,7 +49,7 @@ def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:
     for role, trace in _traces(main):
         figure.add_trace(go.Scatter(trace, meta={"role": role}))
     for number, other in enumerate(others):
-        figure.add_trace(go.Scatter(_steps(other, other.points, to_end=other.ended), meta={"role": f"other-{number}"}))
+        figure.add_trace(go.Scatter(_steps(other, other.points, to_end=other.held), meta={"role": f"other-{number}"}))
     return json.loads(figure.to_json())
 
 
@@ -128,7 +129,8 @@ def svg(main: Curve, width: float, height: float) -> dict[str, str]:
     line = f"M0 {height:g}"
     for x, point in zip(xs, points, strict=True):
         line += f"H{x}V{y(point['nauc'])}"
-    line += f"H{width:g}"
+    if main.held:
+        line += f"H{width:g}"
     return {"line": line, "area": f"{line}V{height:g}Z"}
 
 

@@ -36,7 +36,7 @@ def train(run_id: str) -> None:
     """Claim the run, let the engine learn, follow its journal, and write down how it ended."""
     now = timezone.now()
     claimed = Run.objects.filter(pk=run_id, state=Run.State.QUEUED).update(
-        state=Run.State.RUNNING, state_since=now, heartbeat=now, tries=F("tries") + 1, error=""
+        state=Run.State.RUNNING, state_since=now, heartbeat=now, tries=F("tries") + 1
     )
     if not claimed:
         return

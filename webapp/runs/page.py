@@ -41,7 +41,7 @@ def curves(run: Run, points: list[dict[str, Any]], compared: Sequence[Run]) -> t
     rows = ScorePoint.objects.filter(run__in=compared).values("run_id", *POINT_FIELDS) if compared else []
     others = [_curve(f"run {o.number}", o, [row for row in rows if row["run_id"] == o.pk]) for o in compared]
     if run.tries > 1 and (lost := journal.lost_points(run)):
-        others.append(figure.Curve("first try, worker lost", lost, run.budget_s, run.t0_s, ended=False))
+        others.append(figure.Curve("first try, worker lost", lost, run.budget_s, run.t0_s, held=False))
     return main, others
 
 
