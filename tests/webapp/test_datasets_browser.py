@@ -137,3 +137,15 @@ def test_more_than_65535_files_and_more_than_4_gib(page: Any) -> None:
     assert found[:3] == [0x06064B50, 66000, 0xFFFF]
     assert found[3] == 2**32 + header + 20
     assert found[4] == 2**32 + 2 * header + 20 + 1 + 2 * directory + 20 + 12 + 76 + 22
+
+
+def test_drag_and_drop_of_a_folder(page: Any, folder: Path) -> None:
+    page.goto("/data/")
+    box = page.locator("form.upload").bounding_box()
+    place = {"x": box["x"] + 20, "y": box["y"] + 20}
+    dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    devtools = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "data": dragged, **place})
+    page.get_by_role("heading", name="animals").wait_for()
+    assert_same(Dataset.objects.get().raw_path, folder)
