@@ -18,7 +18,8 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.spec import Spec
 
-BUCKETS = 1 << 24  # few collisions; only the buckets that training kept are ever stored
+BUCKET_BITS = 22  # few collisions; only the buckets that training kept are ever stored
+BUCKETS = 1 << BUCKET_BITS
 CHARACTER_SIZES = (2, 3, 4)
 MAX_TOKENS = 1000  # a text is read up to here
 _CHUNK = 2000  # texts that are counted at once: bounds the memory
@@ -96,7 +97,7 @@ def _plain(word: str) -> str:
 def _bucket(hashes: np.ndarray, salt: int) -> np.ndarray:
     """(n,) uint64 -> int64 below BUCKETS; the salt keeps n-grams of different kinds apart."""
     mixed = (hashes + np.uint64(salt)) * _PRIME
-    return (mixed >> np.uint64(40)).astype(np.int64)
+    return (mixed >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
 
 
 def _token_runs(hashes: np.ndarray, text_of: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -148,9 +149,10 @@ def fit_weights(counts: Counts, min_texts: int, max_buckets: int) -> tuple[np.nd
 
 def weigh(counts: Counts, buckets: np.ndarray, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows (nnz',), columns (position in ``buckets``) and tf-idf values float32; other buckets are left out."""
-    columns = np.searchsorted(buckets, counts.buckets)
-    columns[columns == len(buckets)] = 0
-    known = buckets[columns] == counts.buckets if len(buckets) else np.zeros(len(columns), bool)
+    column_of = np.full(BUCKETS, -1, np.int32)
+    column_of[buckets] = np.arange(len(buckets))
+    columns = column_of[counts.buckets]
+    known = columns >= 0
     rows, columns = counts.texts()[known], columns[known]
     values = (1 + np.log(counts.counts[known])) * idf[columns]
     norms = np.sqrt(np.bincount(rows, values.astype(np.float64) ** 2, len(counts.starts) - 1))

@@ -36,6 +36,9 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
 FOLDS = 4
 FOLDS_UP_TO = 10_000  # rows; above, one fold tells enough
 
+SMALL = 200_000
+"""Cells; below, threads wait for each other longer than they work."""
+
 
 class TabularLightGBM(AnytimeModel):
     """First step: a few rounds.  Then each step cross-validates one of CANDIDATES and refits if it is the best yet.
@@ -79,7 +82,7 @@ class TabularLightGBM(AnytimeModel):
             "objective": self._multi_label_objective if self._multi_label else "multiclass",
             "num_class": classes,
             "min_data_in_leaf": min(20, max(1, row_count // 50)),
-            "num_threads": os.cpu_count(),
+            "num_threads": 1 if self._inputs.size < SMALL else os.cpu_count(),
             "seed": self.params.get("seed", 0),
             "deterministic": True,
             "verbosity": -1,
