@@ -214,6 +214,7 @@ def test_public_runs_on_private_data_show_no_samples(name: str, run: Run, client
     Run.objects.update(public=True)
     hidden = name in ("run-predictions", "run-samples", "model-download")
     assert _get(client, name, run) == (404 if hidden else 200)
+    assert client.get(f"/api/runs/{run.pk}/model").status_code in (401, 404)
     Dataset.objects.update(public=True)
     assert _get(client, name, run) == 200
     assert _get(client, "run-log", run) == 404
@@ -449,3 +450,10 @@ def test_regions_carry_no_form(owner_client: Any, run: Run) -> None:
 def test_context_needs_few_queries(run: Run, owner: User, django_assert_max_num_queries: Callable[..., Any]) -> None:
     with django_assert_max_num_queries(6):
         page.payload(Run.objects.select_related("dataset").get(pk=run.pk), owner)
+
+
+def test_administrators_find_runs_and_refund_them(admin_client: Any, run: Run) -> None:
+    assert str(run) in admin_client.get("/admin/runs/run/").content.decode()
+    admin_client.post(f"/admin/runs/run/{run.pk}/change/", {"public": "on"})
+    run.refresh_from_db()
+    assert (run.charged, run.public, run.state) == (False, True, "finished")

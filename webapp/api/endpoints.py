@@ -19,7 +19,7 @@ from webapp.access import get_owned, get_visible, signed_in, visible
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
-from webapp.runs import start, views
+from webapp.runs import model_views, start, views
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
@@ -188,6 +188,8 @@ def stop_run(request: HttpRequest, run_id: str) -> Run:
 def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """model.zip, once export_state is ready."""
     run = _run(request, run_id)
+    if not model_views.may_take(run, request.user):
+        raise Http404
     path = run.dir / "model.zip"
     if run.export_state != Run.Export.READY or not path.exists():
         raise HttpError(409, f"The model is not packed: {run.get_export_state_display()}.")

@@ -44,7 +44,8 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "run": run,
             "owned": isinstance(user, User) and (user.is_staff or user.pk == run.owner_id),
             "ready": run.export_state == Run.Export.READY,
-            "sees_data": _may_take(run, user),
+            "may_take": may_take(run, user),
+            "sees_data": visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists(),
             "has_results": results.load(run) is not None,
             "card": card.model_card(run),
             "columns": tryout.inputs(run.dataset),
@@ -61,16 +62,16 @@ def _run(request: HttpRequest, run_id: str) -> Run:
     return get_visible(Run.objects.select_related("dataset"), request.user, id=run_id)
 
 
-def _may_take(run: Run, user: User | AnonymousUser) -> bool:
-    """``model.zip`` holds test samples: it is for those who may see the data set."""
-    return visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists()
+def may_take(run: Run, user: User | AnonymousUser) -> bool:
+    """``model.zip`` holds test samples: it is for the run's owner and those who may see the data set."""
+    return user.pk == run.owner_id or visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists()
 
 
 @require_GET
 def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
     run = _run(request, run_id)
     path = run.dir / "model.zip"
-    if not _may_take(run, request.user) or run.export_state != Run.Export.READY or not path.exists():
+    if not may_take(run, request.user) or run.export_state != Run.Export.READY or not path.exists():
         raise Http404
     return streaming.stream_file(path, f"{run.dataset.name}-model.zip", "application/zip")
 

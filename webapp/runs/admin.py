@@ -1,0 +1,35 @@
+"""Runs for administrators: what is open, what failed, who waits."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from webapp.runs.models import Run
+
+
+@admin.register(Run)
+class RunAdmin(admin.ModelAdmin):
+    list_display = (
+        "__str__",
+        "owner",
+        "state",
+        "export_state",
+        "alc",
+        "budget_s",
+        "tries",
+        "charged",
+        "created",
+        "ended",
+    )
+    list_filter = ("state", "export_state", "public", "charged")
+    list_select_related = ("owner", "dataset")
+    search_fields = ("id", "owner__email", "dataset__name")
+    date_hierarchy = "created"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Run | None = None) -> list[str]:
+        """Only the refund and the visibility are decided by hand; states belong to the workers."""
+        return [field.name for field in Run._meta.fields if field.name not in ("charged", "public")]
