@@ -338,7 +338,7 @@ def test_gallery_of_a_cell(owner_client: Any, run: Run) -> None:
 
 def test_predictions_as_csv(owner_client: Any, run: Run) -> None:
     response = owner_client.get(f"/runs/{run.pk}/predictions.csv")
-    lines = b"".join(response).decode().splitlines()
+    lines = response.content.decode().splitlines()
     assert lines[:2] == ["index,name,prediction,dark,light", "0,dark/test0.png,dark,0.9,0.1"]
     assert len(lines) == 1 + toys.COUNTS["test"]
 

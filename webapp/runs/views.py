@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -150,10 +150,10 @@ def run_samples(request: HttpRequest, run_id: str) -> HttpResponse:
 
 
 @require_GET
-def run_predictions(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
+def run_predictions(request: HttpRequest, run_id: str) -> HttpResponse:
     """The last prediction of the test set as CSV."""
     run, found = _run_with_samples(request, run_id)
-    response = StreamingHttpResponse(results.predictions_csv(run, found), content_type="text/csv; charset=utf-8")
+    response = HttpResponse("".join(results.predictions_csv(run, found)), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="predictions-{run.pk}.csv"'
     return response
 
