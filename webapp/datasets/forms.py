@@ -53,7 +53,7 @@ class ChoicesForm(forms.Form):
     )
 
     def __init__(self, *args: Any, report: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         used = (report or {}).get("options", {})
         possible = used.get("modality_candidates") or list(MODALITIES)
         guess = [("", "guess from the files")]

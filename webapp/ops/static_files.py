@@ -1,4 +1,4 @@
-"""Static files under names with their hash, compressed with gzip alone: brotli would make the first start 8 s slower."""
+"""Static files under names with their hash, compressed with gzip alone: brotli makes the first start 8 s slower."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class RowForm(forms.ModelForm):
         widgets = {"origin": forms.Textarea(attrs={"rows": 3})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         names = sorted({*engine.model_names(), self.instance.model} - {"", "auto"})
         model = self.fields["model"]
         assert isinstance(model, forms.ChoiceField)

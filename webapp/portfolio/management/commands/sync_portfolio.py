@@ -14,5 +14,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         counts = synchronise()
-        if any(counts.values()) or options["verbosity"] > 1:
-            self.stdout.write(", ".join(f"{count} rows {what}" for what, count in counts.items()))
+        if options["verbosity"] and any(counts.values()):
+            self.stdout.write("Portfolio: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
