@@ -174,7 +174,13 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
     site.read_until("worker for conversion and prediction was killed by signal 9")
     wait_for(lambda: any("worker work" in name and pid != killed for name, pid in site.family().items()))
 
-    for changes, sentence in (({}, "runs already on the data folder"), ({"DATA_DIR": f"{site.data_dir}2"}, "Port")):
+    other = {"DATA_DIR": f"{site.data_dir}2"}
+    refusals = (
+        ({}, "runs already on the data folder"),
+        (other, f"Port {site.port} cannot be used (Address already in use)"),
+        (other | {"PORT": "http"}, "Port http cannot be used"),
+    )
+    for changes, sentence in refusals:
         second = site.start(**changes)
         assert sentence in second.communicate(timeout=20)[0]
         assert second.returncode == 1

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -169,19 +170,21 @@ class Supervisor:
     def note_end(self, service: Service, code: int) -> None:
         """Tell, clear up what it left behind, and plan its next start."""
         processes.end(processes.marked(f"{self.mark}/{service.name}/"), 0)
-        if service.once and (code == 0 or service.failures == 2):
+        if service.once and code == 0:
             service.due = float("inf")
             return
         lived_s = time.monotonic() - service.started
         service.failures = 1 if lived_s > HEALTHY_S else service.failures + 1
         if not self.ready and service.failures > 2 and not service.once:
             raise StartError(f"The {service.what} does not start: {self.last_line(service)}")
-        wait_s = BACK_OFF_S[min(service.failures, len(BACK_OFF_S)) - 1]
-        service.due = time.monotonic() + wait_s
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        what, done = f"The {service.what} {how}.", f"It was started again after {wait_s} s."
-        faults.spool(settings.DATA_DIR, what, done)
-        say(f"{what} Starting it again in {wait_s} s; its log is {self.logs / service.name}.log")
+        if service.once and service.failures > 2:
+            service.due, done = float("inf"), "It is given up until the next start."
+        else:
+            wait_s = BACK_OFF_S[min(service.failures, len(BACK_OFF_S)) - 1]
+            service.due, done = time.monotonic() + wait_s, f"It is started again after {wait_s} s."
+        faults.spool(settings.DATA_DIR, f"The {service.what} {how}.", done)
+        say(f"The {service.what} {how}. {done} Its log: {self.logs / service.name}.log")
 
     def last_line(self, service: Service) -> str:
         path = self.logs / f"{service.name}.log"
@@ -246,8 +249,8 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and processes.is_alive(psutil.Process(pid))
 
 
-def take_port(host: str, port: int) -> socket.socket:
-    """Bind the port before anything is started, and keep it: the web server can restart without losing it.
+def take_port(host: str, port: str) -> socket.socket:
+    """Listen before anything is started, and keep it: who connects while the web server restarts waits, no more.
 
     Raises:
         StartError: it is in use, or not ours to use.
@@ -255,9 +258,10 @@ def take_port(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener.bind((host, int(port)))
+        listener.listen()
         return listener
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise StartError(
@@ -272,11 +276,16 @@ def local_address(listener: socket.socket) -> tuple[str, int]:
 
 
 def answers(address: tuple[str, int]) -> bool:
+    """Whether the web server answers, whatever it says (the socket is open long before)."""
+    connection = HTTPConnection(*address, timeout=2)
     try:
-        with socket.create_connection(address, timeout=1):
-            return True
-    except OSError:
+        connection.request("HEAD", "/accounts/login/")
+        connection.getresponse()
+        return True
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def say(text: str) -> None:
@@ -290,7 +299,7 @@ def listen_to_signals(supervisor: Supervisor) -> None:
 
 
 def main() -> int:
-    host, port = os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or "8000")
+    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
     try:
         lock = take_lock(settings.DATA_DIR)
         listener = take_port(host, port)
