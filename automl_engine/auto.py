@@ -185,11 +185,12 @@ class AutoModel(AnytimeModel):
         seen = np.logical_and.reduce([~np.isnan(c).any(1) for c in (rung.checked, *known.values())])
         labels = self.labels[seen]
         weights = {name: self.weights[name] for name in known}
-        present = quality(labels, self._mixed(known, weights, seen), self.multi_label) if known else -np.inf
+        mixed = self._mixed(known, weights, seen) if known else None
+        present = -np.inf if mixed is None else quality(labels, mixed, self.multi_label) + noise(labels, mixed)
         others = {name: weight for name, weight in weights.items() if name != rung.name}
         others_mixed = self._mixed(known, others, seen) if others else None
         share, found = best_share(labels, others_mixed, rung.checked[seen], self.multi_label)
-        better = share > 0 and found > present + noise(len(labels))
+        better = share > 0 and found > present
         if better:
             total = sum(others.values())
             weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from automl_engine.scoring import nauc
+from automl_engine.scoring import class_naucs, nauc
 
-NOISE = 0.2
 SHARES = np.linspace(0, 1, 11)
 CALIBRATION = 0.05
-"""Weight of the log-loss beside the NAUC: it breaks ties and steadies the choice on few examples."""
+"""Weight of the log-likelihood beside the NAUC: it breaks ties and steadies the choice on few examples."""
+FEW = 5.0
+"""A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
+NOISE = 0.05
+"""A gain below this share of the standard error of the NAUC is not worth a change."""
 
 
 def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -22,14 +25,38 @@ def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def quality(labels: np.ndarray, probabilities: np.ndarray, multi_label: bool) -> float:
-    """What the blend maximises: NAUC less a little log-loss; both arrays (n, K)."""
+    """What the blend maximises: the NAUC, sure classes counting more, and a little log-likelihood; arrays (n, K)."""
     clipped = probabilities.clip(1e-4, 1 - 1e-4)
-    losses = labels * np.log(clipped)
     if multi_label:
-        losses = losses + (1 - labels) * np.log(1 - clipped)
-    return validation_nauc(labels, probabilities) + CALIBRATION * float(losses.sum(1).mean()) / labels.shape[1] ** (
-        0.5 * multi_label
-    )
+        log_likelihood = (labels * np.log(clipped) + (1 - labels) * np.log(1 - clipped)).mean()
+    else:
+        log_likelihood = (labels * np.log(clipped)).sum(1).mean()
+    naucs = class_naucs(labels, probabilities)
+    known = ~np.isnan(naucs)
+    pairs = _effective_counts(labels)[known]
+    mean = np.average(naucs[known], weights=pairs / (pairs + FEW)) if known.any() else 0.0
+    return float(mean + CALIBRATION * log_likelihood)
+
+
+def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """A difference in quality that says nothing.
+
+    The variance of an AUC is about A (1 - A) (1 / n1 + 1 / n0) / 3 (after Hanley & McNeil, Radiology 1982).
+    """
+    naucs = class_naucs(labels, probabilities)
+    known = ~np.isnan(naucs)
+    if not known.any():
+        return 0.0
+    pairs, areas = _effective_counts(labels)[known], (naucs[known] + 1) / 2
+    weights = pairs / (pairs + FEW)
+    variances = 4 * areas * (1 - areas) / (3 * pairs)
+    return float(NOISE * np.sqrt((weights**2 * variances).sum()) / weights.sum())
+
+
+def _effective_counts(labels: np.ndarray) -> np.ndarray:
+    """(K,) n1 n0 / (n1 + n0): about the number of examples on the rarer side of each class."""
+    positive = (labels == 1).sum(0)
+    return positive * (len(labels) - positive) / len(labels)
 
 
 def mix(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
@@ -47,12 +74,8 @@ def best_share(
     """
     if others is None:
         return 1.0, quality(labels, newcomer, multi_label)
-    qualities = np.array([quality(labels, (1 - s) * others + s * newcomer, multi_label) for s in SHARES])
-    smallest = int(np.argmax(qualities >= qualities.max() - noise(len(labels))))
+    blends = [(1 - share) * others + share * newcomer for share in SHARES]
+    qualities = np.array([quality(labels, blend, multi_label) for blend in blends])
+    best = int(np.argmax(qualities))
+    smallest = int(np.argmax(qualities >= qualities[best] - noise(labels, blends[best])))
     return float(SHARES[smallest]), float(qualities[smallest])
-
-
-def noise(count: int) -> float:
-    """A gain in quality on ``count`` examples that is not worth a change: two blends differ in few pairs only, so
-    this is well below the standard error of one NAUC."""
-    return NOISE / count
