@@ -1,0 +1,39 @@
+"""Which device a worker gets; no GPU is needed here."""
+
+from __future__ import annotations
+
+import pytest
+
+from webapp.ops import devices, up
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "gpus", lambda: ["NVIDIA A", "NVIDIA B"])
+
+
+def test_without_a_gpu_one_worker_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpus", list)
+    assert [service.name for service in up.services(3)][:3] == ["web", "train", "work"]
+    assert devices.describe().startswith("CPU, ")
+
+
+def test_each_gpu_gets_a_training_worker(two_gpus: None) -> None:
+    training = [service for service in up.services(3) if service.name.startswith("train")]
+    assert [(service.name, service.environment) for service in training] == [
+        ("train-gpu0", {"CUDA_VISIBLE_DEVICES": "0"}),
+        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": "1"}),
+    ]
+    assert {service.what for service in training} == {"training worker"}
+
+
+def test_the_choice_of_the_environment_is_kept(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert devices.visible_gpus() == ["1"]
+    assert devices.describe() == "NVIDIA B (GPU 1)"
+
+
+def test_an_empty_choice_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.gpus() == []
