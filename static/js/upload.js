@@ -11,11 +11,13 @@ function start(form) {
   const [files, folder] = [form.querySelector("#upload-file"), form.querySelector("#upload-folder")];
   files.multiple = true;
   for (const input of [files, folder]) {
-    input.addEventListener("change", () => {
+    const take = () => {
       const chosen = [...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
       input.value = ""; // so that the same choice counts again
       if (chosen.length) zone.send(chosen);
-    });
+    };
+    input.addEventListener("change", take);
+    take(); // chosen before this script was there
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return; // browsers open the dialog with Space only
       event.preventDefault();

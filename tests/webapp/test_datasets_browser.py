@@ -110,9 +110,9 @@ def test_limits_are_checked_before_the_first_byte(page: Any, folder: Path, owner
 def test_one_file_goes_as_it_is_and_the_keyboard_reaches_it(page: Any, tmp_path: Path) -> None:
     (tmp_path / "wine.csv").write_text("a,b\n1,2\n")
     page.goto("/data/")
-    page.locator("#upload-file").focus()
+    page.locator("form.upload.live").wait_for()
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.locator("#upload-file").press("Enter")
     chooser.value.set_files(tmp_path / "wine.csv")
     page.get_by_role("heading", name="wine").wait_for()
     assert Dataset.objects.get().raw_path.read_text() == "a,b\n1,2\n"
@@ -141,6 +141,7 @@ def test_more_than_65535_files_and_more_than_4_gib(page: Any) -> None:
 
 def test_drag_and_drop_of_a_folder(page: Any, folder: Path) -> None:
     page.goto("/data/")
+    page.locator("form.upload.live").wait_for()
     box = page.locator("form.upload").bounding_box()
     place = {"x": box["x"] + 20, "y": box["y"] + 20}
     dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
