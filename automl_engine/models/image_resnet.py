@@ -151,7 +151,7 @@ class ImageResnet(ImageModel):
         remaining_s = stop - time.monotonic()
         pass_s = (time.monotonic() - self.pass_start_s) / max(1, self.passes)
         wanted_s = LONGER * self.cycles.length_s or max(FIRST_CYCLE_PASSES * pass_s, FIRST_CYCLE_S)
-        if remaining_s < 2 * pass_s or self.cycle == MOST_CYCLES:
+        if self.cycle and (remaining_s < 2 * pass_s or self.cycle == MOST_CYCLES):
             self.done_training = True
         else:
             self.cycle += 1
