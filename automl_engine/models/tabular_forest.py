@@ -1,7 +1,8 @@
 """Extremely randomised trees (Geurts, Ernst & Wehenkel 2006): strong on small tables, and there at once.
 
 Regression trees on the 0/1 labels: a leaf holds the share of each class, so that single- and multi-label tables are
-the same thing, and the squared error of all outputs is the Gini impurity.
+the same thing, and the squared error of all outputs is the Gini impurity.  The leaves are pulled towards the nodes
+above them (Agarwal et al. 2022, "Hierarchical shrinkage"), so that a rare class is ranked outside its own leaves too.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree._tree import Tree
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel
 from automl_engine.spec import Spec
 
+TREES = [30, 200]
 SAMPLE = 50_000
-LEAVES_PER_TREE = 10_000  # about; bounds the size of the exported graph
+MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,21 @@ class Forest:
         }
 
 
+def shrink(tree: Tree, strength: float) -> None:
+    """Each step from a node to its child is divided by 1 + strength / (examples in the node)."""
+    values = tree.value  # (nodes, K, 1), the tree's own memory
+    steps = values.copy()
+    inner = np.array([0])
+    while len(inner):
+        inner = inner[tree.children_left[inner] >= 0]
+        share = 1 / (1 + strength / tree.n_node_samples[inner])[:, None, None]
+        for children in (tree.children_left[inner], tree.children_right[inner]):
+            values[children] = values[inner] + (steps[children] - steps[inner]) * share
+        inner = np.concatenate([tree.children_left[inner], tree.children_right[inner]])
+
+
 class TabularForest(AnytimeModel):
-    """Grows the forest in two steps.  Params: ``trees``, how many after each step; ``seed``."""
+    """Grows the forest step by step.  Params: ``trees``, how many after each step; ``shrinkage``; ``seed``."""
 
     name: ClassVar[str] = "tabular_forest"
 
@@ -128,15 +144,17 @@ class TabularForest(AnytimeModel):
     _model: ExtraTreesRegressor | None = None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        sizes = self.params.get("trees", [30, 200])
+        sizes = self.params.get("trees", TREES)
         if self._model is None:
             self._start(split)
         assert self._model is not None
         target = next(size for size in sizes if size > self._model.n_estimators)
         stop_at = time.monotonic() + min(8.0, 0.2 * remaining_time_budget)
-        while self._model.n_estimators < target:
-            self._model.set_params(n_estimators=min(target, self._model.n_estimators + 10))
+        while (count := self._model.n_estimators) < target:
+            self._model.set_params(n_estimators=min(target, count + 10))
             self._model.fit(self._inputs, self._labels)
+            for estimator in self._model.estimators_[count:]:
+                shrink(estimator.tree_, self.params.get("shrinkage", 3.0))
             if time.monotonic() > stop_at:
                 target = sizes[-1]
                 break
@@ -151,7 +169,7 @@ class TabularForest(AnytimeModel):
         self._model = ExtraTreesRegressor(
             n_estimators=0,
             max_features=max(int(width**0.5), min((width + 1) // 2, 50)),
-            min_samples_leaf=max(2, len(rows) // LEAVES_PER_TREE),
+            min_samples_leaf=max(2, self._labels.size * self.params.get("trees", TREES)[-1] // MAX_SHARES),
             warm_start=True,
             n_jobs=-1,
             random_state=seed,

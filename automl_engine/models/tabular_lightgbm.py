@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -79,7 +79,7 @@ class TabularLightGBM(AnytimeModel):
     def _parameters(self, candidate: dict[str, Any], row_count: int) -> dict[str, Any]:
         classes = self._labels.shape[1]
         return {
-            "objective": self._multi_label_objective if self._multi_label else "multiclass",
+            "objective": _logistic_objective(self._labels) if self._multi_label else "multiclass",
             "num_class": classes,
             "min_data_in_leaf": min(20, max(1, row_count // 50)),
             "num_threads": 1 if self._inputs.size < SMALL else os.cpu_count(),
@@ -93,16 +93,6 @@ class TabularLightGBM(AnytimeModel):
         """The target is the class, or for several labels the row's position: the objective looks the labels up."""
         target = rows if self._multi_label else self._labels[rows].argmax(1)
         return lgb.Dataset(self._inputs[rows], target, free_raw_data=False)
-
-    def _multi_label_objective(self, scores: np.ndarray, data: lgb.Dataset) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient and second derivative of the logistic loss, (N, K) each."""
-        probability = expit(scores)
-        labels = self._labels[data.get_label().astype(np.int64)]
-        return probability - labels, probability * (1 - probability)
-
-    def _multi_label_loss(self, scores: np.ndarray, data: lgb.Dataset) -> tuple[str, float, bool]:
-        labels = self._labels[data.get_label().astype(np.int64)]
-        return "logloss", log_loss(scores, labels, multi_label=True), False
 
     def _fit(self, candidate: dict[str, Any], rounds: int) -> lgb.Booster:
         rows = np.arange(len(self._inputs))
@@ -122,7 +112,7 @@ class TabularLightGBM(AnytimeModel):
             self._data(np.arange(row_count)),
             MAX_ROUNDS,
             folds=list(self._folds()),
-            feval=self._multi_label_loss if self._multi_label else None,
+            feval=_logistic_loss(self._labels) if self._multi_label else None,
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False), stop_in_time],
         )
         losses = next(values for name, values in found.items() if name.endswith("-mean"))
@@ -151,6 +141,23 @@ class TabularLightGBM(AnytimeModel):
         booster = f"{self.name}.txt"
         self.booster.save_model(dir / booster, num_iteration=-1)
         return [{"name": self.name, "weight": 1, "feature": "tabular_values", "params": {}, "booster": booster}]
+
+
+def _logistic_objective(labels: np.ndarray) -> Callable[[np.ndarray, lgb.Dataset], tuple[np.ndarray, np.ndarray]]:
+    """Gradient and second derivative of every label's logistic loss, (N, K) each; targets are rows of ``labels``."""
+
+    def objective(scores: np.ndarray, data: lgb.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        probability = expit(scores)
+        return probability - labels[data.get_label().astype(np.int64)], probability * (1 - probability)
+
+    return objective
+
+
+def _logistic_loss(labels: np.ndarray) -> Callable[[np.ndarray, lgb.Dataset], tuple[str, float, bool]]:
+    def loss(scores: np.ndarray, data: lgb.Dataset) -> tuple[str, float, bool]:
+        return "logloss", log_loss(scores, labels[data.get_label().astype(np.int64)], multi_label=True), False
+
+    return loss
 
 
 def _with_sigmoid(booster: lgb.Booster) -> str:

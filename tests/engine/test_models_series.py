@@ -1,0 +1,69 @@
+"""What the models of series and sound promise beyond the conformance test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.models import series_linear
+from automl_engine.models.audio_resnet import PITCH_REACH, AudioResnet, _mask
+from automl_engine.models.series_linear import SeriesConvolutions
+from automl_engine.scoring import nauc
+from automl_engine.spec import Spec
+from tests.engine.toy_examples import toy
+
+
+def bursts(count: int, seed: int) -> MemoryExamples:
+    """Noise with one burst anywhere: a fast wave or a slow one. Neither mean nor place tells which."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(count) % 2
+    rows = rng.normal(scale=0.3, size=(count, 120))
+    for row, c in zip(rows, classes, strict=True):
+        at = int(rng.integers(0, 90))
+        row[at : at + 30] += np.sin(np.arange(30) * (1.2 if c else 0.6))
+    steps = [row.astype(np.float32).reshape(-1, 1, 1, 1) for row in rows]
+    return MemoryExamples(
+        Spec("toy", count, 2, -1, 1, 1, 1, is_sequence=True), steps, np.eye(2, dtype=np.float32)[classes]
+    )
+
+
+def test_convolutions_find_a_shape_wherever_it_is() -> None:
+    train, test = bursts(100, 1), bursts(60, 2)
+    model = SeriesConvolutions(train.spec)
+    model.train(train, 60)
+    assert nauc(test.labels, model.test(test, 60)) > 0.95
+
+
+def test_many_series_get_fewer_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = bursts(40, 1)
+    whole = SeriesConvolutions(train.spec)
+    whole.train(train, 60)
+    monkeypatch.setattr(series_linear, "WORK", 40 * 120 * 2000)
+    hurried = SeriesConvolutions(train.spec)
+    hurried.train(train, 60)
+    assert hurried.arrays["biases"].size < whole.arrays["biases"].size / 3
+
+
+def test_masks_are_one_short_run_of_zeros() -> None:
+    torch.manual_seed(0)
+    mask = _mask(200, 40, torch.device("cpu")).numpy()
+    assert set(np.unique(mask)) == {0.0, 1.0}
+    assert (mask == 0).sum(1).max() <= 5
+    assert (np.abs(np.diff(mask, axis=1)).sum(1) <= 2).all()
+
+
+def test_sound_is_moved_but_not_bent() -> None:
+    torch.manual_seed(0)
+    model = AudioResnet(toy("audio", 6, False, seed=0).spec)
+    picture = torch.zeros(50, 1, 64, 48)
+    picture[:, :, 30, 20] = 1.0
+    moved = model._augment(picture)
+    assert moved.shape == picture.shape
+    for image in moved[:, 0]:
+        bright = image.nonzero()
+        assert len(bright) <= 1  # none where a mask covers it
+        if len(bright):
+            assert abs(int(bright[0, 0]) - 30) <= PITCH_REACH
+            assert abs(int(bright[0, 1]) - 20) <= 48 // 8

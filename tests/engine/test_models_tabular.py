@@ -1,0 +1,131 @@
+"""What the table models promise beyond the conformance test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.ensemble import ExtraTreesRegressor
+
+from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.features.tabular import tabular_values
+from automl_engine.models import tabular_lightgbm
+from automl_engine.models.tabular_forest import Forest, TabularForest, shrink
+from automl_engine.models.tabular_lightgbm import TabularLightGBM
+from automl_engine.models.tabular_linear import TabularLinear
+from automl_engine.scoring import nauc
+from automl_engine.spec import Spec
+
+
+def table(values: np.ndarray, labels: np.ndarray) -> MemoryExamples:
+    spec = Spec("toy", len(values), labels.shape[1], 1, 1, values.shape[1], 1)
+    steps = [row.astype(np.float32).reshape(1, 1, -1, 1) for row in values]
+    return MemoryExamples(spec, steps, labels.astype(np.float32))
+
+
+def xor(count: int, seed: int) -> MemoryExamples:
+    """The class is whether two signs agree: nothing for a linear model."""
+    values = np.random.default_rng(seed).normal(size=(count, 4))
+    return table(values, np.eye(2)[(values[:, 0] * values[:, 1] > 0).astype(int)])
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_forest_is_the_same_in_sklearn_numpy_and_onnx(missing: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 5)).astype(np.float32).round(1)
+    values[rng.random(values.shape) < missing] = np.nan
+    labels = np.eye(4)[rng.integers(0, 4, 300)]
+    trees = ExtraTreesRegressor(20, min_samples_leaf=2, random_state=0).fit(values, labels)
+    for estimator in trees.estimators_:
+        shrink(estimator.tree_, 3.0)
+    forest = Forest.from_sklearn(trees)
+    fresh = rng.normal(size=(200, 5)).astype(np.float32).round(1)
+    fresh[rng.random(fresh.shape) < missing] = np.nan
+
+    np.testing.assert_allclose(forest.predict(fresh), trees.predict(fresh), atol=1e-6)
+    forest.to_onnx(tmp_path / "forest.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "forest.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"features": fresh})[0], trees.predict(fresh), atol=1e-6)
+
+
+def test_shrinking_pulls_leaves_to_their_parents_and_keeps_the_root() -> None:
+    rng = np.random.default_rng(0)
+    values, target = rng.normal(size=(100, 3)), rng.normal(size=(100, 2))
+    trees = ExtraTreesRegressor(1, random_state=0).fit(values, target)
+    tree = trees.estimators_[0].tree_
+    before = tree.value.copy()
+    shrink(tree, 5.0)
+    np.testing.assert_allclose(tree.value[0], before[0])
+    child = tree.children_left[0]
+    share = 1 / (1 + 5.0 / 100)
+    np.testing.assert_allclose(tree.value[child], before[0] + share * (before[child] - before[0]))
+    assert tree.value.std() < before.std()
+
+
+def test_forest_grows_step_by_step() -> None:
+    model = TabularForest(xor(80, 0).spec, trees=[5, 15])
+    model.train(xor(80, 0), 60)
+    assert (len(model.forest.roots), model.done_training) == (5, False)
+    model.train(xor(80, 0), 60)
+    assert (len(model.forest.roots), model.done_training) == (15, True)
+
+
+def test_trees_learn_what_a_linear_model_cannot() -> None:
+    train, test = xor(400, 1), xor(200, 2)
+    scores = {}
+    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+        model = kind(train.spec)
+        while not model.done_training:
+            model.train(train, 60)
+        scores[kind] = nauc(test.labels, model.test(test, 60))
+    assert scores[TabularForest] > 0.8
+    assert scores[TabularLightGBM] > 0.8
+    assert scores[TabularLinear] < 0.5
+
+
+def test_folds_are_stratified_and_cover_every_row_once() -> None:
+    model = TabularLightGBM(xor(50, 0).spec)
+    model.train(xor(50, 0), 60)
+    folds = list(model._folds())
+    assert len(folds) == tabular_lightgbm.FOLDS
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(50))
+    shares = [model._labels[held].mean(0)[0] for _, held in folds]
+    assert np.ptp(shares) < 0.1
+    for inside, held in folds:
+        assert not set(inside) & set(held)
+
+
+def test_boosting_stops_in_time() -> None:
+    train = xor(400, 1)
+    model = TabularLightGBM(train.spec)
+    model.train(train, 60)
+    loss, rounds = model._cross_validate(tabular_lightgbm.CANDIDATES[0], stop_at=0.0)
+    assert rounds == 1
+    assert np.isfinite(loss)
+
+
+def test_classes_that_training_lacks_do_not_break_anything() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    labels = np.eye(5)[(values[:, 0] > 0) * 3]  # classes 1, 2 and 4 have no example
+    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+        model = kind(table(values, labels).spec)
+        while not model.done_training:
+            model.train(table(values, labels), 60)
+        prediction = model.test(table(values, labels), 60)
+        assert prediction.shape == (40, 5)
+        assert np.isfinite(prediction).all()
+        assert prediction[:, [1, 2, 4]].max() < 0.2
+
+
+def test_a_column_that_is_missing_throughout_is_no_problem() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    values[:, 1] = np.nan
+    examples = table(values, np.eye(2)[(values[:, 0] > 0).astype(int)])
+    assert np.isnan(tabular_values(examples)[:, 1]).all()
+    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+        model = kind(examples.spec)
+        while not model.done_training:
+            model.train(examples, 60)
+        assert nauc(examples.labels, model.test(examples, 60)) > 0.9
