@@ -1,7 +1,8 @@
 """Extremely randomised trees (Geurts, Ernst & Wehenkel 2006): strong on small tables, and there at once.
 
 Regression trees on the 0/1 labels: a leaf holds the share of each class, so that single- and multi-label tables are
-the same thing, and the squared error of all outputs is the Gini impurity.  The leaves are pulled towards the nodes
+the same thing, and the squared error of all outputs is the Gini impurity; rare classes, which the score counts like
+any other, are given more say in it.  The leaves are pulled towards the nodes
 above them (Agarwal et al. 2022, "Hierarchical shrinkage"), so that a rare class is ranked outside its own leaves too.
 """
 
@@ -155,6 +156,7 @@ class TabularForest(AnytimeModel):
             self._model.fit(self._inputs, self._labels)
             for estimator in self._model.estimators_[count:]:
                 shrink(estimator.tree_, self.params.get("shrinkage", 3.0))
+                estimator.tree_.value[...] /= self._loudness[:, None]
             if time.monotonic() > stop_at:
                 target = sizes[-1]
                 break
@@ -164,7 +166,10 @@ class TabularForest(AnytimeModel):
     def _start(self, split: Examples) -> None:
         seed = self.params.get("seed", 0)
         rows = np.sort(np.random.default_rng(seed).permutation(len(split))[:SAMPLE])
-        self._inputs, self._labels = tabular_values(split)[rows], split.labels[rows]
+        self._inputs, labels = tabular_values(split)[rows], split.labels[rows]
+        share = labels.mean(0).clip(1 / len(rows), 1 - 1 / len(rows))
+        self._loudness = (share * (1 - share)) ** -0.25
+        self._labels = labels * self._loudness
         width = self._inputs.shape[1]
         self._model = ExtraTreesRegressor(
             n_estimators=0,
