@@ -20,6 +20,7 @@ setup: .venv/.installed
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages of requirements.txt (once, a few minutes) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -c 'import lightgbm' || { echo "LightGBM needs the OpenMP library of the system: install it (Debian, Ubuntu: apt-get install libgomp1; macOS: brew install libomp) and try again."; exit 1; }
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
@@ -39,4 +40,4 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest tests/test_rooms.py
 
 test-data: .venv/.installed-dev
-	$(BIN)/python -m tests.data_sweep
+	$(BIN)/python -m tests.data_sweep --write
