@@ -16,6 +16,7 @@ HOP = 160  # 10 ms
 FFT = 512
 BANDS = 64
 MAX_FRAMES = 500  # a longer sound is looked at in wider hops
+CHUNK = 64  # sounds that are worked on at once
 LEVELS = 8  # grey levels for a factor e of energy: 0..255 spans all that 16 bits can hold
 
 
@@ -33,10 +34,19 @@ def mel_filters() -> np.ndarray:
 
 def log_mel(amplitudes: np.ndarray) -> np.ndarray:
     """(T,) -> (frames, BANDS) float32, natural log of 1 + energy; at least one frame."""
+    return _log_energies(_frames(amplitudes))
+
+
+def _frames(amplitudes: np.ndarray) -> np.ndarray:
+    """(T,) -> (frames, WINDOW), a view: one every HOP, or less often in a long sound."""
     if len(amplitudes) < WINDOW:
         amplitudes = np.pad(amplitudes, (0, WINDOW - len(amplitudes)))
     hop = max(HOP, -(-(len(amplitudes) - WINDOW) // MAX_FRAMES))
-    frames = np.lib.stride_tricks.sliding_window_view(amplitudes, WINDOW)[::hop]
+    return np.lib.stride_tricks.sliding_window_view(amplitudes, WINDOW)[::hop]
+
+
+def _log_energies(frames: np.ndarray) -> np.ndarray:
+    """(n, WINDOW) -> (n, BANDS) float32."""
     spectrum = np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), FFT)
     energy = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ mel_filters()
     return np.log1p(energy)
@@ -44,11 +54,17 @@ def log_mel(amplitudes: np.ndarray) -> np.ndarray:
 
 def _spectra(examples: Examples) -> list[np.ndarray]:
     """(frames, BANDS) float32 of each example; several channels are averaged."""
+    return kept(examples, "log_mel", _compute_spectra)
 
-    def compute(some: Examples) -> list[np.ndarray]:
-        return [log_mel(_amplitudes(some, i)) for i in range(len(some))]
 
-    return kept(examples, "log_mel", compute)
+def _compute_spectra(examples: Examples) -> list[np.ndarray]:
+    """Many sounds at a time: one large product of matrices is quicker than many small ones."""
+    spectra: list[np.ndarray] = []
+    for at in range(0, len(examples), CHUNK):
+        frames = [_frames(_amplitudes(examples, i)) for i in range(at, min(at + CHUNK, len(examples)))]
+        ends = np.cumsum([len(one) for one in frames])
+        spectra += np.split(_log_energies(np.concatenate(frames)), ends[:-1])
+    return spectra
 
 
 def _amplitudes(examples: Examples, index: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logsumexp, softmax
+from threadpoolctl import threadpool_limits
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.features import feature
@@ -23,6 +24,9 @@ from automl_engine.spec import Spec
 CLIP = 8.0
 """Standardised features are clipped to this: one odd test value must not decide alone."""
 RIDGE_ALPHAS = tuple(10.0**p for p in range(-3, 6))
+SMALL = 1_000_000
+"""Numbers; on fewer, threads of the linear algebra wait for each other longer than they work if others share the
+processor."""
 TEMPERATURES = np.geomspace(0.5, 64, 15)
 
 
@@ -223,10 +227,11 @@ class FeatureLinear(AnytimeModel):
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         inputs, labels = self.inputs(split), split.labels
         multi_label = is_multi_label(labels)
-        if self.params.get("head", "ridge") == "ridge":
-            self.head, _ = fit_ridge(inputs, labels, multi_label)
-        else:
-            self.head = fit_logistic(inputs, labels, multi_label, l2=self.params.get("l2", 1.0))
+        with threadpool_limits(1 if inputs.size < SMALL else None):
+            if self.params.get("head", "ridge") == "ridge":
+                self.head, _ = fit_ridge(inputs, labels, multi_label)
+            else:
+                self.head = fit_logistic(inputs, labels, multi_label, l2=self.params.get("l2", 1.0))
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:

