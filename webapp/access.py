@@ -42,6 +42,11 @@ def get_visible(objects: QuerySet[Owned], user: User | AnonymousUser, **lookup: 
     return found
 
 
+def owns(user: User | AnonymousUser, thing: Any) -> bool:
+    """Whether this user may change it: its owner, or an administrator."""
+    return user.is_authenticated and (user.is_staff or thing.owner_id == user.pk)
+
+
 def get_owned(objects: QuerySet[Owned], user: User | AnonymousUser, **lookup: Any) -> Owned:
     """The object if this user may change it (the owner, an administrator), else 404."""
     if not user.is_authenticated:

@@ -119,6 +119,8 @@ RQ_QUEUES = {
     "work": {**_queue, "DEFAULT_TIMEOUT": 1800},  # conversion, prediction, export
 }
 RQ = {"COMMIT_MODE": "on_db_commit"}
+if REDIS_URL:  # several web servers must count failed logins together; a single one counts in its memory
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [

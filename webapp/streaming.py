@@ -16,6 +16,8 @@ from typing import Any
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
+from webapp.filenames import safe_name
+
 BLOCK_BYTES = 2**20
 
 
@@ -32,6 +34,7 @@ def stream_zip(members: list[tuple[Path, str]], filename: str) -> StreamingHttpR
 
 
 def _response(blocks: Iterator[bytes], filename: str, content_type: str) -> StreamingHttpResponse:
+    filename = safe_name(filename)  # a data set may be called anything
     kind = content_type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
     response = StreamingHttpResponse(_in_threads(blocks), content_type=kind)
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename) or "attachment"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import rq
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -24,6 +25,12 @@ def media(settings: Any, tmp_path: Path) -> Path:
     """Each test writes its files into its own folder."""
     settings.MEDIA_ROOT = tmp_path / "media"
     return settings.MEDIA_ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_rate_limits_left() -> None:
+    """What one test tried in vain does not slow down the next."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from webapp.accounts.models import User
 from webapp.datasets import uploads
 from webapp.datasets.models import Dataset, Upload
+from webapp.filenames import NAME_MAX_BYTES
 
 DATA = bytes(range(256)) * 40
 STREAM = "application/offset+octet-stream"
@@ -236,9 +237,9 @@ HOSTILE = {
     "a\x00b\n.zip": "ab.zip",
     "/": "upload",
     "gpj\u202e.exe": "gpj.exe",
-    "x" * 400 + ".csv": "x" * (uploads.NAME_MAX_BYTES - 4) + ".csv",
+    "x" * 400 + ".csv": "x" * (NAME_MAX_BYTES - 4) + ".csv",
     "数据.zip": "数据.zip",
-    "数" * 200 + ".zip": "数" * ((uploads.NAME_MAX_BYTES - 4) // 3) + ".zip",
+    "数" * 200 + ".zip": "数" * ((NAME_MAX_BYTES - 4) // 3) + ".zip",
 }
 
 

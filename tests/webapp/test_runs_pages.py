@@ -408,6 +408,7 @@ def test_what_i_asked_is_mine_alone(
     owner_client: Any, stranger_client: Any, client: Any, run: Run, stranger: User
 ) -> None:
     Run.objects.update(public=True)
+    Dataset.objects.update(public=True)
     assert stranger_client.post(f"/models/{run.pk}/predict", {"files": [_file()]}).status_code == 302
     prediction = Prediction.objects.get()
     assert prediction.owner == stranger

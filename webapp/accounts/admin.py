@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserCreationForm
@@ -9,6 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from webapp.accounts.models import User
 
 admin.site.site_header = admin.site.site_title = "AutoDL Self-Service administration"
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign] # one log-in page, rate-limited
 
 
 class NewUserForm(UserCreationForm):

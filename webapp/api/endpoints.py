@@ -15,7 +15,7 @@ from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from webapp import engine
-from webapp.access import get_owned, get_visible, signed_in, visible
+from webapp.access import get_owned, get_visible, owns, signed_in, visible
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
@@ -70,6 +70,15 @@ class RunOut(Schema):
     created: datetime
     started: datetime | None
     ended: datetime | None
+
+    @staticmethod
+    def resolve_error(run: Run, context: dict[str, Any]) -> str:
+        """It may quote the data: for the owner."""
+        return run.error if owns(context["request"].user, run) else ""
+
+    @staticmethod
+    def resolve_export_error(run: Run, context: dict[str, Any]) -> str:
+        return run.export_error if owns(context["request"].user, run) else ""
 
 
 class PointOut(Schema):

@@ -25,10 +25,10 @@ from webapp.accounts.models import User
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.storage import storage_of
+from webapp.filenames import safe_name
 
 LIFETIME = timedelta(days=7)
 BLOCK_BYTES = 2**18
-NAME_MAX_BYTES = 180  # file systems allow 255
 
 
 class Refused(Exception):
@@ -59,22 +59,15 @@ def refusal(user: User, size_bytes: int) -> Refused | None:
     return None
 
 
-def safe_name(name: str) -> str:
-    """The bare file name: no directories, no control characters, short enough for any file system."""
-    base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    base = "".join(letter for letter in base if letter.isprintable()).strip(". ")
-    stem, suffix = os.path.splitext(base)
-    suffix = suffix.encode()[:20].decode(errors="ignore")
-    stem = stem.encode()[: NAME_MAX_BYTES - len(suffix.encode())].decode(errors="ignore")
-    return stem + suffix or "upload"
-
-
 def begin(owner: User, filename: str, size_bytes: int) -> Upload:
     """Make room for an upload, or raise Refused."""
-    if refused := refusal(owner, size_bytes):
-        raise refused
     expires = timezone.now() + LIFETIME
-    upload = Upload.objects.create(owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires)
+    upload = Upload(owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires)
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)  # two uploads begun at once cannot both take the last space
+        if refused := refusal(owner, size_bytes):
+            raise refused
+        upload.save(force_insert=True)
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     upload.path.touch()
     return upload

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.access import get_owned, get_visible, signed_in
+from webapp.access import get_owned, get_visible, owns, signed_in
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
@@ -61,7 +61,7 @@ def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
 def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
     dataset = get_visible(Datasets, request.user, id=id)
-    context: dict[str, Any] = {"dataset": dataset, "is_owner": _is_owner(request, dataset)}
+    context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
@@ -69,14 +69,10 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     return render(request, "datasets/detail.html", context)
 
 
-def _is_owner(request: HttpRequest, dataset: Dataset) -> bool:
-    return request.user.is_authenticated and (request.user.is_staff or dataset.owner_id == request.user.pk)
-
-
 def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     found = dataset.report
     bars = report.class_bars(found)
-    runs = dataset.runs.all() if _is_owner(request, dataset) else dataset.runs.filter(public=True)
+    runs = dataset.runs.all() if owns(request.user, dataset) else dataset.runs.filter(public=True)
     return {
         "report": found,
         "doubts": report.doubts(found),
@@ -124,7 +120,7 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 def download(request: HttpRequest, id: str) -> HttpResponseBase:
     """The converted data set as a zip, made while it is sent."""
     dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
-    return stream_zip(report.download_members(dataset), f"{uploads.safe_name(dataset.name)}-autodl.zip")
+    return stream_zip(report.download_members(dataset), f"{dataset.name}-autodl.zip")
 
 
 @require_POST

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import streaming
-from webapp.access import get_owned, get_visible, visible
+from webapp.access import get_owned, get_visible, owns, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
@@ -33,6 +33,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     user = request.user
     mine = Prediction.objects.none()
     shown = None
+    may = may_take(run, user)
     if isinstance(user, User):
         mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
         if asked := request.GET.get("prediction"):
@@ -42,13 +43,13 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
         "runs/model.html",
         {
             "run": run,
-            "owned": isinstance(user, User) and (user.is_staff or user.pk == run.owner_id),
+            "owned": owns(user, run),
             "ready": run.export_state == Run.Export.READY,
-            "may_take": may_take(run, user),
+            "may_take": may,
             "sees_data": visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists(),
             "has_results": results.load(run) is not None,
             "card": card.model_card(run),
-            "columns": tryout.inputs(run.dataset),
+            "columns": tryout.inputs(run.dataset) if may else [],
             "max_mb": tryout.MAX_BYTES // 2**20,
             "history": mine[:SHOWN_HISTORY],
             "prediction": shown,
@@ -63,7 +64,7 @@ def _run(request: HttpRequest, run_id: str) -> Run:
 
 
 def may_take(run: Run, user: User | AnonymousUser) -> bool:
-    """``model.zip`` holds test samples: it is for the run's owner and those who may see the data set."""
+    """``model.zip`` holds test samples, and the row form real values: for the owner and those who may see the data."""
     return user.pk == run.owner_id or visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists()
 
 
@@ -106,6 +107,8 @@ def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
 
 
 def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
+    if not may_take(run, user):
+        raise tryout.TryError("Only its owner may use this model: the data that it learned from is private.")
     if run.export_state != Run.Export.READY:
         raise tryout.TryError("The model is not packed yet: try again in a moment.")
     if "text" in request.POST:

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from webapp import engine
-from webapp.access import visible
+from webapp.access import owns, visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs import figure, journal, results, start, words
@@ -68,7 +68,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
     sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
     return {
         "run": run,
-        "owned": viewer.is_authenticated and (viewer.is_staff or viewer.pk == run.owner_id),
+        "owned": owns(viewer, run),
         "sees_data": sees_data,
         "budget_words": words.duration(run.budget_s),
         "forecast": start.forecast(run) if run.state == Run.State.QUEUED else None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
@@ -12,6 +12,7 @@ from django.db import transaction
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.filenames import safe_name
 from webapp.runs import queue
 from webapp.runs.models import Prediction, Run
 
@@ -54,9 +55,9 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Predictio
             f"At most {MAX_BYTES // 2**20} MB at once: send it in parts, or download the model, which has no limit."
         )
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    prediction = _new(run, user, f"{_safe(files[0].name)}{more}")
+    prediction = _new(run, user, f"{_name(files[0])}{more}")
     for number, file in enumerate(files):
-        path = prediction.dir / "input" / _safe(file.name)
+        path = prediction.dir / "input" / _name(file)
         if path.exists():
             path = path.with_name(f"{number}-{path.name}")
         with open(path, "wb") as target:
@@ -85,10 +86,8 @@ def take_text(run: Run, user: User, text: str) -> Prediction:
 
 
 def _new(run: Run, user: User, name: str) -> Prediction:
-    mine = Prediction.objects.filter(run=run, owner=user).order_by("-created")
-    if Prediction.objects.filter(owner=user, state=Prediction.State.QUEUED).count() >= MAX_WAITING:
-        raise TryError(f"{MAX_WAITING} of your predictions are waiting: let them finish first.")
-    for old in mine[KEPT - 1 :]:
+    _check_waiting(user)
+    for old in Prediction.objects.filter(run=run, owner=user).order_by("-created")[KEPT - 1 :]:
         old.delete()
     prediction = Prediction(run=run, owner=user, input_name=name[:255])
     (prediction.dir / "input").mkdir(parents=True)
@@ -97,12 +96,22 @@ def _new(run: Run, user: User, name: str) -> Prediction:
 
 def _send(prediction: Prediction) -> Prediction:
     """The row is written once its files are complete."""
-    with transaction.atomic():
-        prediction.save(force_insert=True)
-        queue.enqueue_predict(prediction)
+    try:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=prediction.owner_id)  # many sent at once are counted, too
+            _check_waiting(prediction.owner)
+            prediction.save(force_insert=True)
+            queue.enqueue_predict(prediction)
+    except BaseException:
+        shutil.rmtree(prediction.dir, ignore_errors=True)
+        raise
     return prediction
 
 
-def _safe(name: str | None) -> str:
-    """The bare file name, never hidden and never empty."""
-    return PurePath((name or "").replace("\\", "/")).name.lstrip(".")[-200:] or "data"
+def _check_waiting(user: User) -> None:
+    if Prediction.objects.filter(owner=user, state=Prediction.State.QUEUED).count() >= MAX_WAITING:
+        raise TryError(f"{MAX_WAITING} of your predictions are waiting: let them finish first.")
+
+
+def _name(file: UploadedFile) -> str:
+    return safe_name(file.name or "data")
