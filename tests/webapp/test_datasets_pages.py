@@ -220,6 +220,14 @@ def test_delete_waits_for_open_runs(dataset: Dataset, make_run: MakeRun, owner_c
     assert Dataset.objects.filter(id=dataset.id).exists()
 
 
+def test_runs_of_others_do_not_keep_my_data_alive(
+    dataset: Dataset, make_run: MakeRun, owner_client: Client, stranger: User
+) -> None:
+    make_run(dataset, state="running", owner=stranger)
+    assert owner_client.post(f"/data/{dataset.id}/delete").status_code == 302
+    assert not Dataset.objects.filter(id=dataset.id).exists()
+
+
 def test_deleting_a_user_deletes_the_files(
     dataset: Dataset, owner: User, django_capture_on_commit_callbacks: Any
 ) -> None:

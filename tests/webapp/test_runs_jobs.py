@@ -6,19 +6,26 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django_rq
 import pytest
+import redis
+import rq
 from django.utils import timezone
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
 
 from automl_engine import events
 from webapp import engine
 from webapp.accounts.models import User
+from webapp.ops import redis_server
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue
+from webapp.runs import jobs as runs_jobs
 from webapp.runs.jobs import export, predict, reap, train
 from webapp.runs.models import Prediction, Run, ScorePoint
 
@@ -272,18 +279,85 @@ def test_a_worker_lost_twice_ends_the_run(owner: User, make_dataset: Any, make_r
 
 
 def test_a_busy_worker_is_left_alone(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(queue, "is_known", lambda run: True)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: True)
     make_run(make_dataset(owner), state="running", heartbeat=timezone.now())
     assert reap() == 0
 
 
 def test_a_run_that_redis_forgot_is_queued_again(queued: Run, monkeypatch: Any, jobs: Any) -> None:
     _silent(queued)
-    monkeypatch.setattr(queue, "is_known", lambda run: True)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: True)
     assert reap() == 0
-    monkeypatch.setattr(queue, "is_known", lambda run: False)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
     assert reap() == 1
     assert ("train", "webapp.runs.jobs.train", (queued.pk,)) in jobs
+
+
+@pytest.fixture
+def redis_socket(tmp_path: Path) -> Iterator[Path]:
+    """A real Redis of our own."""
+    path = tmp_path / "redis.sock"
+    server = subprocess.Popen(redis_server.command(path, tmp_path), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not redis_server.answers(path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield path
+    server.terminate()
+    server.wait(10)
+
+
+def test_a_job_is_alive_until_it_ended_or_its_worker_was_lost(redis_socket: Path, monkeypatch: Any) -> None:
+    connection = redis.Redis(unix_socket_path=str(redis_socket))
+    monkeypatch.setattr(django_rq, "get_connection", lambda name: connection)
+    assert not queue.is_alive("train-x-1")
+    job = rq.job.Job.create(
+        "webapp.runs.jobs.train", ("x",), id="train-x-1", connection=connection, serializer=JSONSerializer
+    )
+    job.save()
+    for status, alive in {"queued": True, "started": True, "failed": False, "finished": False}.items():
+        job.set_status(status)
+        assert queue.is_alive("train-x-1") == alive
+
+
+def test_packing_is_given_up_when_its_job_is_gone(
+    owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any
+) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    run = make_run(make_dataset(owner), export_state="queued", ended=long_ago)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
+    assert reap() == 0  # packed again just now, though the run ended long ago
+    Run.objects.update(state_since=long_ago)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: job_id == f"export-{run.pk}")
+    assert reap() == 0  # it waits behind a long conversion
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
+    assert reap() == 1
+    run.refresh_from_db()
+    assert run.export_state == Run.Export.FAILED
+    assert "try to pack it again" in run.export_error
+
+
+@pytest.mark.parametrize(("age_s", "alive", "ended"), [(30, False, 0), (90, True, 0), (90, False, 1), (700, True, 1)])
+def test_a_prediction_nobody_makes_is_ended_and_its_input_deleted(
+    owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any, age_s: int, alive: bool, ended: int
+) -> None:
+    run = make_run(make_dataset(owner), export_state="ready")
+    prediction = Prediction.objects.create(owner=owner, run=run, input_name="x.png")
+    Prediction.objects.update(created=timezone.now() - timedelta(seconds=age_s))
+    (prediction.dir / "input").mkdir(parents=True)
+    monkeypatch.setattr(queue, "is_alive", lambda job_id: alive)
+    assert reap() == ended
+    prediction.refresh_from_db()
+    assert (prediction.state == Prediction.State.FAILED) == bool(prediction.error) == bool(ended)
+    assert (prediction.dir / "input").exists() == (not ended)
+
+
+def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_plan: Any, monkeypatch: Any) -> None:
+    engine_plan(points=POINTS, sleep_s=30)
+    monkeypatch.setattr(runs_jobs, "OVERTIME_S", -19)
+    train(queued.pk)
+    queued.refresh_from_db()
+    assert queued.state == Run.State.FINISHED
+    assert "did not come to its end in time" in queued.reason
 
 
 def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
@@ -326,6 +400,18 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
     good.refresh_from_db()
     assert good.state == Prediction.State.READY
     assert not (good.dir / "input").exists()
+
+    def too_slow(*_: Any) -> None:
+        raise JobTimeoutException("Task exceeded maximum timeout value")
+
+    late = Prediction.objects.create(owner=owner, run=run, input_name="x.png")
+    (late.dir / "input").mkdir(parents=True)
+    (late.dir / "input" / "x.png").write_bytes(b"x")
+    monkeypatch.setattr(engine, "predict", too_slow)
+    predict(late.pk)
+    late.refresh_from_db()
+    assert "our fault" in late.error
+    assert not (late.dir / "input").exists()
 
     def unreadable(*_: Any) -> None:
         raise engine.DataError("x.png is not an image; give a PNG or JPEG.")

@@ -149,7 +149,7 @@ def download_dataset(request: HttpRequest, dataset_id: str) -> HttpResponseBase:
 def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
     """Delete the data set, its runs and all files."""
     dataset = get_owned(Dataset.objects.all(), request.user, id=dataset_id)
-    if dataset.runs.filter(state__in=Run.OPEN).exists():
+    if storage.blocking_runs(dataset).exists():
         raise HttpError(409, "A run on this data set is still going on: stop it first.")
     return {"freed_bytes": storage.delete_dataset(dataset)}
 

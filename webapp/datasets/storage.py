@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
@@ -55,6 +55,11 @@ def storage_of(user: User) -> Storage:
 def frees_bytes(dataset: Dataset) -> int:
     """What deleting the data set gives back: its files and those of all runs on it."""
     return directory_bytes(dataset.dir) + sum(directory_bytes(run.dir) for run in dataset.runs.all())
+
+
+def blocking_runs(dataset: Dataset) -> QuerySet[Run]:
+    """The owner's own open runs: deleting them by mistake is prevented.  Those of others end with the data."""
+    return dataset.runs.filter(state__in=Run.OPEN, owner=dataset.owner_id)
 
 
 def delete_dataset(dataset: Dataset) -> int:

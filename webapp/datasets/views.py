@@ -16,7 +16,6 @@ from webapp.access import get_owned, get_visible, owns, signed_in
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
-from webapp.runs.models import Run
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
@@ -170,7 +169,7 @@ def publish(request: HttpRequest, id: str) -> HttpResponse:
 def delete(request: HttpRequest, id: str) -> HttpResponse:
     """First what goes and how many bytes it frees, then really."""
     dataset = get_owned(Datasets, request.user, id=id)
-    open_runs = dataset.runs.filter(state__in=Run.OPEN)
+    open_runs = storage.blocking_runs(dataset)
     if request.method == "POST" and not open_runs.exists():
         freed = storage.delete_dataset(dataset)
         messages.success(request, f"“{dataset.name}” is deleted; that freed {filesizeformat(freed)}.")

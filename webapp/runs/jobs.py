@@ -10,10 +10,11 @@ import logging
 import shutil
 import subprocess
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from webapp import engine
 from webapp.portfolio import rows
@@ -24,12 +25,15 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 HEARTBEAT_S = 5
-LOST_AFTER_S = 60
+LOST_AFTER = timedelta(seconds=60)  # no heartbeat, or nobody has begun
 OVERTIME_S = 600  # loading before the clock and finishing after it, at most
 STOP_PATIENCE_S = 30  # from the polite signal to the kill
 MAX_TRIES = 2
-UNSTARTED_CHECK_S = 60
-STUCK_AFTER = {"export": timedelta(minutes=20), "predict": timedelta(minutes=10)}
+PREDICT_PATIENCE = timedelta(minutes=10)
+NOT_PACKED = "The model could not be packed. Your run, its curve and its scores are safe; try to pack it again."
+NOT_ANSWERED = "The model could not answer; this is our fault. Your model is safe: try once more, or download it."
+NO_WORKER = "No worker answered in ten minutes. Your model is safe: try again later."
+TOO_SLOW = "The engine did not come to its end in time and was stopped."
 
 
 def train(run_id: str) -> None:
@@ -42,9 +46,9 @@ def train(run_id: str) -> None:
         return
     run = Run.objects.select_related("dataset").get(pk=run_id)
     try:
-        code = _follow(run, _start(run))
+        code, trouble = _follow(run, _start(run))
         journal.take(run)
-        ending.settle(run, code)
+        ending.settle(run, code, trouble)
     except Exception as error:
         ending.settle(run, None, f"The worker of this run failed ({type(error).__name__}).")
         raise
@@ -68,16 +72,24 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
     )
 
 
-def _follow(run: Run, process: subprocess.Popen[bytes]) -> int:
-    """Journal into rows, the owner's wishes into signals, until the engine has ended; returns its exit code."""
+def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Journal into rows, the owner's wishes into signals, until the engine has ended.
+
+    Returns:
+        Its exit code, and a sentence if we had to end it.
+    """
     deadline = time.monotonic() + run.budget_s + OVERTIME_S
     asked_at = beat_at = 0.0
+    trouble = ""
     try:
         while process.poll() is None:
             now = time.monotonic()
             state = Run.objects.filter(pk=run.pk).values_list("state", flat=True).first()
-            if state in (None, Run.State.CANCELLED) or now > deadline:
+            if state in (None, Run.State.CANCELLED):
                 break  # None: the run was deleted
+            if now > deadline:
+                trouble = TOO_SLOW
+                break
             if state == Run.State.STOPPING and not asked_at:
                 asked_at = now
                 process.terminate()
@@ -90,7 +102,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> int:
             time.sleep(POLL_S)
     finally:
         engine.end(process)  # also when RQ's timeout or a shutdown ends this job
-    return process.returncode
+    return process.returncode, trouble
 
 
 def export(run_id: str) -> None:
@@ -103,10 +115,11 @@ def export(run_id: str) -> None:
         engine.export(run.dir)
     except engine.DataError as reason:
         error = str(reason)
-    except engine.EngineError as reason:
+    except (engine.EngineError, OSError, JobTimeoutException) as reason:
         log.error("export of run %s: %s", run_id, reason)
-        error = "The model could not be packed. Your run, its curve and its scores are safe; try to pack it again."
-        (run.dir / "export.log").write_text(str(reason))
+        error = NOT_PACKED
+        if run.dir.exists():
+            (run.dir / "export.log").write_text(str(reason))
     state = Run.Export.FAILED if error else Run.Export.READY
     Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).update(export_state=state, export_error=error)
 
@@ -123,33 +136,51 @@ def predict(prediction_id: str) -> None:
         engine.predict(prediction.run.dir / "model.zip", prediction.source, prediction.output_path)
     except engine.DataError as reason:
         error = str(reason)
-    except engine.EngineError as reason:
+    except (engine.EngineError, OSError, JobTimeoutException) as reason:
         log.error("prediction %s: %s", prediction_id, reason)
-        error = "The model could not answer; this is our fault. Your model is safe: try once more, or download it."
-    shutil.rmtree(prediction.dir / "input", ignore_errors=True)  # only the answers are kept
+        error = NOT_ANSWERED
+    _end_prediction(prediction, error)
+
+
+def _end_prediction(prediction: Prediction, error: str) -> bool:
+    """Ready, or failed with a sentence; of what was given only the answers are kept."""
+    shutil.rmtree(prediction.dir / "input", ignore_errors=True)
     state = Prediction.State.FAILED if error else Prediction.State.READY
-    Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED).update(state=state, error=error)
+    waiting = Prediction.objects.filter(pk=prediction.pk, state=Prediction.State.QUEUED)
+    return bool(waiting.update(state=state, error=error))
 
 
 def reap() -> int:
     """Look after what nobody works on any more; called every 15 s.  Returns how many rows were touched."""
     now = timezone.now()
-    silent = now - timedelta(seconds=LOST_AFTER_S)
+    silent = now - LOST_AFTER
     quiet = Q(heartbeat__lt=silent) | Q(heartbeat=None, state_since__lt=silent)
     touched = 0
     for run in Run.objects.filter(quiet, state__in=(Run.State.RUNNING, Run.State.STOPPING)):
         touched += _lost(run)
-    for run in Run.objects.filter(state=Run.State.QUEUED, state_since__lt=now - timedelta(seconds=UNSTARTED_CHECK_S)):
-        if not queue.is_known(run):
+    for run in Run.objects.filter(state=Run.State.QUEUED, state_since__lt=silent):
+        if not queue.is_alive(run.job_id):
             queue.enqueue_train(run)
             touched += 1
-    touched += Run.objects.filter(export_state=Run.Export.QUEUED, ended__lt=now - STUCK_AFTER["export"]).update(
-        export_state=Run.Export.FAILED,
-        export_error="Packing the model took too long and was given up. Your run is safe; try to pack it again.",
-    )
-    touched += Prediction.objects.filter(
-        state=Prediction.State.QUEUED, created__lt=now - STUCK_AFTER["predict"]
-    ).update(state=Prediction.State.FAILED, error="No worker answered in ten minutes. Your model is safe: try again.")
+    return touched + _reap_exports(silent) + _reap_predictions(now)
+
+
+def _reap_exports(silent: datetime) -> int:
+    """Packing whose job is gone has failed; one that only waits is left alone, however long."""
+    waiting = Run.objects.filter(export_state=Run.Export.QUEUED, state_since__lt=silent)
+    gone = [run.pk for run in waiting.only("pk") if not queue.is_alive(queue.export_job(run.pk))]
+    return waiting.filter(pk__in=gone).update(export_state=Run.Export.FAILED, export_error=NOT_PACKED)
+
+
+def _reap_predictions(now: datetime) -> int:
+    """Somebody waits for the answer: after ten minutes it is better to tell them to come back."""
+    touched = 0
+    for prediction in Prediction.objects.select_related("run").filter(state=Prediction.State.QUEUED):
+        age = now - prediction.created
+        if age > PREDICT_PATIENCE:
+            touched += _end_prediction(prediction, NO_WORKER)
+        elif age > LOST_AFTER and not queue.is_alive(queue.predict_job(prediction.pk)):
+            touched += _end_prediction(prediction, NOT_ANSWERED)
     return touched
 
 

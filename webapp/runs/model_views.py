@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
@@ -82,7 +83,7 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
     """Pack again what could not be packed."""
     run = get_owned(Run.objects.all(), request.user, id=run_id)
     again = Run.objects.filter(pk=run.pk, state=Run.State.FINISHED, export_state=Run.Export.FAILED)
-    if again.update(export_state=Run.Export.QUEUED, export_error=""):
+    if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
         queue.enqueue_export(run.pk)
     return redirect("model", run.pk)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import django_rq
-from rq.job import Job
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
 
 from webapp.runs.models import Prediction, Run
 
 TRAIN_MARGIN_S = 900  # loading before the clock, the last prediction after it
 EXPORT_TIMEOUT_S = 900
 PREDICT_TIMEOUT_S = 300
+ALIVE = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.STARTED)
 
 
 def enqueue_train(run: Run) -> None:
@@ -21,16 +24,32 @@ def enqueue_train(run: Run) -> None:
     queue.enqueue("webapp.runs.jobs.train", run.pk, job_id=run.job_id, job_timeout=timeout_s)
 
 
-def is_known(run: Run) -> bool:
-    """Whether Redis still holds the run's job (it may have lost its memory)."""
-    return Job.exists(run.job_id, connection=django_rq.get_connection("train"))
-
-
 def enqueue_export(run_id: str) -> None:
-    django_rq.get_queue("work").enqueue("webapp.runs.jobs.export", run_id, job_timeout=EXPORT_TIMEOUT_S)
+    queue = django_rq.get_queue("work")
+    queue.enqueue("webapp.runs.jobs.export", run_id, job_id=export_job(run_id), job_timeout=EXPORT_TIMEOUT_S)
 
 
 def enqueue_predict(prediction: Prediction) -> None:
     """Ahead of conversions: somebody is looking at the page."""
+    job_id = predict_job(prediction.pk)
     queue = django_rq.get_queue("work")
-    queue.enqueue("webapp.runs.jobs.predict", prediction.pk, job_timeout=PREDICT_TIMEOUT_S, at_front=True)
+    queue.enqueue(
+        "webapp.runs.jobs.predict", prediction.pk, job_id=job_id, job_timeout=PREDICT_TIMEOUT_S, at_front=True
+    )
+
+
+def export_job(run_id: str) -> str:
+    return f"export-{run_id}"
+
+
+def predict_job(prediction_id: str) -> str:
+    return f"predict-{prediction_id}"
+
+
+def is_alive(job_id: str) -> bool:
+    """Whether the job waits or is being done; not so when Redis forgot it or its worker was lost."""
+    try:
+        job = Job.fetch(job_id, connection=django_rq.get_connection("train"), serializer=JSONSerializer)
+    except NoSuchJobError:
+        return False
+    return job.get_status() in ALIVE
