@@ -29,6 +29,7 @@ MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
 JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
 OFFICE_SUFFIXES = {".xlsx", ".xls", ".ods", ".docx", ".pdf", ".npz", ".pptx", ".parquet"}
+FOREIGN_PACKERS = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 
 
@@ -131,6 +132,8 @@ def _members(source: Path) -> Iterator[_Member]:
         raise DataError(
             f"{source.name} is a {suffix[1:]} file, which we cannot read; export it as CSV or zip the raw files."
         )
+    elif packer := _foreign_packer(source):
+        raise DataError(f"{source.name} is packed by {packer}, which we cannot open; pack it again as zip.")
     elif zipfile.is_zipfile(source):
         yield from _zip_members(source)
     elif tarfile.is_tarfile(source):
@@ -141,6 +144,12 @@ def _members(source: Path) -> Iterator[_Member]:
         )
     else:
         yield _Member(source.name, source.stat().st_size, source)
+
+
+def _foreign_packer(source: Path) -> str:
+    with open(source, "rb") as file:
+        head = file.read(8)
+    return next((name for magic, name in FOREIGN_PACKERS.items() if head.startswith(magic)), "")
 
 
 def _folder_members(source: Path) -> Iterator[_Member]:
@@ -167,6 +176,8 @@ def _refusal(mode: int) -> str:
 def _zip_members(source: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(source) as archive:
         infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
+        if any(info.filename == "[Content_Types].xml" for info in infos):
+            raise DataError(f"{source.name} is an Office document, whatever its name says; save the sheet as CSV.")
         _check_limits(source, len(infos), sum(info.file_size for info in infos))
         for info in infos:
             refused = _refusal(info.external_attr >> 16)

@@ -12,19 +12,18 @@ import numpy as np
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
-from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     Spool,
     UnreadableError,
-    copy_files,
-    file_digest,
     formatted,
     media_files,
+    media_table,
     new_files,
-    probe_files,
+    read_files,
     sniff_files,
     spread,
 )
+from formatters.words import counted
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au", ".amr")
 RATE_HZ = 16_000
@@ -51,38 +50,26 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 
 
 def read(root: Path, options: Options) -> Table:
-    labelled = labelled_files(root, SUFFIXES, options, "sounds")
     spool = Spool(root.parent)
-    clips, unreadable = probe_files(root, labelled.paths, lambda path: _spooled(path, spool))
-    labelled = without(labelled, unreadable, "sounds")
-    found = [clips[sample.source] for sample in labelled.samples]
-    paths = labelled.paths
+    labelled, found, unreadable = read_files(root, SUFFIXES, options, "sounds", lambda path: _spooled(path, spool))
 
     def amplitudes(i: int) -> np.ndarray:
         return np.frombuffer(spool.get(found[i].place), np.int16)
 
-    return Table(
+    return media_table(
         "audio",
-        labelled.samples,
-        labelled.label_names,
-        labelled.multi_label,
-        _spec(labelled),
+        labelled,
+        Spec(name="", sample_count=0, output_dim=0, sequence_size=VARIABLE, is_sequence=True),
+        _doubts(found),
         steps=lambda i: as_steps(amplitudes(i)),
         preview=lambda i, path: player(amplitudes(i), path),
-        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={"rate_hz": RATE_HZ},
-        digest=lambda i: file_digest(paths[i]),
         stats=[
             spread("duration", "s", [clip.duration_s for clip in found]),
             spread("sample rate", "Hz", [clip.rate_hz for clip in found]),
             spread("channels", "", [clip.channels for clip in found]),
         ],
         unreadable=unreadable,
-        doubts=labelled.doubts + _doubts(found),
-        why=labelled.why,
-        ignored=labelled.ignored,
-        target=labelled.target,
-        target_candidates=labelled.target_candidates,
     )
 
 
@@ -171,22 +158,12 @@ def _check_wav_is_whole(path: Path) -> None:
     raise UnreadableError("cut off before the sound begins")
 
 
-def _spec(labelled: Labelled) -> Spec:
-    return Spec(
-        name="",
-        sample_count=len(labelled.samples),
-        output_dim=len(labelled.label_names),
-        sequence_size=VARIABLE,
-        is_sequence=True,
-        label_to_index={name: index for index, name in enumerate(labelled.label_names)},
-    )
-
-
 def _doubts(clips: list[_Clip]) -> list[Doubt]:
     doubts = []
     cut = sum(clip.cut for clip in clips)
     if cut:
-        what = f"{cut:,} sounds are longer than {MAX_DURATION_S} s; only the first {MAX_DURATION_S} s are used"
+        what = counted(cut, "sound is", "sounds are")
+        what += f" longer than {MAX_DURATION_S} s; only the first {MAX_DURATION_S} s are used"
         doubts.append(Doubt(what, "cut long recordings into pieces"))
     if any(clip.channels > 1 for clip in clips):
         doubts.append(Doubt("the channels of stereo sounds were averaged", "nothing needs to be done", level="info"))

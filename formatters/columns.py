@@ -35,9 +35,11 @@ ID_NAME = re.compile(
     re.IGNORECASE,
 )
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+THOUSANDS_MARK = re.compile(r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # apostrophes and narrow blanks
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity: there may be ten thousand
 class Column:
     """What one column of a table holds; ``why_ignored`` is empty for a usable feature."""
 
@@ -101,11 +103,14 @@ def _numbers(counts: Counter[str], decimal_comma: bool) -> dict[str, float]:
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
-    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else."""
+    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else.
+
+    Those too large for float32 become the largest that it holds.
+    """
     try:
         value = float(cell)
     except ValueError:
-        bare = cell.strip("$€£¥% ")
+        bare = THOUSANDS_MARK.sub("", cell.strip("$€£¥%\u00a0 ").replace("−", "-"))
         if decimal_comma and bare.count(",") == 1:
             bare = bare.replace(".", "").replace(",", ".")
         elif THOUSANDS.fullmatch(bare):
@@ -114,7 +119,7 @@ def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
             value = float(bare)
         except ValueError:
             return None
-    return value if math.isfinite(value) and "_" not in cell else None
+    return max(-MAX_FLOAT32, min(value, MAX_FLOAT32)) if math.isfinite(value) and "_" not in cell else None
 
 
 def boolean_values(counts: Counter[str]) -> tuple[str, str] | None:

@@ -19,6 +19,40 @@ READ = (
     "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
     "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
 )
+HOW_TO = (  # what to do with frequent kinds that we do not read
+    (
+        (
+            ".xlsx",
+            ".xls",
+            ".ods",
+            ".json",
+            ".jsonl",
+            ".arff",
+            ".parquet",
+            ".feather",
+            ".sav",
+            ".dta",
+            ".mat",
+            ".npy",
+            ".npz",
+        ),
+        "save the table as CSV.",
+    ),
+    (
+        (".pdf", ".docx", ".doc", ".html", ".htm", ".md", ".rtf", ".epub", ".xml"),
+        "save the texts as .txt in one folder per class, or as a CSV with a column of texts and one of labels.",
+    ),
+    (
+        (".txt",),
+        "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row.",
+    ),
+    (
+        (".heic", ".heif", ".avif", ".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".dcm"),
+        "export the images as JPEG or PNG.",
+    ),
+    ((".ts",), "a .ts file of series has @problemName, @classLabel and @data lines, as in the UCR/UEA archive."),
+    ((".ipynb", ".py", ".r", ".m"), "upload the data that the program reads, not the program."),
+)
 
 
 @dataclass(frozen=True)
@@ -67,4 +101,5 @@ def _nothing_usable(root: Path, source: str) -> str:
     files = files_below(root)
     kinds = Counter(Path(path).suffix.lower() or "no extension" for path in files)
     held = ", ".join(f"{count:,} with {kind}" for kind, count in kinds.most_common(3))
-    return f"Nothing in {source} is of a kind that we read ({held}); we read {READ}."
+    how = next((how for kind, _ in kinds.most_common() for suffixes, how in HOW_TO if kind in suffixes), "")
+    return f"Nothing in {source} is of a kind that we read ({held}); " + (how or f"we read {READ}.")

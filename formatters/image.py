@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
-from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     UnreadableError,
-    copy_files,
-    file_digest,
     formatted,
     media_files,
+    media_table,
     new_files,
-    probe_files,
+    read_files,
     sniff_files,
     spread,
 )
+from formatters.words import counted
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 THUMBNAIL_PX = 128
@@ -44,9 +43,9 @@ class _Info:
     width: int
     height: int
     grey: bool
-    format: str
     animated: bool
     transparent: bool
+    turned: bool  # to be shown otherwise than it is stored; the challenge's readers ignore that
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -72,35 +71,22 @@ def mostly_animated(gifs: list[Path]) -> bool:
 
 
 def read(root: Path, options: Options) -> Table:
-    labelled = labelled_files(root, SUFFIXES, options, "images")
-    probe = _Prober()
-    infos, unreadable = probe_files(root, labelled.paths, probe)
-    labelled = without(labelled, unreadable, "images")
-    found = [infos[sample.source] for sample in labelled.samples]
-    spec = _spec(found, labelled)
+    labelled, found, unreadable = read_files(root, SUFFIXES, options, "images", _Prober())
     paths = labelled.paths
-    return Table(
+    return media_table(
         "image",
-        labelled.samples,
-        labelled.label_names,
-        labelled.multi_label,
-        spec,
+        labelled,
+        _spec(found),
+        _doubts(found),
         steps=lambda i: [encoded(paths[i])],
         preview=lambda i, path: thumbnail(paths[i], path),
-        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={},
-        digest=lambda i: file_digest(paths[i]),
         stats=[
             spread("width", "px", [info.width for info in found]),
             spread("height", "px", [info.height for info in found]),
             spread("file size", "kB", [path.stat().st_size / 1000 for path in paths]),
         ],
         unreadable=unreadable,
-        doubts=labelled.doubts + _doubts(found),
-        why=labelled.why,
-        ignored=labelled.ignored,
-        target=labelled.target,
-        target_candidates=labelled.target_candidates,
     )
 
 
@@ -123,7 +109,8 @@ class _Prober:
             self._colour_seen |= not grey
             transparent = image.mode in ("LA", "RGBA", "PA") and int(np.asarray(image.getchannel("A")).min()) < 255
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            return _Info(image.width, image.height, grey, image.format or "", animated, transparent)
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+            return _Info(image.width, image.height, grey, animated, transparent, turned)
 
 
 def _opened(path: Path) -> Image.Image:
@@ -151,19 +138,18 @@ def _has_no_colour(image: Image.Image) -> bool:
     return not np.any(pixels[..., 0] - pixels[..., 1]) and not np.any(pixels[..., 1] - pixels[..., 2])
 
 
-def _spec(infos: list[_Info], labelled: Labelled) -> Spec:
+def _spec(infos: list[_Info]) -> Spec:
     sizes = {(info.height, info.width) for info in infos}
     # A side of 1 would make other readers take the set for a table, so such sets count as of varying size.
     height, width = sizes.pop() if len(sizes) == 1 and 1 not in next(iter(sizes)) else (VARIABLE, VARIABLE)
     return Spec(
         name="",
-        sample_count=len(infos),
-        output_dim=len(labelled.label_names),
+        sample_count=0,
+        output_dim=0,
         row_count=height,
         col_count=width,
         num_channels=1 if all(info.grey for info in infos) else 3,
         format="COMPRESSED",
-        label_to_index={name: index for index, name in enumerate(labelled.label_names)},
     )
 
 
@@ -171,12 +157,18 @@ def _doubts(infos: list[_Info]) -> list[Doubt]:
     doubts = []
     animated = sum(info.animated for info in infos)
     if animated:
-        what = f"{animated:,} images are animated or have several pages; only the first is used"
+        what = counted(animated, "image moves or has several pages", "images move or have several pages")
+        what += "; only the first picture is used"
         doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info"))
     transparent = sum(info.transparent for info in infos)
     if transparent:
-        what = f"{transparent:,} images have transparent parts; the colours behind them are used"
+        what = counted(transparent, "image has", "images have")
+        what += " transparent parts; the colours behind them are used"
         doubts.append(Doubt(what, "flatten the images onto a background if that is wrong", level="info"))
+    turned = sum(info.turned for info in infos)
+    if turned:
+        what = counted(turned, "photo is", "photos are") + " stored lying on the side (EXIF) and used as stored"
+        doubts.append(Doubt(what, "save the photos upright if they look wrong in the previews", level="info"))
     return doubts
 
 

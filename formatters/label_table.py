@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,11 @@ from typing import Literal
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
 from formatters.table_io import RawTable
+from formatters.words import counted
 
+VALIDATION = ("valid", "validation", "val", "dev")
 SPLIT_SIDES: dict[str, Side] = {
-    **dict.fromkeys(("train", "training", "trn", "valid", "validation", "val", "dev"), "train"),
+    **dict.fromkeys(("train", "training", "trn", *VALIDATION), "train"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
 SPLIT_COLUMNS = {"split", "subset", "set", "partition", "usage", "fold_name", "data_set"}
@@ -30,6 +32,31 @@ YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false
 MAX_CLASSES = 1000
 MATCH_ROWS = 2000  # looked at to find the file column
 MATCH_SHARE = 0.2  # of rows that name a file of ours: then the column holds file names
+
+
+def split_sides(words: Collection[str]) -> dict[str, Side]:
+    """The side of each word that names one; validation belongs to train, but is the test where there is no other."""
+    sides = {word: SPLIT_SIDES[word] for word in words if word in SPLIT_SIDES}
+    held_out = set(VALIDATION) & set(sides)
+    if held_out and held_out != set(sides) and "test" not in sides.values():
+        sides |= dict.fromkeys(held_out, "test")
+    return sides
+
+
+def sides_of_paths(paths: Collection[str]) -> dict[str, Side | None]:
+    """Train or test, from a word in each file's name, else in a folder's."""
+    words = {path: _split_word(path) for path in paths}
+    sides = split_sides(set(words.values()))
+    return {path: sides.get(word) for path, word in words.items()}
+
+
+def _split_word(path: str) -> str:
+    for part in reversed(path.split("/")):
+        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part).lower())
+        found = [word for word in words if word in SPLIT_SIDES]
+        if len({SPLIT_SIDES[word] for word in found}) == 1:
+            return found[0]
+    return ""
 
 
 class FileIndex:
@@ -105,7 +132,8 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, target: s
         multi_label = True
         doubts.append(
             Doubt(
-                f"{several:,} files have several rows with different labels, so files may have several labels",
+                counted(several, "file has", "files have")
+                + " several rows with different labels, so files may have several labels",
                 "if each file should have one label, keep one row for each file",
                 path,
             )
@@ -138,7 +166,8 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> lis
             missing.append((number, row[at]))
     if missing:
         number, name = missing[0]
-        more = f" (and {len(missing) - 1:,} more rows name missing files)" if len(missing) > 1 else ""
+        others = counted(len(missing) - 1, "more row names a missing file", "more rows name missing files")
+        more = f" (and {others})" if len(missing) > 1 else ""
         what = f"names {name!r}, which is not in the upload" if name else "has no file name"
         raise DataError(f"row {number} of {path} {what}{more}; add the file or remove the row.")
     return files
@@ -147,7 +176,9 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> lis
 def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str]) -> None:
     for at, name in enumerate(table.columns):
         if _is_split_column(table, at):
-            result.sides = {file: SPLIT_SIDES[row[at].lower()] for file, row in zip(files, table.rows, strict=True)}
+            words = [row[at].lower() for row in table.rows]
+            sides = split_sides(set(words))
+            result.sides = {file: sides[word] for file, word in zip(files, words, strict=True)}
         elif _plain(name) in GROUP_COLUMNS:
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
 

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Sample, Side
-from formatters.label_table import SPLIT_SIDES, FileIndex, FileLabels, file_column, names_of_indices, read_labels
+from formatters.label_table import (
+    FileIndex,
+    FileLabels,
+    file_column,
+    names_of_indices,
+    read_labels,
+    sides_of_paths,
+    split_sides,
+)
 from formatters.table_io import RawTable, read_table
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
@@ -125,9 +132,9 @@ def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -
 
 def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) -> Labelled:
     labels: dict[str, tuple[str, ...]] = {}
-    for path, table in tables.items():
+    for path, side in sides_of_paths(tables).items():
+        table = tables[path]
         labels |= table.labels
-        side = next((SPLIT_SIDES[word] for word in _words(path) if word in SPLIT_SIDES), None)
         if side and len(tables) > 1 and not table.sides:
             table.sides = dict.fromkeys(table.labels, side)
     first = next(iter(tables.values()))
@@ -154,13 +161,10 @@ def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) ->
     without = [file for file in files if file not in set(kept)]
     result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in without]
     if without:
-        what = f"{len(without):,} of {len(files):,} files have no label in {names} and are left out"
+        have = "has no label" if len(without) == 1 else "have no label"
+        what = f"{len(without):,} of {len(files):,} files {have} in {names}; left out"
         result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", without[0]))
     return result
-
-
-def _words(path: str) -> list[str]:
-    return re.findall(r"[a-z]+", path.lower())
 
 
 def _folder_sides(files: list[str]) -> tuple[dict[str, Side], int | None]:
@@ -170,8 +174,9 @@ def _folder_sides(files: list[str]) -> tuple[dict[str, Side], int | None]:
     """
     for depth in range(3):
         names = {file: file.split("/")[depth].lower() for file in files if file.count("/") > depth}
-        if names and all(name in SPLIT_SIDES for name in names.values()):
-            return {file: SPLIT_SIDES[name] for file, name in names.items()}, depth
+        sides = split_sides(set(names.values()))
+        if names and all(name in sides for name in names.values()):
+            return {file: sides[name] for file, name in names.items()}, depth
     return {}, None
 
 
@@ -197,18 +202,31 @@ def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataErro
         False,
         [f"each class has its folder ({_examples([sample.labels[0] for sample in samples])})"],
     )
-    if set(sides.values()) == {"train", "test"}:
-        result.why.append("train and test folders are kept as they are")
+    if {sample.split for sample in samples} == {"train", "test"}:
+        result.why.append("the split into train and test is given by the folders")
     outside = [file for file in files if not folders[file]]
     result.ignored = [{"path": file, "why": "stands outside the class folders"} for file in outside]
+    result.doubts = _folder_doubts([folders[file] for file in inside], outside, noun)
+    return result
+
+
+def _folder_doubts(folders: list[list[str]], outside: list[str], noun: str) -> list[Doubt]:
+    """``folders``: those around each file, the class first; ``outside``: files in none."""
+    doubts = []
     if outside:
-        what = f"{len(outside):,} {noun} stand outside the class folders and are left out"
-        result.doubts.append(Doubt(what, "move each into the folder of its class", outside[0]))
-    deeper = Counter(folders[file][1] for file in inside if len(folders[file]) > 1)
+        stand = "stands outside the class folders and is" if len(outside) == 1 else ""
+        what = f"{len(outside):,} of the {noun} {stand or 'stand outside the class folders and are'} left out"
+        doubts.append(Doubt(what, "move each into the folder of its class", outside[0]))
+    inner: dict[str, set[str]] = {}
+    for around in folders:
+        inner.setdefault(around[0], set()).add(around[1] if len(around) > 1 else "")
+    deeper = set().union(*inner.values()) - {""}
     if deeper:
         what = f"class folders hold folders ({_examples(list(deeper))}); all {noun} in them belong to the upper folder"
-        result.doubts.append(Doubt(what, "move the folders up if they are the classes", level="info"))
-    return result
+        same = len(deeper) > 1 and all(names == deeper for names in inner.values())  # perhaps several data sets
+        fix = "move these folders up if they are the classes" + ", or upload each upper folder by itself" * same
+        doubts.append(Doubt(what, fix, level="warning" if same else "info"))
+    return doubts
 
 
 def _examples(names: list[str]) -> str:

@@ -9,14 +9,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence
-from formatters.labels import NO_TABLE, TABLE_SUFFIXES, files_below
+from automl_engine.spec import Spec
+from formatters.base import Doubt, Evidence, Options, Table
+from formatters.labels import NO_TABLE, TABLE_SUFFIXES, Labelled, files_below, labelled_files, without
 
 THREADS = min(8, os.cpu_count() or 1)
 CERTAIN = 0.95
@@ -29,6 +31,41 @@ class UnreadableError(Exception):
 
 def media_files(root: Path, suffixes: Collection[str]) -> list[Path]:
     return [root / path for path in files_below(root) if path.lower().endswith(tuple(suffixes))]
+
+
+def read_files(
+    root: Path, suffixes: Collection[str], options: Options, noun: str, probe: Callable[[Path], Info]
+) -> tuple[Labelled, list[Info], list[dict[str, str]]]:
+    """(the labelled files that can be read, what ``probe`` found in each, the unreadable ones)."""
+    labelled = labelled_files(root, suffixes, options, noun)
+    found, unreadable = probe_files(root, labelled.paths, probe)
+    labelled = without(labelled, unreadable, noun)
+    return labelled, [found[sample.source] for sample in labelled.samples], unreadable
+
+
+def media_table(modality: str, labelled: Labelled, spec: Spec, doubts: list[Doubt], **rest: Any) -> Table:
+    """The Table of files with labels; ``rest``: its fields that depend on the modality."""
+    paths = labelled.paths
+    return Table(
+        modality=modality,
+        samples=labelled.samples,
+        label_names=labelled.label_names,
+        multi_label=labelled.multi_label,
+        spec=replace(
+            spec,
+            sample_count=len(labelled.samples),
+            output_dim=len(labelled.label_names),
+            label_to_index={name: index for index, name in enumerate(labelled.label_names)},
+        ),
+        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
+        digest=lambda i: file_digest(paths[i]),
+        doubts=labelled.doubts + doubts,
+        why=labelled.why,
+        ignored=labelled.ignored,
+        target=labelled.target,
+        target_candidates=labelled.target_candidates,
+        **rest,
+    )
 
 
 def sniff_files(root: Path, files: Sequence[Path], noun: str) -> Evidence | None:

@@ -86,7 +86,7 @@ def _positions(table: RawTable, layout: dict[str, Any], wanted: list[str]) -> li
     missing = [name for name, place in zip(wanted, places, strict=True) if place is None]
     if missing:
         raise DataError(
-            f"{table.file_name} lacks the column(s) {', '.join(missing[:20])}"
+            f"{table.file_name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing[:20]))}"
             f"{', ...' if len(missing) > 20 else ''}; the header must name all columns that the model learned from."
         )
     return [place for place in places if place is not None]

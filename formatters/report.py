@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from automl_engine.spec import VARIABLE
 from formatters.base import Doubt, Options, Table
 from formatters.media import THREADS
 from formatters.split import Split
+from formatters.words import counted
 
 VERSION = 1
 MAX_IGNORED = 100
@@ -82,12 +84,13 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
 
 def title(table: Table) -> str:
     """One line: "2,500 images in 10 classes, 28×28, grey"."""
-    kinds = f"with {len(table.label_names):,} labels" if table.multi_label else f"in {len(table.label_names):,} classes"
+    count = len(table.label_names)
+    kinds = f"with {counted(count, 'label')}" if table.multi_label else f"in {counted(count, 'class', 'classes')}"
     parts = [f"{len(table.samples):,} {NOUNS[table.modality]} {kinds}"]
     spread = {line["name"]: line for line in table.stats}
     spec = table.spec
     if table.modality == "video":
-        parts.append(_range(spread, "frames", " frames"))
+        parts.append(_range(spread, "frames", " frames").replace("1 frames", "1 frame"))
     if table.modality in ("image", "video"):
         fixed = VARIABLE not in (spec.row_count, spec.col_count)
         parts.append(f"{spec.col_count}×{spec.row_count}" if fixed else _sizes(spread))
@@ -95,14 +98,14 @@ def title(table: Table) -> str:
     elif table.modality == "audio":
         parts.append(_range(spread, "duration", " s"))
     elif table.modality == "text":
-        parts.append(f"{len(spec.channel_to_index):,} different tokens")
+        parts.append(f"{len(spec.channel_to_index):,} different {table.recipe.get('language', 'tokens')}")
     elif table.modality == "tabular":
-        parts.append(f"{spec.col_count:,} feature{'s' if spec.col_count != 1 else ''}")
+        parts.append(counted(spec.col_count, "feature"))
     elif table.modality == "timeseries":
         length = (
             f"length {spec.sequence_size:,}" if spec.sequence_size != VARIABLE else _range(spread, "length", " long")
         )
-        parts += [length, f"{spec.num_channels} channel{'s' if spec.num_channels != 1 else ''}"]
+        parts += [length, counted(spec.num_channels, "channel")]
     return ", ".join(part for part in parts if part)
 
 
@@ -117,7 +120,8 @@ def _sizes(spread: dict[str, Any]) -> str:
     if "width" not in spread:
         return "sizes differ"
     low, high = ((spread["width"][end], spread["height"][end]) for end in ("min", "max"))
-    return f"{low[0]:.0f}×{low[1]:.0f} to {high[0]:.0f}×{high[1]:.0f}"
+    smallest, largest = (f"{width:.0f}×{height:.0f}" for width, height in (low, high))
+    return smallest if smallest == largest else f"{smallest} to {largest}"
 
 
 def _label_counts(table: Table, parts: Split) -> list[dict[str, Any]]:
@@ -169,6 +173,7 @@ def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates
     return [
         *_file_doubts(table),
         *(_multi_label_doubts(table, labels) if table.multi_label else _class_doubts(labels)),
+        *_spelling_doubts(table.label_names),
         *_side_doubts(parts, labels),
         *_duplicate_doubts(table, duplicates),
     ]
@@ -178,21 +183,13 @@ def _file_doubts(table: Table) -> list[Doubt]:
     doubts = []
     if table.unreadable:
         first = table.unreadable[0]
-        count = len(table.unreadable)
-        what = f"{_files(count)} cannot be read and {_are(count)} left out ({first['why']})"
+        what = counted(len(table.unreadable), "file cannot be read and is", "files cannot be read and are")
+        what += f" left out ({first['why']})"
         doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
     if table.ignored:
-        what = f"{_files(len(table.ignored))} of the upload {_are(len(table.ignored))} not used"
+        what = counted(len(table.ignored), "file of the upload is not used", "files of the upload are not used")
         doubts.append(Doubt(what, "nothing needs to be done if that is right", table.ignored[0]["path"], "info"))
     return doubts
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file{'s' if count != 1 else ''}"
-
-
-def _are(count: int) -> str:
-    return "are" if count != 1 else "is"
 
 
 def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
@@ -213,34 +210,47 @@ def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     return doubts
 
 
+def _spelling_doubts(names: list[str]) -> list[Doubt]:
+    """Classes that a person would take for one."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
+    twins = [group for group in alike.values() if len(group) > 1]
+    if not twins:
+        return []
+    what = f"the classes {' and '.join(map(repr, twins[0]))} are told apart by their spelling alone"
+    what += f" (and {len(twins) - 1:,} more such cases)" * (len(twins) > 1)
+    return [Doubt(what, "write them the same way if they are one class", twins[0][0])]
+
+
 def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doubt]:
     shares = {label["name"]: (label["train"] + label["test"]) / len(table.samples) for label in labels}
     constant = [name for name, share in shares.items() if not 1 - NEARLY_CONSTANT < share < NEARLY_CONSTANT]
     doubts = []
     if constant:
         shown = ", ".join(f"{name} {shares[name]:.0%}" for name in constant[:5])
-        what = f"nearly all samples have, or lack, some labels ({shown}), which can hardly be learnt or tested"
+        what = f"nearly all samples have, or lack, some labels ({shown}), so these can hardly be learnt or tested"
         doubts.append(Doubt(what, "add samples without (with) these labels, or leave the labels out", constant[0]))
     unlabelled = sum(not sample.labels for sample in table.samples)
     if unlabelled:
-        what = f"{unlabelled:,} samples have none of the labels"
+        what = counted(unlabelled, "sample has none of the labels", "samples have none of the labels")
         doubts.append(Doubt(what, "nothing needs to be done if that is right", level="info"))
     return doubts
 
 
 def _side_doubts(parts: Split, labels: list[dict[str, Any]]) -> list[Doubt]:
     doubts = []
-    regroup = ", or upload without train and test folders" if parts.how == "given" else ""
+    regroup = ", or give no train and test parts, so that we split the samples" if parts.how == "given" else ""
     untrained = [label["name"] for label in labels if not label["train"]]
     if untrained:
-        what = f"there are no train samples of {_listed(untrained)}, so it cannot be learnt"
+        what = f"there are no train samples of {_listed(untrained)}, so {_it(untrained)} cannot be learnt"
         doubts.append(Doubt(what, f"add train samples{regroup}", untrained[0]))
     untested = [label["name"] for label in labels if not label["test"] and label["train"] > 1]
     if untested:
-        what = f"there are no test samples of {_listed(untested)}, so it cannot be tested"
+        what = f"there are no test samples of {_listed(untested)}, so {_it(untested)} cannot be tested"
         doubts.append(Doubt(what, f"add test samples{regroup}", untested[0]))
     if len(parts.test) < SMALL_TEST:
-        what = f"only {len(parts.test)} samples are left to test with, so scores will be rough"
+        what = counted(len(parts.test), "sample is", "samples are") + " left to test with, so scores will be rough"
         doubts.append(Doubt(what, "add samples", level="info"))
     return doubts
 
@@ -249,14 +259,20 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
     doubts = []
     where = ", ".join(duplicates.examples[0]) if duplicates.examples else ""
     if duplicates.across_split:
-        what = f"{duplicates.across_split:,} test samples stand in train too, so scores look better than they are"
+        what = counted(duplicates.across_split, "test sample has an exact copy", "test samples have exact copies")
+        what += " among the train samples, so scores look better than they are"
         doubts.append(Doubt(what, "remove the copies from the upload", where))
     elif duplicates.exact:
-        doubts.append(Doubt(f"{duplicates.exact:,} samples are exact copies", "remove the copies", where, "info"))
+        what = counted(duplicates.exact, "sample is an exact copy of another", "samples are exact copies of others")
+        doubts.append(Doubt(what, "remove the copies", where, "info"))
     if duplicates.contradicting:
-        what = f"{duplicates.contradicting:,} contents occur several times with different labels"
+        what = counted(duplicates.contradicting, "sample has a copy", "samples have copies") + " with other labels"
         doubts.append(Doubt(what, "decide for one label and remove the other copies", where))
     return doubts
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "they"
 
 
 def _listed(names: list[str]) -> str:

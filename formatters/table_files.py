@@ -14,7 +14,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.columns import Column, profile
-from formatters.label_table import SPLIT_COLUMNS, SPLIT_SIDES
+from formatters.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
 from formatters.labels import NO_TABLE, files_below
 from formatters.table_io import TABLE_SUFFIXES, RawTable, read_table
 
@@ -63,7 +63,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if not tables:
         return None
     group = _largest_group(tables)
-    sides = {path: side_of(path) for path in group}
+    sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
     main = _join([tables[path] for path in group])
     sources, row_sides = [], []
@@ -130,23 +130,14 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[dict[str,
     return ignored
 
 
-def side_of(path: str) -> Side | None:
-    """Train or test, from a word in the file's name, else from a folder's."""
-    for part in reversed(path.split("/")):
-        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part).lower())
-        sides = {SPLIT_SIDES[word] for word in words if word in SPLIT_SIDES}
-        if len(sides) == 1:
-            return sides.pop()
-    return None
-
-
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column named like "split" that holds train and test is obeyed, and is no feature."""
     for column in upload.columns:
-        cells = {cell.lower() for cell in column.counts}
+        sides_of = split_sides({cell.lower() for cell in column.counts})
+        known = all(cell.lower() in sides_of for cell in column.counts)
         named = re.sub(r"[\s-]+", "_", column.name.lower()) in SPLIT_COLUMNS
-        if named and not column.missing and {SPLIT_SIDES.get(cell) for cell in cells} == {"train", "test"}:
-            sides = [SPLIT_SIDES[cell.lower()] for cell in upload.table.column(column.name)]
+        if named and known and not column.missing and set(sides_of.values()) == {"train", "test"}:
+            sides = [sides_of[cell.lower()] for cell in upload.table.column(column.name)]
             why = f"the split into train and test is given by column {column.name!r}"
             columns = [
                 replace(other, why_ignored="it tells the split") if other is column else other

@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}  # in order of preference
@@ -30,6 +31,8 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 }
 SAMPLE_CHARS = 200_000
 SAMPLE_ROWS = 500
+MAX_PREAMBLE_LINES = 5
+MIN_ROWS_BELOW_PREAMBLE = 5
 HEADER_NAMES = frozenset(
     """id index name file filename file_name path image img audio video text review sentence message comment content
     title description label labels class classes category target y species sentiment type subset split fold group
@@ -50,8 +53,12 @@ class RawTable:
     notes: list[str] = field(default_factory=list)  # what was guessed
     file_name: str = ""
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.columns)}
+
     def column(self, name: str) -> list[str]:
-        at = self.columns.index(name)
+        at = self._places[name]
         return [row[at] for row in self.rows]
 
 
@@ -76,6 +83,8 @@ def _read_table(path: Path, has_header: bool | None, size_bytes: int, mtime_ns: 
         return _from_json(text, encoding, path.name)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
+    skipped = 0 if separator else _preamble_lines(text)
+    text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
     rows, quoting = _parse(text, delimiter, path.name)
     rows = [[cell.strip() for cell in row] for row in rows]
@@ -86,9 +95,11 @@ def _read_table(path: Path, has_header: bool | None, size_bytes: int, mtime_ns: 
     if not filled:
         raise DataError(f"{path.name} has a header line but no rows below it; add the data.")
     columns = _distinct_names(header)
-    notes = _notes(delimiter, quoting, encoding, has_header, columns, header)
-    if len(filled) + has_header < len(rows):
-        notes.append(f"{len(rows) - len(filled) - has_header} empty row(s) skipped")
+    stray_quotes = quoting == "quotes taken literally" and '"' in text
+    notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
+    empty = len(rows) - len(filled) - has_header
+    notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
+    notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
     return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
 
 
@@ -99,6 +110,8 @@ def decode_text(path: Path) -> tuple[str, str]:
         DataError: the file is no text.
     """
     data = path.read_bytes()
+    if data[:512].lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
+        raise DataError(f"{path.name} is a web page, not a table; download the file itself (often under 'Raw').")
     if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
     encoding = _sniff_encoding(data)
@@ -138,9 +151,23 @@ def _looks_like_gb(data: bytes) -> bool:
     return paired > 0.8 * high
 
 
+def _preamble_lines(text: str) -> int:
+    """How many lines of a title or of comments stand above a table that is even without them."""
+    lines = text.split("\n", SAMPLE_ROWS)[:-1]
+    for top in range(min(MAX_PREAMBLE_LINES, len(lines) - MIN_ROWS_BELOW_PREAMBLE) + 1):
+        rest = "\n".join(lines[top:])
+        delimiter = _sniff_delimiter(rest)
+        widths = {len(row) for _, row in _reader(rest, delimiter, {})}
+        if delimiter and len(widths) == 1:
+            comments = all(line.startswith("#") for line in lines[:top])
+            bare = all(delimiter not in line.rstrip(f"{delimiter}\r") for line in lines[:top])
+            return top if comments or (bare and min(widths) > 2) else 0
+    return 0
+
+
 def _sniff_delimiter(text: str) -> str:
     """The delimiter that cuts most sampled lines into as many cells as the first line."""
-    sample = text[:SAMPLE_CHARS]
+    sample = text[:SAMPLE_CHARS].lstrip("\n")
     fits: dict[str, float] = {}
     for delimiter in DELIMITERS:
         for quoting in ({}, {"quoting": csv.QUOTE_NONE}):
@@ -195,11 +222,18 @@ def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
             parsed[how] = rows
             if not any("\n" in cell for row in rows for cell in row):
                 break
+    if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
+        del parsed["quotes taken literally"]
     if not parsed:
         _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
     return parsed[how], how
+
+
+def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
+    """Rows with quotes kept: when every second one has a cell that begins with one, they are no stray marks."""
+    return sum(any(cell.lstrip().startswith('"') for cell in row) for row in rows) > len(rows) / 3
 
 
 def _even(rows: list[list[str]]) -> list[list[str]] | None:
@@ -287,27 +321,27 @@ def _counts_up(cells: list[str]) -> bool:
 
 
 def _distinct_names(header: list[str]) -> list[str]:
-    names: list[str] = []
+    names: dict[str, None] = {}  # in order
     for i, cell in enumerate(header):
         base = name = cell or f"column_{i}"
         copy = 1
         while name in names:
             copy += 1
             name = f"{base}_{copy}"
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def _notes(
-    delimiter: str, quoting: str, encoding: str, has_header: bool, columns: list[str], header: list[str]
+    delimiter: str, stray_quotes: bool, encoding: str, has_header: bool, columns: list[str], header: list[str]
 ) -> list[str]:
     notes = []
     if delimiter not in (",", ""):
         notes.append(f"cells are separated by {DELIMITERS.get(delimiter, 'blank')}s")
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.append(f"the file is not UTF-8; it was read as {encoding}")
-    if quoting == "quotes taken literally" and delimiter == "\t":
-        notes.append("quotes are part of the text")
+    if stray_quotes:
+        notes.append("quotation marks are part of the cells")
     if not has_header:
         notes.append("there is no header line; the columns were named column_0, column_1, ...")
     renamed = [new for new, old in zip(columns, header, strict=True) if new != old]

@@ -58,13 +58,18 @@ def judge(root: Path, options: Options) -> dict[str, Evidence]:
     if not texts:
         return {"tabular": tabular}
     long = max(mean_chars(column.counts) for column in texts)
-    named = ", ".join(repr(column.name) for column in texts)
-    why = f"a table of {rows}; column(s) {named} hold text of about {long:.0f} characters"
+    hold = "hold" if len(texts) > 1 else "holds"
+    why = f"a table of {rows}; {_columns(texts)} {hold} text of about {long:.0f} characters"
     if len(usable) <= MAX_OTHERS_BESIDE_TEXT:
         return {"text": Evidence(0.9, [why]), "tabular": Evidence(0.3, tabular.reasons)}
     if long >= LONG_TEXT_CHARS:
         return {"text": Evidence(0.85, [f"{why}, more than the other columns say"]), "tabular": tabular}
     return {"tabular": tabular, "text": Evidence(0.3, [why])}
+
+
+def _columns(columns: Sequence[Column]) -> str:
+    names = ", ".join(repr(column.name) for column in columns)
+    return f"column{'s' if len(columns) > 1 else ''} {names}"
 
 
 def _target_names(upload: TableUpload, options: Options) -> Collection[str]:
@@ -86,7 +91,8 @@ def text_columns(features: Sequence[Column]) -> list[Column]:
 def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[str]]:
     """The columns of each channel in order of time; [] when the rows are no series."""
     numeric = [c for c in upload.columns if c.name not in target and c.numbers and c.type in ("number", "boolean")]
-    others = [c for c in upload.columns if c.name not in target and c not in numeric and not c.why_ignored]
+    known = set(numeric)
+    others = [c for c in upload.columns if c.name not in target and c not in known and not c.why_ignored]
     if len(numeric) < MIN_TIMED_COLUMNS or len(others) > 2:
         return []
     channels = _numbered_channels([column.name for column in numeric])

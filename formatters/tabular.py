@@ -14,13 +14,14 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder
+from formatters.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder, mean_chars
 from formatters.new_rows import layout, read_new_rows, write_new_rows
 from formatters.table_files import TableUpload, load
 from formatters.table_kind import judge
 from formatters.target import RowLabels, Target, choose, read_labels
 
 LEAK_MAX_VALUES = 50
+SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
 
 
@@ -127,6 +128,10 @@ def _ignored_columns(upload: TableUpload, target: Target) -> str:
 
 def _doubts(upload: TableUpload, target: Target, features: list[Column], labels: RowLabels) -> list[Doubt]:
     doubts = []
+    texts = [c for c in upload.columns if c.type == "text" and c.name not in target.columns]
+    if any(mean_chars(column.counts) >= SENTENCE_CHARS for column in texts):
+        what = f"a table learns nothing from free text ({', '.join(repr(column.name) for column in texts)})"
+        doubts.append(Doubt(what, "choose the modality text to learn from the text instead", texts[0].name))
     ignored = _ignored_columns(upload, target)
     if ignored:
         what = f"columns that are not used: {ignored}"
@@ -138,9 +143,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             what += f"{column.unreadable[0]!r}) and count as missing"
             doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
         if day_and_month_ambiguous(column):
-            what = (
-                f"the dates of column {column.name!r} were read as {column.date_format}; day and month may be swapped"
-            )
+            what = f"the dates of column {column.name!r} were read with the day before the month, which is not sure"
             doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
@@ -149,7 +152,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:
-    if column.distinct > LEAK_MAX_VALUES or column.present < LEAK_MIN_ROWS_A_VALUE * column.distinct or column.missing:
+    values = len(column.counts)
+    if values > LEAK_MAX_VALUES or column.present < LEAK_MIN_ROWS_A_VALUE * values or column.missing:
         return False
-    pairs = set(zip(upload.table.column(column.name), labels.rows, strict=True))
-    return len(pairs) == len(column.counts)
+    return len(set(zip(upload.table.column(column.name), labels.rows, strict=True))) == values

@@ -16,7 +16,7 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.columns import Column, boolean_values
+from formatters.columns import ID_NAME, Column, boolean_values
 from formatters.label_table import list_separator, split_list
 from formatters.labels import natural
 from formatters.table_io import RawTable
@@ -30,6 +30,9 @@ NAME_SCORES: dict[str, int] = (
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
 NAME_PARTS = {"target": 4, "label": 4, "class": 3, "outcome": 3, "survived": 3, "sentiment": 3, "churn": 3}
+NO_LABEL_NAME = re.compile(  # where, when and who rather than what
+    r"(^|[^a-z])(year|month|day|week|hour|zip|postcode|latitude|longitude|lat|lon)([^a-z]|$)", re.IGNORECASE
+)
 SURE_NAME = 9  # nobody names anything else so
 CLEAR_NAME = 4  # a name that settles the matter
 CLOSE_CALL = 2.0  # scores nearer than this make a doubt
@@ -65,7 +68,13 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     Raises:
         DataError: a wanted column does not exist or cannot be a target, or nothing can be.
     """
-    scores = {column.name: _score(column, at, columns) for at, column in enumerate(columns)}
+    words = [column for column in columns if not column.numbers and column.type == "category"]
+    only_words = words[0] if len(words) == 1 else None
+    places = {0: 1.0, len(columns) - 1: 3.0}
+    scores = {
+        column.name: _score(column, places.get(at, -1.0)) + (2 if column is only_words else 0)
+        for at, column in enumerate(columns)
+    }
     order = {column.name: at for at, column in enumerate(columns)}
     ranked = sorted(scores, key=lambda name: (-scores[name], -order[name]))
     ranked = [name for name in ranked if scores[name] > -5]
@@ -117,13 +126,15 @@ def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[
         )
 
 
-def _score(column: Column, at: int, columns: Sequence[Column]) -> float:
-    """How much a column looks like a label."""
+def _score(column: Column, place: float) -> float:
+    """How much a column looks like a label; ``place``: for where it stands."""
     if column.distinct < 2 or column.type in ("text", "date") or column.present < 2:
         return -10
     if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
         return -10
-    score = _name_score(column.name) + (3.0 if at == len(columns) - 1 else 1.0 if at == 0 else -1.0)
+    score = _name_score(column.name) + place
+    if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
+        score -= 4
     each = column.present / column.distinct
     if _is_continuous(column):
         score -= 1
@@ -133,8 +144,6 @@ def _score(column: Column, at: int, columns: Sequence[Column]) -> float:
         score += 1
     elif each < 2:
         score -= 3
-    words = [other for other in columns if not other.numbers and other.type == "category"]
-    score += 2 if words == [column] else 0
     missing_share = column.missing / (column.missing + column.present)
     return score - (5 if missing_share > 0.3 else 2 if missing_share > 0.02 else 0)
 

@@ -24,6 +24,7 @@ from formatters.table_io import decode_text, read_table
 from formatters.table_kind import judge, text_columns
 from formatters.target import choose, read_labels
 from formatters.tokens import index_texts, language_of
+from formatters.words import counted
 
 SUFFIXES = (".txt", ".text")
 PREVIEW_CHARS = 500
@@ -49,7 +50,7 @@ def sniff(root: Path, options: Options) -> Evidence | None:
     files = files_below(root)
     documents = [path for path in files if path.lower().endswith(SUFFIXES)]
     if len(documents) > 2 and not any(OTHER_DATA.fullmatch(path) for path in files):
-        return Evidence(0.9, [f"{len(documents):,} of {len(files):,} files are plain text"])
+        return Evidence(0.9, [f"{len(documents):,} of {counted(len(files), 'file')} are plain text"])
     return judge(root, options).get("text")
 
 
@@ -117,9 +118,8 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
     empty = [sample.source for sample, text in zip(corpus.samples, corpus.texts, strict=True) if not text.strip()]
     if not empty:
         return []
-    what = f"{len(empty):,} texts are empty and are kept as such"
-    what = "one text is empty and is kept as such" if len(empty) == 1 else what
-    return [Doubt(what, "remove it if it is a mistake", empty[0], "info")]
+    what = counted(len(empty), "text is empty and is kept as such", "texts are empty and are kept as such")
+    return [Doubt(what, "remove the row if it is a mistake", empty[0], "info")]
 
 
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
@@ -142,7 +142,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         label_names=labels.names,
         multi_label=labels.multi_label,
-        why=[target.why, f"the text is column {' and '.join(map(repr, names))}", *upload.why],
+        why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
         recipe={"text_columns": names, "table": layout(upload.table, target.columns)},
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={

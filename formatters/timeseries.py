@@ -17,13 +17,15 @@ from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.columns import Column, describe, parse_number, profile
+from formatters.label_table import sides_of_paths
 from formatters.labels import natural
 from formatters.new_rows import layout, read_new_rows, table_paths, write_new_rows
-from formatters.table_files import TableUpload, load, side_of
+from formatters.table_files import TableUpload, load
 from formatters.table_io import RawTable, read_table
 from formatters.table_kind import judge, series_channels
 from formatters.target import choose, read_labels
 from formatters.ts_file import TsFile, is_ts, read_ts, write_ts
+from formatters.words import counted
 
 PREVIEW_POINTS = 100
 PADDED_SHARE = 0.2  # of series that end in zeros: told
@@ -70,7 +72,7 @@ def _table(cases: Cases, options: Options) -> Table:
     series = [clean(case, sample.source) for case, sample in zip(cases.series, cases.samples, strict=True)]
     filled = sum(bool(np.isnan(_trimmed(case)).any()) for case in cases.series)
     if filled:
-        what = f"{filled:,} series have gaps; missing values between others were filled by straight lines"
+        what = f"{filled:,} series had gaps, which were filled by straight lines between the neighbouring values"
         doubts.append(Doubt(what, "fill them yourself if that is wrong", "", "info"))
     lengths = [len(case) for case in series]
     if max(lengths) < 2:
@@ -100,7 +102,7 @@ def _table(cases: Cases, options: Options) -> Table:
         recipe=cases.recipe,
         stats=[stats | {"max": max(lengths)}],
         doubts=doubts,
-        why=[*cases.why, f"{channels} channel(s), {length}"],
+        why=[*cases.why, f"{counted(channels, 'channel')}, {length}"],
         **cases.about,
     )
 
@@ -146,14 +148,14 @@ def _read_ts_files(root: Path, files: list[Path], options: Options) -> Cases:
     if options.target:
         raise DataError(f".ts files hold their own labels, so there is no column {options.target!r}; leave it out.")
     parsed = {path.relative_to(root).as_posix(): read_ts(path) for path in files}
-    sides = {path: side_of(path) for path in parsed}
+    sides = sides_of_paths(parsed)
     given = {"train", "test"} <= set(sides.values())
     first = next(iter(parsed.values()))
     cases = Cases([], [], [], False, ["the last field of each case is its label"])
     for path, file in parsed.items():
         if file.cases[0].shape[1] != first.cases[0].shape[1]:
             raise DataError(
-                f"{path} has {file.cases[0].shape[1]} channel(s) but {next(iter(parsed))} has "
+                f"{path} has {counted(file.cases[0].shape[1], 'channel')} but {next(iter(parsed))} has "
                 f"{first.cases[0].shape[1]}; upload files of one data set only."
             )
         labels = _labels(file, path, cases)
@@ -204,13 +206,17 @@ def _read_columns(upload: TableUpload, options: Options) -> Cases:
     cells = [[upload.table.column(name) for name in names] for names in channels]
     decimal_comma = any(column.decimal_comma for column in upload.columns if column.name in used)
     series = _stack(cells, decimal_comma)
-    steps, ends = len(channels[0]), f"{channels[0][0]!r} to {channels[-1][-1]!r}"
+    steps, ends = f"{len(channels[0]):,} steps", f"{channels[0][0]!r} to {channels[-1][-1]!r}"
     return Cases(
         series=[series[i] for i in kept],
         samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         label_names=labels.names,
         multi_label=labels.multi_label,
-        why=[target.why, f"the columns {ends} are the {steps:,} steps of {len(channels)} channel(s)", *upload.why],
+        why=[
+            target.why,
+            f"the columns {ends} are the {steps} of {counted(len(channels), 'channel')}",
+            *upload.why,
+        ],
         doubts=target.doubts + labels.doubts,
         recipe={
             "series_columns": channels,
@@ -270,7 +276,8 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
 def _check_shape(case: np.ndarray, name: str, spec: Spec) -> None:
     if case.shape[1] != spec.num_channels:
         raise DataError(
-            f"the series of {name} has {case.shape[1]} channel(s) but the model learned from {spec.num_channels}."
+            f"the series of {name} has {counted(case.shape[1], 'channel')} but the model learned from "
+            f"{spec.num_channels}; give the same channels in the same order."
         )
     if spec.sequence_size not in (VARIABLE, len(case)):
         raise DataError(

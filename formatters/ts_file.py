@@ -14,7 +14,9 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.table_io import decode_text
+from formatters.words import counted
 
+CHANNEL_END = re.compile(r":(?![^()]*\))")  # not those in time stamps: (2020-01-31 12:00,0.5)
 TIMED_VALUE = re.compile(r"\(([^()]*)\)")
 LOOK_BYTES = 65536
 
@@ -82,7 +84,7 @@ def _is_true(tags: dict[str, list[str]], *keys: str) -> bool:
 
 
 def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool) -> None:
-    channels = line.split(":")
+    channels = CHANNEL_END.split(line)
     label = channels.pop().strip() if has_label else None
     values = [_channel(text, number, name) for text in channels]
     if not values:
@@ -90,7 +92,7 @@ def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool
     width = result.cases[0].shape[1] if result.cases else len(values)
     if len(values) != width:
         raise DataError(
-            f"line {number} of {name} has {len(values)} channel(s) but the first case has {width}; "
+            f"line {number} of {name} has {counted(len(values), 'channel')} but the first case has {width}; "
             "every case needs the same channels, parted by colons."
         )
     case = np.full((max(map(len, values)), len(values)), np.nan)

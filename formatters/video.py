@@ -15,19 +15,18 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.image import mostly_animated
-from formatters.labels import Labelled, labelled_files, without
 from formatters.media import (
     Spool,
     UnreadableError,
-    copy_files,
-    file_digest,
     formatted,
     media_files,
+    media_table,
     new_files,
-    probe_files,
+    read_files,
     sniff_files,
     spread,
 )
+from formatters.words import counted
 
 SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv", ".ogv", ".gif")
 MAX_FRAMES = 3000  # two minutes at 25 frames a second; what follows is left out, and told
@@ -60,23 +59,16 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 
 
 def read(root: Path, options: Options) -> Table:
-    labelled = labelled_files(root, SUFFIXES, options, "videos")
     spool = Spool(root.parent)
-    clips, unreadable = probe_files(root, labelled.paths, lambda path: decode(path, spool))
-    labelled = without(labelled, unreadable, "videos")
-    found = [clips[sample.source] for sample in labelled.samples]
-    paths = labelled.paths
-    return Table(
+    labelled, found, unreadable = read_files(root, SUFFIXES, options, "videos", lambda path: decode(path, spool))
+    return media_table(
         "video",
-        labelled.samples,
-        labelled.label_names,
-        labelled.multi_label,
-        _spec(found, labelled),
+        labelled,
+        _spec(found),
+        _doubts(found),
         steps=lambda i: [spool.get(place) for place in found[i].frames],
         preview=lambda i, path: _preview(found[i], spool, path),
-        write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         recipe={},
-        digest=lambda i: file_digest(paths[i]),
         stats=[
             spread("frames", "", [len(clip.frames) for clip in found]),
             spread("duration", "s", [len(clip.frames) / clip.fps for clip in found]),
@@ -84,11 +76,6 @@ def read(root: Path, options: Options) -> Table:
             spread("height", "px", [clip.height for clip in found]),
         ],
         unreadable=unreadable,
-        doubts=labelled.doubts + _doubts(found),
-        why=labelled.why,
-        ignored=labelled.ignored,
-        target=labelled.target,
-        target_candidates=labelled.target_candidates,
     )
 
 
@@ -165,14 +152,14 @@ def _jpeg(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def _spec(clips: list[_Clip], labelled: Labelled) -> Spec:
+def _spec(clips: list[_Clip]) -> Spec:
     lengths = {len(clip.frames) for clip in clips}
     sizes = {(clip.height, clip.width) for clip in clips}
     height, width = sizes.pop() if len(sizes) == 1 and sizes != {(1, 1)} else (VARIABLE, VARIABLE)
     return Spec(
         name="",
-        sample_count=len(clips),
-        output_dim=len(labelled.label_names),
+        sample_count=0,
+        output_dim=0,
         # A length of 1 would make other readers take the set for images.
         sequence_size=lengths.pop() if len(lengths) == 1 and lengths != {1} else VARIABLE,
         row_count=height,
@@ -180,7 +167,6 @@ def _spec(clips: list[_Clip], labelled: Labelled) -> Spec:
         num_channels=1 if all(clip.grey for clip in clips) else 3,
         format="COMPRESSED",
         is_sequence=True,
-        label_to_index={name: index for index, name in enumerate(labelled.label_names)},
     )
 
 
@@ -188,11 +174,12 @@ def _doubts(clips: list[_Clip]) -> list[Doubt]:
     doubts = []
     cut = sum(clip.cut for clip in clips)
     if cut:
-        what = f"{cut:,} videos are longer than {MAX_FRAMES:,} frames; only the first {MAX_FRAMES:,} are used"
+        what = counted(cut, "video is", "videos are")
+        what += f" longer than {MAX_FRAMES:,} frames; only the first {MAX_FRAMES:,} are used"
         doubts.append(Doubt(what, "cut long videos into clips"))
     shrunk = sum(clip.shrunk for clip in clips)
     if shrunk:
-        what = f"the frames of {shrunk:,} videos were scaled down to at most {MAX_SIDE_PX} px"
+        what = f"the frames of {counted(shrunk, 'video')} were scaled down to at most {MAX_SIDE_PX} px"
         doubts.append(Doubt(what, "nothing needs to be done", level="info"))
     return doubts
 

@@ -131,8 +131,8 @@ def test_duplicates_and_doubts(tmp_path: Path) -> None:
         "1 file cannot be read",
         "has 59 samples but 'rare' only 1",
         "class rare has only one sample",
-        "test samples stand in train too",
-        "1 contents occur several times with different labels",
+        "have exact copies among the train samples",
+        "1 sample has a copy with other labels",
     ):
         assert words in told
     assert next(label for label in report["labels"] if label["name"] == "rare")["test"] == 0

@@ -110,7 +110,7 @@ def test_trailing_delimiters_row_names_and_empty_rows(read):
     assert read("a,b\nr1,1,2\nr2,3,4\n").columns == ["row", "a", "b"]
     table = read("a,b\n1,2\n,\n\n3,4\n")
     assert table.rows == [["1", "2"], ["3", "4"]]
-    assert "1 empty row(s) skipped" in table.notes
+    assert "1 empty row skipped" in table.notes
 
 
 def test_json_rows(read):

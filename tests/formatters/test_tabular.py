@@ -256,7 +256,7 @@ def test_new_rows_as_json(read, tmp_path):
     _, examples = tabular.encode(recipe, new)
     assert examples.steps(0).ravel().tolist() == [18687, 0, 3, 1, 0, 2.5]
     new.write_text('[{"when": "", "colour": "blue"}]')
-    with pytest.raises(DataError, match=r"lacks the column.s. yes, height"):
+    with pytest.raises(DataError, match="lacks the columns 'yes', 'height'"):
         tabular.encode(recipe, new)
 
 
