@@ -14,6 +14,7 @@ from webapp.access import owns, visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs import figure, journal, results, start, words
+from webapp.runs.advice import advice
 from webapp.runs.models import Run, ScorePoint
 
 REGIONS = ("status", "numbers", "curve", "doing", "table", "results")
@@ -87,6 +88,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
             "axis": figure.svg_axis(main, SVG_WIDTH),
         },
         "curves": (main, beside),
+        "advice": advice(run, points, found) if sees_data else [],
         **results.explained(run, found, sees_data),
     }
 

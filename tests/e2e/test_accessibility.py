@@ -1,0 +1,61 @@
+"""No page breaks a rule of WCAG 2.2 AA that a machine can check (axe-core), narrow in light and wide in dark."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_main_job import make_starter, register, start, upload, wait_for_points, wait_until_finished
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+FOR_EVERYBODY = ("/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/boards", "/status", "/-")
+LOOKS = (("light", 375), ("dark", 1440))
+
+
+def check(page: Any) -> None:
+    """The page as it is now; nothing sticks out at the side."""
+    page.evaluate(AXE)
+    for scheme, width in LOOKS:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 900})
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{page.url} is {wider} px too wide at {width} px"
+        found = page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", RULES)
+        told = [
+            f"{fault['id']}: {node['html'][:200]} ({node['failureSummary'][:300]})"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+        ]
+        assert told == [], f"{page.url}, {scheme}, {width} px"
+
+
+@pytest.mark.parametrize("path", FOR_EVERYBODY)
+def test_pages_for_everybody(page: Any, site: str, path: str) -> None:
+    page.goto(site + path)
+    check(page)
+
+
+def test_pages_of_the_main_job(page: Any, site: str, tmp_path: Path) -> None:
+    register(page, site)
+    check(page)
+    upload(page, site, make_starter("wine", tmp_path / "raw"))
+    check(page)
+    start(page, 60)
+    wait_for_points(page, 1)
+    check(page)
+    stop = page.get_by_role("button", name="Stop now, keep the best")
+    if stop.is_visible():
+        stop.click()
+    wait_until_finished(page)
+    check(page)
+    page.get_by_role("link", name="Use the model").click()
+    page.get_by_role("link", name=re.compile("Download model.zip")).wait_for(timeout=120_000)
+    check(page)
+    for path in ("/", "/data/", "/runs/", "/account/", "/account/tokens"):
+        page.goto(site + path)
+        check(page)

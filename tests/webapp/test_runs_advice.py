@@ -1,0 +1,56 @@
+"""What would help most: each sentence only when its numbers say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webapp.runs.advice import sentences
+
+REPORT = {"labels": [{"name": name, "train": train} for name, train in (("a", 100), ("b", 100), ("c", 10))]}
+
+
+def points(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
+    return [{"t": t, "nauc": nauc} for t, nauc in pairs]
+
+
+def results(recalls: tuple[float, ...] = (0.9, 0.9, 0.9), sure: int = 0) -> dict[str, Any]:
+    classes = [{"label": name, "n": 10, "recall": recall} for name, recall in zip("abc", recalls, strict=True)]
+    return {"classes": classes, "mistakes": [{"confidence": 0.99}] * sure + [{"confidence": 0.6}]}
+
+
+def test_nothing_to_say() -> None:
+    assert sentences(60, points((1, 0.5), (20, 0.9), (58, 0.9)), results(), REPORT) == []
+
+
+def test_more_time_while_it_was_rising() -> None:
+    rising = points((1, 0.5), (20, 0.7), (58, 0.8))
+    assert sentences(60, rising, None, REPORT) == ["It was still getting better when the time was up: give it 5 min."]
+    assert sentences(1200, points((1, 0.5), (1190, 0.8)), None, REPORT) == []  # there is no longer budget
+    assert sentences(60, points((1, 0.5), (31, 0.8)), None, REPORT) == []  # nothing new at its end
+
+
+def test_more_samples_of_a_rare_class_that_it_misses() -> None:
+    (sentence,) = sentences(60, [], results((0.9, 0.9, 0.2)), REPORT)
+    assert "only 10 samples of “c”" in sentence
+    assert "20 %" in sentence
+    assert sentences(60, [], results((0.9, 0.2, 0.9)), REPORT) == []  # hard, but not rare
+
+
+@pytest.mark.parametrize(("sure", "said"), [(0, False), (2, False), (3, True)])
+def test_confident_mistakes_may_be_wrong_labels(sure: int, said: bool) -> None:
+    assert bool(sentences(60, [], results(sure=sure), REPORT)) == said
+
+
+def test_doubles_across_the_split() -> None:
+    (sentence,) = sentences(60, [], results(), REPORT | {"duplicates": {"across_split": 2}})
+    assert sentence.startswith("2 samples stand both in train and in test")
+
+
+def test_the_page_tells_those_who_see_the_data(
+    owner: Any, make_dataset: Any, make_run: Any, owner_client: Any, client: Any
+) -> None:
+    run = make_run(make_dataset(owner), public=True)
+    assert "What would help most" in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "What would help most" not in client.get(run.get_absolute_url()).content.decode()
