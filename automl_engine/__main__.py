@@ -4,6 +4,7 @@
     python -m automl_engine score RUN SOLUTION
     python -m automl_engine export RUN
     python -m automl_engine predict model.zip INPUT -o out.csv
+    python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
 
 Exit codes: 0 done; 1 nothing was predicted; 2 the data (or an argument) is wrong, one sentence on stderr says how to
 fix it; 3 the run is fine but its model could not be exported.
@@ -12,6 +13,7 @@ fix it; 3 the run is fine but its model could not be exported.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -123,9 +125,32 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench(options: argparse.Namespace) -> int:
+    from automl_engine.bench.sweep import Plan
+    from automl_engine.bench.sweep import bench as run_bench
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what we started ends too
+    plan = Plan(
+        data=options.data,
+        out=options.out,
+        models=options.models,
+        budgets_s=options.budget,
+        t0_s=options.t0,
+        seeds=options.seeds,
+        device=options.device,
+        sets=options.sets,
+        references=options.references,
+    )
+    faults = run_bench(plan, lambda line: print(line, flush=True))
+    for fault in faults:
+        print(f"Failed: {fault}", file=sys.stderr)
+    print(f"The table is in {options.out / 'table.md'}.")
+    return EXIT_NOTHING if faults else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
-    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench")
 
     verb = verbs.add_parser("run", help="learn from a data set until the budget ends")
     verb.set_defaults(verb=run)
@@ -154,7 +179,38 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("model_zip", type=Path, metavar="model.zip")
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
+    _add_bench(verbs.add_parser("bench", help="models over data sets and seeds: table, plots and CSV; resumable"))
     return parser
+
+
+def _add_bench(verb: argparse.ArgumentParser) -> None:
+    verb.set_defaults(verb=bench)
+    verb.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds zips and AutoDL data sets")
+    verb.add_argument("--out", type=Path, required=True, metavar="OUT", help="what is there already is used again")
+    verb.add_argument(
+        "--models", type=_names, default=["auto"], metavar="A,B", help="as --model of run; linear: of all"
+    )
+    verb.add_argument("--budget", type=_budgets, default={"": 120.0}, metavar="S", help="120, or 120,tabular=60")
+    verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")
+    verb.add_argument("--seeds", type=int, choices=range(1, 100), default=3, metavar="N", help="seeds 0 to N - 1 (3)")
+    verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="these alone")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    verb.add_argument("--references", type=Path, metavar="CSV", help="published results to compare with")
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+
+
+def _budgets(text: str) -> dict[str, float]:
+    """``120,tabular=60``: seconds by modality; that of "" holds for the others."""
+    from automl_engine.portfolio import MODALITIES
+
+    parts = [part.rpartition("=") for part in text.split(",")]
+    wrong = [name for name, _, _ in parts if name and name not in MODALITIES]
+    if wrong or sum(not name for name, _, _ in parts) != 1:
+        raise argparse.ArgumentTypeError(f"must be one number, and MODALITY=number after commas, but got {text}")
+    return {name: _positive(seconds) for name, _, seconds in parts}
 
 
 def _positive(text: str) -> float:

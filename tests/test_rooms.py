@@ -47,6 +47,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {f"automl_engine.{room}" for room in ("events", "scoring", "curve", "scoreboard")},
         {"torch", "tensorflow", "django"},
     ),
+    "automl_engine.bench": (
+        {f"automl_engine.{room}" for room in ("scoring", "curve", "scoreboard", "portfolio")},
+        {"torch", "tensorflow", "django"},
+    ),
     "automl_engine.predictor": (
         {"automl_engine.dataset", "automl_engine.features", "formatters"},
         {"torch", "tensorflow", "django"},
@@ -112,7 +116,14 @@ def test_every_engine_room_is_in_the_table() -> None:
     assert {name for name in names if name not in free and room_of(name) is None} == set()
 
 
-LIGHT = ["automl_engine.run", "automl_engine.__main__", "automl_engine.predictor", "webapp", "webapp.engine"]
+LIGHT = [
+    "automl_engine.run",
+    "automl_engine.bench.sweep",
+    "automl_engine.__main__",
+    "automl_engine.predictor",
+    "webapp",
+    "webapp.engine",
+]
 
 
 @pytest.mark.parametrize("module", [*LIGHT, "automl_engine.dataset.reader", "automl_engine.dataset.writer"])

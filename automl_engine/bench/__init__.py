@@ -1,0 +1,4 @@
+"""The benchmark: models over data sets and seeds, each an ordinary run; a table, plots and a CSV of the results.
+
+A supervisor like ``run``: converting and running happen in processes of their own, so nothing heavy is loaded here.
+"""

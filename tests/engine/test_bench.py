@@ -1,0 +1,225 @@
+"""The benchmark: what it finds and skips, that it goes on where it was stopped, and its figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from automl_engine.__main__ import main
+from automl_engine.bench.plots import write_plots
+from automl_engine.bench.report import REFERENCES, Result, markdown, read_references, summarise
+from automl_engine.bench.sets import find_sets
+from automl_engine.curve import alc
+from automl_engine.errors import DataError
+from tests.engine.toys import write_table
+
+ROOT = Path(__file__).parents[2]
+CODE = "raise RuntimeError('nothing comes of it')"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zip with a table, a bundle, and a zip that is no data set."""
+    folder = tmp_path_factory.mktemp("raw")
+    rng = np.random.default_rng(0)
+    lines = ["a,b,kind"] + [f"{rng.normal(k % 2):.3f},{rng.normal():.3f},{'xy'[k % 2]}" for k in range(60)]
+    (folder / "tables").mkdir()
+    for name, member, text in (("zipped", "t.csv", "\n".join(lines)), ("broken", "x.bin", "nothing")):
+        with zipfile.ZipFile(folder / "tables" / f"{name}.zip", "w") as archive:
+            archive.writestr(member, text)
+    write_table(folder / "native" / "some_folder")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sets, two seeds; a row for images has nothing to do here."""
+    folder = tmp_path_factory.mktemp("bench") / "out"
+    assert bench(data, folder) == 1  # broken.zip
+    return folder
+
+
+def bench(data: Path, out: Path, *more: str) -> int:
+    options = ["--models", "constant,forest_30,image_linear", "--budget", "2,image=9", "--seeds", "2"]
+    return main(["bench", "--data", str(data), "--out", str(out), *options, *more])
+
+
+def results(out: Path) -> list[dict[str, str]]:
+    with open(out / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_set_model_and_seed(out: Path) -> None:
+    rows = results(out)
+    asked = [(name, model, seed) for name in ("toy", "zipped") for model in ("constant", "forest_30") for seed in "01"]
+    assert [(row["set"], row["model"], row["seed"]) for row in rows] == asked
+    for row in rows:
+        scores = json.loads((out / "runs" / row["set"] / row["model"] / row["seed"] / "scores.json").read_text())
+        assert (float(row["alc"]), float(row["nauc"])) == (scores["alc"], scores["nauc"])
+        assert (row["modality"], float(row["budget_s"]), row["stopped"]) == ("tabular", 2, "done")
+        assert float(row["wall_s"]) > float(row["first_prediction_s"]) > 0
+    run = json.loads((out / "runs" / "toy" / "forest_30" / "1" / "run.json").read_text())
+    assert (run["name"], run["seed"], run["budget_s"]) == ("tabular_forest_30", 1, 2)
+    assert not list(out.rglob("model.zip"))
+
+
+def test_the_table_and_the_plots(out: Path) -> None:
+    table = (out / "table.md").read_text()
+    summary = json.loads((out / "summary.json").read_text())
+    assert [row["model"] for row in summary["models"]] == ["forest_30", "constant"]
+    assert summary["models"][0]["wins"] == 2
+    assert "broken is left out: " in table
+    assert summary["machine"]["cores"] == os.cpu_count()
+    assert summary["versions"]["numpy"] == np.__version__
+    assert {plot["file"] for plot in summary["plots"]} == {path.name for path in (out / "plots").iterdir()}
+    for plot in summary["plots"]:
+        assert f"(plots/{plot['file']})" in table
+        ElementTree.parse(out / "plots" / plot["file"])
+
+
+def test_it_goes_on_where_it_was(data: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a torn run is made again, and one that was asked for differently."""
+    finished, torn = (out / "runs" / "toy" / "constant" / seed for seed in "01")
+    before = (finished / "start.txt").read_text()
+    (torn / "bench.json").unlink()
+    (torn / "start.txt").unlink()
+    assert bench(data, out) == 1
+    assert "8 runs, 7 of them done already" in capsys.readouterr().out
+    assert (finished / "start.txt").read_text() == before
+    assert (torn / "start.txt").exists()
+    assert len(results(out)) == 8
+    assert bench(data, out, "--sets", "toy", "--models", "constant", "--t0", "30") == 0
+    assert "2 runs, 0 of them done already" in capsys.readouterr().out
+
+
+def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--sets", "toy", "--models", "tabular_lightgbm", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([sys.executable, "-m", "automl_engine", "bench", *options], cwd=ROOT)
+    run_dir = tmp_path / "out" / "runs" / "toy" / "tabular_lightgbm" / "0"
+    end = time.time() + 60
+    while not (run_dir / "start.txt").exists():
+        assert time.time() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert not (run_dir / "bench.json").exists()
+    assert json.loads((run_dir / "scores.json").read_text())["stopped"] in ("user", "done")
+
+
+def test_challenge_code_that_predicts_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = tmp_path / "my_code"
+    code.mkdir()
+    (code / "model.py").write_text(CODE)
+    assert bench(data, tmp_path / "out", "--sets", "toy", "--models", str(code), "--seeds", "1") == 1
+    (row,) = results(tmp_path / "out")
+    assert (row["model"], row["predictions"], row["stopped"], float(row["alc"])) == ("my_code", "0", "failed", 0)
+    assert "nothing comes of it" in capsys.readouterr().err
+    assert row["first_prediction_s"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models", "forrest"], "but got 'forrest'"),
+        (["--sets", "toy,nowhere"], "but not nowhere"),
+    ],
+)
+def test_what_does_not_exist(
+    data: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(data, tmp_path / "out", *options) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("budget", ["x", "0", "120,60", "tabular=60", "120,tables=60"])
+def test_a_budget_that_is_none(data: Path, tmp_path: Path, budget: str) -> None:
+    with pytest.raises(SystemExit):
+        bench(data, tmp_path, "--budget", budget)
+
+
+def test_sets_with_the_same_name(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "raw")
+    assert list(find_sets(tmp_path / "raw", tmp_path / "out")) == ["broken", "toy", "zipped"]
+    shutil.copytree(data / "tables", tmp_path / "raw" / "again")
+    with pytest.raises(DataError, match="Two data sets are called broken"):
+        find_sets(tmp_path / "raw", tmp_path / "out")
+    assert len(find_sets(tmp_path / "raw", tmp_path / "raw" / "again")) == 3
+
+
+def result(set_: str, model: str, seed: int, naucs: list[float], modality: str = "image") -> Result:
+    times = [float(2**k) for k in range(len(naucs))]
+    scores = {"nauc": naucs[-1] if naucs else 0.0, "first_prediction_s": times[0] if times else None}
+    return Result(
+        set=set_,
+        modality=modality,
+        model=model,
+        seed=seed,
+        budget_s=120,
+        t0_s=60,
+        alc=alc(times, naucs, 120, 60),
+        best_nauc=max(naucs, default=0),
+        accuracy=None,
+        predictions=len(naucs),
+        wall_s=123.4,
+        stopped="done",
+        reason="",
+        device="cpu",
+        curve=list(zip(times, naucs, strict=True)),
+        **scores,
+    )
+
+
+def test_medians_ranks_and_references(tmp_path: Path) -> None:
+    found = [
+        *(result("cifar10", "a<b", seed, [0.2, nauc]) for seed, nauc in enumerate((0.9, 0.7, 0.8))),
+        result("cifar10", "other", 0, [0.95, 0.5]),
+        result("mine", "other", 0, [], "text"),
+        result("mine", "a<b", 0, [-0.1], "text"),
+    ]
+    summary = summarise(found, read_references(REFERENCES))
+    cifar, mine = summary["sets"]
+    cell = cifar["cells"]["a<b"]
+    assert cell["nauc"] == [0.8, 0.7, 0.9]
+    assert cell["alc"][0] == found[2].alc
+    assert cifar["cells"]["other"]["fall"] == pytest.approx(0.45)
+    assert (cifar["reference"]["entry"], cifar["reference"]["alc"]) == ("AutoCLINT", 0.609)
+    assert cifar["best_known_nauc"] == 0.8
+    assert mine["reference"] is None
+    ranks = {row["model"]: (row["average_rank"], row["wins"], row["above_reference"]) for row in summary["models"]}
+    assert ranks == {"a<b": (1.5, 1, 1), "other": (1.5, 1, 0)}
+    assert mine["cells"]["other"]["first_prediction_s"] is None
+    summary |= {"made": "2020-01-01", "machine": {"cpu": "toy", "cores": 2, "memory_gb": 4}, "faults": []}
+    summary["plots"] = write_plots(found, summary, tmp_path)
+    for plot in summary["plots"]:
+        ElementTree.parse(tmp_path / plot["file"])
+    text = markdown(summary)
+    assert f"**{cell['alc'][0]:.3f} ({cell['alc'][1]:.3f} to {cell['alc'][2]:.3f})**" in text
+    assert "0.609 AutoCLINT" in text
+
+
+def test_references_are_sound() -> None:
+    """A single prediction's ALC follows from its time and NAUC; the published figures are rounded."""
+    rows = read_references(REFERENCES)
+    assert len({(row["set"], row["entry"]) for row in rows}) == len(rows) == 40
+    for row in rows:
+        if row["conditions"].startswith("one prediction at") and row["first_s"] and row["nauc"]:
+            expected = alc([row["first_s"]], [row["nauc"]], row["budget_s"], row["t0_s"])
+            assert row["alc"] == pytest.approx(expected, abs=0.0025), row
+
+
+def test_references_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("set,alc\nx,1\n")
+    with pytest.raises(DataError, match=r"mine\.csv cannot be read as a CSV with set, entry"):
+        read_references(tmp_path / "mine.csv")
