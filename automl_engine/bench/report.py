@@ -10,6 +10,8 @@ import csv
 import os
 import platform
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -208,14 +210,23 @@ def _versions(results: Iterable[Result]) -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and memory."""
+    """Processor, cores, memory and accelerators."""
     info = Path("/proc/cpuinfo")
     name = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     return {
         "cpu": name[1] if name else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": _gpus(),
     }
+
+
+def _gpus() -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.split("\n")[:-1]
 
 
 def markdown(summary: dict[str, Any]) -> str:
@@ -232,7 +243,7 @@ def conditions(summary: dict[str, Any]) -> str:
     at, versions = summary["machine"], ", ".join(f"{k} {v}" for k, v in summary["versions"].items())
     return (
         f"Made {summary['made'][:10]} on {at['cores']} cores of {at['cpu']}, {at['memory_gb']:g} GiB, "
-        f"{', '.join(summary['devices'])}; {versions}.\n"
+        f"{', '.join([*at['gpus'], *summary['devices']])}; {versions}.\n"
         f"Median of {summary['seeds']} seed(s), (min to max); t0 = {summary['t0_s']:g} s; T = budget. "
         "References are others' code on a machine of their own: conditions in summary.json."
     )
@@ -243,7 +254,7 @@ def _models_table(summary: dict[str, Any]) -> str:
     rows = [["model", "average rank", "wins", "sets", "mean ALC", *modalities, "ALC / best NAUC", "above reference"]]
     for row in summary["models"]:
         by = [_number(row["by_modality"].get(modality)) for modality in modalities]
-        share, above = _number(row["share_of_best_nauc"]), f"{row['above_reference']} of {row['with_reference']}"
+        share, above = _number(row["share_of_best_nauc"]), _above(row)
         rank = f"{row['average_rank']:.2f}"
         rows.append([row["model"], rank, row["wins"], row["sets"], _number(row["mean_alc"]), *by, share, above])
     return "## Models\n" + _table(rows)
@@ -273,6 +284,10 @@ def _details_table(summary: dict[str, Any]) -> str:
             times = [_range(cell["first_prediction_s"], 2), f"{cell['predictions']:g}", _range(cell["wall_s"], 1)]
             rows.append([row["set"], model, *scores, *times])
     return "## Everything\n" + _table(rows)
+
+
+def _above(row: dict[str, Any]) -> str:
+    return f"{row['above_reference']} of {row['with_reference']}" if row["with_reference"] else "–"
 
 
 def _number(value: float | None) -> str:

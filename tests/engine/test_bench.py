@@ -200,7 +200,7 @@ def test_medians_ranks_and_references(tmp_path: Path) -> None:
     ranks = {row["model"]: (row["average_rank"], row["wins"], row["above_reference"]) for row in summary["models"]}
     assert ranks == {"a<b": (1.5, 1, 1), "other": (1.5, 1, 0)}
     assert mine["cells"]["other"]["first_prediction_s"] is None
-    summary |= {"made": "2020-01-01", "machine": {"cpu": "toy", "cores": 2, "memory_gb": 4}, "faults": []}
+    summary |= {"made": "2020-01-01", "machine": {"cpu": "toy", "cores": 2, "memory_gb": 4, "gpus": []}, "faults": []}
     summary["plots"] = write_plots(found, summary, tmp_path)
     for plot in summary["plots"]:
         ElementTree.parse(tmp_path / plot["file"])

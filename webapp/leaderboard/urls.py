@@ -6,4 +6,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("boards", views.boards, name="boards"),
     path("boards/models.<slug:suffix>", views.models_file, name="boards-models"),
     path("boards/datasets.<slug:suffix>", views.datasets_file, name="boards-datasets"),
+    path("benchmark", views.benchmark_page, name="benchmark"),
+    path("benchmark/<str:name>", views.benchmark_file, name="benchmark-file"),
 ]

@@ -1,8 +1,9 @@
-"""The boards as a page, as CSV and as JSON."""
+"""The boards as a page, as CSV and as JSON; the published benchmark."""
 
 from __future__ import annotations
 
 import csv
+import mimetypes
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -10,6 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from webapp.leaderboard import benchmark
 from webapp.leaderboard.boards import Board, board
 
 
@@ -19,7 +21,8 @@ def boards(request: HttpRequest) -> HttpResponse:
     matrix = [
         {"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in found.datasets]} for row in found.models
     ]
-    return render(request, "leaderboard/boards.html", {"board": found, "matrix": matrix})
+    context = {"board": found, "matrix": matrix, "benchmark": benchmark.file("summary.json")}
+    return render(request, "leaderboard/boards.html", context)
 
 
 @require_GET
@@ -50,6 +53,21 @@ def datasets_file(request: HttpRequest, suffix: str) -> HttpResponse:
         for row in _board(request).datasets
     ]
     return _file(rows, "datasets", suffix)
+
+
+@require_GET
+def benchmark_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "leaderboard/benchmark.html", {"found": benchmark.summary()})
+
+
+@require_GET
+def benchmark_file(request: HttpRequest, name: str) -> HttpResponse:
+    """Plots to show, results to take home."""
+    path = benchmark.file(name)
+    if path is None:
+        raise Http404
+    kind = "text/markdown" if path.suffix == ".md" else mimetypes.guess_type(name)[0]
+    return HttpResponse(path.read_bytes(), content_type=kind if path.suffix == ".svg" else f"{kind}; charset=utf-8")
 
 
 def _board(request: HttpRequest) -> Board:

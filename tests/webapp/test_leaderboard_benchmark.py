@@ -1,0 +1,77 @@
+"""The published benchmark: what the command copies, what the page shows and serves, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from automl_engine.bench.report import Result, write_report
+from webapp.leaderboard import benchmark
+
+pytestmark = pytest.mark.django_db
+VERSIONS = {"numpy": "1.2.3"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Two models on one set, one of them on a second."""
+    results = [
+        Result(*key, 60, 60, alc, alc, alc, None, 0.5, 1, 61.0, "done", "", "cpu", VERSIONS, [(0.5, alc)])
+        for *key, alc in (
+            ("titanic", "tabular", "auto", 0, 0.71),
+            ("titanic", "tabular", "auto", 1, 0.73),
+            ("titanic", "tabular", "<b>", 0, 0.60),
+            ("mine", "text", "auto", 0, 0.9),
+        )
+    ]
+    write_report(tmp_path / "out", results, ["broken is left out: no files"])
+    (tmp_path / "out" / "plots" / "evil.html").write_text("<script>")
+    return tmp_path / "out"
+
+
+def test_page(out: Path, client: Client) -> None:
+    assert "No benchmark is published yet" in client.get("/benchmark").content.decode()
+    assert "/benchmark" not in client.get("/boards").content.decode()
+    call_command("publish_benchmark", str(out), verbosity=0)
+    assert 'href="/benchmark"' in client.get("/boards").content.decode()
+    page = client.get("/benchmark").content.decode()
+    for shown in (
+        "0.720",
+        "0.710 to 0.730",
+        "0.676",
+        "histogram boosting",
+        "broken is left out",
+        "numpy 1.2.3",
+        "1 min",
+    ):
+        assert shown in page, shown
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert page.count("<img") == 1 + 3 + 2  # the logo, the overviews, a plot a set
+
+
+def test_files(out: Path, client: Client, media: Path) -> None:
+    call_command("publish_benchmark", str(out), verbosity=0)
+    plot = client.get("/benchmark/curves_titanic.svg")
+    assert plot["Content-Type"] == "image/svg+xml"
+    assert plot.content == (out / "plots" / "curves_titanic.svg").read_bytes()
+    assert client.get("/benchmark/results.csv").content == (out / "results.csv").read_bytes()
+    (media / "secret.svg").write_text("secret")
+    for name in ("evil.html", "..", "none.svg", "../secret.svg", "..%2Fsecret.svg", "%2Fetc%2Fpasswd"):
+        assert client.get(f"/benchmark/{name}").status_code == 404, name
+    assert benchmark.file("../secret.svg") is None
+
+
+def test_publishing_again(out: Path, client: Client, media: Path) -> None:
+    """It replaces all of it; a folder that bench did not write changes nothing."""
+    call_command("publish_benchmark", str(out), verbosity=0)
+    (out / "plots" / "curves_mine.svg").unlink()
+    call_command("publish_benchmark", str(out), verbosity=0)
+    assert client.get("/benchmark/curves_mine.svg").status_code == 404
+    (out / "results.csv").unlink()
+    with pytest.raises(CommandError, match=r"results\.csv is missing"):
+        call_command("publish_benchmark", str(out))
+    assert client.get("/benchmark/results.csv").status_code == 200

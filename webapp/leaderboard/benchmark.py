@@ -1,0 +1,57 @@
+"""The published benchmark: a copy of what ``bench`` wrote (docs/formats.md), the same for everybody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from webapp.engine import read_json
+
+FILES = ("results.csv", "table.md", "summary.json")
+
+
+def folder() -> Path:
+    return Path(settings.MEDIA_ROOT) / "benchmark"
+
+
+def publish(out: Path) -> None:
+    """Replace the published benchmark by that of ``out``.
+
+    Raises:
+        FileNotFoundError: a file is missing; what was published stays.
+    """
+    new, old = (folder().with_name(f"benchmark.{what}") for what in ("new", "old"))
+    for rest in (new, old):
+        shutil.rmtree(rest, ignore_errors=True)
+    shutil.copytree(out / "plots", new, ignore=lambda _, names: [name for name in names if not name.endswith(".svg")])
+    for name in FILES:
+        shutil.copyfile(out / name, new / name)
+    if folder().exists():
+        os.replace(folder(), old)
+    os.replace(new, folder())
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def summary() -> dict[str, Any] | None:
+    """``summary.json`` with the sets' cells in the order of the models, None where a model was not run."""
+    found = read_json(folder() / "summary.json")
+    if found is None:
+        return None
+    modalities = list(dict.fromkeys(row["modality"] for row in found["sets"]))
+    for row in found["models"]:
+        row["means"] = [row["by_modality"].get(modality) for modality in modalities]
+    for row in found["sets"]:
+        row["in_order"] = [row["cells"].get(model["model"]) for model in found["models"]]
+        row["details"] = [{"model": model, **cell} for model, cell in row["cells"].items()]
+    return found | {"modalities": modalities}
+
+
+def file(name: str) -> Path | None:
+    """A published file by its name; None if there is none of it."""
+    path = folder() / name
+    is_ours = path.parent == folder() and (name in FILES or path.suffix == ".svg")
+    return path if is_ours and path.is_file() else None
