@@ -22,7 +22,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 
-EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT = 1, 2, 3
+EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT, EXIT_STOPPED = 1, 2, 3, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,7 +129,6 @@ def bench(options: argparse.Namespace) -> int:
     from automl_engine.bench.sweep import Plan
     from automl_engine.bench.sweep import bench as run_bench
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what we started ends too
     plan = Plan(
         data=options.data,
         out=options.out,
@@ -141,7 +140,12 @@ def bench(options: argparse.Namespace) -> int:
         sets=options.sets,
         references=options.references,
     )
-    faults = run_bench(plan, lambda line: print(line, flush=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what we started ends too
+    try:
+        faults = run_bench(plan, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        return EXIT_STOPPED
     for fault in faults:
         print(f"Failed: {fault}", file=sys.stderr)
     print(f"The table is in {options.out / 'table.md'}.")

@@ -104,7 +104,8 @@ def test_it_goes_on_where_it_was(data: Path, out: Path, capsys: pytest.CaptureFi
     assert "2 runs, 0 of them done already" in capsys.readouterr().out
 
 
-def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path, number: signal.Signals) -> None:
     options = ["--data", str(data), "--sets", "toy", "--models", "tabular_lightgbm", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "automl_engine", "bench", *options], cwd=ROOT)
     run_dir = tmp_path / "out" / "runs" / "toy" / "tabular_lightgbm" / "0"
@@ -112,8 +113,8 @@ def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path) -> None:
     while not (run_dir / "start.txt").exists():
         assert time.time() < end
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    assert process.wait(20) == 130
     assert not (run_dir / "bench.json").exists()
     assert json.loads((run_dir / "scores.json").read_text())["stopped"] in ("user", "done")
 
