@@ -16,7 +16,7 @@ from webapp.runs import words
 from webapp.runs.models import Run
 
 HEAT_LEVELS = 9
-SHOWN_MISTAKES = 24
+SHOWN_MISTAKES = 12  # on a phone each is a screen
 GALLERY_SIZE = 200
 
 
