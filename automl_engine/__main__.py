@@ -112,9 +112,14 @@ def score(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
+    from automl_engine.export import ParityError
     from automl_engine.export import export as export_run
 
-    print(export_run(options.run, options.data))
+    try:
+        print(export_run(options.run, options.data))
+    except ParityError as error:
+        print(error, file=sys.stderr)
+        return EXIT_EXPORT
     return 0
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import requires as requirements_of
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,15 @@ LIBRARY = (
 )
 DECODERS = {
     "image": ["opencv-python-headless", "pillow"],
-    "video": ["opencv-python-headless", "av"],
+    "video": ["opencv-python-headless", "pillow", "av"],
     "audio": ["soundfile", "soxr", "av"],
 }
+RUN_WITHOUT = """import runpy, sys
+sys.modules.update(dict.fromkeys({hidden!r}))  # importing these raises ModuleNotFoundError
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+VERIFY_LIMIT_S = 600
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 
@@ -124,16 +132,7 @@ def verify(bundle: Path, prediction_file: Path) -> dict[str, Any]:
     """
     indices = json.loads((bundle / "sample" / "index.json").read_text())
     expected = np.loadtxt(prediction_file, ndmin=2)[indices]
-    out = bundle.parent / "verify.csv"
-    command = [sys.executable, "-I", str(bundle / "predict.py"), str(bundle / "sample" / "input"), "-o", str(out)]
-    environment = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    done = subprocess.run(command, capture_output=True, text=True, cwd=bundle.parent, env=environment, timeout=600)
-    if done.returncode:
-        raise ParityError(f"The packed model does not run: {done.stderr.strip()[-2000:]}")
-    with open(out, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    actual = np.array([[float(value) for value in row[2:]] for row in rows])
+    actual = _predict_apart(bundle)
     if actual.shape != expected.shape:
         raise ParityError(f"The packed model gives {actual.shape} values where the engine gave {expected.shape}.")
     differences = np.abs(actual - expected).max(1)
@@ -149,6 +148,50 @@ def verify(bundle: Path, prediction_file: Path) -> dict[str, Any]:
             f"{proof['samples'] - proof['agree']} of {proof['samples']} test samples; {TOLERANCE:g} is allowed."
         )
     return proof
+
+
+def _predict_apart(bundle: Path) -> np.ndarray:
+    """(N, K) probabilities of the bundle's samples by its own ``predict.py``.
+
+    The process finds only the packages that ``requirements.txt`` brings, as a fresh installation would.
+
+    Raises:
+        ParityError: the bundle doesn't run.
+    """
+    out = bundle.parent / "verify.csv"
+    hidden = _modules_beyond((bundle / "requirements.txt").read_text())
+    arguments = [str(bundle / "predict.py"), str(bundle / "sample" / "input"), "-o", str(out)]
+    environment = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
+    command = [sys.executable, "-I", "-B", "-c", RUN_WITHOUT.format(hidden=hidden), *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=bundle.parent, env=environment, timeout=VERIFY_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise ParityError(f"The packed model needs more than {VERIFY_LIMIT_S} s for its samples.") from None
+    if done.returncode:
+        raise ParityError(f"The packed model does not run: {done.stderr.strip()[-2000:]}")
+    with open(out, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    return np.array([[float(value) for value in row[2:]] for row in rows])
+
+
+def _modules_beyond(requirements: str) -> list[str]:
+    """Top-level modules installed here that neither these packages nor what they depend on bring."""
+    todo = [line.partition("==")[0] for line in requirements.splitlines()]
+    brought: set[str] = set()
+    while todo:
+        package = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if package in brought:
+            continue
+        brought.add(package)
+        try:
+            needs = requirements_of(package) or []
+        except PackageNotFoundError:  # for another platform
+            continue
+        todo += [re.match(r"[\w.-]+", need)[0] for need in needs if "extra ==" not in need]
+    owners = packages_distributions()
+    return sorted(m for m, of in owners.items() if not {re.sub(r"[-_.]+", "-", name).lower() for name in of} & brought)
 
 
 def _write_card(bundle: Path, run_dir: Path, data_dir: Path, proof: dict[str, Any], k: int) -> None:

@@ -48,12 +48,16 @@ def is_single_label(solution: np.ndarray) -> bool:
 def class_naucs(solution: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """(K,) 2 AUC - 1 of each class; NaN where all test rows have the class or none has."""
     check_prediction(prediction, solution.shape)
-    return np.array([_column_nauc(solution[:, c], prediction[:, c]) for c in range(solution.shape[1])])
+    columns = zip(np.ascontiguousarray(solution.T), np.ascontiguousarray(prediction.T), strict=True)
+    return np.array([_column_nauc(truth, scores) for truth, scores in columns])
 
 
 def nauc(solution: np.ndarray, prediction: np.ndarray) -> float:
     """The mean over the classes that are not constant; in [-1, 1], 0 is guessing."""
-    naucs = class_naucs(solution, prediction)
+    return _mean_nauc(class_naucs(solution, prediction))
+
+
+def _mean_nauc(naucs: np.ndarray) -> float:
     if np.isnan(naucs).all():
         warnings.warn("every class is constant in the solution, so the NAUC is set to 0", stacklevel=2)
         return 0.0
@@ -61,13 +65,16 @@ def nauc(solution: np.ndarray, prediction: np.ndarray) -> float:
 
 
 def _column_nauc(truth: np.ndarray, scores: np.ndarray) -> float:
-    """From the rank sum (Mann-Whitney), ties averaged."""
+    """From the rank sum (Mann-Whitney), ties averaged; only the positives, which are few, are looked up."""
     total = truth.sum()
     if np.isclose(total, 0) or np.isclose(total, len(truth)):
         return math.nan
     positive = truth == 1
     n1, n0 = int(positive.sum()), int((truth < 1).sum())
-    area = (_ranks(scores)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    ordered = np.sort(scores)
+    below, upto = (np.searchsorted(ordered, scores[positive], side) for side in ("left", "right"))
+    ranks = (below + upto + 1) / 2
+    area = (ranks.sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
     return 2 * area - 1
 
 
@@ -118,17 +125,17 @@ def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str],
     hits = (decided & truth).any(1) if single else decided == truth
     right, n = int(hits.sum()), int(hits.size)
     low, high = wilson(right, n)
-    confused = truth.T.astype(int) @ decided.astype(int)
+    naucs = class_naucs(solution, prediction)
     return {
         "k": k,
         "task": "single_label" if single else "multi_label",
         "n_test": len(solution),
         "labels": list(labels),
-        "nauc": nauc(solution, prediction),
+        "nauc": _mean_nauc(naucs),
         "soft_accuracy": soft_accuracy(solution, prediction),
         "accuracy": {"right": right, "n": n, "share": right / n, "low": low, "high": high},
-        "confusion": confused.tolist() if single and len(labels) <= MAX_CONFUSION_CLASSES else None,
-        "classes": _classes(truth, decided, class_naucs(solution, prediction), labels),
+        "confusion": _confusion(truth, decided) if single and len(labels) <= MAX_CONFUSION_CLASSES else None,
+        "classes": _classes(truth, decided, naucs, labels),
         "mistakes": _mistakes(truth, decided, share, labels),
         "samples": _samples(truth, share, labels),
     }
@@ -143,6 +150,12 @@ def _probabilities(prediction: np.ndarray, single: bool) -> np.ndarray:
     if prediction.min() < 0 or prediction.max() > 1:
         return (np.tanh(prediction / 2) + 1) / 2
     return prediction
+
+
+def _confusion(truth: np.ndarray, decided: np.ndarray) -> list[list[int]]:
+    counts = np.zeros((truth.shape[1],) * 2, int)
+    np.add.at(counts, (truth.argmax(1), decided.argmax(1)), 1)
+    return counts.tolist()
 
 
 def _classes(truth: np.ndarray, decided: np.ndarray, naucs: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -181,14 +194,14 @@ def _mistakes(truth: np.ndarray, decided: np.ndarray, share: np.ndarray, labels:
 def _samples(truth: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The same rows at every prediction, so that a page can show how the answers change."""
     rows = np.unique(np.linspace(0, len(share) - 1, SHOWN_SAMPLES).astype(int)).tolist()
-    order = np.argsort(-share, axis=1, kind="stable")[:, :SHOWN_LABELS].tolist()
+    best = np.argsort(-share[rows], axis=1, kind="stable")[:, :SHOWN_LABELS].tolist()
     return [
         {
             "index": i,
             "true": _names(truth[i], labels),
-            "top": [[labels[c], float(share[i, c])] for c in order[i]],
+            "top": [[labels[c], float(share[i, c])] for c in order],
         }
-        for i in rows
+        for i, order in zip(rows, best, strict=True)
     ]
 
 

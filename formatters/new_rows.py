@@ -28,9 +28,9 @@ def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], 
 
 
 def table_paths(source: Path) -> list[Path]:
-    """The file itself, or all tables in a folder (.txt only where there is nothing else)."""
+    """The file itself, or all tables in a folder (.txt only where there is nothing else); [] when none is a table."""
     if source.is_file():
-        return [source]
+        return [source] if source.suffix.lower() in (*ROW_SUFFIXES, ".txt", "") else []
     files = sorted(path for path in source.rglob("*") if path.is_file())
     tables = [path for path in files if path.suffix.lower() in ROW_SUFFIXES]
     return tables or [path for path in files if path.suffix.lower() == ".txt"]
@@ -48,7 +48,7 @@ def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tu
     names: list[str] = []
     cells: list[list[str]] = [[] for _ in wanted]
     for path in paths:
-        table = _read(path, layout)
+        table = _read(path, layout, wanted)
         at = _positions(table, layout, wanted)
         for column, position in zip(cells, at, strict=True):
             column += [row[position] for row in table.rows]
@@ -57,13 +57,20 @@ def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tu
     return names, cells
 
 
-def _read(path: Path, layout: dict[str, Any]) -> RawTable:
-    if layout["has_header"] or path.suffix.lower() == ".json":
-        return read_table(path, has_header=True)
-    table = read_table(path, has_header=False)
-    if set(table.rows[0]) <= set(layout["columns"]):
-        return read_table(path, has_header=True)
-    return table
+def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
+    """With a header where the first line names the columns; a single column may be called anything."""
+    if path.suffix.lower() == ".json" or (layout["has_header"] and len(wanted) > 1):
+        return read_table(path, True, keep_empty=True)
+    table = read_table(path, False, keep_empty=True)
+    first = {cell.casefold() for cell in table.rows[0]}
+    named = first <= _folded(layout["columns"]) or _folded(wanted) <= first
+    if not named and layout["has_header"]:
+        return read_table(path, keep_empty=True)
+    return read_table(path, True, keep_empty=True) if named else table
+
+
+def _folded(names: Sequence[str]) -> set[str]:
+    return {name.casefold() for name in names}
 
 
 def _positions(table: RawTable, layout: dict[str, Any], wanted: list[str]) -> list[int]:

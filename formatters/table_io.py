@@ -62,8 +62,12 @@ class RawTable:
         return [row[at] for row in self.rows]
 
 
-def read_table(path: Path, has_header: bool | None = None) -> RawTable:
-    """Read a CSV, TSV or the like, or a JSON list of ``{column: value}``; None = see whether there is a header.
+def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = False) -> RawTable:
+    """Read a CSV, TSV or the like, or a JSON list of ``{column: value}``.
+
+    Args:
+        has_header: None = see whether there is one.
+        keep_empty: keep rows of empty cells (never blank lines): each row to predict needs its answer.
 
     The last two files read are remembered, as several formatters look at the same upload: don't modify them.
 
@@ -71,11 +75,11 @@ def read_table(path: Path, has_header: bool | None = None) -> RawTable:
         DataError: empty, binary, ragged, or a header without rows.
     """
     stat = path.stat()
-    return _read_table(path, has_header, stat.st_size, stat.st_mtime_ns)
+    return _read_table(path, has_header, keep_empty, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _read_table(path: Path, has_header: bool | None, size_bytes: int, mtime_ns: int) -> RawTable:
+def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
@@ -89,11 +93,11 @@ def _read_table(path: Path, has_header: bool | None, size_bytes: int, mtime_ns: 
     rows, quoting = _parse(text, delimiter, path.name)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
-    filled = [row for row in rows if any(row)]
+    filled = [row for row in rows if keep_empty or any(row)]
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
-        raise DataError(f"{path.name} has a header line but no rows below it; add the data.")
+        raise DataError(f"{path.name} has only one line; it needs the names of the columns and the data below them.")
     columns = _distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
@@ -355,6 +359,7 @@ def _from_json(text: str, encoding: str, name: str) -> RawTable:
         objects = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
+    objects = [objects] if isinstance(objects, dict) else objects
     if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
         raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
     columns = list(dict.fromkeys(key for item in objects for key in item))

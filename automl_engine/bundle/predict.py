@@ -12,9 +12,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "lib"))
 
-from automl_engine.errors import DataError  # noqa: E402
-from automl_engine.predictor import predict  # noqa: E402
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,7 +19,13 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions.csv"))
     arguments = parser.parse_args()
     try:
+        from automl_engine.errors import DataError
+        from automl_engine.predictor import predict
+
         count = predict(HERE, arguments.input, arguments.out)
+    except ModuleNotFoundError as error:
+        print(f"The package {error.name} is missing; pip install -r {HERE / 'requirements.txt'}", file=sys.stderr)
+        return 2
     except DataError as error:
         print(error, file=sys.stderr)
         return 2

@@ -123,7 +123,7 @@ def test_json_rows(read):
     ("content", "name", "sentence"),
     [
         ("", "x.csv", "x.csv is empty"),
-        ("a,b,c\n", "x.csv", "no rows below it"),
+        ("a,b,c\n", "x.csv", "has only one line"),
         ("a,b,c\n1,2,3\n4,5\n6,7,8\n", "x.csv", "line 3 of x.csv has 2 fields but the first line has 3"),
         ("a,b,c\n1,2\n3,4\n", "x.csv", "line 2 of x.csv has 2 fields"),
         ('t,l\n"a\nb",x\n"c",y,z\n', "x.csv", "line 4 of x.csv has 3 fields"),

@@ -1,0 +1,176 @@
+"""From raw data to ``model.zip``: the proof, what it refuses, what it needs, and that its bytes repeat."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from automl_engine import export as exporting
+from automl_engine.__main__ import main
+from automl_engine.errors import DataError
+from automl_engine.export import ParityError, export, requirements
+from automl_engine.predictor import predict_zip
+from formatters.base import Options
+from formatters.convert import convert
+from tests.formatters.toys import TOYS
+
+HEAVY = {"torch", "tensorflow", "scipy", "sklearn", "pandas"}
+ROWS = {"image": "image_linear", "tabular": "tabular_linear", "text": "text_naive_bayes"}
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def run_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted toy and a short run on it, with its model.zip."""
+    folder = tmp_path_factory.mktemp(request.param)
+    convert(TOYS[request.param](folder / "raw"), folder / "data set", Options(name="toy"), say=lambda line: None)
+    arguments = ["run", str(folder / "data set"), "--out", str(folder / "the run"), "--budget", "20"]
+    assert main([*arguments, "--model", ROWS[request.param], "--device", "cpu"]) == 0
+    return folder / "the run"
+
+
+@pytest.fixture
+def bundle(run_dir: Path, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(run_dir / "model.zip") as archive:
+        archive.extractall(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def call(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """``predict.py`` as a user starts it, in a process of its own."""
+    command = [sys.executable, "-I", str(bundle / "predict.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=bundle.parent)
+
+
+def test_the_bundle_predicts_what_the_run_predicted(run_dir: Path, bundle: Path, tmp_path: Path) -> None:
+    done = call(bundle, bundle / "sample" / "input", "-o", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    labels = (bundle / "labels.txt").read_text().split()
+    assert lines[0] == ",".join(["name", "prediction", *labels])
+    answers = np.array([line.split(",")[2:] for line in lines[1:]], float)
+    proof = json.loads((bundle / "verify.json").read_text())
+    assert proof["agree"] == proof["samples"] == len(answers)
+    last = np.loadtxt(run_dir / f"toy.predict_{json.loads((bundle / 'card.json').read_text())['prediction']}")
+    expected = last[json.loads((bundle / "sample" / "index.json").read_text())]
+    assert np.abs(answers - expected).max() <= proof["max_difference"] + 1e-9 <= proof["tolerance"]
+    assert f"{proof['max_difference']:.2g}" in (bundle / "README.md").read_text()
+    predict_zip(run_dir / "model.zip", bundle / "sample" / "input", tmp_path / "same.csv")
+    assert (tmp_path / "same.csv").read_text() == (tmp_path / "out.csv").read_text()
+
+
+def test_nothing_heavy_is_imported_and_nothing_is_pickled(bundle: Path, tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        code,
+        bundle / "predict.py",
+        bundle / "sample" / "input",
+        "-o",
+        tmp_path / "o",
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert {path.suffix for path in (bundle / "model").iterdir()} <= {".json", ".onnx", ".npz", ".txt"}
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "wrong kind"])
+def test_a_mistake_of_the_user_is_one_sentence(bundle: Path, tmp_path: Path, what: str) -> None:
+    source = tmp_path / "new.mid"
+    if what == "empty folder":
+        source.mkdir()
+    if what == "wrong kind":
+        source.write_bytes(bytes(range(256)))
+    done = call(bundle, source, "-o", tmp_path / "out.csv")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "new.mid" in done.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_missing_package_is_named(bundle: Path) -> None:
+    code = (
+        "import runpy, sys; sys.modules['numpy'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+    )
+    command = [sys.executable, "-I", "-c", code, str(bundle / "predict.py"), str(bundle / "sample" / "input")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=bundle)
+    assert done.returncode == 2
+    assert done.stderr.startswith("The package numpy is missing; pip install -r ")
+
+
+def test_the_bytes_repeat(run_dir: Path) -> None:
+    before = (run_dir / "model.zip").read_bytes()
+    assert export(run_dir).read_bytes() == before
+    with zipfile.ZipFile(run_dir / "model.zip") as archive:
+        assert not [name for name in archive.namelist() if "__pycache__" in name]
+
+
+def test_a_tampered_graph_is_refused_and_the_good_zip_stays(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = exporting._write_predictor
+
+    def tampered(out: Path, *rest: object) -> None:
+        write(out, *rest)
+        for path in out.glob("*.onnx"):
+            graph = onnx.load(path)
+            for tensor in graph.graph.initializer:
+                values = onnx.numpy_helper.to_array(tensor)
+                if values.dtype.kind == "f":
+                    tensor.CopyFrom(onnx.numpy_helper.from_array(-values - 1, tensor.name))
+            onnx.save(graph, path)
+
+    before = (run_dir / "model.zip").read_bytes()
+    monkeypatch.setattr(exporting, "_write_predictor", tampered)
+    with pytest.raises(ParityError, match="differs from the engine by up to"):
+        export(run_dir)
+    assert main(["export", str(run_dir)]) == 3
+    assert "differs from the engine" in capsys.readouterr().err
+    assert (run_dir / "model.zip").read_bytes() == before
+    assert not list(run_dir.glob(".export-*"))
+
+
+def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof hides what ``requirements.txt`` doesn't bring, though it is installed here."""
+    monkeypatch.setattr(exporting, "requirements", lambda *_: f"numpy=={np.__version__}\n")
+    with pytest.raises(ParityError, match=r"does not run: The package \w+ is missing"):
+        export(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("modality", "member", "records", "packages"),
+    [
+        ("tabular", "graph", False, ["numpy", "onnxruntime"]),
+        ("tabular", "booster", False, ["numpy", "lightgbm"]),
+        ("text", "graph", False, ["numpy", "onnxruntime"]),
+        ("timeseries", "graph", False, ["numpy", "onnxruntime"]),
+        ("image", "graph", False, ["numpy", "opencv-python-headless", "pillow", "onnxruntime"]),
+        ("video", "graph", False, ["numpy", "opencv-python-headless", "pillow", "av", "onnxruntime"]),
+        ("audio", "graph", False, ["numpy", "soundfile", "soxr", "av", "onnxruntime"]),
+        ("image", "graph", True, ["numpy", "opencv-python-headless", "pillow", "google-crc32c", "onnxruntime"]),
+    ],
+)
+def test_requirements_are_exact(modality: str, member: str, records: bool, packages: list[str]) -> None:
+    lines = requirements(modality, [{member: "x"}], records).split()
+    assert lines == [f"{package}=={importlib.metadata.version(package)}" for package in packages]
+
+
+def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
+    with pytest.raises(DataError, match="left no model"):
+        export(tmp_path / "run")
