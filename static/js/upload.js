@@ -181,7 +181,8 @@ class Zone {
   broken(error) {
     const body = error.originalResponse?.getBody() ?? "";
     const status = error.originalResponse?.getStatus() ?? 0;
-    if (status === 401) this.fail("You are logged out. Log in again and choose the same files: the upload goes on.");
+    if (status === 401 && this.form.dataset.owner === "guest") this.fail("No more guests can be taken just now. Register, and choose the same files again.");
+    else if (status === 401) this.fail("You are logged out. Log in again and choose the same files: the upload goes on.");
     else if (status >= 400 && status < 500 && body && !body.startsWith("<")) this.fail(body);
     else this.fail("The server cannot be reached, or a file cannot be read. What arrived is safe: press Resume to go on.");
     this.show(false);

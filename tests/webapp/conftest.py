@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import rq
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -80,6 +81,14 @@ def stranger_client(stranger: User) -> Client:
 @pytest.fixture
 def admin_client(administrator: User) -> Client:
     return _logged_in(administrator)
+
+
+@pytest.fixture
+def guest_client(db: None) -> Client:
+    """Somebody who sent a file before registering."""
+    client = Client()
+    client.post("/data/upload", {"file": SimpleUploadedFile("guest.csv", b"a,b\n1,2\n")})
+    return client
 
 
 @pytest.fixture

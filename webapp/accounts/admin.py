@@ -25,7 +25,7 @@ class UserAdmin(DjangoUserAdmin):
     ordering = ("email",)
     list_display = ("email", "date_joined", "last_login", "runs_per_day", "runs_total", "is_active", "is_staff")
     list_editable = ("runs_per_day", "runs_total")
-    list_filter = ("is_staff", "is_active")
+    list_filter = ("is_staff", "is_active", "guest")
     search_fields = ("email",)
     readonly_fields = ("date_joined", "last_login")
     fieldsets = (

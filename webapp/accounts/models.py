@@ -23,6 +23,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
+    guest = models.BooleanField(default=False, editable=False, help_text="dropped data before registering")
     runs_per_day = models.PositiveIntegerField(null=True, blank=True, help_text="empty: the site's default")
     runs_total = models.PositiveIntegerField(null=True, blank=True, help_text="empty: the site's default")
     storage_max_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="empty: the site's default")

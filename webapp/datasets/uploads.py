@@ -51,6 +51,9 @@ def refusal(user: User, size_bytes: int) -> Refused | None:
     if size_bytes > settings.UPLOAD_MAX_BYTES:
         most = filesizeformat(settings.UPLOAD_MAX_BYTES)
         return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
+    if user.guest and size_bytes > storage.left_bytes:
+        most = filesizeformat(storage.max_bytes)
+        return Refused(413, f"The upload has {size}; without an account you may send {most} in all: register for more.")
     if size_bytes > storage.left_bytes:
         left = filesizeformat(storage.left_bytes)
         return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")

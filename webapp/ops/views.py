@@ -24,7 +24,9 @@ def home(request: HttpRequest) -> HttpResponse:
     starters = Dataset.objects.filter(starter=True, public=True).order_by("created")
     context: dict[str, Any] = {"starters": [(dataset, cards.samples(dataset)) for dataset in starters]}
     if isinstance(request.user, User):
-        return render(request, "ops/home_user.html", context | _mine(request.user))
+        context |= _mine(request.user)
+        if not request.user.guest:
+            return render(request, "ops/home_user.html", context)
     latest = Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, points__isnull=False)
     context["latest"] = latest.select_related("dataset").prefetch_related("points").order_by("-ended").first()
     return render(request, "ops/home.html", context)

@@ -8,6 +8,7 @@ from django import template
 from django.conf import settings
 from django.utils import timezone
 
+from webapp.accounts import guests
 from webapp.datasets.models import Upload
 from webapp.datasets.storage import storage_of
 
@@ -16,11 +17,16 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def upload_limits(context: dict[str, Any]) -> dict[str, Any]:
-    """``{% upload_limits as limits %}``: max_bytes, chunk_bytes; for a user also storage and unfinished uploads."""
+    """``{% upload_limits as limits %}``: max_bytes, chunk_bytes; for a user also storage and unfinished uploads.
+
+    ``open`` tells whether whoever looks may upload.
+    """
     limits: dict[str, Any] = {"max_bytes": settings.UPLOAD_MAX_BYTES, "chunk_bytes": settings.UPLOAD_CHUNK_BYTES}
     user = context["request"].user
     if user.is_authenticated:
         storage = storage_of(user)
         unfinished = Upload.objects.filter(owner=user, expires__gt=timezone.now()).order_by("-created")
-        limits |= {"storage": storage, "max_bytes": storage.upload_max_bytes, "unfinished": unfinished}
+        limits |= {"open": True, "storage": storage, "max_bytes": storage.upload_max_bytes, "unfinished": unfinished}
+    elif guests.are_welcome():
+        limits |= {"open": True, "max_bytes": min(settings.UPLOAD_MAX_BYTES, settings.GUEST_MAX_BYTES)}
     return limits

@@ -1,0 +1,148 @@
+"""Guests: drop first, register later; what they may do, and what becomes of their data."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from webapp.accounts import guests
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset, Upload
+from webapp.ops.management.commands.reaper import DUTIES
+from webapp.runs.models import Run
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "correct horse battery"
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "3"}
+
+
+def send(client: Client, content: bytes = b"a,b\n1,2\n") -> Any:
+    return client.post("/data/upload", {"file": SimpleUploadedFile("x.csv", content)})
+
+
+@pytest.fixture
+def dataset(guest_client: Client, make_dataset: Any) -> Dataset:
+    """A ready data set of the guest."""
+    Dataset.objects.all().delete()
+    return make_dataset(User.objects.get(guest=True))
+
+
+def test_a_stranger_drops_data_and_sees_the_report(guest_client: Client, dataset: Dataset, client: Client) -> None:
+    page = guest_client.get(dataset.get_absolute_url()).content.decode()
+    assert "18 images in 2 classes" in page
+    assert "You are a guest here" in page
+    assert "A run needs an account" in page
+    assert "Publish" not in page
+    assert client.get(dataset.get_absolute_url()).status_code == 404
+    for path in ("/", "/data/"):
+        assert dataset.get_absolute_url() in guest_client.get(path).content.decode()
+
+
+def test_the_drop_zone_tells_guests_their_limit(client: Client, settings: Any) -> None:
+    assert "Up to 100.0\xa0MB without an account" in client.get("/").content.decode()
+    settings.GUEST_MAX_BYTES = 0
+    assert "Register to upload" in client.get("/").content.decode()
+
+
+def test_resumable_uploads_begin_a_guest_too(client: Client) -> None:
+    answer = client.post("/uploads/", headers=TUS)
+    assert answer.status_code == 201
+    assert client.head(answer["Location"], headers=TUS)["Upload-Offset"] == "0"
+    assert Upload.objects.get().owner.guest
+
+
+def test_looking_begins_no_guest(client: Client) -> None:
+    for path in ("/", "/data/", "/boards"):
+        client.get(path)
+    client.post("/uploads/aaaaaaaaaa", headers=TUS)
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/runs/", "/account/", "/account/tokens", "/accounts/email/"])
+def test_everywhere_else_a_guest_is_nobody(guest_client: Client, path: str) -> None:
+    assert guest_client.get(path)["Location"].startswith("/accounts/login/")
+
+
+def test_a_guest_starts_no_run_and_publishes_nothing(guest_client: Client, dataset: Dataset) -> None:
+    assert guest_client.post(f"/data/{dataset.id}/learn", {"budget_s": 20}).status_code == 302
+    assert guest_client.post(f"/data/{dataset.id}/publish", {"public": "yes"}).status_code == 404
+    assert not Run.objects.exists()
+    assert not Dataset.objects.filter(public=True).exists()
+
+
+def test_who_registers_keeps_the_data(guest_client: Client, dataset: Dataset) -> None:
+    fields = {"email": "new@example.org", "password1": PASSWORD, "next": dataset.get_absolute_url()}
+    assert guest_client.post("/accounts/signup/", fields)["Location"] == dataset.get_absolute_url()
+    dataset.refresh_from_db()
+    assert dataset.owner.email == "new@example.org"
+    assert not User.objects.filter(guest=True).exists()
+    assert dataset.autodl_dir.exists()
+    page = guest_client.get(dataset.get_absolute_url()).content.decode()
+    assert "Start learning" in page
+    assert "You are a guest" not in page
+
+
+def test_who_logs_in_keeps_the_data_and_the_upload(guest_client: Client, owner: User) -> None:
+    guest_client.post("/uploads/", headers=TUS)
+    guest_client.post("/accounts/login/", {"login": owner.email, "password": PASSWORD})
+    assert Dataset.objects.get().owner == owner
+    upload = Upload.objects.get()
+    assert upload.owner == owner
+    assert upload.path.exists()
+
+
+def test_after_a_day_it_is_gone(
+    guest_client: Client, dataset: Dataset, owner: User, media: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    guests.reap()
+    assert Dataset.objects.exists()
+    User.objects.update(date_joined=timezone.now() - timedelta(days=2))
+    with django_capture_on_commit_callbacks(execute=True):
+        guests.reap()
+    assert list(User.objects.all()) == [owner]
+    assert not dataset.dir.exists()
+    assert guest_client.get(dataset.get_absolute_url()).status_code == 404
+    assert "webapp.accounts.guests.reap" in dict(DUTIES).values()
+
+
+def test_limits_of_a_guest(guest_client: Client, settings: Any) -> None:
+    User.objects.update(storage_max_bytes=100)
+    answer = guest_client.post("/uploads/", headers=TUS | {"Upload-Length": "200"})
+    assert answer.status_code == 413
+    assert "register for more" in answer.content.decode()
+
+
+def test_only_so_many_guests(client: Client, guest_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guests, "AT_A_TIME", 1)
+    assert send(client)["Location"].startswith("/accounts/login/")
+    assert client.post("/uploads/", headers=TUS).status_code == 401
+    assert "Register to upload" in client.get("/").content.decode()
+    assert "Drop your data here" in guest_client.get("/").content.decode()
+
+
+def test_one_address_cannot_take_all_places() -> None:
+    for _ in range(15):
+        send(Client())
+    assert User.objects.filter(guest=True).count() == 10
+
+
+def test_a_guest_cannot_log_in_and_scripts_need_a_token(guest_client: Client) -> None:
+    guest = User.objects.get(guest=True)
+    guest.set_password(PASSWORD)
+    guest.save()
+    other = Client()
+    other.post("/accounts/login/", {"login": guest.email, "password": PASSWORD})
+    assert "_auth_user_id" not in other.session
+    assert Client().post("/uploads/", headers=TUS | {"Authorization": "Bearer adl_x"}).status_code == 401
+
+
+def test_a_guests_session_needs_the_csrf_token(guest_client: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = guest_client.cookies
+    assert strict.post("/uploads/", headers=TUS).status_code == 401

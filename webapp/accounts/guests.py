@@ -1,0 +1,101 @@
+"""Guests: visitors who drop data before they register.
+
+A guest is a user row without a password, known by the visitor's session alone, and only at the addresses in
+``PAGES``; everywhere else the visitor is nobody.  What guests may store is small and few are taken at a time.
+Their data is deleted after a day, unless they register or log in: then it is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from allauth.core import ratelimit
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
+
+from webapp.access import new_id
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset, Upload
+
+LIFETIME = timedelta(days=1)
+AT_A_TIME = 50
+SESSION_KEY = "guest"
+ENTRANCES = {"upload", "upload-form"}
+PAGES = ENTRANCES | {
+    "home",
+    "boards",
+    "status",
+    "upload-part",
+    "upload-discard",
+    "dataset-list",
+    "dataset",
+    "dataset-progress",
+    "dataset-preview",
+    "dataset-choices",
+    "dataset-rename",
+    "dataset-download",
+    "dataset-delete",
+}
+
+
+class GuestMiddleware(MiddlewareMixin):
+    """Makes a visitor the guest of their session; the first upload begins one."""
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        match = request.resolver_match
+        if match is None or match.url_name not in PAGES or request.user.is_authenticated:
+            return
+        guest = of_session(request)
+        if guest is None and match.url_name in ENTRANCES and request.method == "POST":
+            guest = begin(request)
+        if guest:
+            request.user = guest
+
+
+def are_welcome() -> bool:
+    """Whether one more guest is taken."""
+    return settings.GUEST_MAX_BYTES > 0 and User.objects.filter(guest=True).count() < AT_A_TIME
+
+
+def of_session(request: HttpRequest) -> User | None:
+    key = request.session.get(SESSION_KEY)
+    return User.objects.filter(pk=key, guest=True).first() if key else None
+
+
+def begin(request: HttpRequest) -> User | None:
+    """A new guest for this session; None for scripts, when there are enough, or when this visitor had too many."""
+    if "Authorization" in request.headers or not are_welcome() or not ratelimit.consume(request, action="guest"):
+        return None
+    guest = User.objects.create_user(
+        f"{new_id()}@guest.invalid",
+        guest=True,
+        is_active=False,  # no way to log in as a guest
+        runs_per_day=0,
+        runs_total=0,
+        storage_max_bytes=settings.GUEST_MAX_BYTES,
+    )
+    request.session[SESSION_KEY] = guest.pk
+    return guest
+
+
+def adopt(request: HttpRequest | None, user: User, **_: Any) -> None:
+    """On log-in (also right after registering): what the guest of this session had is the user's."""
+    guest = of_session(request) if request else None
+    if request is None or guest is None:
+        return
+    with transaction.atomic():
+        Dataset.objects.filter(owner=guest).update(owner=user)
+        Upload.objects.filter(owner=guest).update(owner=user)
+        guest.delete()
+    del request.session[SESSION_KEY]
+
+
+def reap() -> None:
+    """Guests who did not come back within a day, with their files."""
+    for guest in User.objects.filter(guest=True, date_joined__lt=timezone.now() - LIFETIME):
+        guest.delete()
