@@ -119,7 +119,7 @@ RQ_QUEUES = {
     "train": {**_queue, "DEFAULT_TIMEOUT": 3600},  # one worker a GPU, or one in all
     "work": {**_queue, "DEFAULT_TIMEOUT": 1800},  # conversion, prediction, export
 }
-RQ = {"COMMIT_MODE": "on_db_commit"}
+RQ = {"COMMIT_MODE": "on_db_commit", "QUEUE_CLASS": "webapp.ops.queues.PatientQueue"}
 if REDIS_URL:  # several web servers must count failed logins together; a single one counts in its memory
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import django_rq
 import psutil
 import pytest
+import redis
 from django.core.management import call_command
 
 from webapp.accounts.models import User
 from webapp.ops import faults, processes, redis_server
 from webapp.ops.management.commands import prepare, reaper
 from webapp.ops.models import Fault
+from webapp.ops.queues import PatientQueue
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
@@ -101,6 +104,13 @@ def test_redis_serves_a_private_socket_only(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def test_without_redis_a_job_is_noted_for_the_reaper(tmp_path: Path) -> None:
+    nowhere = redis.Redis(unix_socket_path=str(tmp_path / "none.sock"))
+    queue = PatientQueue("train", connection=nowhere, commit_mode="auto")
+    assert queue.original_enqueue_call("webapp.runs.jobs.train", args=("x",)) is None
+    assert isinstance(django_rq.get_queue("work"), PatientQueue)
 
 
 class Site:

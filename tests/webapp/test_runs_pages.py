@@ -289,6 +289,32 @@ def test_start_refuses_wrong_choices_with_a_sentence(owner_client: Any, run: Run
     assert Run.objects.count() == 1
 
 
+def test_a_full_storage_starts_nothing(owner: User, owner_client: Any, run: Run) -> None:
+    User.objects.update(storage_max_bytes=10)
+    page = owner_client.get(run.dataset.get_absolute_url()).content.decode()
+    assert "Your storage is full" in page
+    assert "Start learning" not in page
+    with pytest.raises(start.StartError, match="storage is full"):
+        start.create_run(run.dataset, User.objects.get(pk=owner.pk), budget_s=20)
+
+
+def test_series_with_gaps_are_drawn(owner_client: Any, run: Run) -> None:
+    previews = run.dataset.autodl_dir / "previews" / "test.jsonl"
+    series = {"index": 1, "source": "case 2", "labels": ["light"], "kind": "series", "series": [[1.0, None, 3.0]]}
+    previews.write_text(json.dumps(series) + "\n")
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert '<polyline points="0.0,40.0 100.0,0.0"/>' in html
+
+
+def test_numbers_beyond_measure_are_refused_or_ignored(owner_client: Any, run: Run) -> None:
+    many = "9" * 5000
+    assert owner_client.get(f"/boards?budget_s={many}").status_code == 200
+    assert owner_client.get(f"/data/{run.dataset_id}?page={many}").status_code == 200
+    assert owner_client.get(f"/api/runs/{run.pk}/events?offset={many[:30]}").status_code == 200
+    assert owner_client.post(f"/data/{run.dataset_id}/learn", {"budget_s": many}).status_code == 302
+    assert owner_client.get(f"/runs/{run.pk}/stream", headers={"Last-Event-ID": f"0-{many}"}).status_code == 200
+
+
 def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: Run, make_run: Any) -> None:
     owner.runs_per_day, owner.runs_total = 2, 3
     owner.save()

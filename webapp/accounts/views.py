@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from webapp.access import signed_in
 from webapp.accounts.models import User
 from webapp.datasets.storage import storage_of
 from webapp.runs.start import quota
@@ -36,14 +37,14 @@ class LeaveForm(forms.Form):
 @login_required
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    return _page(request, LeaveForm(_user(request)))
+    return _page(request, LeaveForm(signed_in(request)))
 
 
 @login_required
 @require_POST
 def delete(request: HttpRequest) -> HttpResponse:
     """Delete the account, its data sets and runs: rows at once, files with them (webapp.datasets.storage)."""
-    user = _user(request)
+    user = signed_in(request)
     form = LeaveForm(user, request.POST)
     if _is_only_administrator(user) or not form.is_valid():
         return _page(request, form, status=422)
@@ -54,7 +55,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: LeaveForm, status: int = 200) -> HttpResponse:
-    user = _user(request)
+    user = signed_in(request)
     context = {
         "form": form,
         "quota": quota(user),
@@ -69,8 +70,3 @@ def _page(request: HttpRequest, form: LeaveForm, status: int = 200) -> HttpRespo
 def _is_only_administrator(user: User) -> bool:
     others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
     return user.is_superuser and not others.exists()
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # login_required
-    return request.user

@@ -23,6 +23,8 @@ from webapp.runs import model_views, start, views
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
+MAX_OFFSET_BYTES = 2**40  # no journal is longer, and every file system can seek to it
+
 
 def authenticate(request: HttpRequest) -> Any:
     """Session or token; the endpoints then find the user where pages do."""
@@ -182,7 +184,7 @@ def get_points(request: HttpRequest, run_id: str) -> Any:
 def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, Any]:
     """The journal behind ``offset``: what the engine does and why."""
     run = _run(request, run_id)
-    found, end = engine.events.read(run.dir / "events.jsonl", max(0, offset))
+    found, end = engine.events.read(run.dir / "events.jsonl", min(max(0, offset), MAX_OFFSET_BYTES))
     return {"events": found, "offset": end}
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import streaming
-from webapp.access import get_owned, get_visible, owns, visible
+from webapp.access import get_owned, get_visible, owns, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
@@ -92,11 +92,10 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
 @login_required
 def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     """Files, a row or a text; a script gets the address of the answer, a form is sent to the page that shows it."""
-    assert isinstance(request.user, User)
     run = _run(request, run_id)
     scripted = request.headers.get("Accept") == "application/json"
     try:
-        prediction = _take(request, run, request.user)
+        prediction = _take(request, run, signed_in(request))
     except tryout.TryError as reason:
         if scripted:
             return JsonResponse({"error": str(reason)}, status=422)

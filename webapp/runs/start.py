@@ -18,6 +18,7 @@ from rq import Worker
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import storage_of
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
@@ -119,7 +120,7 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
     }
     if isinstance(user, User):
         start["quota"] = quota(user)
-        start["obstacle"] = _obstacle(dataset, start["quota"])
+        start["obstacle"] = _obstacle(dataset, start["quota"]) or _full(user)
     return {"start": start}
 
 
@@ -133,6 +134,8 @@ def create_run(dataset: Dataset, user: User, *, budget_s: int, model: str = "aut
         raise StartError(f"Choose one of the budgets: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}.")
     if not 0 <= seed <= MAX_SEED:
         raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
+    if full := _full(user):
+        raise StartError(full)
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)  # two clicks at once cannot pass the quota
         dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
@@ -156,3 +159,10 @@ def _obstacle(dataset: Dataset, quota: Quota) -> str:
     if not quota.left_today:
         return f"Today's {quota.per_day} runs are used up; the next can start tomorrow, at midnight server time."
     return ""
+
+
+def _full(user: User) -> str:
+    """A run writes its predictions and its model: that needs some of the user's space."""
+    return (
+        "" if storage_of(user).left_bytes else "Your storage is full: delete data sets or runs that you no longer need."
+    )

@@ -74,7 +74,7 @@ def _look(
 def _after(last: str, tries: int) -> int:
     """k of ``TRY-K`` if it speaks of the present try, else -1 (everything is new)."""
     try_, _, k = last.partition("-")
-    return int(k) if try_ == str(tries) and k.isdecimal() else -1
+    return int(k) if try_ == str(tries) and k.isdecimal() and len(k) < 10 else -1
 
 
 def _message(event: str, data: dict[str, Any], id: str = "") -> str:

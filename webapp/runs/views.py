@@ -13,8 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine
-from webapp.access import get_owned, get_visible
-from webapp.accounts.models import User
+from webapp.access import get_owned, get_visible, signed_in
 from webapp.datasets.models import Dataset
 from webapp.runs import page, results, start
 from webapp.runs.models import Run, ScorePoint
@@ -25,21 +24,20 @@ LISTED = 100
 @login_required
 @require_GET
 def run_list(request: HttpRequest) -> HttpResponse:
-    assert isinstance(request.user, User)
-    runs = Run.objects.filter(owner=request.user).select_related("dataset")
+    me = signed_in(request)
+    runs = Run.objects.filter(owner=me).select_related("dataset")
     runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))[:LISTED]
-    return render(request, "runs/run_list.html", {"runs": runs, "quota": start.quota(request.user)})
+    return render(request, "runs/run_list.html", {"runs": runs, "quota": start.quota(me)})
 
 
 @require_POST
 @login_required
 def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
-    assert isinstance(request.user, User)
     dataset = get_visible(Dataset.objects.all(), request.user, id=dataset_id)
     try:
         run = start.create_run(
             dataset,
-            request.user,
+            signed_in(request),
             budget_s=_whole(request.POST.get("budget_s"), "budget"),
             model=request.POST.get("model") or "auto",
             seed=_whole(request.POST.get("seed") or "0", "seed"),
@@ -51,7 +49,7 @@ def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
 
 
 def _whole(text: str | None, what: str) -> int:
-    if not text or not text.isdecimal():
+    if not text or not text.isdecimal() or len(text) > 12:
         raise start.StartError(f"The {what} must be a whole number.")
     return int(text)
 

@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from webapp.datasets.report import sparklines
 from webapp.runs import figure, words
 from webapp.runs.models import Run
 
@@ -66,18 +67,8 @@ def query(**values: str) -> str:
     return urlencode(values)
 
 
-@register.filter
-def polyline(values: list[float]) -> str:
-    """Points of an SVG polyline in a 100 × 40 box."""
-    if len(values) < 2:
-        return ""
-    low, high = min(values), max(values)
-    span = (high - low) or 1
-    step = 100 / (len(values) - 1)
-    return " ".join(f"{i * step:.1f},{38 - 36 * (value - low) / span:.1f}" for i, value in enumerate(values))
-
-
 @register.inclusion_tag("runs/_preview.html")
 def preview(sample: dict[str, Any] | None, dataset_id: str) -> dict[str, Any]:
     """What a sample looks, sounds or reads like."""
-    return {"preview": sample, "dataset_id": dataset_id}
+    lines = sparklines(sample["series"]) if sample and sample["kind"] == "series" else []
+    return {"preview": sample, "dataset_id": dataset_id, "lines": lines}
