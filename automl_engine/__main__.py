@@ -7,7 +7,7 @@
     python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
 
 Exit codes: 0 done; 1 nothing was predicted; 2 the data (or an argument) is wrong, one sentence on stderr says how to
-fix it; 3 the run is fine but its model could not be exported.
+fix it; 3 the run is fine but its model could not be exported; 4 the machine failed (disk full, no permission).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from automl_engine.errors import DataError
+from automl_engine.errors import DataError, machine_trouble
 
-EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT, EXIT_STOPPED = 1, 2, 3, 130
+EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT, EXIT_MACHINE, EXIT_STOPPED = 1, 2, 3, 4, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return EXIT_DATA
+    except OSError as error:
+        if not machine_trouble(error):
+            raise
+        print(machine_trouble(error), file=sys.stderr)
+        return EXIT_MACHINE
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ The kinds and their fields are listed in ``docs/formats.md``.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -18,19 +19,25 @@ KINDS = ("started", "chosen", "progress", "prediction", "score", "note", "failed
 
 
 def append(path: Path, kind: str, **fields: Any) -> None:
-    """Append one event; ``time`` (Unix seconds) is added."""
+    """Append one event; ``time`` (Unix seconds) is added.
+
+    Raises:
+        OSError: it cannot be written, or not wholly.
+    """
     if kind not in KINDS:
         raise ValueError(f"event kind must be one of {KINDS} but got {kind!r}")
     line = json.dumps({"event": kind, "time": round(time.time(), 3), **fields}, ensure_ascii=False) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        data = line.encode()
+        if os.write(descriptor, data) < len(data):  # as a full disk does
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Return the whole events behind byte ``offset`` and the offset after them."""
+    """Return the whole events behind byte ``offset`` and the offset after them; a line that a full disk cut is lost."""
     try:
         with open(path, "rb") as file:
             file.seek(offset)
@@ -38,7 +45,15 @@ def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], offset
     end = block.rfind(b"\n") + 1
-    return [json.loads(line) for line in block[:end].splitlines()], offset + end
+    found = (_parsed(line) for line in block[:end].split(b"\n"))
+    return [event for event in found if event], offset + end
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def tail(path: Path, poll_s: float = 0.1) -> Iterator[dict[str, Any]]:

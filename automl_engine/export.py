@@ -69,6 +69,9 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
         DataError: the run left no model, or the data set has no recipe.
         ParityError: a probability differs by more than ``TOLERANCE``.
     """
+    run_dir = run_dir.resolve()  # the proof runs elsewhere
+    if not (run_dir / "run.json").exists():
+        raise DataError(f"{run_dir} holds no run; give the folder that python -m automl_engine run wrote.")
     saved = _read_json(run_dir / "model" / "model.json", "The run left no model: it made no prediction in time.")
     data_dir = data_dir or Path(
         _read_json(run_dir / "run.json", "The run does not say on which data it ran.")["data_dir"]

@@ -199,13 +199,13 @@ class Ingestion:
 
 
 def _device(model: AnytimeModel, asked: str) -> str:
-    """What the model says it uses, else what was asked for; "auto" is a GPU where torch is loaded and sees one."""
+    """What the model says it uses, else what was asked for where torch is loaded and sees a GPU, else the CPU."""
     if hasattr(model, "device"):
         return str(model.device)
-    if asked != "auto":
-        return asked
     torch = sys.modules.get("torch")
-    return "cuda" if torch and torch.cuda.is_available() else "cpu"
+    if not (torch and torch.cuda.is_available()):
+        return "cpu"
+    return "cuda" if asked == "auto" else asked
 
 
 def _write(path: Path, text: str) -> None:

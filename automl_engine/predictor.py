@@ -105,6 +105,8 @@ def predict(dir: Path, source: Path, out: Path) -> int:
 
     if not source.exists():
         raise DataError(f"{source} does not exist; give the path of a file or folder with new data.")
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise DataError(f"{out} cannot be written; give the name of a CSV in a folder that exists.")
     predictor = Predictor(dir / "model")
     names, examples = recipe.encode(recipe.load(dir / "recipe.json"), source)
     probabilities = predictor(examples)
@@ -125,7 +127,11 @@ def write_csv(out: Path, names: list[str], predicted: list[str], labels: list[st
 
 def predict_zip(model_zip: Path, source: Path, out: Path) -> int:
     """``predict`` from a packed model; only its data files are unpacked, none of its code is run."""
-    with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(model_zip) as archive:
-        wanted = [name for name in archive.namelist() if name.startswith("model/") or name == "recipe.json"]
-        archive.extractall(temporary, wanted)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            with zipfile.ZipFile(model_zip) as archive:
+                wanted = [name for name in archive.namelist() if name.startswith("model/") or name == "recipe.json"]
+                archive.extractall(temporary, wanted)
+        except (FileNotFoundError, IsADirectoryError, zipfile.BadZipFile):
+            raise DataError(f"{model_zip} is no model.zip; give the file that an export wrote.") from None
         return predict(Path(temporary), source, out)

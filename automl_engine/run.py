@@ -81,6 +81,8 @@ def run(
     """
     data_dir, solution_path = find_dataset(folder)
     spec = Spec.read(data_dir / "test" / "metadata.textproto")
+    if not spec.sample_count:
+        raise DataError(f"{data_dir.name}/test holds no examples, so nothing can be scored; add test examples.")
     solution = read_solution(solution_path)
     if solution.shape != (spec.sample_count, spec.output_dim):
         raise DataError(
@@ -170,7 +172,8 @@ class Supervisor:
         """``stopped`` and ``reason`` of scores.json."""
         budget_s = self.board.about["budget_s"]
         if ended_for == "user":
-            return "user", "stopped by the user; the best so far is kept"
+            kept = "the best so far is kept" if self.board.points else "there was no prediction yet"
+            return "user", f"stopped by the user; {kept}"
         if ended_for == "budget" or (code == _EXIT_OK and _elapsed_s(self.run_dir) >= budget_s):
             return "budget", f"the budget of {budget_s:g} s is used up"
         if ended_for == "construction":
@@ -275,8 +278,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _clear(run_dir: Path) -> None:
-    """Remove what an earlier run left, and nothing else."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    """Make the folder; remove what an earlier run left there, and nothing else."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise DataError(f"{run_dir} cannot be made ({error.strerror}); give another folder for the run.") from None
     names = ("start.txt", "end.txt", "events.jsonl", "scores.json", "results.json", "ingestion.log", "model.zip")
     for path in [*prediction_files(run_dir).values(), *(run_dir / name for name in names)]:
         path.unlink(missing_ok=True)

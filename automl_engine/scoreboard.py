@@ -43,6 +43,8 @@ def read_solution(path: Path) -> np.ndarray:
     Raises:
         DataError: the file is missing or no matrix of numbers.
     """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; give the file NAME.solution.")
     try:
         return scoring.read_matrix(path)
     except (OSError, ValueError) as error:

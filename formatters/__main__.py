@@ -1,4 +1,7 @@
-"""Format raw data: ``python -m formatters SRC OUT``.  Exits with 2 and one sentence if the data cannot be used."""
+"""Format raw data: ``python -m formatters SRC OUT``.
+
+Exits with 2 and one sentence if the data cannot be used, with 4 and one if the machine fails (disk full).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from automl_engine.errors import DataError
+from automl_engine.errors import DataError, machine_trouble
 from formatters.base import Options
 from formatters.convert import convert
 
@@ -29,6 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     except DataError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
+    except OSError as error:
+        if not machine_trouble(error):
+            raise
+        print(machine_trouble(error), file=sys.stderr)
+        return 4
     print(f"Done: {report['title']}")
     return 0
 

@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions.csv"))
     arguments = parser.parse_args()
     try:
-        from automl_engine.errors import DataError
+        from automl_engine.errors import DataError, machine_trouble
         from automl_engine.predictor import predict
 
         count = predict(HERE, arguments.input, arguments.out)
@@ -29,6 +29,11 @@ def main() -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        if not machine_trouble(error):
+            raise
+        print(machine_trouble(error), file=sys.stderr)
+        return 4
     print(f"{count} predictions written to {arguments.out}")
     return 0
 

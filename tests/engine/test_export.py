@@ -120,6 +120,33 @@ def test_the_bytes_repeat(run_dir: Path) -> None:
         assert not [name for name in archive.namelist() if "__pycache__" in name]
 
 
+def test_paths_may_be_relative(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run_dir.parent)
+    assert export(Path(run_dir.name), Path("data set")) == run_dir / "model.zip"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["export", "nowhere"], "holds no run"),
+        (["predict", "nowhere.zip", ".", "-o", "out.csv"], "is no model.zip"),
+        (["predict", "data set/recipe.json", ".", "-o", "out.csv"], "is no model.zip"),
+        (["predict", "the run/model.zip", "nothing", "-o", "out.csv"], "nothing does not exist"),
+        (["predict", "the run/model.zip", "data set/sample/input", "-o", "no/out.csv"], "cannot be written"),
+    ],
+)
+def test_mistakes_on_the_command_line(
+    run_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(run_dir.parent)
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_tampered_graph_is_refused_and_the_good_zip_stays(
     run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -169,6 +170,7 @@ def test_the_child_is_not_told_the_solution(folder: Path) -> None:
         (lambda f: (f / "other.data").mkdir(), r"exactly one NAME\.data but has 2"),
         (lambda f: (f / "toy.solution").write_text("1 0 0\n"), "has 1 rows of 3 but the test split has 30"),
         (lambda f: (f / "toy.solution").write_text("a b c\n"), "cannot be read as rows of 0 and 1"),
+        (lambda f: write_table(f, n_test=0), "toy.data/test holds no examples"),
         (lambda f: (f / "toy.data" / "train" / "metadata.textproto").unlink(), r"metadata\.textproto is missing"),
     ],
 )
@@ -176,6 +178,44 @@ def test_data_that_cannot_be_used(folder: Path, change: Any, message: str) -> No
     change(folder)
     with pytest.raises(DataError, match=message):
         run(folder, folder.parent / "run", model="constant", budget_s=5)
+
+
+def test_a_run_folder_that_is_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="give another folder for the run"):
+        run(folder, tmp_path / "file", model="constant", budget_s=5)
+
+
+def test_stopped_before_the_first_prediction(folder: Path, tmp_path: Path) -> None:
+    process = start_supervisor(folder, tmp_path / "run", {"at": {"0": "sleep"}})
+    wait_for(lambda: "start_time" in read(tmp_path / "run" / "start.txt"))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    scores = json.loads(read(tmp_path / "run" / "scores.json"))
+    assert (scores["stopped"], scores["reason"]) == ("user", "stopped by the user; there was no prediction yet")
+
+
+def test_a_line_of_the_journal_that_a_full_disk_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = tmp_path / "events.jsonl"
+    events.append(journal, "note", text="one")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data, write=os.write: write(descriptor, data[:20]))
+        with pytest.raises(OSError, match="No space left"):
+            events.append(journal, "note", text="cut")
+    for text in ("glued to the half line", "two"):
+        events.append(journal, "note", text=text)
+    assert [event["text"] for event in events.read(journal)[0]] == ["one", "two"]
+
+
+def test_a_full_disk_is_one_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, value: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("automl_engine.run.write_json", full)
+    assert main(["run", str(folder), "--out", str(tmp_path / "run"), "--model", "constant"]) == 4
+    assert "no space left on device" in capsys.readouterr().err.splitlines()[0]
 
 
 def test_find_dataset_of_nothing(tmp_path: Path) -> None:
