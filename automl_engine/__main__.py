@@ -20,23 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from automl_engine.errors import DataError, machine_trouble
+from automl_engine.errors import DataError, exit_code
 
-EXIT_NOTHING, EXIT_DATA, EXIT_EXPORT, EXIT_MACHINE, EXIT_STOPPED = 1, 2, 3, 4, 130
+EXIT_NOTHING, EXIT_EXPORT, EXIT_STOPPED = 1, 3, 130  # 2 and 4: errors.py
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        return options.verb(options)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return EXIT_DATA
-    except OSError as error:
-        if not machine_trouble(error):
-            raise
-        print(machine_trouble(error), file=sys.stderr)
-        return EXIT_MACHINE
+    return exit_code(lambda: options.verb(options))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,12 @@
-"""The one error that is the user's to fix, and those that are the machine's."""
+"""The error that is the user's to fix, and how command lines end on it and on trouble of the machine."""
 
 from __future__ import annotations
 
 import errno
+import sys
+from collections.abc import Callable
 
+EXIT_DATA, EXIT_MACHINE = 2, 4
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
 
 
@@ -14,9 +17,17 @@ class DataError(Exception):
     """
 
 
-def machine_trouble(error: OSError) -> str:
-    """One sentence for a full disk, a missing permission and the like; "" for what may be our own mistake."""
-    if error.errno not in MACHINE:
-        return ""
-    where = f" ({error.filename})" if error.filename else ""
-    return f"This machine refuses: {(error.strerror or '').lower()}{where}; make room or give another folder."
+def exit_code(command: Callable[[], int]) -> int:
+    """Run it; wrong data or a failing machine (a full disk, no permission) is one sentence on stderr and 2 or 4."""
+    try:
+        return command()
+    except DataError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return EXIT_DATA
+    except OSError as error:
+        if error.errno not in MACHINE:  # perhaps our own mistake
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        what = (error.strerror or "").lower()
+        print(f"This machine refuses: {what}{where}; make room or give another folder.", file=sys.stderr)
+        return EXIT_MACHINE

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from automl_engine.errors import DataError, machine_trouble
+from automl_engine.errors import exit_code
 from formatters.base import Options
 from formatters.convert import convert
 
@@ -27,16 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     options = Options(given.name, given.target, given.test_size, given.seed, given.modality)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the work folder is removed
-    try:
-        report = convert(given.source, given.out, options, say=lambda line: print(line, flush=True))
-    except DataError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except OSError as error:
-        if not machine_trouble(error):
-            raise
-        print(machine_trouble(error), file=sys.stderr)
-        return 4
+    return exit_code(lambda: _convert(given.source, given.out, options))
+
+
+def _convert(source: Path, out: Path, options: Options) -> int:
+    report = convert(source, out, options, say=lambda line: print(line, flush=True))
     print(f"Done: {report['title']}")
     return 0
 

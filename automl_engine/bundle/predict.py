@@ -12,6 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "lib"))
 
+from automl_engine.errors import EXIT_DATA, exit_code  # noqa: E402
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -19,22 +21,16 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions.csv"))
     arguments = parser.parse_args()
     try:
-        from automl_engine.errors import DataError, machine_trouble
-        from automl_engine.predictor import predict
-
-        count = predict(HERE, arguments.input, arguments.out)
+        return exit_code(lambda: answer(arguments.input, arguments.out))
     except ModuleNotFoundError as error:
         print(f"The package {error.name} is missing; pip install -r {HERE / 'requirements.txt'}", file=sys.stderr)
-        return 2
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        if not machine_trouble(error):
-            raise
-        print(machine_trouble(error), file=sys.stderr)
-        return 4
-    print(f"{count} predictions written to {arguments.out}")
+        return EXIT_DATA
+
+
+def answer(source: Path, out: Path) -> int:
+    from automl_engine.predictor import predict
+
+    print(f"{predict(HERE, source, out)} predictions written to {out}")
     return 0
 
 
