@@ -219,6 +219,13 @@ def test_delete_waits_for_open_runs(dataset: Dataset, make_run: MakeRun, owner_c
     assert Dataset.objects.filter(id=dataset.id).exists()
 
 
+def test_administrators_find_data_sets(dataset: Dataset, admin_client: Client) -> None:
+    assert dataset.name in admin_client.get("/admin/datasets/dataset/").content.decode()
+    admin_client.post(f"/admin/datasets/dataset/{dataset.id}/change/", {"name": "renamed", "public": "on"})
+    dataset.refresh_from_db()
+    assert (dataset.name, dataset.public, dataset.state) == ("renamed", True, "ready")
+
+
 def test_runs_of_others_do_not_keep_my_data_alive(
     dataset: Dataset, make_run: MakeRun, owner_client: Client, stranger: User
 ) -> None:

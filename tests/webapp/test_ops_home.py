@@ -104,6 +104,15 @@ def test_status_shows_workers_queues_and_faults(client: Client, monkeypatch: pyt
     assert "It was started again." in page
 
 
+def test_administrators_get_from_the_status_page_to_what_they_manage(
+    admin_client: Client, owner_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "machinery", lambda: ([], []))
+    managed = ("/admin/accounts/user/", "/admin/datasets/dataset/", "/admin/runs/run/", "/admin/queues/", "/portfolio")
+    assert all(f'href="{path}"' in text(admin_client, "/status") for path in managed)
+    assert "/admin/" not in text(owner_client, "/status")
+
+
 def test_status_names_a_missing_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "machinery", lambda: ([], []))
     assert "No worker is there for training" in text(client, "/status")

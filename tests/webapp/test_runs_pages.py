@@ -340,6 +340,9 @@ def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeyp
     assert start.forecast(waiting).ahead == 1
     monkeypatch.setattr(start, "worker_count", lambda: 2)
     assert start.forecast(waiting).starts_in_s == 0
+    Run.objects.exclude(pk=waiting.pk).delete()
+    monkeypatch.setattr(start, "worker_count", lambda: 0)
+    assert "No training worker is there" in start.forecast(waiting).sentence
 
 
 def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:

@@ -19,7 +19,7 @@ from webapp.access import get_owned, get_visible, owns, signed_in, visible
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
-from webapp.runs import model_views, start, views
+from webapp.runs import control, model_views, start
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
@@ -191,8 +191,10 @@ def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, 
 @api.post("/runs/{run_id}/stop", response=RunOut, tags=["runs"])
 def stop_run(request: HttpRequest, run_id: str) -> Run:
     """Stop now and keep the best."""
-    views.run_stop(request, run_id)
-    return Run.objects.get(id=run_id)
+    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    control.stop(run)
+    run.refresh_from_db()
+    return run
 
 
 @api.get("/runs/{run_id}/model", tags=["runs"], openapi_extra={"responses": {200: {"description": "zip"}}})

@@ -51,9 +51,12 @@ class Forecast:
 
     ahead: int
     starts_in_s: float
+    workers: int
 
     @property
     def sentence(self) -> str:
+        if not self.workers:
+            return "No training worker is there just now: it starts as soon as one is back."
         if self.starts_in_s <= 0:
             return "A worker is free: it starts at once."
         runs = "1 run is" if self.ahead == 1 else f"{self.ahead} runs are"
@@ -89,12 +92,12 @@ def forecast(run: Run | None = None) -> Forecast:
         else:
             passed_s = (now - other.state_since).total_seconds()
             busy_s.append(max(1.0, other.budget_s + START_UP_S - passed_s))
-    workers = max(worker_count(), len(busy_s), 1)
-    free_at_s = [0.0] * (workers - len(busy_s)) + [float(s) for s in busy_s]
+    workers = max(worker_count(), len(busy_s))
+    free_at_s = [0.0] * (max(workers, 1) - len(busy_s)) + [float(s) for s in busy_s]
     heapq.heapify(free_at_s)
     for length_s in waiting_s:
         heapq.heappush(free_at_s, heapq.heappop(free_at_s) + length_s)
-    return Forecast(ahead=len(waiting_s) + len(busy_s), starts_in_s=free_at_s[0])
+    return Forecast(ahead=len(waiting_s) + len(busy_s), starts_in_s=free_at_s[0], workers=workers)
 
 
 def worker_count() -> int:

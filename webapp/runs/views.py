@@ -9,13 +9,12 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine
 from webapp.access import get_owned, get_visible, signed_in
 from webapp.datasets.models import Dataset
-from webapp.runs import page, results, start
+from webapp.runs import control, page, results, start
 from webapp.runs.models import Run, ScorePoint
 
 LISTED = 100
@@ -72,34 +71,16 @@ def run_state(request: HttpRequest, run_id: str) -> JsonResponse:
 
 @require_POST
 def run_stop(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Stop now, keep the best; a run that waits has nothing to keep and is cancelled."""
     run = get_owned(_runs(), request.user, id=run_id)
-    now = timezone.now()
-    learning = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-    if not learning.update(state=Run.State.STOPPING, state_since=now):
-        _cancel_waiting(run)
+    control.stop(run)
     return redirect(run)
 
 
 @require_POST
 def run_cancel(request: HttpRequest, run_id: str) -> HttpResponse:
-    """End the run and keep nothing; one that never started is not counted."""
     run = get_owned(_runs(), request.user, id=run_id)
-    if not _cancel_waiting(run):
-        now = timezone.now()
-        Run.objects.filter(pk=run.pk, state__in=(Run.State.RUNNING, Run.State.STOPPING)).update(
-            state=Run.State.CANCELLED, state_since=now, ended=now, reason="You cancelled this run."
-        )
+    control.cancel(run)
     return redirect(run)
-
-
-def _cancel_waiting(run: Run) -> int:
-    now = timezone.now()
-    waiting = Run.objects.filter(pk=run.pk, state=Run.State.QUEUED)
-    reason = "You cancelled this run before it started, so it is not counted."
-    return waiting.update(
-        state=Run.State.CANCELLED, state_since=now, ended=now, reason=reason, error="", charged=run.tries > 0
-    )
 
 
 @require_POST

@@ -1,0 +1,25 @@
+"""Data sets for administrators: whose they are, how large, what could not be converted."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from webapp.datasets.models import Dataset
+
+
+@admin.register(Dataset)
+class DatasetAdmin(admin.ModelAdmin):
+    list_display = ("name", "owner", "state", "modality", "sample_count", "size_bytes", "public", "starter", "created")
+    list_filter = ("state", "modality", "public", "starter")
+    list_select_related = ("owner",)
+    search_fields = ("id", "name", "owner__email")
+    date_hierarchy = "created"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Dataset | None = None) -> list[str]:
+        """Names and visibility may be changed by hand; states belong to the workers."""
+        by_hand = ("name", "description", "public", "starter")
+        return [field.name for field in Dataset._meta.fields if field.name not in by_hand]

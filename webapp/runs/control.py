@@ -1,0 +1,35 @@
+"""The owner's wishes for a run, written into its row; the worker on it looks there five times a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from webapp.runs.models import Run
+
+State = Run.State
+
+
+def stop(run: Run) -> None:
+    """Stop now, keep the best; a run that waits has nothing to keep and is cancelled."""
+    if not _change(run, (State.RUNNING,), state=State.STOPPING):
+        _cancel_waiting(run)
+
+
+def cancel(run: Run) -> None:
+    """End the run and keep nothing; one that never started is not counted."""
+    if not _cancel_waiting(run):
+        reason = "You cancelled this run."
+        _change(run, (State.RUNNING, State.STOPPING), state=State.CANCELLED, ended=timezone.now(), reason=reason)
+
+
+def _cancel_waiting(run: Run) -> bool:
+    reason = "You cancelled this run before it started, so it is not counted."
+    fields = {"ended": timezone.now(), "reason": reason, "error": "", "charged": run.tries > 0}
+    return _change(run, (State.QUEUED,), state=State.CANCELLED, **fields)
+
+
+def _change(run: Run, before: tuple[State, ...], **fields: Any) -> bool:
+    """Only from one of the states ``before``: of two requests at once one wins."""
+    return bool(Run.objects.filter(pk=run.pk, state__in=before).update(state_since=timezone.now(), **fields))
