@@ -50,6 +50,10 @@ HOW_TO = (  # what to do with frequent kinds that we do not read
         (".heic", ".heif", ".avif", ".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".dcm"),
         "export the images as JPEG or PNG.",
     ),
+    (
+        (".tfrecord",),
+        "an AutoDL data set is NAME.data/train and NAME.data/test, each with metadata.textproto, and NAME.solution.",
+    ),
     ((".ts",), "a .ts file of series has @problemName, @classLabel and @data lines, as in the UCR/UEA archive."),
     ((".ipynb", ".py", ".r", ".m"), "upload the data that the program reads, not the program."),
 )

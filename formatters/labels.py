@@ -27,6 +27,9 @@ from formatters.table_io import RawTable, read_table
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
 NO_LABELS = ("submission",)  # tables to be filled in for a contest
+SORT_THEM = (
+    "sort them into one folder per class, or add a labels.csv with a column of file names and a column of labels."
+)
 MAX_TABLE_BYTES = 200 * 2**20
 
 
@@ -56,6 +59,8 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     """
     every = files_below(root)
     files = [path for path in every if path.rpartition("/")[2].lower().endswith(tuple(suffixes))]
+    if not files:
+        raise DataError(f"The upload holds no {noun}; add them, or choose another modality.")
     tables, errors = _label_tables(root, every, files, suffixes, options)
     if tables:
         result = _from_tables(root, files, tables)
@@ -104,9 +109,17 @@ def _label_tables(
         at = file_column(table, index)
         if at is None:
             at = _column_of_missing_files(table.rows, suffixes)
-        labels = read_labels(table, at, path, index, options.target) if at is not None else None
+        if at is None:
+            continue
+        labels = read_labels(table, at, path, index, options.target)
         if labels:
             found[path] = labels
+        else:
+            others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
+            what = f"{path} names the files, but holds no label" + (
+                f": the values of {others} hardly come back" * bool(others)
+            )
+            errors.append(DataError(f"{what}; add a column with the class of each file."))
     return found, errors
 
 
@@ -187,14 +200,14 @@ def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataErro
     if not inside:
         if errors:
             raise errors[0]
-        raise DataError(
-            f"No labels found for the {len(files):,} {noun}, which all stand in one folder; sort them into one "
-            "folder per class, or add a labels.csv with a column of file names and a column of labels."
-        )
+        raise DataError(f"No labels found: all {noun} stand in one folder; {SORT_THEM}")
     while len({folders[file][0] for file in inside}) == 1 and all(len(folders[file]) > 1 for file in inside):
         for file in inside:
             folders[file].pop(0)
     samples = [Sample(file, (folders[file][0],), sides.get(file)) for file in inside]
+    if len({sample.labels for sample in samples}) == 1:
+        what = f"There is only one class: all {noun} stand in the folder {samples[0].labels[0]!r}"
+        raise errors[0] if errors else DataError(f"{what}; {SORT_THEM}")
     result = Labelled(
         [root / file for file in inside],
         samples,

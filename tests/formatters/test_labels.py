@@ -193,8 +193,8 @@ def test_files_without_a_row_are_left_out_and_told(tmp_path: Path) -> None:
         ),
         ("file,label\na.png,x\nb.png,y\n", r"row 2 of labels\.csv names 'a\.png', which is not in the upload"),
         ("file,label\n" + "".join(f"{i}.png,a\n" for i in range(7)) + "7.png\n", "ragged|has 1 field"),
-        ("", "No labels found for the 8 images"),
-        (table_of("file,width", *"12345678"), "No labels found"),
+        ("", "No labels found: all images stand in one folder"),
+        (table_of("file,width", *"12345678"), "labels.csv names the files, but holds no label: the values of 'width'"),
     ],
 )
 def test_what_cannot_be_used(tmp_path: Path, table: str, said: str) -> None:

@@ -165,6 +165,11 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
     "a notebook": ({"t.ipynb": "{}"}, "upload the data that the program reads"),
     "phone photos": (two_of(".heic"), "export the images as JPEG"),
     "web pages": (two_of(".html"), "save the texts as .txt"),
+    "boxes in a file each": (
+        {f"images/{i}.png": png(i) for i in range(4)} | {f"labels/{i}.txt": "0 .5 .5 .1 .1\n" for i in range(4)},
+        "only one class: all images stand in the folder 'images'; sort them",
+    ),
+    "records alone": ({"a.tfrecord": "x", "metadata.textproto": "x"}, "NAME.data/train and NAME.data/test"),
     "a text file a class": ({"pos.txt": "good\nfine\n", "neg.txt": "bad\npoor\n"}, "one folder per class"),
     "no @data": ({"x.ts": "1,2,3:a\n1,2,4:b\n"}, "@problemName, @classLabel and @data"),
 }
