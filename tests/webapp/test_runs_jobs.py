@@ -422,6 +422,14 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
     assert bad.error == "x.png is not an image; give a PNG or JPEG."
 
 
+def test_done_at_the_very_end_means_the_budget_is_used_up(queued: Run) -> None:
+    done = {"stopped": "done", "reason": "nothing more to learn"}
+    queued.started = timezone.now() - timedelta(seconds=5)
+    assert ending._why_ended(queued, done, "").startswith("It was done before the budget ended")
+    queued.started = timezone.now() - timedelta(seconds=19.5)
+    assert ending._why_ended(queued, done, "") == "The budget of 20 s is used up."
+
+
 def test_every_ending_has_a_sentence(queued: Run) -> None:
     queued.dir.mkdir(parents=True)
     for stopped in ("done", "budget", "user", "failed"):

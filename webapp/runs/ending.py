@@ -67,12 +67,17 @@ def _why_ended(run: Run, scores: dict[str, Any], trouble: str) -> str:
     stopped = scores.get("stopped")
     if run.state == Run.State.STOPPING or stopped == "user":
         return "You stopped it; the best so far is kept."
-    if stopped == "budget":
+    if stopped == "budget" or (stopped == "done" and _used_up(run)):
         return f"The budget of {words.duration(run.budget_s)} is used up."
     if stopped == "done":
         reason = str(scores.get("reason", "")).strip().rstrip(".")
         return f"It was done before the budget ended: {reason}." if reason else "It was done before the budget ended."
     return f"{trouble} The last prediction before that is kept."
+
+
+def _used_up(run: Run) -> bool:
+    """An engine that sees too little time left for one more step ends by itself, a moment early."""
+    return run.started is not None and (timezone.now() - run.started).total_seconds() > 0.95 * run.budget_s
 
 
 def _explain(run: Run, code: int | None, trouble: str) -> dict[str, Any]:
