@@ -130,6 +130,14 @@ def test_preview_type_is_ours_and_not_guessed(dataset: Dataset, owner_client: Cl
     assert response.content.startswith(b"\x89PNG")
 
 
+def test_a_preview_is_kept_until_it_changes(dataset: Dataset, owner_client: Client) -> None:
+    path = f"/data/{dataset.id}/preview/test-0.png"
+    etag = owner_client.get(path)["ETag"]
+    assert owner_client.get(path, headers={"If-None-Match": etag}).status_code == 304
+    (dataset.autodl_dir / "previews" / "test-0.png").write_bytes(b"converted again")
+    assert owner_client.get(path, headers={"If-None-Match": etag}).content == b"converted again"
+
+
 def test_symlinks_are_not_followed(dataset: Dataset, owner_client: Client) -> None:
     (dataset.autodl_dir / "previews" / "evil.png").symlink_to("/etc/passwd")
     assert owner_client.get(f"/data/{dataset.id}/preview/evil.png").status_code == 404

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -108,11 +108,15 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
     if found is None:
         raise Http404
     path, kind = found
-    return HttpResponse(
-        path.read_bytes(),
-        content_type=kind,
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
-    )
+    about = path.stat()
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, no-cache",  # another conversion makes another picture of the same name
+        "ETag": f'"{about.st_mtime_ns:x}-{about.st_size:x}"',
+    }
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return HttpResponseNotModified(headers=headers)
+    return HttpResponse(path.read_bytes(), content_type=kind, headers=headers)
 
 
 @require_safe

@@ -25,12 +25,14 @@ def enqueue_train(run: Run) -> None:
 
 
 def enqueue_export(run_id: str) -> None:
+    """Ahead of conversions, as predictions: somebody is looking at the page, and it takes seconds."""
     queue = django_rq.get_queue("work")
-    queue.enqueue("webapp.runs.jobs.export", run_id, job_id=export_job(run_id), job_timeout=EXPORT_TIMEOUT_S)
+    queue.enqueue(
+        "webapp.runs.jobs.export", run_id, job_id=export_job(run_id), job_timeout=EXPORT_TIMEOUT_S, at_front=True
+    )
 
 
 def enqueue_predict(prediction: Prediction) -> None:
-    """Ahead of conversions: somebody is looking at the page."""
     job_id = predict_job(prediction.pk)
     queue = django_rq.get_queue("work")
     queue.enqueue(
