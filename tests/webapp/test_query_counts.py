@@ -14,7 +14,7 @@ from webapp.portfolio.models import PortfolioRow
 from webapp.runs import start
 from webapp.runs.models import Run, ScorePoint
 
-ROWS = 40
+ROWS = 60
 MOST_QUERIES = 16
 
 
@@ -66,3 +66,13 @@ def test_run_page(full_site: Dataset, admin_client: Client, django_assert_max_nu
     assert run
     with django_assert_max_num_queries(MOST_QUERIES):
         assert admin_client.get(run.get_absolute_url()).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/runs/", "/data/"])
+def test_long_lists_have_pages(page: str, full_site: Dataset, admin_client: Client) -> None:
+    first, second, beyond = (admin_client.get(f"{page}?page={n}").content.decode() for n in ("1", "2", "99"))
+    assert "page 1 of 2" in first
+    assert "Older" in first
+    assert "Newer" in second
+    assert "page 2 of 2" in beyond
+    assert first.count("<tr>") + second.count("<tr>") == 2 + (ROWS if page == "/runs/" else ROWS + 1)

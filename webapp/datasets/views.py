@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import redirect, render
@@ -19,6 +20,7 @@ from webapp.datasets.models import Dataset, Upload
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
+LISTED = 50  # on a page
 Datasets = Dataset.objects.all()
 State = Dataset.State
 
@@ -29,7 +31,8 @@ def index(request: HttpRequest) -> HttpResponse:
     """My data sets and what they take."""
     me = signed_in(request)
     mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs")).order_by("-created")
-    return render(request, "datasets/index.html", {"datasets": mine, "storage": storage.storage_of(me)})
+    listed = Paginator(mine, LISTED).get_page(request.GET.get("page"))
+    return render(request, "datasets/index.html", {"datasets": listed, "storage": storage.storage_of(me)})
 
 
 @login_required

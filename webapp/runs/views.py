@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -17,7 +18,7 @@ from webapp.datasets.models import Dataset
 from webapp.runs import control, page, results, start
 from webapp.runs.models import Run, ScorePoint
 
-LISTED = 100
+LISTED = 50  # on a page
 
 
 @login_required
@@ -25,8 +26,9 @@ LISTED = 100
 def run_list(request: HttpRequest) -> HttpResponse:
     me = signed_in(request)
     runs = Run.objects.filter(owner=me).select_related("dataset")
-    runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))[:LISTED]
-    return render(request, "runs/run_list.html", {"runs": runs, "quota": start.quota(me)})
+    runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))
+    listed = Paginator(runs, LISTED).get_page(request.GET.get("page"))
+    return render(request, "runs/run_list.html", {"runs": listed, "quota": start.quota(me)})
 
 
 @require_POST
