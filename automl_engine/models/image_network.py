@@ -13,6 +13,7 @@ import logging
 import os
 import time
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -88,9 +89,9 @@ class ImageModel(AnytimeModel):
     config: dict[str, Any]
 
     @classmethod
+    @abstractmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:
         """An untrained network."""
-        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:
