@@ -13,14 +13,23 @@ def rarest_class(labels: np.ndarray) -> np.ndarray:
 
 
 def fold_numbers(labels: np.ndarray, fold_count: int, seed: int) -> np.ndarray:
-    """(N,) stratified fold of each example; outside fold 0 every class keeps at least one."""
+    """(N,) stratified fold of each example; outside fold 0 every class keeps at least one.
+
+    Where no class has two, that can't be: the examples are spread at random, so that there is something to learn
+    from and something to check on all the same.
+    """
     generator = np.random.default_rng(seed)
     classes = rarest_class(labels)
     folds = np.empty(len(labels), np.int64)
+    alone = 0
     for c in np.unique(classes):
         members = generator.permutation(np.flatnonzero(classes == c))
-        first = generator.integers(fold_count) if len(members) > 1 else 1
+        first = generator.integers(fold_count)
+        if len(members) == 1 and fold_count > 1:
+            first, alone = 1 + alone % (fold_count - 1), alone + 1
         folds[members] = (np.arange(len(members)) + first) % fold_count
+    if alone == len(labels):
+        folds = generator.permutation(np.arange(len(labels)) % fold_count)
     return folds
 
 

@@ -14,7 +14,6 @@ from formatters.base import Evidence, Options
 from formatters.labels import files_below
 
 DOUBTFUL = 0.1  # below this a formatter would only guess
-MEDIA = ("image", "video", "audio")
 READ = (
     "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
     "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
