@@ -205,7 +205,9 @@ class AutoModel(AnytimeModel):
 
     def _tell(self, rung: Rung, seen: np.ndarray, better: bool) -> None:
         checked = {name: self.rungs[name].adopted_checked for name in self.weights}
-        blend = self._mixed({n: c for n, c in checked.items() if c is not None}, self.weights, seen)
+        known = {name: c for name, c in checked.items() if c is not None}  # the first look is never checked
+        weights = {name: self.weights[name] for name in known}
+        blend = self._mixed(known, weights, seen) if known else rung.checked[seen]
         alone = validation_nauc(self.labels[seen], rung.checked[seen])
         self.validation = validation_nauc(self.labels[seen], blend)
         text = f"{self._said or rung.name}: validation {alone:.3f}"
