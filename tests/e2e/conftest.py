@@ -22,7 +22,7 @@ START_LIMIT_S = 120
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running site with an empty database."""
     if CHROMIUM is None:
@@ -56,7 +56,7 @@ def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) ->
     pytest.fail(f"the site did not start:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ def answer(path: str, parts: list[bytes], headers: list[tuple[bytes, bytes]] | N
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     scope = {"type": "http", "path": path, "headers": headers or []}
-    asyncio.run(body_limit.limited(application)(scope, receive, send))
+    with ThreadPoolExecutor(1) as pool:  # a browser of other tests may have a loop running in this thread
+        pool.submit(asyncio.run, body_limit.limited(application)(scope, receive, send)).result()
     return sent[0]["status"], got
 
 
