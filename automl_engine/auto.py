@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from automl_engine.blend import best_share, mix, noise, quality, validation_nauc
+from automl_engine.blend import best_share, difference_error, mix, noise, quality, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.modality import modality
@@ -35,6 +35,8 @@ FOLDS, LARGEST_FOLD = 5, 2000
 PERFECT = 0.9999
 SPACING = 0.08
 """A better blend is written once this share of the time since the start has passed since the last prediction."""
+TRUST = 0.5
+"""A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 PATIENCE_S = 60.0
 
 
@@ -47,8 +49,9 @@ class Rung:
     checked: np.ndarray
     """(N, K) predictions by models that had not seen the example; NaN = not predicted."""
     adopted: AnytimeModel | None = None
-    """The version that is in the blend, and its ``checked``."""
+    """The version that is in the blend."""
     adopted_checked: np.ndarray | None = None
+    """What its best version so far was ``checked`` to be."""
     whole: AnytimeModel | None = None
     """The version that was fitted to all training examples."""
     fit_s: float = 0.0
@@ -128,32 +131,48 @@ class AutoModel(AnytimeModel):
             raise RuntimeError("every row of the portfolio failed; the journal tells how")
 
     def _advance(self, split: Examples) -> None:
-        """One step of the present row: a quick one as a whole, a network by a slice."""
-        name = self._queue[0]["name"]
-        rung = self.rungs.get(name) or self._open(self._queue[0])
+        """One step of the present row: a quick one as a whole, a network by a slice; at last the folds left out."""
+        if self._queue:
+            rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
+            limit_s = max(1.0, 0.05 * self._remaining_s())
+        else:
+            rung, limit_s = self._half_checked()[0], self._remaining_s()
         quick = type(rung.live).quick
-        worked = self._guarded(rung, lambda: self._check_folds(rung, split) if quick else self._slice(rung, split))
+        worked = self._guarded(
+            rung, lambda: self._check_folds(rung, split, limit_s) if quick else self._slice(rung, split)
+        )
         if worked and self._consider(rung) and quick:
             self._guarded(rung, lambda: self._refit(rung, split))
-        if worked and (quick or rung.live.done_training or self._has_stalled(rung)):
-            self._queue = [row for row in self._queue if row["name"] != name]
+        if not worked or quick or rung.live.done_training or self._has_stalled(rung):
+            self._queue = [row for row in self._queue if row["name"] != rung.name]
 
     def _slice(self, rung: Rung, split: Examples) -> None:
         """A network learns on for some seconds and is checked on fold 0."""
         rung.live.train(split.subset(np.flatnonzero(self.folds != 0)), self._remaining_s())
         self._check(rung, rung.live, split, 0)
 
-    def _check_folds(self, rung: Rung, split: Examples) -> None:
-        """A quick row is fitted without fold 0 and asked about it; then the other folds, while that costs little."""
-        for fold in np.unique(self.folds):
+    def _check_folds(self, rung: Rung, split: Examples, limit_s: float) -> None:
+        """A quick row is fitted without a fold and asked about it; then the next, if all take at most ``limit_s``."""
+        folds = self._unchecked_folds(rung)
+        for done, fold in enumerate(folds, 1):
             start, model = time.monotonic(), self._new_model(rung.name)
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
             rung.fit_s = time.monotonic() - start
             self._check(rung, model, split, fold)
-            folds_left = self.folds.max() - fold
-            if (time.monotonic() - start) * folds_left > max(1.0, 0.05 * self._remaining_s()):
+            if (time.monotonic() - start) * (len(folds) - done) > limit_s:
                 break
         rung.live = model
+
+    def _unchecked_folds(self, rung: Rung) -> np.ndarray:
+        return np.unique(self.folds[np.isnan(rung.checked).any(1)])
+
+    def _half_checked(self) -> list[Rung]:
+        """Quick rungs that were checked on some folds only, where there is time for all and no network limits us."""
+        quick = [rung for rung in self.rungs.values() if type(rung.live).quick]
+        if not set(self.weights) <= {rung.name for rung in quick}:
+            return []
+        begun = [rung for rung in quick if not np.isnan(rung.checked).all()]
+        return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
 
     def _check(self, rung: Rung, model: AnytimeModel, split: Examples, fold: int) -> None:
         start, members = time.monotonic(), np.flatnonzero(self.folds == fold)
@@ -197,8 +216,21 @@ class AutoModel(AnytimeModel):
             self.weights = {name: weight for name, weight in weights.items() if weight > 0}
             rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
             rung.gained_at, self._news = time.monotonic(), True
+        elif rung.name in known and not type(rung.live).quick and self._holds_up(rung, known, seen):
+            rung.adopted, self._news = rung.live.frozen(), True
         self._tell(rung, seen, better)
         return better
+
+    def _holds_up(self, rung: Rung, known: Mapping[str, np.ndarray], seen: np.ndarray) -> bool:
+        """Whether the blend with what the network is now is not clearly worse than with its best state.
+
+        More training helps more often than not, and what few unseen examples say of one more slice is mostly chance.
+        """
+        weights = {name: self.weights[name] for name in known}
+        best, now = (self._mixed(c, weights, seen) for c in (known, {**known, rung.name: rung.checked}))
+        labels = self.labels[seen]
+        loss = quality(labels, best, self.multi_label) - quality(labels, now, self.multi_label)
+        return loss < TRUST * difference_error(labels, now, best)
 
     def _mixed(self, checked: Mapping[str, np.ndarray], weights: Mapping[str, float], seen: np.ndarray) -> np.ndarray:
         return mix({name: checked[name][seen] for name in weights}, weights)
@@ -251,7 +283,7 @@ class AutoModel(AnytimeModel):
         """Why training is over, or an empty string."""
         if self._remaining_s() < 0.02 * self.budget_s:
             return "the time budget is used"
-        if not self._queue:
+        if not self._queue and not self._half_checked():
             return "every model of the ladder has learned what it can"
         return ""
 
@@ -302,6 +334,7 @@ class AutoModel(AnytimeModel):
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             self.emit("failed", what=rung.name, error=text, traceback=traceback.format_exc(), fatal=False)
+            rung.checked[:] = np.nan
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             return False
 

@@ -12,7 +12,7 @@ from automl_engine.scoring import class_naucs, nauc
 SHARES = np.linspace(0, 1, 11)
 CALIBRATION = 0.05
 """Weight of the log-likelihood beside the NAUC: it breaks ties and steadies the choice on few examples."""
-FEW = 5.0
+FEW = 15.0
 """A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
 """A gain below this share of the standard error of the NAUC is not worth a change."""
@@ -51,6 +51,32 @@ def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
     weights = pairs / (pairs + FEW)
     variances = 4 * areas * (1 - areas) / (3 * pairs)
     return float(NOISE * np.sqrt((weights**2 * variances).sum()) / weights.sum())
+
+
+def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """Standard error of the difference in NAUC (as ``quality`` weighs the classes) of two predictions (n, K).
+
+    The predictions are compared example by example (DeLong et al., Biometrics 1988), so two states of one network,
+    which err alike, can be told apart on far fewer examples than two strangers.
+    """
+    influence, total = np.zeros(len(labels)), 0.0
+    for truth, a, b, pairs in zip(labels.T == 1, one.T, other.T, _effective_counts(labels), strict=True):
+        if pairs:
+            weight, change = pairs / (pairs + FEW), _placements(truth, a) - _placements(truth, b)
+            for side in (truth, ~truth):
+                influence[side] += 2 * weight * (change[side] - change[side].mean()) / side.sum()
+            total += weight
+    return float(np.sqrt((influence**2).sum()) / total) if total else 0.0
+
+
+def _placements(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(n,) the share of the other side that each example stands on the right side of; ties count half."""
+    placements = np.empty(len(truth))
+    for side, sign in ((truth, 1), (~truth, -1)):
+        others = np.sort(sign * scores[~side])
+        below, upto = (np.searchsorted(others, sign * scores[side], end) for end in ("left", "right"))
+        placements[side] = (below + upto) / (2 * len(others))
+    return placements
 
 
 def _effective_counts(labels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from automl_engine.auto import AutoModel
-from automl_engine.blend import best_share, mix, quality
+from automl_engine.blend import best_share, difference_error, mix, quality
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.modality import modality
@@ -131,6 +131,38 @@ def test_a_worse_slice_does_not_replace_a_better_one(tables: tuple[MemoryExample
     assert adopted is not model.rungs["second"].live
 
 
+def test_a_slice_that_is_not_clearly_worse_is_believed(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    model, _ = auto(train, toy_rows(first=[0.1], second=[0.2, 0.35, 0.349]))
+    drive(model, train, hidden(test), budget_s=20)
+    adopted = model.rungs["second"].adopted
+    assert isinstance(adopted, Toy)
+    assert adopted.slices == 3
+
+
+class SlowToy(Toy):
+    """Quick, but not so quick that all folds are checked at once."""
+
+    quick = True
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        super().train(split, remaining_time_budget)
+        time.sleep(0.4)
+
+
+def test_folds_left_out_at_first_are_checked_when_there_is_time(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
+    model, _ = auto(train, toy_rows(only=[0.5]))
+    model.train(train, 20)
+    model.train(train, 20)
+    assert np.isnan(model.rungs["only"].checked).any()
+    drive(model, train, hidden(test), budget_s=20)
+    assert not np.isnan(model.rungs["only"].checked).any()
+
+
 def test_a_row_that_raises_is_told_and_the_others_go_on(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
     model, journal = auto(train, toy_rows(broken=[], good=[0.5], late=[]))
@@ -173,6 +205,17 @@ def test_the_first_prediction_comes_from_a_sample_and_the_next_from_all(
     model.train(train, 10)
     assert "of 200 training examples" in model.why
     assert int(model.why.split(" on ")[1].split()[0]) < 60
+
+
+def test_the_error_of_a_difference_is_what_resampling_finds() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(2)[np.arange(300) % 2]
+    shared = labels + generator.normal(size=(300, 1)) * [1, -1]
+    one, other = (shared + 0.3 * generator.normal(size=labels.shape) for _ in range(2))
+    picks = [generator.integers(300, size=300) for _ in range(400)]
+    differences = [nauc(labels[p], one[p]) - nauc(labels[p], other[p]) for p in picks]
+    assert difference_error(labels, one, other) == pytest.approx(np.std(differences), rel=0.2)
+    assert difference_error(labels, one, one) == 0
 
 
 def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
