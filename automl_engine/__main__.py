@@ -31,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from automl_engine.run import find_dataset
+    from automl_engine.bench import baselines
+    from automl_engine.run import CHILD, find_dataset
     from automl_engine.run import run as run_engine
 
     model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio)
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         device=options.device,
         on_line=lambda line: print(line, flush=True),
+        child=baselines.CHILD if model == baselines.MODEL else CHILD,
     )
     print_scores(scores)
     if options.export and scores["predictions"]:
@@ -54,17 +56,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:
-    """(key of MODELS, parameters) behind ``--model``: auto, a portfolio row, a model, or a folder with challenge code.
+    """(key of MODELS, parameters) behind ``--model``: auto, a portfolio row, a model, a baseline, or a folder with
+    challenge code.
 
     Raises:
         DataError: there is no such model.
     """
+    from automl_engine.bench.baselines import BASELINES, MODEL
     from automl_engine.models import MODELS
 
     if (Path(name) / "model.py").is_file():
         return "challenge", {"path": str(Path(name).resolve()), "data_dir": str(data_dir.resolve())}
     if name == "constant":
         return name, {}
+    if name in BASELINES:
+        return MODEL, {"program": name}
     from automl_engine.portfolio import load
 
     rows = load(portfolio)
@@ -193,7 +199,11 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds zips and AutoDL data sets")
     verb.add_argument("--out", type=Path, required=True, metavar="OUT", help="what is there already is used again")
     verb.add_argument(
-        "--models", type=_names, default=["auto"], metavar="A,B", help="as --model of run; linear: of all"
+        "--models",
+        type=_names,
+        default=["auto"],
+        metavar="A,B",
+        help="as --model of run; linear: of all modalities; baselines: plain scikit-learn",
     )
     verb.add_argument("--budget", type=_budgets, default={"": 120.0}, metavar="S", help="120, or 120,tabular=60")
     verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")

@@ -48,7 +48,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "tensorflow", "django"},
     ),
     "automl_engine.bench": (
-        {f"automl_engine.{room}" for room in ("scoring", "curve", "scoreboard", "portfolio")},
+        {f"automl_engine.{room}" for room in ("scoring", "curve", "scoreboard", "portfolio", "bench.baselines")},
+        {"torch", "tensorflow", "django"},
+    ),
+    "automl_engine.bench.baselines": (  # read and run as models are
+        {f"automl_engine.{room}" for room in ("dataset", "features", "modality", "models", "scoring", "ingestion")},
         {"torch", "tensorflow", "django"},
     ),
     "automl_engine.predictor": (

@@ -1,7 +1,8 @@
 """What a benchmark found: results.csv (a line a run), summary.json and table.md (a line a set), and the plots.
 
 A cell is the median over the seeds with its range.  Models are ranked on each set by their median ALC; a model's
-average rank is over the sets that it was run on, among the models that were run there.
+average rank is over the sets that it was run on, among the models that were run there.  ``auto`` has a table of its
+own: against published results, which were made on other splits of the sets, and against the baselines on this one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import psutil
 
 from automl_engine.bench import plots
+from automl_engine.bench.baselines import BASELINES, TUNED
 from automl_engine.errors import DataError
 from automl_engine.portfolio import MODALITIES
 from automl_engine.scoreboard import write_json
@@ -149,14 +151,17 @@ def _set(
     for cell, rank in zip(cells.values(), ranks.tolist(), strict=True):
         cell |= {"rank": rank, "best": cell["alc"][0] == max(other["alc"][0] for other in cells.values())}
     with_alc = [row for row in known if row["alc"] is not None]
-    naucs = [cell["nauc"][0] for cell in cells.values()] + [row["nauc"] for row in known if row["nauc"] is not None]
+    baselines = [{"model": model, "alc": cells[model]["alc"][0]} for model in cells if model in BASELINES]
+    best_here = max(cell["nauc"][0] for cell in cells.values())
     return {
         "set": name,
         "modality": own[0].modality,
         "budget_s": budget_s,
         "cells": cells,
         "reference": max(with_alc, key=lambda row: row["alc"]) if with_alc else None,
-        "best_known_nauc": max(naucs),
+        "baseline": max(baselines, key=lambda row: row["alc"], default=None),
+        "best_nauc_here": best_here,
+        "best_known_nauc": max([best_here, *(row["nauc"] for row in known if row["nauc"] is not None)]),
     }
 
 
@@ -166,6 +171,7 @@ def _cell(own: Sequence[Result]) -> dict[str, Any]:
         "seeds": len(own),
         "alc": _spread([r.alc for r in own]),
         "nauc": _spread([r.nauc for r in own]),
+        "first_share": _spread([r.curve[0][1] / r.nauc for r in own if r.curve and r.nauc > 0]),
         "fall": max(r.best_nauc - r.nauc for r in own),
         "accuracy": _spread([r.accuracy for r in own]),
         "first_prediction_s": _spread([r.first_prediction_s for r in own]),
@@ -231,7 +237,8 @@ def _gpus() -> list[str]:
 
 def markdown(summary: dict[str, Any]) -> str:
     """``table.md``: models, sets, everything, plots."""
-    parts = [conditions(summary), _models_table(summary), _sets_table(summary), _details_table(summary)]
+    parts = [conditions(summary), _models_table(summary), _sets_table(summary), *auto_table(summary)]
+    parts.append(_details_table(summary))
     parts += ["\n".join(f"![{plot['title']}](plots/{plot['file']})" for plot in summary["plots"])]
     if summary["faults"]:
         parts.append("## What failed\n" + "\n".join(f"- {fault}" for fault in summary["faults"]))
@@ -273,6 +280,39 @@ def _sets_table(summary: dict[str, Any]) -> str:
         reference = f"{best['alc']:.3f} {best['entry']}" if best else "–"
         rows.append([row["set"], row["modality"], f"{row['budget_s']:g}", *told, reference])
     return "## ALC\n" + _table(rows)
+
+
+def auto_table(summary: dict[str, Any]) -> list[str]:
+    """``auto`` against references and baselines, with the mean of every modality; nothing where it was not run."""
+    told = [(row, _against(row)) for row in summary["sets"] if "auto" in row["cells"]]
+    if not told:
+        return []
+    head = ["ALC", "over the best reference", "over the best baseline", "over both", "ALC / best NAUC known"]
+    head += ["ALC / best NAUC on this split", "NAUC over the tuned baseline", "first / final NAUC", "fall"]
+    rows = [["set", *head, "first prediction s", "best reference", "best baseline"]]
+    for row, figures in told:
+        reference, baseline = row["reference"], row["baseline"]
+        names = [reference["entry"] if reference else "–", baseline["model"] if baseline else "–"]
+        first = _range(row["cells"]["auto"]["first_prediction_s"], 2)
+        rows.append([row["set"], *(_number(figure) for figure in figures), first, *names])
+    for modality in dict.fromkeys(row["modality"] for row, _ in told):
+        columns = zip(*(figures for row, figures in told if row["modality"] == modality), strict=True)
+        known = [[figure for figure in column if figure is not None] for column in columns]
+        means = [_number(mean(column)) if column else "–" for column in known]
+        rows.append([f"**mean of {modality}**", *means, "", "", ""])
+    return [f"## auto against the rest\n{_table(rows)}"]
+
+
+def _against(row: dict[str, Any]) -> list[float | None]:
+    """The figures of a line of the table, None where there is nothing to compare with."""
+    cell, tuned = row["cells"]["auto"], row["cells"].get(TUNED)
+    alc, nauc = cell["alc"][0], cell["nauc"][0]
+    rivals = [rival["alc"] if rival else None for rival in (row["reference"], row["baseline"])]
+    best = max((rival for rival in rivals if rival is not None), default=None)
+    over = [None if rival is None else alc - rival for rival in (*rivals, best)]
+    shares = [alc / row[key] if row[key] > 0 else None for key in ("best_known_nauc", "best_nauc_here")]
+    first = cell["first_share"][0] if cell["first_share"] else None
+    return [alc, *over, *shares, nauc - tuned["nauc"][0] if tuned else None, first, cell["fall"]]
 
 
 def _details_table(summary: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from automl_engine.bench.baselines import BASELINES, TUNED
 from automl_engine.bench.report import Result, write_report
 from automl_engine.bench.sets import call, convert, find_sets
 from automl_engine.errors import DataError
@@ -22,6 +23,7 @@ from automl_engine.portfolio import Row, load
 from automl_engine.scoreboard import write_json
 
 ANY_MODALITY = ("auto", "constant")
+SHORT_BASELINES = [name for name in BASELINES if name != TUNED]
 START_S = 5.0  # what a run takes beside its budget, until it is measured
 BAR_CHARS = 20
 Say = Callable[[str], None]
@@ -34,7 +36,8 @@ class Plan:
     data: Path
     out: Path
     models: Sequence[str]
-    """auto, constant, a portfolio row, its name without the modality (``linear``), or a folder with challenge code."""
+    """auto, constant, a portfolio row, its name without the modality (``linear``), a baseline, or a folder with
+    challenge code; ``baselines`` means all of them but the tuned one, which needs its time."""
     budgets_s: Mapping[str, float]
     """By modality; that of "" holds for the others."""
     t0_s: float
@@ -89,13 +92,15 @@ def bench(plan: Plan, say: Say) -> list[str]:
 def _labels(models: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
     """What each model is called in the table: a folder of challenge code by its name."""
     labels: dict[str, str] = {}
-    for model in models:
+    models = [name for model in models for name in (SHORT_BASELINES if model == "baselines" else [model])]
+    for model in dict.fromkeys(models):
         is_code = (Path(model) / "model.py").is_file()
-        if not is_code and model not in ANY_MODALITY and not any(_is_meant(model, row) for row in rows):
-            known = ", ".join(row.name for row in rows)
+        is_ours = model in BASELINES or any(_is_meant(model, row) for row in rows)
+        if not is_code and model not in ANY_MODALITY and not is_ours:
+            known = ", ".join([*(row.name for row in rows), "baselines", *BASELINES])
             raise DataError(f"--models knows auto, constant, folders with model.py, and {known}; but got {model!r}.")
         labels[Path(model).resolve().name if is_code else model] = model
-    if len(labels) < len(models):
+    if len(labels) < len(set(models)):
         raise DataError("Two of --models have the same name; rename one of the folders.")
     return labels
 
@@ -118,21 +123,28 @@ def _convert_all(sources: Mapping[str, Path], folder: Path, say: Say) -> tuple[d
 
 
 def _jobs(plan: Plan, labels: Mapping[str, str], modalities: Mapping[str, str], rows: Sequence[Row]) -> list[Job]:
-    """A row of another modality is skipped."""
+    """A row or baseline of another modality is skipped."""
     jobs = []
     for name, modality in modalities.items():
         budget_s = plan.budgets_s.get(modality, plan.budgets_s[""])
         common = {"budget": budget_s, "t0": plan.t0_s, "device": plan.device}
         for label, model in labels.items():
-            if label == model and model not in ANY_MODALITY:
-                own = [row.name for row in rows if row.modality == modality and _is_meant(model, row)]
-                asked = own[0] if own else None
-            else:
-                asked = model if label == model else str(Path(model).resolve())
+            asked = _asked(label, model, modality, rows)
             for seed in range(plan.seeds if asked else 0):
                 run_dir = plan.out / "runs" / name / label / str(seed)
                 jobs.append(Job(name, modality, label, {"model": asked, "seed": seed, **common}, run_dir))
     return jobs
+
+
+def _asked(label: str, model: str, modality: str, rows: Sequence[Row]) -> str | None:
+    """``--model`` of the run; None if the model has nothing to do with this modality."""
+    if label != model:
+        return str(Path(model).resolve())
+    if model in ANY_MODALITY:
+        return model
+    if model in BASELINES:
+        return model if modality in BASELINES[model] else None
+    return next((row.name for row in rows if row.modality == modality and _is_meant(model, row)), None)
 
 
 def read_result(job: Job) -> Result | None:

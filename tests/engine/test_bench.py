@@ -19,7 +19,7 @@ import pytest
 
 from automl_engine.__main__ import main
 from automl_engine.bench.plots import write_plots
-from automl_engine.bench.report import REFERENCES, Result, markdown, read_references, summarise
+from automl_engine.bench.report import REFERENCES, Result, auto_table, markdown, read_references, summarise
 from automl_engine.bench.sets import find_sets
 from automl_engine.curve import alc
 from automl_engine.errors import DataError
@@ -208,6 +208,34 @@ def test_medians_ranks_and_references(tmp_path: Path) -> None:
     text = markdown(summary)
     assert f"**{cell['alc'][0]:.3f} ({cell['alc'][1]:.3f} to {cell['alc'][2]:.3f})**" in text
     assert "0.609 AutoCLINT" in text
+
+
+def test_auto_against_the_rest() -> None:
+    """Margins over the published best, the best baseline and both; what the first prediction was worth."""
+    found = [
+        result("cifar10", "auto", 0, [0.6, 0.8]),
+        result("cifar10", "baseline_forest", 0, [0.5]),
+        result("cats_dogs", "auto", 0, [0.3, 0.6, 0.5]),
+        result("mine", "baseline_tuned", 0, [0.9], "text"),
+        result("mine", "auto", 0, [0.75], "text"),
+    ]
+    summary = summarise(found, read_references(REFERENCES))
+    cats, cifar, mine = summary["sets"]
+    assert cifar["baseline"] == {"model": "baseline_forest", "alc": found[1].alc}
+    assert (cats["baseline"], mine["reference"]) == (None, None)
+    assert cats["cells"]["auto"]["first_share"][0] == pytest.approx(0.6)
+    (text,) = auto_table(summary)
+    lines = {
+        cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:]] for line in text.split("\n"))
+    }
+    alc_, over = found[0].alc, found[0].alc - 0.609
+    figures = [alc_, over, alc_ - found[1].alc, over, alc_ / 0.8, alc_ / 0.8]
+    assert lines["cifar10"][:6] == [f"{figure:.3f}" for figure in figures]
+    assert lines["cifar10"][6:9] == ["–", "0.750", "0.000"]
+    assert lines["cats_dogs"][8] == "0.100"
+    assert lines["mine"][5:7] == [f"{found[4].alc / 0.9:.3f}", "-0.150"]
+    assert lines["**mean of image**"][1] == f"{(over + found[2].alc - 0.319) / 2:.3f}"
+    assert auto_table(summarise(found[1:2], [])) == []
 
 
 def test_references_are_sound() -> None:
