@@ -41,8 +41,8 @@ LIBRARY = (
     "formatters/*.py",
 )
 DECODERS = {
-    "image": ["opencv-python-headless", "pillow"],
-    "video": ["opencv-python-headless", "pillow", "av"],
+    "image": ["opencv-python-headless", "simplejpeg", "pillow"],
+    "video": ["opencv-python-headless", "simplejpeg", "pillow", "av"],
     "audio": ["soundfile", "soxr", "av"],
 }
 RUN_WITHOUT = """import runpy, sys

@@ -55,6 +55,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {f"automl_engine.{room}" for room in ("dataset", "features", "modality", "models", "scoring", "ingestion")},
         {"torch", "tensorflow", "django"},
     ),
+    "automl_engine.bench.ingestor": (  # compares with tf.data, in a function
+        {"automl_engine.dataset", "automl_engine.bench.synthetic"},
+        {"torch", "django"},
+    ),
+    "automl_engine.bench.synthetic": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
     "automl_engine.predictor": (
         {"automl_engine.dataset", "automl_engine.features", "formatters"},
         {"torch", "tensorflow", "django"},

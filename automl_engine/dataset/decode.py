@@ -1,19 +1,21 @@
 """From stored steps to arrays: images at the scale that is needed, in parallel, once.
 
-OpenCV decodes (JPEG, PNG, BMP); it releases the GIL, so threads are enough.  EXIF orientation is ignored,
-as the challenge's reader does.
+simplejpeg (libjpeg-turbo without detours) decodes JPEG, OpenCV the rest (PNG, BMP, JPEGs that are odd or damaged);
+both release the GIL, so threads are enough.  EXIF orientation is ignored, as the challenge's reader does.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from automl_engine.dataset.examples import Examples, Steps
 
 THREADS = min(16, os.cpu_count() or 1)
+READ_TOGETHER = 32
+"""Records: threads that read some and then decode them hand the GIL over less often than those that do it by turns."""
+_JPEG = b"\xff\xd8"
+_COLOURS = {1: "GRAY", 3: "RGB"}
 
 
 def to_tensor(steps: Steps, spec: Spec) -> np.ndarray:
@@ -33,28 +39,30 @@ def to_tensor(steps: Steps, spec: Spec) -> np.ndarray:
 
 
 def decode_image(data: bytes, channels: int, min_side: int = 0) -> np.ndarray:
-    """(row, col, channels) uint8; a JPEG is decoded at 1/2, 1/4 or 1/8 where both sides stay >= min_side.
+    """(row, col, channels) uint8; a JPEG is decoded at a smaller scale (DCT) where both sides stay >= min_side.
 
     Raises:
         DataError: the bytes are no image that we can decode.
     """
+    if data.startswith(_JPEG) and channels in _COLOURS:
+        try:
+            return _simplejpeg().decode_jpeg(data, _COLOURS[channels], False, False, min_side, min_side)
+        except ValueError:  # four inks, or something wrong in it: OpenCV is more lenient
+            pass
     cv2 = _cv2()
-    reduce = _reduction(data, min_side) if min_side and channels != 4 else 1
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _flag(channels, reduce) | cv2.IMREAD_IGNORE_ORIENTATION)
+    kind = cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), kind | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise DataError(f"an image of {len(data)} bytes cannot be decoded; it is damaged or no JPEG, PNG or BMP.")
     if channels == 4:
         return _rgba(image)
-    if image.ndim == 2:
-        image = image[..., None]
-    elif reduce != 1:
-        image = image[..., ::-1]  # the reduced flags have no RGB twin
-    return image[..., :channels]
+    return image[..., None] if image.ndim == 2 else image[..., :channels]
 
 
 def prepare() -> None:
-    """Load the decoder now, so that the first image doesn't wait for it."""
+    """Load the decoders now, so that the first image doesn't wait for them."""
     _cv2()
+    _simplejpeg()
 
 
 @cache
@@ -67,14 +75,10 @@ def _cv2() -> ModuleType:
 
 
 @cache
-def _flag(channels: int, reduce: int) -> int:
-    cv2 = _cv2()
-    if channels == 4:
-        return cv2.IMREAD_UNCHANGED
-    kind = "GRAYSCALE" if channels == 1 else "COLOR"
-    if reduce > 1:
-        return getattr(cv2, f"IMREAD_REDUCED_{kind}_{reduce}")
-    return cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+def _simplejpeg() -> ModuleType:
+    import simplejpeg
+
+    return simplejpeg
 
 
 def _rgba(image: np.ndarray) -> np.ndarray:
@@ -86,79 +90,107 @@ def _rgba(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, codes[1 if image.ndim == 2 else image.shape[-1]])
 
 
-def _reduction(data: bytes, min_side: int) -> int:
-    size = jpeg_size(data)
-    if size is None:
-        return 1
-    return next((r for r in (8, 4, 2) if min(size) >= r * min_side), 1)
-
-
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from the frame header, or None when it is no JPEG."""
-    if data[:2] != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 < len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return None
-
-
 class ImageCache:
-    """uint8 images of a root's examples by size, filled as they are asked for."""
+    """uint8 images of a root's examples by size, filled as they are asked for, within ``memory.cache_limit_bytes``.
+
+    Where not all images of a size fit, the first ones that are asked for are kept and the others are decoded each
+    time; sizes that were not asked for the longest time make room.
+    """
 
     def __init__(self, root: Examples) -> None:
         self._root = root
-        self._stores: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._stores: dict[tuple[int, int, int], _Store] = {}  # the one used last is last
+        self._lock = threading.Lock()
 
     def images(self, indices: np.ndarray, height: int, width: int, frame_count: int) -> np.ndarray:
-        """(len(indices), frame_count, height, width, channels) uint8."""
-        key = (height, width, frame_count)
-        if key not in self._stores:
-            shape = (len(self._root), frame_count, height, width, self._root.spec.num_channels)
-            self._stores[key] = np.empty(shape, np.uint8), np.zeros(len(self._root), bool)
-        store, done = self._stores[key]
-        missing = np.unique(indices[~done[indices]])
-        chunks = np.array_split(missing, max(1, min(len(missing), 4 * THREADS)))
+        """(len(indices), frame_count, height, width, channels) uint8; not to be written to."""
+        shape = (frame_count, height, width, self._root.spec.num_channels)
+        store = self._store(shape)
+        with self._lock:
+            slots = store.slots_of(indices)
+        homeless = np.flatnonzero(slots < 0)
+        missing = np.unique(slots[slots >= 0])
+        missing = missing[~store.done[missing]]
+        self._decode(store.owners[missing], store.images, missing)
+        store.done[missing] = True
+        if len(slots) == len(store.images) and np.array_equal(slots, np.arange(len(slots))):
+            return store.images  # all of them in their order: nothing is copied
+        out = store.images[slots]
+        self._decode(indices[homeless], out, homeless)
+        return out
 
-        def fill(chunk: np.ndarray) -> None:
-            for i in chunk:
-                steps = self._root.steps(int(i))
-                try:
-                    store[i] = resized_frames(steps, self._root.spec, height, width, frame_count)
-                except DataError as error:
-                    raise DataError(f"Example {i} of {self._root.spec.name}: {error}") from error
-                done[i] = True
+    def _store(self, shape: tuple[int, int, int, int]) -> _Store:
+        with self._lock:
+            key = shape[:3]
+            store = self._stores.pop(key, None)
+            if store is None:
+                size_bytes, limit_bytes = int(np.prod(shape)), cache_limit_bytes()
+                count = min(len(self._root), max(1, limit_bytes // size_bytes))
+                while (
+                    self._stores
+                    and count * size_bytes + sum(s.images.nbytes for s in self._stores.values()) > limit_bytes
+                ):
+                    del self._stores[next(iter(self._stores))]
+                store = _Store(len(self._root), count, shape)
+            self._stores[key] = store
+            return store
 
-        if len(missing):
-            with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(fill, chunks))
-        whole = len(indices) == len(store) and np.array_equal(indices, np.arange(len(store)))
-        return store if whole else store[indices]
+    def _decode(self, indices: np.ndarray, out: np.ndarray, rows: np.ndarray) -> None:
+        """Write the images of these examples into these rows of ``out``, in threads."""
+        read, frame_count, shape = self._root.steps, out.shape[1], out.shape[2:]
+
+        def fill(part: slice) -> None:
+            for at in range(part.start, part.stop, READ_TOGETHER):
+                few = slice(at, min(at + READ_TOGETHER, part.stop))
+                contents = [read(index) for index in indices[few].tolist()]
+                for row, steps in zip(rows[few].tolist(), contents, strict=True):
+                    try:
+                        for slot, pick in enumerate(_spread(len(steps), frame_count)):
+                            out[row, slot] = frame_of(steps[pick], shape)
+                    except DataError as error:
+                        index = indices[at + contents.index(steps)]
+                        raise DataError(f"Example {index} of {self._root.spec.name}: {error}") from error
+
+        bounds = np.linspace(0, len(indices), min(len(indices), 8 * THREADS) + 1).astype(int)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(fill, map(slice, bounds[:-1], bounds[1:])))
 
 
-def resized_frames(steps: Steps, spec: Spec, height: int, width: int, frame_count: int) -> np.ndarray:
-    """(frame_count, height, width, channels) uint8, frames spread evenly over the example."""
-    picks = np.linspace(0, len(steps) - 1, frame_count).round().astype(int)
-    frames = np.empty((frame_count, height, width, spec.num_channels), np.uint8)
-    for slot, pick in enumerate(picks):
-        if isinstance(steps, np.ndarray):
-            frame = _to_uint8(steps[pick])
-        else:
-            frame = decode_image(steps[pick], spec.num_channels, min_side=max(height, width))
-        if frame.shape[:2] != (height, width):
-            cv2 = _cv2()
-            shrink = frame.shape[0] > height or frame.shape[1] > width
-            frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-        frames[slot] = frame.reshape(height, width, -1)
-    return frames
+class _Store:
+    """Images of one size: row ``slot`` of ``images`` belongs to the example that has it."""
+
+    def __init__(self, total: int, count: int, shape: tuple[int, ...]) -> None:
+        self.images = np.empty((count, *shape), np.uint8)  # takes memory only where it is written to
+        self.done = np.zeros(count, bool)
+        self.owners = np.arange(count)  # the example of each slot
+        self._slots = np.arange(total) if count == total else np.full(total, -1)
+        self._taken = count if count == total else 0
+
+    def slots_of(self, indices: np.ndarray) -> np.ndarray:
+        """(len(indices),) the slot of each example, given out while there are any; -1 = none."""
+        new = np.unique(indices[self._slots[indices] < 0])[: max(0, len(self.images) - self._taken)]
+        slots = self._taken + np.arange(len(new))
+        self._slots[new], self.owners[slots] = slots, new
+        self._taken += len(new)
+        return self._slots[indices]
+
+
+@lru_cache
+def _spread(length: int, count: int) -> tuple[int, ...]:
+    """``count`` positions spread evenly over ``length`` steps."""
+    return tuple(np.linspace(0, length - 1, count).round().astype(int).tolist())
+
+
+def frame_of(step: bytes | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """One step as uint8 of this shape (height, width, channels); the mean over the area where it shrinks."""
+    height, width, channels = shape
+    frame = decode_image(step, channels, max(height, width)) if isinstance(step, bytes) else _to_uint8(step)
+    if frame.shape == shape:
+        return frame
+    cv2 = _cv2()
+    shrink = frame.shape[0] > height or frame.shape[1] > width
+    resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return resized.reshape(shape)
 
 
 def _to_uint8(frame: np.ndarray) -> np.ndarray:

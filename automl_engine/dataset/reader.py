@@ -1,10 +1,13 @@
-"""A split on disk: records are mapped into memory, indexed once by their headers, decoded on demand."""
+"""A split on disk: records are indexed once by their headers, read and decoded on demand."""
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +19,13 @@ from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
 from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES, CorruptRecord
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
+
+HEAD_BYTES = 160
+"""The context of an example with a few labels lies within."""
+FORGET_EVERY = 4096
+"""Records: touching one maps up to 64 kB of the file."""
+MOST_KINDS = 100_000
+LARGE_BYTES = 1 << 15
 
 
 def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExamples:
@@ -45,22 +55,27 @@ def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExample
 
 
 class Shard:
-    """One TFRecord file and where its records lie; safe to read from several threads."""
+    """One TFRecord file and where its records lie; safe to read from several threads.
+
+    The index, the labels and small records are read from a memory map, which is quicker (the threads need not wait
+    for each other) and gives its pages back now and then; large records by ``pread``, which maps nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with open(path, "rb") as file:
-            empty = not file.seek(0, 2)
-            self._view = memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        self._spans = list(self._scan())
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed with this object
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
+        self._starts, self._ends = self._scan()
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._starts)
 
-    def peek(self, number: int) -> memoryview:
-        """The data of a record, unchecked and not copied."""
-        start, end = self._spans[number]
-        return self._view[start:end]
+    def peek(self, number: int, most_bytes: int | None = None) -> bytes:
+        """The data of a record or its first bytes, unchecked."""
+        assert self._map
+        start, end = self._starts[number], self._ends[number]
+        return self._map[start : end if most_bytes is None else min(end, start + most_bytes)]
 
     def data(self, number: int) -> bytes:
         """The data of a record, its checksum checked.
@@ -68,24 +83,40 @@ class Shard:
         Raises:
             CorruptRecord: the content is damaged.
         """
-        end = self._spans[number][1]
-        return records.checked(bytes(self.peek(number)), bytes(self._view[end : end + FOOTER_BYTES]))
+        start, end = self._starts[number], self._ends[number]
+        if end - start >= LARGE_BYTES or not self._map:
+            both = os.pread(self._file.fileno(), end - start + FOOTER_BYTES, start)
+            return records.checked(both[: end - start], both[end - start :])
+        return records.checked(self._map[start:end], self._map[end : end + FOOTER_BYTES])
+
+    def forget(self) -> None:
+        """Give back the pages of the map."""
+        if self._map:
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def error(self, number: int, what: object) -> DataError:
         return DataError(f"record {number} of {self.path.name} cannot be read: {what}; get the file again.")
 
-    def _scan(self) -> Iterator[tuple[int, int]]:
-        at, size, number = 0, len(self._view), 0
-        while at < size:
+    def _scan(self) -> tuple[list[int], list[int]]:
+        """Where the data of each record starts and ends."""
+        starts: list[int] = []
+        ends: list[int] = []
+        at, size, view = 0, self.size, self._map
+        while view and at < size:
             try:
                 start = at + HEADER_BYTES
-                at = start + records.data_length(bytes(self._view[at:start])) + FOOTER_BYTES
+                end = start + records.data_length(view[at:start])
             except CorruptRecord as error:
-                raise self.error(number, error) from error
+                raise self.error(len(starts), error) from error
+            at = end + FOOTER_BYTES
             if at > size:
-                raise self.error(number, "the file ends in the middle of it")
-            yield start, at - FOOTER_BYTES
-            number += 1
+                raise self.error(len(starts), "the file ends in the middle of it")
+            starts.append(start)
+            ends.append(end)
+            if len(starts) % FORGET_EVERY == 0:
+                self.forget()
+        self.forget()
+        return starts, ends
 
 
 class RecordExamples(Examples):
@@ -93,30 +124,54 @@ class RecordExamples(Examples):
 
     def __init__(self, spec: Spec, shards: Sequence[Shard]) -> None:
         self.spec = spec
-        self._where = [(shard, number) for shard in shards for number in range(len(shard))]
+        self._shards = shards
+        self._first = list(accumulate((len(shard) for shard in shards), initial=0))
+        self._one_image = spec.format == "COMPRESSED" and spec.sequence_size in (1, -1)
         self._cache = ImageCache(self)
 
     def __len__(self) -> int:
-        return len(self._where)
+        return self._first[-1]
 
     @cached_property
     def _label_matrix(self) -> np.ndarray:
-        labels = np.zeros((len(self), self.spec.output_dim), np.float32)
-        for row, (shard, number) in zip(labels, self._where, strict=True):
-            try:
-                _scatter(records.decode_context(shard.peek(number)), row)
-            except ValueError as error:
-                raise shard.error(number, error) from error
-        return labels
+        """Examples with the same labels share the bytes that say so: each kind of them is parsed once."""
+        kinds: dict[bytes, int] = {}
+        rows: list[np.ndarray] = []
+        row_of: list[int] = []
+        for shard in self._shards:
+            for number in range(len(shard)):
+                key = records.label_bytes(shard.peek(number, HEAD_BYTES))
+                row = kinds.get(key) if key is not None else None
+                if row is None:
+                    row = len(rows)
+                    rows.append(self._labels_of(shard, number))
+                    if key is not None and row < MOST_KINDS:
+                        kinds[key] = row
+                row_of.append(row)
+                if number % FORGET_EVERY == 0:
+                    shard.forget()
+            shard.forget()
+        return np.array(rows, np.float32).reshape(-1, self.spec.output_dim)[row_of]
+
+    def _labels_of(self, shard: Shard, number: int) -> np.ndarray:
+        row = np.zeros(self.spec.output_dim, np.float32)
+        try:
+            _scatter(records.decode_context(shard.peek(number)), row)
+        except ValueError as error:
+            raise shard.error(number, error) from error
+        return row
 
     @property
     def labels(self) -> np.ndarray:
         return self._label_matrix
 
     def steps(self, index: int) -> Steps:
-        shard, number = self._where[index]
+        shard_number = bisect_right(self._first, index) - 1 if len(self._shards) > 1 else 0
+        shard, number = self._shards[shard_number], index - self._first[shard_number]
         try:
-            return steps_of(records.decode_lists(shard.data(number)), self.spec)
+            data = shard.data(number)
+            image = records.sole_image(data) if self._one_image else None
+            return [image] if image is not None else steps_of(records.decode_lists(data), self.spec)
         except ValueError as error:
             raise shard.error(number, error) from error
 

@@ -15,8 +15,8 @@ one numpy structured array, read and written at memory speed.  Every other layou
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,15 @@ class CorruptRecord(ValueError):
 # Framing
 
 
-def masked_crc(data: bytes) -> int:
+@cache
+def _crc32c() -> Callable[[bytes], int]:
     import google_crc32c  # late: an exported model carries this file but reads no records
 
-    crc = google_crc32c.value(data)
+    return google_crc32c.value
+
+
+def masked_crc(data: bytes) -> int:
+    crc = _crc32c()(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -134,22 +139,60 @@ def _step_dtype(n: int) -> np.dtype:
 # Reading
 
 
+def sole_image(data: bytes) -> bytes | None:
+    """The image of an example that holds one image and no other list; None where it is laid out in another way.
+
+    Millions of records look like this, and all that stands before the image follows from its length.
+    """
+    if not data.startswith(b"\n") or len(data) < 2 or data[1] > 127:  # a longer context has more than a few labels
+        return None
+    at = 2 + data[1]
+    wrapper = _image_wrapper(len(data) - at)
+    return data[at + len(wrapper) :] if wrapper and data.startswith(wrapper, at) else None
+
+
+@lru_cache(1 << 16)
+def _image_wrapper(size: int) -> bytes:
+    """What precedes the image in FeatureLists of ``size`` bytes in all; empty where no image can make it so long."""
+    wrapper = b""
+    for tag in (b"\x12", b"\n", b"\n\x0c0_compressed\x12", b"\n", b"\n", b"\n"):
+        rests = [size - len(tag) - n for n in (1, 2, 3, 4, 5)]
+        fitting = [rest for n, rest in enumerate(rests, 1) if rest >= 0 and len(_varint(rest)) == n]
+        if not fitting:
+            return b""
+        size = fitting[0]
+        wrapper += tag + _varint(size)
+    return wrapper
+
+
 def decode_context(data: bytes | memoryview) -> dict[str, Feature]:
     """The context features alone; the (large) feature lists are skipped."""
     return {
-        key: value
+        key: _decode_feature(value)
         for number, features in _fields(memoryview(data))
         if number == 1
         for _, entry in _fields(features)
-        for key, value in (_context_entry(bytes(entry)),)
+        for key, value in (_key_value(entry),)
     }
 
 
-@lru_cache(4096)
-def _context_entry(entry: bytes) -> tuple[str, Feature]:
-    """Cached, since examples of the same class share these bytes."""
-    key, value = _key_value(memoryview(entry))
-    return key, _decode_feature(value)
+def label_bytes(head: bytes) -> bytes | None:
+    """The context without ``id``, as it is encoded: the same for all examples with the same labels.
+
+    Args:
+        head: the first bytes of the data.  None: more of it is needed, or it is laid out in another way.
+    """
+    if len(head) < 2 or head[0] != 10 or head[1] > 127 or head[1] + 2 > len(head):
+        return None
+    at, end, out = 2, head[1] + 2, b""
+    while at < end:
+        next_at = at + 2 + head[at + 1]  # a length of more than one byte fails the test below
+        if head[at] != 10 or next_at > end:
+            return None
+        if not head.startswith(b"\n\x02id", at + 2):
+            out += head[at:next_at]
+        at = next_at
+    return out
 
 
 def decode_lists(data: bytes) -> dict[str, FeatureList]:
