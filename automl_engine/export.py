@@ -120,7 +120,9 @@ def requirements(modality: str, members: list[dict[str, Any]], records: bool) ->
     packages = ["numpy", *DECODERS.get(modality, [])]
     packages += ["google-crc32c"] if records else []
     packages += ["onnxruntime"] if any("graph" in member for member in members) else []
-    packages += ["lightgbm"] if any("booster" in member for member in members) else []
+    suffixes = {Path(member["booster"]).suffix for member in members if "booster" in member}
+    packages += ["xgboost-cpu"] if ".ubj" in suffixes else []
+    packages += ["lightgbm"] if suffixes - {".ubj"} else []
     return "".join(f"{package}=={version(package)}\n" for package in packages)
 
 

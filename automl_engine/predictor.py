@@ -76,7 +76,9 @@ def _onnx(path: Path) -> Callable[..., np.ndarray]:
 
 
 def _booster(path: Path) -> Callable[..., np.ndarray]:
-    """LightGBM's text format; several boosters (one a label) stand in a JSON list beside it."""
+    """XGBoost's format, or LightGBM's text; several boosters (one a label) stand in a JSON list beside it."""
+    if path.suffix == ".ubj":
+        return _xgboost(path)
     import lightgbm
 
     files = [path] if path.suffix == ".txt" else [path.parent / name for name in json.loads(path.read_text())]
@@ -89,6 +91,13 @@ def _booster(path: Path) -> Callable[..., np.ndarray]:
         return np.stack([1 - outputs[0], outputs[0]], 1)
 
     return run
+
+
+def _xgboost(path: Path) -> Callable[..., np.ndarray]:
+    import xgboost
+
+    booster = xgboost.Booster(model_file=path)
+    return lambda inputs: booster.inplace_predict(inputs).reshape(len(inputs), -1)
 
 
 def predict(dir: Path, source: Path, out: Path) -> int:

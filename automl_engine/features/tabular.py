@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.kept import kept
 
 _LARGEST = np.float32(3e38)
+_TABLES: WeakKeyDictionary[Examples, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
+"""The table of a data set, and which rows of it have been read: each is read once, whatever subset asks for it."""
 MAX_CATEGORIES = 12
 BASIS_WIDTH = 4000  # a table whose basis would be wider gets straight lines only
 
 
 def tabular_values(examples: Examples) -> np.ndarray:
     """(N, F) float32, NaN where missing; an infinity becomes the largest number."""
-    spec = examples.spec
-    width = spec.row_count * spec.col_count * (1 if spec.format == "SPARSE" else spec.num_channels)
-    rows = kept(examples, "tabular_values", lambda some: [_row(some, i, width) for i in range(len(some))])
-    return np.stack(rows) if rows else np.zeros((0, width), np.float32)
+    root, positions = examples.origin()
+    if root not in _TABLES:
+        spec = root.spec
+        width = spec.row_count * spec.col_count * (1 if spec.format == "SPARSE" else spec.num_channels)
+        _TABLES[root] = np.empty((len(root), width), np.float32), np.zeros(len(root), bool)
+    values, is_read = _TABLES[root]
+    for i in np.unique(positions[~is_read[positions]]).tolist():
+        values[i] = _row(root, i, values.shape[1])
+        is_read[i] = True
+    return values[positions]
 
 
 def _row(examples: Examples, index: int, width: int) -> np.ndarray:

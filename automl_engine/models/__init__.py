@@ -22,6 +22,8 @@ MODELS: dict[str, str] = {
     "tabular_forest": "automl_engine.models.tabular_forest:TabularForest",
     "tabular_lightgbm": "automl_engine.models.tabular_lightgbm:TabularLightGBM",
     "tabular_linear": "automl_engine.models.tabular_linear:TabularLinear",
+    "tabular_network": "automl_engine.models.tabular_network:TabularNetwork",
+    "tabular_xgboost": "automl_engine.models.tabular_xgboost:TabularXGBoost",
     "text_linear": "automl_engine.models.text_linear:TextLinear",
     "video_linear": "automl_engine.models.video_linear:VideoLinear",
     "video_resnet": "automl_engine.models.video_resnet:VideoResnet",

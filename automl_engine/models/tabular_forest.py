@@ -9,13 +9,16 @@ above them (Agarwal et al. 2022, "Hierarchical shrinkage"), so that a rare class
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import ExtraTreeRegressor
 from sklearn.tree._tree import Tree
 
 from automl_engine.dataset.examples import Examples
@@ -24,7 +27,12 @@ from automl_engine.models.base import AnytimeModel
 from automl_engine.spec import Spec
 
 TREES = [30, 200]
-SAMPLE = 50_000
+LONGEST_SHARE = 0.2
+"""Of the remaining time, for one step."""
+SMALL = 100_000
+"""Cells; below, threads wait for each other longer than they work."""
+TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
+"""A larger table is sampled, anew for each tree."""
 MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
 
 
@@ -41,8 +49,7 @@ class Forest:
     values: np.ndarray  # (M, K) float32
 
     @classmethod
-    def from_sklearn(cls, model: ExtraTreesRegressor) -> Self:
-        trees = [estimator.tree_ for estimator in model.estimators_]
+    def from_trees(cls, trees: Sequence[Tree]) -> Self:
         roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
         threshold = np.concatenate([tree.threshold for tree in trees])
         single = threshold.astype(np.float32)  # values are float32: round down, and each stays on its side
@@ -137,54 +144,71 @@ def shrink(tree: Tree, strength: float) -> None:
 
 
 class TabularForest(AnytimeModel):
-    """Grows the forest step by step.  Params: ``trees``, how many after each step; ``shrinkage``; ``seed``."""
+    """Grows the forest step by step, tree by tree, for as long as there is time.
+
+    Params: ``trees``, how many after each step; ``min_leaf``, rows; ``shrinkage``; ``seed``.
+    """
 
     name: ClassVar[str] = "tabular_forest"
 
     forest: Forest
-    _model: ExtraTreesRegressor | None = None
+    _trees: tuple[ExtraTreeRegressor, ...] = ()
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         sizes = self.params.get("trees", TREES)
-        if self._model is None:
-            self._start(split)
-        assert self._model is not None
-        target = next(size for size in sizes if size > self._model.n_estimators)
-        stop_at = time.monotonic() + min(8.0, 0.2 * remaining_time_budget)
-        while (count := self._model.n_estimators) < target:
-            self._model.set_params(n_estimators=min(target, count + 10))
-            self._model.fit(self._inputs, self._labels)
-            for estimator in self._model.estimators_[count:]:
-                shrink(estimator.tree_, self.params.get("shrinkage", 3.0))
-                estimator.tree_.value[...] /= self._loudness[:, None]
-            if time.monotonic() > stop_at:
-                target = sizes[-1]
-                break
-        self.forest = Forest.from_sklearn(self._model)
-        self.done_training = target == sizes[-1]
+        stop_at = time.monotonic() + LONGEST_SHARE * remaining_time_budget
+        if not self._trees:
+            self._read(split)
+        target = next(size for size in sizes if size > len(self._trees))
+        self._grow(target, stop_at)
+        self.forest = Forest.from_trees([tree.tree_ for tree in self._trees])
+        self.done_training = len(self._trees) < target or target == sizes[-1]
 
-    def _start(self, split: Examples) -> None:
-        seed = self.params.get("seed", 0)
-        rows = np.sort(np.random.default_rng(seed).permutation(len(split))[:SAMPLE])
-        self._inputs, labels = tabular_values(split)[rows], split.labels[rows]
-        share = labels.mean(0).clip(1 / len(rows), 1 - 1 / len(rows))
+    def _read(self, split: Examples) -> None:
+        self._inputs, self._labels = tabular_values(split), split.labels
+        share = self._labels.mean(0).clip(1 / len(split), 1 - 1 / len(split))
         self._loudness = (share * (1 - share)) ** -0.25
-        self._labels = labels * self._loudness
-        width = self._inputs.shape[1]
-        self._model = ExtraTreesRegressor(
-            n_estimators=0,
-            max_features=max(int(width**0.5), min((width + 1) // 2, 50)),
-            min_samples_leaf=max(2, self._labels.size * self.params.get("trees", TREES)[-1] // MAX_SHARES),
-            warm_start=True,
-            n_jobs=-1,
-            random_state=seed,
-        )
+
+    def _grow(self, target: int, stop_at: float) -> None:
+        """Up to ``target`` trees; none is begun after ``stop_at`` but the first."""
+
+        def tree(number: int) -> ExtraTreeRegressor | None:
+            return self._tree(number) if number == 0 or time.monotonic() < stop_at else None
+
+        numbers = range(len(self._trees), target)
+        if self._inputs.size < SMALL:
+            grown = [tree(number) for number in numbers]
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                grown = list(pool.map(tree, numbers))
+        self._trees += tuple(tree for tree in grown if tree is not None)
+
+    def _tree(self, number: int) -> ExtraTreeRegressor:
+        """A tree on all rows, or on some of a large table, others for each tree."""
+        seed = [self.params.get("seed", 0), number]
+        inputs, labels = self._inputs, self._labels
+        row_count = min(len(inputs), max(1000, min(TREE_ROWS, TREE_CELLS // inputs.shape[1])))
+        if row_count < len(inputs):
+            rows = np.sort(np.random.default_rng(seed).choice(len(inputs), row_count, replace=False))
+            inputs, labels = inputs[rows], labels[rows]
+        tree_count = self.params.get("trees", TREES)[-1]
+        grown = ExtraTreeRegressor(
+            max_features=max(1, round(inputs.shape[1] ** 0.5)),
+            min_samples_leaf=max(self.params.get("min_leaf", 1), labels.size * tree_count // MAX_SHARES),
+            random_state=int(np.random.SeedSequence(seed).generate_state(1)[0]),
+        ).fit(inputs, labels * self._loudness)
+        shrink(grown.tree_, self.params.get("shrinkage", 3.0))
+        grown.tree_.value[...] /= self._loudness[:, None]
+        return grown
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
         inputs = tabular_values(split)
-        if self._model is None or not len(inputs):  # loaded from disk
+        if not self._trees or not len(inputs):  # loaded from disk
             return self.forest.predict(inputs)
-        return self._model.predict(inputs).reshape(len(inputs), -1).astype(np.float32)
+        total = np.zeros((len(inputs), len(self._loudness)))
+        for tree in self._trees:
+            total += tree.tree_.predict(inputs)[..., 0]
+        return (total / len(self._trees)).astype(np.float32)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))

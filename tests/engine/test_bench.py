@@ -52,7 +52,7 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench(data: Path, out: Path, *more: str) -> int:
-    options = ["--models", "constant,forest_30,image_linear", "--budget", "2,image=9", "--seeds", "2"]
+    options = ["--models", "constant,forest_10,image_linear", "--budget", "2,image=9", "--seeds", "2"]
     return main(["bench", "--data", str(data), "--out", str(out), *options, *more])
 
 
@@ -63,22 +63,22 @@ def results(out: Path) -> list[dict[str, str]]:
 
 def test_every_set_model_and_seed(out: Path) -> None:
     rows = results(out)
-    asked = [(name, model, seed) for name in ("toy", "zipped") for model in ("constant", "forest_30") for seed in "01"]
+    asked = [(name, model, seed) for name in ("toy", "zipped") for model in ("constant", "forest_10") for seed in "01"]
     assert [(row["set"], row["model"], row["seed"]) for row in rows] == asked
     for row in rows:
         scores = json.loads((out / "runs" / row["set"] / row["model"] / row["seed"] / "scores.json").read_text())
         assert (float(row["alc"]), float(row["nauc"])) == (scores["alc"], scores["nauc"])
         assert (row["modality"], float(row["budget_s"]), row["stopped"]) == ("tabular", 2, "done")
         assert float(row["wall_s"]) > float(row["first_prediction_s"]) > 0
-    run = json.loads((out / "runs" / "toy" / "forest_30" / "1" / "run.json").read_text())
-    assert (run["name"], run["seed"], run["budget_s"]) == ("tabular_forest_30", 1, 2)
+    run = json.loads((out / "runs" / "toy" / "forest_10" / "1" / "run.json").read_text())
+    assert (run["name"], run["seed"], run["budget_s"]) == ("tabular_forest_10", 1, 2)
     assert not list(out.rglob("model.zip"))
 
 
 def test_the_table_and_the_plots(out: Path) -> None:
     table = (out / "table.md").read_text()
     summary = json.loads((out / "summary.json").read_text())
-    assert [row["model"] for row in summary["models"]] == ["forest_30", "constant"]
+    assert [row["model"] for row in summary["models"]] == ["forest_10", "constant"]
     assert summary["models"][0]["wins"] == 2
     assert "broken is left out: " in table
     assert summary["machine"]["cores"] == os.cpu_count()

@@ -11,12 +11,15 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.features.tabular import tabular_values
-from automl_engine.models import tabular_lightgbm
+from automl_engine.models.tabular_boosting import FOLDS, TabularBoosting, deal
 from automl_engine.models.tabular_forest import Forest, TabularForest, shrink
 from automl_engine.models.tabular_lightgbm import TabularLightGBM
 from automl_engine.models.tabular_linear import TabularLinear
+from automl_engine.models.tabular_xgboost import TabularXGBoost
 from automl_engine.scoring import nauc
 from automl_engine.spec import Spec
+
+KINDS = (TabularForest, TabularLightGBM, TabularLinear, TabularXGBoost)
 
 
 def table(values: np.ndarray, labels: np.ndarray) -> MemoryExamples:
@@ -40,7 +43,7 @@ def test_forest_is_the_same_in_sklearn_numpy_and_onnx(missing: float, tmp_path: 
     trees = ExtraTreesRegressor(20, min_samples_leaf=2, random_state=0).fit(values, labels)
     for estimator in trees.estimators_:
         shrink(estimator.tree_, 3.0)
-    forest = Forest.from_sklearn(trees)
+    forest = Forest.from_trees([tree.tree_ for tree in trees.estimators_])
     fresh = rng.normal(size=(200, 5)).astype(np.float32).round(1)
     fresh[rng.random(fresh.shape) < missing] = np.nan
 
@@ -75,7 +78,7 @@ def test_forest_grows_step_by_step() -> None:
 def test_trees_learn_what_a_linear_model_cannot() -> None:
     train, test = xor(400, 1), xor(200, 2)
     scores = {}
-    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+    for kind in KINDS:
         model = kind(train.spec)
         while not model.done_training:
             model.train(train, 60)
@@ -88,20 +91,21 @@ def test_trees_learn_what_a_linear_model_cannot() -> None:
 def test_folds_are_stratified_and_cover_every_row_once() -> None:
     model = TabularLightGBM(xor(50, 0).spec)
     model.train(xor(50, 0), 60)
-    folds = list(model._folds())
-    assert len(folds) == tabular_lightgbm.FOLDS
+    folds = list(deal(model.labels, seed=0))
+    assert len(folds) == FOLDS
     assert sorted(np.concatenate([held for _, held in folds])) == list(range(50))
-    shares = [model._labels[held].mean(0)[0] for _, held in folds]
+    shares = [model.labels[held].mean(0)[0] for _, held in folds]
     assert np.ptp(shares) < 0.1
     for inside, held in folds:
         assert not set(inside) & set(held)
 
 
-def test_boosting_stops_in_time() -> None:
+@pytest.mark.parametrize("kind", [TabularLightGBM, TabularXGBoost])
+def test_boosting_stops_in_time(kind: type[TabularBoosting]) -> None:
     train = xor(400, 1)
-    model = TabularLightGBM(train.spec)
+    model = kind(train.spec)
     model.train(train, 60)
-    loss, rounds = model._cross_validate(tabular_lightgbm.CANDIDATES[0], stop_at=0.0)
+    loss, rounds = model.cross_validate(kind.candidates[0], stop_at=0.0)
     assert rounds == 1
     assert np.isfinite(loss)
 
@@ -109,7 +113,7 @@ def test_boosting_stops_in_time() -> None:
 def test_classes_that_training_lacks_do_not_break_anything() -> None:
     values = np.random.default_rng(0).normal(size=(40, 3))
     labels = np.eye(5)[(values[:, 0] > 0) * 3]  # classes 1, 2 and 4 have no example
-    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+    for kind in KINDS:
         model = kind(table(values, labels).spec)
         while not model.done_training:
             model.train(table(values, labels), 60)
@@ -124,7 +128,7 @@ def test_a_column_that_is_missing_throughout_is_no_problem() -> None:
     values[:, 1] = np.nan
     examples = table(values, np.eye(2)[(values[:, 0] > 0).astype(int)])
     assert np.isnan(tabular_values(examples)[:, 1]).all()
-    for kind in (TabularForest, TabularLightGBM, TabularLinear):
+    for kind in KINDS:
         model = kind(examples.spec)
         while not model.done_training:
             model.train(examples, 60)
