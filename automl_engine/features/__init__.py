@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import Any
 
 FEATURES: dict[str, str] = {
-    "gradients": "automl_engine.features.image:gradients",
+    "appearance": "automl_engine.features.image:appearance",
+    "competing_convolutions": "automl_engine.features.competing:competing_convolutions",
+    "frames": "automl_engine.features.video:frames",
     "mel_picture": "automl_engine.features.audio:mel_picture",
     "mel_statistics": "automl_engine.features.audio:mel_statistics",
     "motion": "automl_engine.features.video:motion",
@@ -22,6 +24,7 @@ FEATURES: dict[str, str] = {
     "tabular_basis": "automl_engine.features.tabular:tabular_basis",
     "tabular_values": "automl_engine.features.tabular:tabular_values",
     "text_ngrams": "automl_engine.features.text:text_ngrams",
+    "text_tokens": "automl_engine.features.text:text_tokens",
 }
 
 

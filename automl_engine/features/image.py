@@ -1,7 +1,8 @@
-"""Image features in numpy: the pixels themselves, and small pixels with histograms of oriented gradients."""
+"""Image features in numpy: the pixels themselves, histograms of gradients, statistics of colour and texture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,10 @@ from automl_engine.dataset.examples import Examples
 
 CHUNK = 128
 """Images worked on at once: the intermediate arrays stay in the cache of the processor."""
+QUANTILES = np.array([0, 0.005, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 1])
+"""Close at both ends: a small thing in a large picture is a few extreme values."""
+GRADIENT_SIDE = 64
+"""Gradients of larger pictures are taken after shrinking to this."""
 
 
 def pixels(examples: Examples, height: int, width: int) -> np.ndarray:
@@ -18,9 +23,65 @@ def pixels(examples: Examples, height: int, width: int) -> np.ndarray:
     return examples.images(height, width)[:, 0]
 
 
-def gradients(examples: Examples, size: int = 32, cell: int = 4, bins: int = 9) -> np.ndarray:
-    """(N, D) float32 of images resized to size × size, see ``gradient_features``."""
-    return gradient_features(pixels(examples, size, size), cell, bins)
+def typical_side(examples: Examples) -> float:
+    """The root of the area of an image, in pixels; the median of a few where they differ."""
+    sides = (examples.spec.row_count, examples.spec.col_count)
+    if min(sides) < 0:
+        picks = np.linspace(0, len(examples) - 1, min(len(examples), 8)).astype(int)
+        sides = tuple(np.median([examples.tensor(int(i)).shape[1:3] for i in picks], axis=0))
+    return float(np.sqrt(sides[0] * sides[1]))
+
+
+def appearance(examples: Examples, size: int = 32, levels: int = 3, grid: int = 4) -> np.ndarray:
+    """(N, D) float32 of images resized to size × size, a power of 2: which edges and colours are where
+    (``gradient_features`` on a grid × grid), and which there are anywhere (``texture_features``; none at 0 levels)."""
+    images = pixels(examples, size, size)
+    small = images
+    while small.shape[1] > GRADIENT_SIDE:
+        quarters = [small[:, row::2, col::2].astype(np.uint16) for row in (0, 1) for col in (0, 1)]
+        small = (sum(quarters[1:], quarters[0]) // 4).astype(np.uint8)
+    where = gradient_features(small, small.shape[1] // grid)
+    return np.concatenate([where, texture_features(images, levels)], axis=1) if levels else where
+
+
+def texture_features(images: np.ndarray, levels: int) -> np.ndarray:
+    """Quantiles of each channel, of brightness and two opponent colours, and of these in each band of a pyramid.
+
+    The bands are those of Burt & Adelson, "The Laplacian pyramid as a compact image code", IEEE Trans. Comm. 1983;
+    statistics of bands stand for texture, wherever it is (Portilla & Simoncelli, IJCV 2000).
+
+    Args:
+        images: (N, H, W, channels) uint8; H and W are multiples of 2 ** levels.
+
+    Returns:
+        (N, D) float32.
+    """
+    return _in_chunks(images, lambda chunk: np.stack([_texture(image, levels) for image in chunk]))
+
+
+def _texture(image: np.ndarray, levels: int) -> np.ndarray:
+    import cv2
+
+    image = image.astype(np.float32)
+    plane = image
+    parts = []
+    if image.shape[2] == 3:
+        red, green, blue = cv2.split(image)
+        plane = cv2.merge([(red + green + blue) / 3, red - green, (red + green) / 2 - blue])
+        parts.append(_quantiles(image))
+    parts.append(_quantiles(plane))
+    for _ in range(levels):
+        smaller = cv2.pyrDown(plane)
+        larger = cv2.pyrUp(smaller, dstsize=plane.shape[1::-1])
+        parts.append(_quantiles(plane.reshape(larger.shape) - larger))
+        plane = smaller
+    return np.concatenate(parts)
+
+
+def _quantiles(planes: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, C) -> (C * quantiles,)."""
+    ordered = np.sort(planes.reshape(planes.shape[0] * planes.shape[1], -1).T.copy(), axis=1)
+    return ordered[:, np.rint(QUANTILES * (ordered.shape[1] - 1)).astype(int)].ravel()
 
 
 def gradient_features(images: np.ndarray, cell: int = 4, bins: int = 9) -> np.ndarray:
@@ -32,30 +93,50 @@ def gradient_features(images: np.ndarray, cell: int = 4, bins: int = 9) -> np.nd
     Args:
         images: (N, H, W, channels) uint8; H and W are multiples of ``cell``.
     """
-    chunks = [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]
-    with ThreadPoolExecutor(THREADS) as pool:  # numpy releases the GIL
-        return np.concatenate(list(pool.map(lambda chunk: _chunk_features(chunk, cell, bins), chunks)))
+    return _in_chunks(images, lambda chunk: _chunk_gradients(chunk, cell, bins))
 
 
-def _chunk_features(images: np.ndarray, cell: int, bins: int) -> np.ndarray:
+def _in_chunks(images: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The results of all chunks, joined; numpy and OpenCV release the GIL."""
+    chunks = [images[at : at + CHUNK] for at in range(0, len(images) or 1, CHUNK)]
+    if len(chunks) == 1:
+        return work(images)
+    with ThreadPoolExecutor(THREADS) as pool:
+        return np.concatenate(list(pool.map(work, chunks)))
+
+
+def _chunk_gradients(images: np.ndarray, cell: int, bins: int) -> np.ndarray:
     images = images.astype(np.float32) / 255
-    grey = images.mean(3)  # (n, H, W)
+    planes = [images[..., c] for c in range(images.shape[3])]
+    grey = sum(planes[1:], planes[0]) / len(planes)  # (n, H, W)
     dx, dy = np.zeros_like(grey), np.zeros_like(grey)
     dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     dy[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
-    length = np.sqrt(dx * dx + dy * dy)
-    angle = np.arctan2(dy, dx) % np.pi * (bins / np.pi)  # in 0..bins
-    histogram = np.empty((*_cells(length, cell).shape, bins), np.float32)  # (n, H / cell, W / cell, bins)
-    for b in range(bins):
-        distance = np.abs(angle - b)
-        vote = np.maximum(0, 1 - np.minimum(distance, bins - distance))
-        histogram[..., b] = _cells(length * vote, cell)
+    histogram = _orientations(dx, dy, cell, bins)
     energy = np.pad((histogram**2).sum(3), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows, cols = histogram.shape[1:3]
     around = sum(energy[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3))
     histogram /= np.sqrt(around)[..., None] + 0.02
-    colours = np.stack([_cells(images[..., c], cell) for c in range(images.shape[3])], axis=3)
+    colours = np.stack([_cells(plane, cell) for plane in planes], axis=3)
     return np.concatenate([histogram.reshape(len(images), -1), colours.reshape(len(images), -1)], axis=1)
+
+
+def _orientations(dx: np.ndarray, dy: np.ndarray, cell: int, bins: int) -> np.ndarray:
+    """(n, H, W) derivatives -> (n, H / cell, W / cell, bins): mean gradient length by direction, linear votes."""
+    n, height, width = dx.shape
+    rows, cols = height // cell, width // cell
+    length = np.sqrt(dx * dx + dy * dy)
+    angle = np.arctan2(dy, dx) * (bins / np.pi)
+    angle += bins * (angle < 0)  # in 0..bins
+    lower = angle.astype(np.int32)
+    upper_vote = (angle - lower) * length
+    first = np.arange(n * rows * cols, dtype=np.int32).reshape(n, rows, 1, cols, 1) * bins
+    at = np.broadcast_to(first, (n, rows, cell, cols, cell)).reshape(dx.shape)
+    votes = np.zeros(n * rows * cols * bins)
+    for bin_, vote in ((lower, length - upper_vote), (lower + 1, upper_vote)):
+        around = np.where(bin_ < bins, bin_, bin_ - bins)  # the last direction is next to the first
+        votes += np.bincount((at + around).ravel(), vote.ravel(), len(votes))
+    return (votes / cell**2).astype(np.float32).reshape(n, rows, cols, bins)
 
 
 def _cells(plane: np.ndarray, cell: int) -> np.ndarray:

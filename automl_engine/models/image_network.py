@@ -25,6 +25,7 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.features import feature
+from automl_engine.features.image import typical_side
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.spec import Spec
 
@@ -103,9 +104,9 @@ class ImageModel(AnytimeModel):
         side = self.params.get("side") or input_side(split)
         return {"height": side, "width": side}
 
-    def read_pixels(self, split: Examples) -> torch.Tensor:
-        """Choose the feature's arguments, start ``config`` with what the data say, return the pixels."""
-        self.config = {"feature_params": self.choose_feature_params(split)}
+    def read_pixels(self, split: Examples, feature_params: dict[str, Any] | None = None) -> torch.Tensor:
+        """Start ``config`` with the feature's arguments (chosen here if absent) and what the data say; the pixels."""
+        self.config = {"feature_params": feature_params or self.choose_feature_params(split)}
         images = self.pixels(split)
         self.config |= {
             "shape": list(images.shape[1:]),  # H, W, C
@@ -182,11 +183,5 @@ def quiet() -> Iterator[None]:
 
 def input_side(split: Examples, largest: int = 64) -> int:
     """The side of the square that networks see: 32 for small images, else 48 or ``largest``."""
-    spec = split.spec
-    sides = (spec.row_count, spec.col_count)
-    if min(sides) < 0:
-        picks = np.linspace(0, len(split) - 1, min(len(split), 16)).astype(int)
-        shapes = [split.tensor(int(i)).shape[1:3] for i in picks]
-        sides = tuple(np.median(shapes, axis=0).astype(int))
-    typical = float(np.sqrt(sides[0] * sides[1]))
+    typical = typical_side(split)
     return 32 if typical <= 40 else 48 if typical <= 56 else largest

@@ -19,6 +19,7 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.image import gradient_features
+from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
 
@@ -26,6 +27,11 @@ FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
 LONGER = 2.0
+SEARCH_AT, SEARCH_SHARE = 0.3, 0.05
+"""Augmentations are searched, and images grow, at this point of the first cycle; the share of a cycle that a search
+may take."""
+HELD_OUT, MOST_HELD_OUT = 0.2, 250
+"""Of the training examples, kept from the network until augmentations have been searched on them."""
 FLIP_TOLERANCE = 0.25
 """Mirrored images are used where mirroring costs a linear model at most this share of its log-loss gain."""
 
@@ -90,7 +96,14 @@ class Cycles:
 
 
 class ImageResnet(ImageModel):
-    """Params: ``side``, ``width`` (channels of the stem), ``batch``, ``lr``, ``decay``, ``slice_s``."""
+    """Params: ``side``, ``width`` (channels of the stem), ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is
+    done to an image that is shifted and mirrored:
+
+    - ``augment``: "shift" (nothing, the default), "faa" (the policies that ``augment.search`` finds), "random" (any one
+      operation, of strength up to ``strength``);
+    - ``mixup``: the concentration of the shares (0, the default: none);
+    - ``grow``: the first part of the first cycle sees images of this share of the side (1, the default).
+    """
 
     name = "image_resnet"
     quick = False
@@ -98,9 +111,8 @@ class ImageResnet(ImageModel):
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:
-        side, _, channels = config["shape"]
-        body = residual_network(channels, config["classes"], side, config["width"])
-        return PixelNetwork(body, channels, config["multi_label"], tuple(config["flips"]))
+        body = residual_network(config["shape"][2], config["classes"], config["stem_side"], config["width"])
+        return PixelNetwork(body, config["shape"][2], config["multi_label"], tuple(config["flips"]))
 
     def predictor(self) -> PixelNetwork:
         return self.average if hasattr(self, "average") else self.network
@@ -119,6 +131,8 @@ class ImageResnet(ImageModel):
         self.pace = Pace()
         while time.monotonic() < end and not self.done_training:
             self._one_pass(end)
+            if self.early and self.cycle == 1 and self.cycles.fraction >= SEARCH_AT:
+                self._leave_early_part(split)
             if self.cycle == 0 or self.cycles.fraction >= 1:  # one pass has shown how long passes take
                 self._next_cycle(stop)
         cycle = f", cycle {self.cycle}" if self.cycle > 1 else ""
@@ -126,9 +140,10 @@ class ImageResnet(ImageModel):
 
     def _prepare(self, split: Examples) -> None:
         torch.manual_seed(self.params.get("seed", 0))
-        images = self.read_pixels(split)
+        images, self.full_size = self._first_pixels(split)
         multi_label = self.config["multi_label"]
         self.config |= {
+            "stem_side": self.full_size.get("height", images.shape[1]),
             "width": self.params.get("width", 24 if self.device.type == "cpu" else 64),
             "flips": harmless_flips(images.numpy(), split.labels, multi_label) if self.may_mirror else [],
         }
@@ -146,6 +161,36 @@ class ImageResnet(ImageModel):
         self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
         self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
         self.pass_start_s = time.monotonic()
+        order = torch.randperm(len(images), device=self.device)
+        held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
+        self.held_out, self.seen = order[:held], order[held:]
+        self.policy: list[augment.SubPolicy] = []
+        self.early = held > 0 or self.full_size != self.config["feature_params"]
+
+    def _first_pixels(self, split: Examples) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The images to begin with, and the feature's arguments at full size."""
+        full = self.choose_feature_params(split)
+        grow = self.params.get("grow", 1)
+        small = {key: max(16, 8 * round(grow * full[key] / 8)) for key in ("height", "width") if key in full}
+        return self.read_pixels(split, {**full, **(small if grow < 1 else {})}), full
+
+    def _leave_early_part(self, split: Examples) -> None:
+        """Search augmentations on what the network has not seen, then let it see all, at full size."""
+        self.early = False
+        if len(self.held_out):
+            images = self.images[self.held_out].permute(0, 3, 1, 2).float()
+            labels = self.labels[self.held_out].cpu().numpy()
+            time_s = SEARCH_SHARE * self.cycles.length_s
+            self.policy = augment.search(lambda batch: self.predict(batch.permute(0, 2, 3, 1)), images, labels, time_s)
+            self.seen = torch.arange(len(self.images), device=self.device)
+            names = sorted({step[0] for sub_policy in self.policy for step in sub_policy})
+            text = f"these make unseen images no harder to tell: {', '.join(names)}" if names else "none helps"
+            self.emit("note", text=f"Augmentations were searched: {text}.")
+        if self.full_size != self.config["feature_params"]:
+            self.config = {**self.config, "feature_params": self.full_size}  # frozen copies hold the old one
+            images = self.pixels(split)
+            self.config["shape"] = list(images.shape[1:])
+            self.images = images.to(self.device)
 
     def _next_cycle(self, stop: float) -> None:
         remaining_s = stop - time.monotonic()
@@ -159,8 +204,8 @@ class ImageResnet(ImageModel):
 
     def _one_pass(self, end: float) -> None:
         self.network.train()
-        steps_a_pass = max(1, len(self.images) // self.batch)
-        order = torch.randperm(len(self.images), device=self.device)
+        steps_a_pass = max(1, len(self.seen) // self.batch)
+        order = self.seen[torch.randperm(len(self.seen), device=self.device)]
         for chosen in order[: steps_a_pass * self.batch].split(self.batch):
             cosine = 0.5 * (1 + math.cos(math.pi * self.cycles.fraction)) if self.cycle else 1.0
             rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
@@ -173,8 +218,10 @@ class ImageResnet(ImageModel):
         self.passes += 1
 
     def _step(self, chosen: torch.Tensor) -> None:
-        inputs = self._augment(self.network.standardise(self.images[chosen]))
+        inputs = self._augment(self.network.standardise(self._distort(self.images[chosen])))
         labels = self.labels[chosen]
+        if self.params.get("mixup"):
+            inputs, labels = augment.mixed(inputs, labels, self.params["mixup"])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.network.body(inputs).float()
         if self.config["multi_label"]:
@@ -186,8 +233,20 @@ class ImageResnet(ImageModel):
         self.optimiser.step()
         self.steps += 1
 
+    def _distort(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, H, W, C) uint8 -> the same in float32, under the policy found or under any operation."""
+        at_random = self.params.get("augment") == "random"
+        if not (self.policy or at_random):
+            return images
+        planes = images.permute(0, 3, 1, 2).float()
+        if at_random:
+            planes = augment.apply_random(planes, self.params.get("strength", 0.5))
+        else:
+            planes = augment.apply(self.policy, planes)
+        return planes.permute(0, 2, 3, 1)
+
     def _augment(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Shift by up to an eighth of the side, and mirror where that was found harmless."""
+        """Standardised: shifted by up to an eighth of the side, and mirrored where that was found harmless."""
         side = inputs.shape[2]
         reach = side // 8
         padded = F.pad(inputs, (reach,) * 4, mode="reflect")
