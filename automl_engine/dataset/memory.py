@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 CACHE_SHARE, FEATURE_SHARE = 1 / 8, 1 / 32
-FEWEST_BYTES, MOST_FEATURE_BYTES = 64 << 20, 256 << 20
+FEWEST_BYTES, MOST_FEATURE_BYTES = 64 << 20, 128 << 20
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 

@@ -7,20 +7,32 @@ joins it to one of ``FEATURES``; a modality's linear rung is a subclass of a few
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logsumexp, softmax
-from threadpoolctl import threadpool_limits
+from scipy.special import expit, log_softmax, softmax
+from threadpoolctl import ThreadpoolController
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.features import feature
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.spec import Spec
 
+SHARE = 0.25
+"""Of the remaining time that reading features for one fit may take."""
+PART = 4096
+"""Examples whose features are made at once."""
+CHECKED = 20_000
+"""Examples that strength and temperature of a ridge are chosen on."""
+WIDE = 4096
+"""With more features, the products of columns are too large to add up; as many examples as fit must do."""
 CLIP = 8.0
 """Standardised features are clipped to this: one odd test value must not decide alone."""
 RIDGE_ALPHAS = tuple(10.0**p for p in range(-3, 6))
@@ -28,6 +40,7 @@ SMALL = 1_000_000
 """Numbers; on fewer, threads of the linear algebra wait for each other longer than they work if others share the
 processor."""
 TEMPERATURES = np.geomspace(0.5, 64, 15)
+_POOLS = ThreadpoolController()  # looking for the libraries takes tens of milliseconds, here before the clock starts
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,21 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def fit_ridge(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> tuple[LinearHead, np.ndarray]:
+class _Spectrum(NamedTuple):
+    """Standardised inputs X and targets by the singular values of X: X = basis * sqrt(values) @ rotation, centred."""
+
+    basis: np.ndarray  # (n, R) of the rows to check on
+    values: np.ndarray  # (R,) squared singular values
+    rotation: np.ndarray  # (R, D)
+    projected: np.ndarray  # (R, K) = basis.T @ targets over all rows
+    centre: np.ndarray  # (D,) mean of the inputs: clipping may have moved it
+    offset: np.ndarray  # (K,) mean of the targets
+    count: int
+
+
+def fit_ridge(
+    features: np.ndarray, labels: np.ndarray, multi_label: bool, more: Iterable[tuple[np.ndarray, np.ndarray]] = ()
+) -> tuple[LinearHead, np.ndarray]:
     """Ridge regression on ±1 targets; its strength and its temperature are chosen by leave-one-out log-loss.
 
     All leave-one-out scores of a ridge come from one decomposition (Rifkin & Lippert, "Notes on regularized
@@ -122,24 +149,25 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> tu
     Args:
         features: (N, D) float.
         labels: (N, K) in 0..1.
+        more: further features and labels, part by part; they are added up, not kept.
 
     Returns:
-        The head, and the leave-one-out probabilities (N, K) of the training examples.
+        The head, and the leave-one-out probabilities of the training examples; of more than ``CHECKED`` every second,
+        third, ... one.
     """
     mean, scale = _moments(features)
-    inputs = _standardise(features, mean, scale)
-    centre = inputs.mean(0)  # clipping may have moved it
-    inputs -= centre
+    step = -(-len(features) // CHECKED)
+    parts = ((_standardise(x, mean, scale), 2 * y.astype(np.float32) - 1) for x, y in chain([(features, labels)], more))
+    found = _decompose_wide(*next(parts)) if features.shape[1] > len(features) else _decompose_tall(parts, step)
+    basis, spectrum, rotation, projected, centre, offset, count = found
+    labels, squares = labels[::step], basis**2
     targets = 2 * labels.astype(np.float32) - 1
-    offset = targets.mean(0)
-    basis, spectrum, rotation = _decompose(inputs)  # inputs = basis * sqrt(spectrum) @ rotation
-    projected = basis.T @ (targets - offset)
 
     best: tuple[float, float, float, np.ndarray] | None = None
-    for alpha in (a * len(inputs) / 100 for a in RIDGE_ALPHAS):
+    for alpha in (a * count / 100 for a in RIDGE_ALPHAS):
         shrink = spectrum / (spectrum + alpha)
         fitted = basis @ (shrink[:, None] * projected) + offset
-        hat = np.minimum((basis**2) @ shrink + 1 / len(inputs), 1 - 1e-6)
+        hat = np.minimum(squares @ shrink + 1 / count, 1 - 1e-6)
         loo = targets - (targets - fitted) / (1 - hat[:, None])
         temperature, loss = _best_temperature(loo, labels, multi_label)
         if best is None or loss < best[0]:
@@ -157,15 +185,40 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> tu
     return head, expit(temperature * loo) if multi_label else softmax(temperature * loo, axis=1)
 
 
-def _decompose(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thin SVD of (N, D) by the eigenvectors of its smaller Gram matrix: U, squared singular values, V'; float32."""
-    wide = inputs.shape[1] > inputs.shape[0]
-    values, vectors = np.linalg.eigh((inputs @ inputs.T if wide else inputs.T @ inputs).astype(np.float64))
-    keep = values > 1e-6 * max(values[-1], 1e-6)  # the precision of the float32 products
-    values, vectors = values[keep].astype(np.float32), vectors[:, keep].astype(np.float32)
-    if wide:
-        return vectors, values, (vectors.T @ inputs) / np.sqrt(values)[:, None]
-    return (inputs @ vectors) / np.sqrt(values), values, vectors.T
+def _decompose_wide(inputs: np.ndarray, targets: np.ndarray) -> _Spectrum:
+    """More columns than rows: by the products of rows."""
+    centre, offset = inputs.mean(0), targets.mean(0)
+    inputs = inputs - centre
+    values, vectors = _eigen(inputs @ inputs.T)
+    rotation = (vectors.T @ inputs) / np.sqrt(values)[:, None]
+    return _Spectrum(vectors, values, rotation, vectors.T @ (targets - offset), centre, offset, len(inputs))
+
+
+def _decompose_tall(parts: Iterator[tuple[np.ndarray, np.ndarray]], step: int) -> _Spectrum:
+    """By the products of columns, added up over the parts; every ``step``-th row of the first part is checked on."""
+    inputs, targets = next(parts)
+    checked, width = inputs[::step], inputs.shape[1]
+    gram, cross = np.zeros((width, width)), np.zeros((width, targets.shape[1]))
+    centre, offset, count = np.zeros(width), np.zeros(targets.shape[1]), 0
+    for x, y in chain([(inputs, targets)], parts):
+        gram += x.T @ x
+        cross += x.T @ y
+        centre += x.sum(0)
+        offset += y.sum(0)
+        count += len(x)
+    centre, offset = centre / count, offset / count
+    values, vectors = _eigen(gram - count * np.outer(centre, centre))
+    root = np.sqrt(values)
+    projected = (vectors.T @ (cross - count * np.outer(centre, offset)).astype(np.float32)) / root[:, None]
+    centre, offset = centre.astype(np.float32), offset.astype(np.float32)
+    return _Spectrum((checked - centre) @ vectors / root, values, vectors.T, projected, centre, offset, count)
+
+
+def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors (in columns) beyond the precision of float32 products."""
+    values, vectors = np.linalg.eigh(gram.astype(np.float64))
+    keep = values > 1e-6 * max(values[-1], 1e-6)
+    return values[keep].astype(np.float32), vectors[:, keep].astype(np.float32)
 
 
 def _best_temperature(scores: np.ndarray, labels: np.ndarray, multi_label: bool) -> tuple[float, float]:
@@ -178,17 +231,25 @@ def log_loss(scores: np.ndarray, labels: np.ndarray, multi_label: bool) -> float
     """Mean cross-entropy of scores before softmax or sigmoid, (N, K)."""
     if multi_label:
         return float((np.logaddexp(0, scores) - labels * scores).mean())
-    return float((logsumexp(scores, axis=1) * labels.sum(1) - (labels * scores).sum(1)).mean())
+    top = scores.max(1)
+    normaliser = top + np.log(np.exp(scores - top[:, None]).sum(1))  # scipy's logsumexp is slow on small arrays
+    return float((normaliser * labels.sum(1) - (labels * scores).sum(1)).mean())
 
 
 def fit_logistic(
-    features: np.ndarray, labels: np.ndarray, multi_label: bool, l2: float = 1.0, steps: int = 100
+    features: np.ndarray,
+    labels: np.ndarray,
+    multi_label: bool,
+    l2: float = 1.0,
+    steps: int = 100,
+    end: float = np.inf,
 ) -> LinearHead:
     """Softmax or sigmoid regression by L-BFGS; ``l2`` is the penalty on the sum over examples (scikit-learn's 1 / C).
 
     Args:
         features: (N, D) float.
         labels: (N, K) in 0..1.
+        end: on the monotonic clock; what is found until then counts.
     """
     mean, scale = _moments(features)
     inputs = _standardise(features, mean, scale)
@@ -209,8 +270,12 @@ def fit_logistic(
         total = float(loss) + 0.5 * l2 * float((weights[:-1] ** 2).sum())
         return total / len(inputs), gradient.ravel().astype(np.float64) / len(inputs)
 
-    start = np.zeros((width + 1) * classes)
-    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
+    def stop_in_time(present: np.ndarray) -> None:
+        if time.monotonic() > end:
+            raise StopIteration
+
+    start, options = np.zeros((width + 1) * classes), {"maxiter": steps}
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options, callback=stop_in_time).x
     found = found.reshape(width + 1, classes).astype(np.float32)
     return LinearHead(mean, scale, found[:-1], found[-1], multi_label)
 
@@ -225,17 +290,33 @@ class FeatureLinear(AnytimeModel):
     head: LinearHead
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        inputs, labels = self.inputs(split), split.labels
-        multi_label = is_multi_label(labels)
-        with threadpool_limits(1 if inputs.size < SMALL else None):
+        """Examples in random order, part by part, as many as there is time for; a few parts at once in memory."""
+        end = time.monotonic() + SHARE * remaining_time_budget
+        multi_label, labels = is_multi_label(split.labels), split.labels
+        order = np.random.default_rng(self.params.get("seed", 0)).permutation(len(split))
+        parts = [order[at : at + PART] for at in range(0, len(order), PART)] if len(order) > PART else [slice(None)]
+        rest = ((self.inputs(split.subset(p)), labels[p]) for p in parts[1:] if time.monotonic() < end)
+        first = self.inputs(split.subset(parts[0]) if len(parts) > 1 else split)
+        most = max(1, feature_limit_bytes() // first.nbytes) if len(parts) > 1 else 1
+        together = [(first, labels[parts[0]]), *islice(rest, most - 1)]
+        inputs, targets = (
+            np.concatenate(arrays) if len(together) > 1 else arrays[0] for arrays in zip(*together, strict=True)
+        )
+        del first, together
+        with _POOLS.limit(limits=1 if inputs.size < SMALL else None):
             if self.params.get("head", "ridge") == "ridge":
-                self.head, _ = fit_ridge(inputs, labels, multi_label)
+                more = rest if inputs.shape[1] <= WIDE else ()
+                self.head, _ = fit_ridge(inputs, targets, multi_label, more)
             else:
-                self.head = fit_logistic(inputs, labels, multi_label, l2=self.params.get("l2", 1.0))
+                l2 = self.params.get("l2", 1.0)
+                self.head = fit_logistic(inputs, targets, multi_label, l2, end=end)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        return self.head.predict(self.inputs(split))
+        if len(split) <= PART:
+            return self.head.predict(self.inputs(split))
+        parts = (split.subset(np.arange(at, min(at + PART, len(split)))) for at in range(0, len(split), PART))
+        return np.concatenate([self.head.predict(self.inputs(part)) for part in parts])
 
     @property
     def feature_params(self) -> dict[str, Any]:
