@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 
+from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.features.series import resize_time
@@ -16,7 +18,7 @@ HOP = 160  # 10 ms
 FFT = 512
 BANDS = 64
 MAX_FRAMES = 500  # a longer sound is looked at in wider hops
-CHUNK = 64  # sounds that are worked on at once
+CHUNK = 8  # sounds that are worked on at once: large products of matrices, but within the cache
 LEVELS = 8  # grey levels for a factor e of energy: 0..255 spans all that 16 bits can hold
 
 
@@ -30,6 +32,11 @@ def mel_filters() -> np.ndarray:
     rising = 1 - (corners[1:-1] - hertz) / width[:-1]
     falling = 1 - (hertz - corners[1:-1]) / width[1:]
     return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+
+
+@cache
+def _window() -> np.ndarray:
+    return np.hanning(WINDOW).astype(np.float32)
 
 
 def log_mel(amplitudes: np.ndarray) -> np.ndarray:
@@ -47,7 +54,7 @@ def _frames(amplitudes: np.ndarray) -> np.ndarray:
 
 def _log_energies(frames: np.ndarray) -> np.ndarray:
     """(n, WINDOW) -> (n, BANDS) float32."""
-    spectrum = np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), FFT)
+    spectrum = np.fft.rfft(frames * _window(), FFT)
     energy = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ mel_filters()
     return np.log1p(energy)
 
@@ -58,13 +65,15 @@ def _spectra(examples: Examples) -> list[np.ndarray]:
 
 
 def _compute_spectra(examples: Examples) -> list[np.ndarray]:
-    """Many sounds at a time: one large product of matrices is quicker than many small ones."""
-    spectra: list[np.ndarray] = []
-    for at in range(0, len(examples), CHUNK):
+    """Reading and transforming both release the GIL: chunks go to threads."""
+
+    def compute(at: int) -> list[np.ndarray]:
         frames = [_frames(_amplitudes(examples, i)) for i in range(at, min(at + CHUNK, len(examples)))]
         ends = np.cumsum([len(one) for one in frames])
-        spectra += np.split(_log_energies(np.concatenate(frames)), ends[:-1])
-    return spectra
+        return np.split(_log_energies(np.concatenate(frames)), ends[:-1])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [spectrum for chunk in pool.map(compute, range(0, len(examples), CHUNK)) for spectrum in chunk]
 
 
 def _amplitudes(examples: Examples, index: int) -> np.ndarray:
@@ -75,19 +84,32 @@ def _amplitudes(examples: Examples, index: int) -> np.ndarray:
 def mel_statistics(examples: Examples, segments: int = 8) -> np.ndarray:
     """(N, D) float32: mean, deviation, maximum and restlessness of every band; the course over ``segments`` equal
     parts of time in pairs of bands; how long the sound is."""
-    rows = kept(examples, ("mel_statistics", segments), lambda some: [_statistics(s, segments) for s in _spectra(some)])
+
+    def compute(some: Examples) -> list[np.ndarray]:
+        spectra = _spectra(some)
+        return [row for at in range(0, len(some), CHUNK) for row in _statistics(spectra[at : at + CHUNK], segments)]
+
+    rows = kept(examples, ("mel_statistics", segments), compute)
     width = 4 * BANDS + segments * (BANDS // 2) + 1
     return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
 
-def _statistics(spectrum: np.ndarray, segments: int) -> np.ndarray:
-    mean = spectrum.mean(0)
-    change = np.abs(np.diff(spectrum, axis=0)).mean(0) if len(spectrum) > 1 else np.zeros(BANDS, np.float32)
-    pairs = (spectrum - mean).reshape(len(spectrum), BANDS // 2, 2).mean(2)
-    course = resize_time(pairs, segments)
-    length = np.array([np.log(len(spectrum))], np.float32)
-    parts = [mean, spectrum.std(0), spectrum.max(0), change, course.ravel(), length]
-    return np.concatenate(parts).astype(np.float32)
+def _statistics(spectra: list[np.ndarray], segments: int) -> np.ndarray:
+    """(n, D) of n sounds at once: their frames in one array, reduced over the spans of each."""
+    lengths = np.array([len(spectrum) for spectrum in spectra])
+    starts = np.cumsum(lengths) - lengths
+    frames = np.concatenate(spectra)
+    mean = np.add.reduceat(frames, starts) / lengths[:, None]
+    centred = frames - np.repeat(mean, lengths, axis=0)
+    deviation = np.sqrt(np.add.reduceat(centred**2, starts) / lengths[:, None])
+    steps = np.abs(np.diff(frames, axis=0, prepend=frames[:1]))
+    steps[starts] = 0
+    change = np.add.reduceat(steps, starts) / np.maximum(lengths - 1, 1)[:, None]
+    pairs = centred.reshape(len(frames), BANDS // 2, 2).mean(2)
+    course = np.stack([resize_time(one, segments) for one in np.split(pairs, starts[1:])])
+    top = np.maximum.reduceat(frames, starts)
+    parts = [mean, deviation, top, change, course.reshape(len(spectra), -1), np.log(lengths)[:, None]]
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def mel_picture(examples: Examples, frames: int) -> np.ndarray:

@@ -16,7 +16,7 @@ def grey_frames(examples: Examples, size: int, frames: int) -> np.ndarray:
 def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     """What stands, what moves and how much: (N, D) float32.
 
-    Gradient features of the mean frame and of the mean absolute difference of neighbouring frames, where the
+    The mean frame; gradient features of it and of the mean absolute difference of neighbouring frames, where the
     movement is (its profile along x and y by time), and the energy of the difference by time.
     """
     clips = grey_frames(examples, size, frames)
@@ -26,7 +26,8 @@ def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     stills = [gradient_features(plane.astype(np.uint8)[..., None]) for plane in (mean, scaled)]
     energy = np.log1p(steps.mean((2, 3)))  # (N, frames - 1)
     spread = np.log1p(_profiles(steps, size // 8).reshape(len(clips), -1))
-    return np.concatenate([*stills, energy, np.sort(energy, axis=1), spread], axis=1).astype(np.float32)
+    parts = [mean.reshape(len(clips), -1), *stills, energy, np.sort(energy, axis=1), spread]
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def _profiles(steps: np.ndarray, bins: int) -> np.ndarray:
@@ -42,3 +43,9 @@ def stacked_frames(examples: Examples, size: int = 48, frames: int = 6) -> np.nd
     clips = grey_frames(examples, size, frames)
     steps = np.clip(np.diff(clips, axis=1) + 128, 0, 255)
     return np.ascontiguousarray(np.concatenate([clips, steps], axis=1).transpose(0, 2, 3, 1).astype(np.uint8))
+
+
+def frames(examples: Examples, size: int = 48, frames: int = 12) -> np.ndarray:
+    """Frames one after the other as channels: (N, size, size, frames * channels) uint8."""
+    clips = examples.images(size, size, frames)  # (N, frames, size, size, channels)
+    return np.ascontiguousarray(clips.transpose(0, 2, 3, 1, 4)).reshape(len(clips), size, size, -1)

@@ -1,4 +1,4 @@
-"""Time series: linear models on plain statistics (at once) and on random convolutions."""
+"""Time series: linear models on plain statistics (at once) and on random convolutions, single or competing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.series import fit_convolutions, random_convolutions, same_length, typical_length
+from automl_engine.features import feature
+from automl_engine.features.competing import KERNELS, fit_competing
+from automl_engine.features.series import fit_convolutions, same_length, typical_length
 from automl_engine.models.linear import FeatureLinear
 from automl_engine.spec import Spec
 
@@ -36,11 +38,15 @@ class SeriesConvolutions(FeatureLinear):
         self.length = typical_length(split)
         most = self.params.get("features", 10_000 if len(split) <= 2000 else 3000)
         count = int(np.clip(WORK / (len(split) * self.length), 500, most))
-        self.arrays = fit_convolutions(same_length(split, self.length), count, self.params.get("seed", 0))
+        self.arrays = self.fit_arrays(same_length(split, self.length), count)
         super().train(split, remaining_time_budget)
 
+    def fit_arrays(self, values: np.ndarray, count: int) -> dict[str, np.ndarray]:
+        """What the feature needs beside the length, for training series (N, C, L) and about ``count`` features."""
+        return fit_convolutions(values, count, self.params.get("seed", 0))
+
     def inputs(self, split: Examples) -> np.ndarray:
-        return random_convolutions(split, self.length, **self.arrays)
+        return feature(self.feature)(split, self.length, **self.arrays)
 
     def save(self, dir: Path) -> None:
         super().save(dir)
@@ -58,3 +64,15 @@ class SeriesConvolutions(FeatureLinear):
         arrays = f"{self.name}.npz"
         np.savez(dir / arrays, **self.arrays)
         return [{**member, "params": {"length": self.length}, "arrays": arrays} for member in super().export(dir)]
+
+
+class SeriesHydra(SeriesConvolutions):
+    """Ridge regression on the features of Hydra.  Params: those of ``SeriesConvolutions``."""
+
+    name: ClassVar[str] = "series_hydra"
+    feature: ClassVar[str] = "competing_convolutions"
+
+    def fit_arrays(self, values: np.ndarray, count: int) -> dict[str, np.ndarray]:
+        dilations = max(1, int(np.log2(values.shape[2] / 4)))
+        groups = int(np.clip(count / (2 * KERNELS * dilations), 8, 64))  # 64 in the paper
+        return fit_competing(values, 2 * (groups // 2), self.params.get("seed", 0))

@@ -1,0 +1,54 @@
+"""torchvision, also where its compiled half was made for another torch, and weights that are on this machine already.
+
+A torchvision for CUDA beside a torch for the CPU fails at import, on two operators that it describes but never
+defined.  Declaring them first makes its networks work; only its compiled operators are missing, and we use none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from safetensors.torch import load_file
+
+_LIBRARIES: list[torch.library.Library] = []  # declarations live as long as these objects
+
+
+@cache
+def torchvision(part: str = "models") -> ModuleType:
+    """``torchvision.<part>``, imported late and however it was built."""
+    try:
+        return importlib.import_module(f"torchvision.{part}")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    logging.getLogger(__name__).info("torchvision's compiled operators do not fit this torch; they are left out.")
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _LIBRARIES.append(library)
+    return importlib.import_module(f"torchvision.{part}")
+
+
+@cache
+def local_weights(name: str) -> dict[str, torch.Tensor] | None:
+    """The state of the torchvision network ``name``, from ``AUTODL_WEIGHTS_DIR`` or torchvision's cache; or None.
+
+    A file counts if it is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.
+    """
+    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints"]
+    for folder in (Path(folder) for folder in folders if folder):
+        for end in ("safetensors", "pth"):
+            for file in sorted([*folder.glob(f"{name}.{end}"), *folder.glob(f"{name}[-_]*.{end}")]):
+                if end == "pth":
+                    return torch.load(file, map_location="cpu", weights_only=True)
+                return load_file(str(file))
+    return None
