@@ -33,6 +33,10 @@ from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel
 
+TEXT_CHUNK = 100_000
+"""Numbers written at once: their digits stay in the cache of the processor."""
+WRITE_S = 3e-7
+"""Seconds to write one number, until it is measured; on the safe side."""
 EXIT_OK, EXIT_FAILED, EXIT_DATA = 0, 1, 2
 _PR_SET_PDEATHSIG = 1
 
@@ -45,6 +49,7 @@ class Ingestion:
         self.budget_s = float(order["budget_s"])
         self.start: float | None = None
         self._told: set[str] = set()
+        self._write_s = 0.0
 
     def run(self, data_dir: Path) -> int:
         """Construct, start the clock, loop; returns an exit code.  A failure is told in the journal."""
@@ -71,10 +76,10 @@ class Ingestion:
 
     def _loop(self, model: AnytimeModel, train: Examples, test: Examples) -> None:
         """The challenge's loop: ``done_training`` is looked at before train only."""
-        k = 0
+        k, self._write_s = 0, WRITE_S * len(test) * test.spec.output_dim
         while not model.done_training:
-            model.train(train, self.remaining_s())
-            prediction = model.test(test, self.remaining_s())
+            model.train(train, self.remaining_s() - self._write_s)
+            prediction = model.test(test, self.remaining_s() - self._write_s)
             if prediction is None:
                 break
             prediction = self._checked(np.asarray(prediction, np.float64), (len(test), test.spec.output_dim))
@@ -148,9 +153,9 @@ class Ingestion:
         """The timestamp first, as in the challenge; so whoever sees the file finds its time."""
         with open(self.run_dir / "start.txt", "a") as file:
             file.write(f"{k}: {now!r}\n")
-        row_format = " ".join(["%g"] * prediction.shape[1])
-        lines = [row_format % tuple(row) for row in prediction.tolist()]
-        _write(self.run_dir / f"{name}.predict_{k}", "\n".join(lines) + "\n")
+        start = time.monotonic()
+        _write(self.run_dir / f"{name}.predict_{k}", text_of(prediction))
+        self._write_s = max(self._write_s, time.monotonic() - start)
 
     def _write_end(self, code: int) -> None:
         fields = {
@@ -208,9 +213,41 @@ def _device(model: AnytimeModel, asked: str) -> str:
     return "cuda" if asked == "auto" else asked
 
 
-def _write(path: Path, text: str) -> None:
+def text_of(matrix: np.ndarray) -> bytes:
+    """The numbers with six digits (``1.23456e-01``), separated by spaces and newlines.
+
+    Numbers in [0, 10), as probabilities are, are made digit by digit for all of them at once: ten million take one
+    second, and a ``%g`` for each takes eight.
+    """
+    if not matrix.size or matrix.min() < 0 or matrix.max() >= 10:
+        row_format = " ".join(["%g"] * matrix.shape[1]) + "\n"
+        return "".join([row_format % tuple(row) for row in matrix.tolist()]).encode()
+    rows = max(1, TEXT_CHUNK // matrix.shape[1])
+    return b"".join(_digits(matrix[at : at + rows]) for at in range(0, len(matrix), rows))
+
+
+def _digits(matrix: np.ndarray) -> bytes:
+    """``d.ddddde-dd`` for each number in [0, 10); below 1e-99 it is zero."""
+    values = np.where(matrix < 1e-99, 0.0, matrix)
+    down = np.where(values > 0, -np.floor(np.log10(np.where(values > 0, values, 1.0))), 0.0)  # 10^-down <= value
+    mantissa = np.rint(values * 10.0 ** (down + 5)).astype(np.int64)
+    too_long = mantissa > 999_999  # 9.999999 is 1.00000 of the next power, or 9.99999 where that is not below 10
+    mantissa = np.where(too_long, np.where(down > 0, 100_000, 999_999), mantissa)
+    down = (down - (too_long & (down > 0))).astype(np.int64)
+    text = np.empty((*matrix.shape, 12), np.uint8)
+    text[...] = np.frombuffer(b"0.00000e-00 ", np.uint8)
+    for place in (6, 5, 4, 3, 2, 0):
+        mantissa, digit = np.divmod(mantissa, 10)
+        text[..., place] += digit.astype(np.uint8)
+    text[..., 9] += (down // 10).astype(np.uint8)
+    text[..., 10] += (down % 10).astype(np.uint8)
+    text[:, -1, -1] = ord("\n")
+    return text.tobytes()
+
+
+def _write(path: Path, content: str | bytes) -> None:
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
 
 
