@@ -14,8 +14,8 @@ CHUNK = 128
 """Images worked on at once: the intermediate arrays stay in the cache of the processor."""
 QUANTILES = np.array([0, 0.005, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 1])
 """Close at both ends: a small thing in a large picture is a few extreme values."""
-GRADIENT_SIDE = 64
-"""Gradients of larger pictures are taken after shrinking to this."""
+GRADIENT_SIDE = 32
+"""Gradients of larger pictures are taken after shrinking to this (measured: as good as 64, a quarter of the time)."""
 
 
 def pixels(examples: Examples, height: int, width: int) -> np.ndarray:
