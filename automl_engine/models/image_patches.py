@@ -9,16 +9,22 @@ methods", ICLR 2021.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork, input_side
 from automl_engine.models.linear import CLIP, fit_ridge
 
+SHARE = 0.3
+"""Of the remaining time that looking at the images may take."""
+BATCH = 64
 WHITENING_PATCHES = 20_000
 MOST_EXAMPLES_WIDE = 2_000
 """Up to here the pooling grid is 3 × 3, beyond it 2 × 2, which keeps the ridge cheap."""
@@ -97,12 +103,11 @@ class ImagePatches(ImageModel):
             "grid": 3 if len(split) <= MOST_EXAMPLES_WIDE else 2,
         }
         self.network = self.build(self.config)
-        order = torch.randperm(len(split), generator=self._generator())
-        images, body = images[order], self.network.body
-        body.choose_filters(self._sample_patches(self.network.standardise(images[:2000])))
-        features = self._features_in_time(images, 0.3 * remaining_time_budget)
-        labels = split.labels[order[: len(features)].numpy()]
-        head, _ = fit_ridge(features.numpy(), labels, self.config["multi_label"])
+        order, body = torch.randperm(len(split), generator=self._generator()), self.network.body
+        body.choose_filters(self._sample_patches(self.network.standardise(images[order[:2000]])))
+        end = time.monotonic() + SHARE * remaining_time_budget
+        parts = self._parts(images, torch.from_numpy(split.labels), order, end)
+        head, _ = fit_ridge(*next(parts), self.config["multi_label"], parts)
         for key in ("mean", "scale", "weights", "bias"):
             getattr(body, key).copy_(torch.from_numpy(getattr(head, key)))
         self.done_training = True
@@ -117,12 +122,20 @@ class ImagePatches(ImageModel):
         picks = [torch.randint(windows.shape[axis], (WHITENING_PATCHES,), generator=generator) for axis in (0, 2, 3)]
         return windows[picks[0], :, picks[1], picks[2]].reshape(WHITENING_PATCHES, -1)
 
-    def _features_in_time(self, images: torch.Tensor, time_s: float) -> torch.Tensor:
-        """Features of the first images, as many as the time allows."""
-        end, parts, network, pace = time.monotonic() + time_s, [], self.network, Pace()
-        with torch.inference_mode():
-            for batch in images.split(64):
-                parts.append(pace(lambda batch=batch: network.body.features(network.standardise(batch))))
-                if time.monotonic() > end:
-                    break
-        return torch.cat(parts)
+    def _parts(
+        self, images: torch.Tensor, labels: torch.Tensor, order: torch.Tensor, end: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Features and labels of images in this order, as many as the time allows, as many at once as memory does."""
+        network, pace = self.network, Pace()
+        rows = max(BATCH, feature_limit_bytes() // (4 * len(network.body.mean)))
+        for part in order.split(rows):
+            found = []
+            with torch.inference_mode():
+                for batch in part.split(BATCH):
+                    found.append(pace(lambda batch=batch: network.body.features(network.standardise(images[batch]))))
+                    if time.monotonic() > end:
+                        break
+            features = torch.cat(found).numpy()
+            yield features, labels[part[: len(features)]].numpy()
+            if time.monotonic() > end:
+                return
