@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from automl_engine.__main__ import main
+from automl_engine.bench import baselines
 from automl_engine.bench.baselines import BASELINES, TUNED, Baseline, best_of
 from automl_engine.errors import DataError
 from automl_engine.scoring import nauc
@@ -25,7 +27,8 @@ PROGRAMS = [(name, modality) for name, programs in BASELINES.items() for modalit
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("multi_label", [False, True], ids=["single", "multi"])
 @pytest.mark.parametrize(("name", "modality"), PROGRAMS)
-def test_a_program_learns(name: str, modality: str, multi_label: bool) -> None:
+def test_a_program_learns(name: str, modality: str, multi_label: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "TREES", 30)
     train, test = (toy(modality, count, multi_label, seed=count) for count in (90, 30))
     model = Baseline(train.spec, name, seed=1)
     model.train(train, 1.0)
@@ -42,12 +45,12 @@ def test_another_modality() -> None:
 
 
 def test_the_best_candidate_in_the_time_there_is() -> None:
-    inputs = np.linspace(-1, 1, 60)[:, None]
+    inputs = np.random.default_rng(0).normal(size=(60, 1))
     targets = (inputs.ravel() > 0).astype(int)
     candidates = [DummyClassifier(), LogisticRegression()]
-    why, chosen = best_of(candidates, inputs, targets, time.monotonic() + 60)
+    why, chosen = best_of(candidates, inputs, targets, math.inf)
     assert chosen is candidates[1]
-    assert "NAUC 1.000, the best of 2 candidates: LogisticRegression()" in why
+    assert why.endswith("the best of 2 candidates: LogisticRegression()")
     assert best_of(candidates, inputs, targets, time.monotonic())[1] is candidates[0]
 
 
