@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +36,11 @@ class AnytimeModel(ABC):
         self.done_training = False
         self.emit: Callable[..., None] = _silent
         """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
+
+    @classmethod
+    def available(cls, params: Mapping[str, Any]) -> bool:
+        """Whether this machine has what such a row needs (pretrained weights); auto leaves the row out if not."""
+        return True
 
     @abstractmethod
     def train(self, split: Examples, remaining_time_budget: float) -> None:

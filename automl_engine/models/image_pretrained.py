@@ -1,0 +1,167 @@
+"""A ridge regression on what a frozen ImageNet network sees: strong on few photographs, within seconds.
+
+Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual recognition", ICML 2014.  What the
+network sees in an example is computed once, whichever fold asks for it; so another fold costs a ridge regression.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl_engine.dataset.examples import Examples
+from automl_engine.features.kept import kept
+from automl_engine.models.base import is_multi_label
+from automl_engine.models.image_network import BATCH, ImageModel, PixelNetwork
+from automl_engine.models.linear import CLIP, LinearHead, fit_ridge
+from automl_engine.models.pretrained import (
+    FEATURES,
+    Trunk,
+    in_pieces,
+    known_weights,
+    mobilenet,
+    seconds_per_image,
+    standard_pixels,
+    trunk,
+)
+from automl_engine.spec import Spec
+
+DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
+MOST_OF_REMAINING = 0.2
+"""This share of the remaining time is the limit where ``limit_s`` is more."""
+SLACK = 2.0
+"""Looking stops only after this many times the limit: the estimate may be off by somebody else's work."""
+ROUND = 64
+"""Examples between two looks at the clock."""
+
+
+class Head(nn.Module):
+    """``LinearHead`` as a layer: (n, ``FEATURES``) -> logits (n, K)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("scale", torch.zeros(FEATURES))
+        self.register_buffer("weights", torch.zeros(FEATURES, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return ((features - self.mean) * self.scale).clamp(-CLIP, CLIP) @ self.weights + self.bias
+
+    def copy_from(self, head: LinearHead) -> None:
+        for key, value in self.state_dict(keep_vars=True).items():
+            value.copy_(torch.from_numpy(getattr(head, key)))
+
+
+class ColourNetwork(PixelNetwork):
+    """Sees three channels, standardised as ImageNet's: grey three times, of more than three the first."""
+
+    def __init__(self, body: nn.Module, channels: int, multi_label: bool) -> None:
+        super().__init__(body, 3, multi_label)
+        self.picks = [min(i, channels - 1) for i in range(3)]
+        for buffer, value in zip((self.mean, self.scale), standard_pixels(), strict=True):
+            buffer.copy_(value)
+
+    def standardise(self, images: torch.Tensor) -> torch.Tensor:
+        return super().standardise(images[..., self.picks])
+
+
+class ImagePretrained(ImageModel):
+    """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
+    affordable), ``limit_s`` (that looking at all training examples should take)."""
+
+    name = "image_pretrained"
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        """Loads the weights, and measures the network."""
+        super().__init__(spec, **params)
+        self.sides: Sequence[int] = params.get("sides", SIDES)
+        slow = self.device.type == "cpu"
+        self.costs_s = [seconds_per_image(self.trunk_name, side) if slow else 0.0 for side in self.sides]
+
+    @classmethod
+    def available(cls, params: Mapping[str, Any]) -> bool:
+        """Whether this machine has the weights; without them only a person who asks for the row gets it."""
+        return known_weights(params.get("network", DEFAULT)) is not None
+
+    @property
+    def trunk_name(self) -> str:
+        return self.params.get("network", DEFAULT)
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+        body = nn.Sequential(mobilenet(config["trunk"], config["padded"]), Head(config["classes"]))
+        return ColourNetwork(body, config["shape"][2], config["multi_label"])
+
+    def frozen(self) -> Self:
+        return copy.copy(self)  # train makes a new network
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        found = trunk(self.trunk_name)
+        limit_s = min(self.params.get("limit_s", LIMIT_S), MOST_OF_REMAINING * remaining_time_budget)
+        side = self._side(split, found, limit_s)
+        self.config = {
+            "feature_params": {"height": side, "width": side},
+            "shape": [side, side, split.spec.num_channels],
+            "classes": split.spec.output_dim,
+            "multi_label": is_multi_label(split.labels),
+            "trunk": self.trunk_name,
+            "padded": found.padded,
+        }
+        head = Head(split.spec.output_dim)
+        body = nn.Sequential(found.network, head).to(self.device)
+        self.network = ColourNetwork(body, split.spec.num_channels, self.config["multi_label"]).to(self.device)
+        seen, order = self._seen_in_time(split, SLACK * limit_s)
+        head.copy_from(fit_ridge(seen, split.labels[order], self.config["multi_label"])[0])
+        self.done_training = True
+
+    def _side(self, split: Examples, found: Trunk, limit_s: float) -> int:
+        """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set."""
+        root = split.origin()[0]
+
+        def choose(examples: Examples) -> list[int]:
+            weights = f"the weights of {found.source}" if found.source else "random weights: none were found"
+            self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {weights}.")
+            fits = [side for side, cost_s in zip(self.sides, self.costs_s, strict=True) if cost_s * len(root) < limit_s]
+            return [(*fits, self.sides[-1])[0]]
+
+        return kept(root.subset([0]), (found.network, "side"), choose)[0]
+
+    def _seen_in_time(self, split: Examples, time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, ``FEATURES``) and positions of as many examples as the time allows, at random but always in
+        the same order, so that folds share them."""
+        root, indices = split.origin()
+        rank = np.random.default_rng(self.params.get("seed", 0)).permutation(len(root))[indices]
+        order, end, parts = np.argsort(rank), time.monotonic() + time_s, []
+        for start in range(0, len(order), ROUND):
+            parts.append(self._seen(split.subset(order[start : start + ROUND])))
+            if time.monotonic() > end:
+                break
+        seen = np.concatenate(parts)
+        return seen, order[: len(seen)]
+
+    def _seen(self, split: Examples) -> np.ndarray:
+        """(N, ``FEATURES``) float32."""
+        return np.stack(kept(split, (self.network.body[0], *self.config["shape"][:2]), self._look))
+
+    def _look(self, examples: Examples) -> np.ndarray:
+        network, device = self.network, self.device
+
+        def look(images: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return network.body[0](network.standardise(images.to(device))).cpu()
+
+        images = self.pixels(examples)
+        seen = in_pieces(look, images) if device.type == "cpu" else torch.cat([look(b) for b in images.split(BATCH)])
+        return seen.numpy()
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        with torch.inference_mode():
+            logits = self.network.body[1](torch.from_numpy(self._seen(split)).to(self.network.mean.device))
+            return (logits.sigmoid() if self.config["multi_label"] else logits.softmax(1)).cpu().numpy()

@@ -1,0 +1,89 @@
+"""The parts of AutoCLINT, each on its own; that it learns is tested in test_models.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.models.image_autoclint import ImageAutoclint, Rate
+from automl_engine.spec import Spec
+from tests.engine.toy_examples import toy
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "size"), [(28, 28, (32, 32)), (100, 100, (64, 64)), (480, 640, (56, 72)), (100, 400, (32, 128))]
+)
+def test_the_input_keeps_the_aspect(rows: int, cols: int, size: tuple[int, int]) -> None:
+    spec = Spec("images", 4, 2, rows, cols, 3, 1)
+    chosen = ImageAutoclint(spec).choose_feature_params(MemoryExamples(spec, [], np.zeros((0, 2), np.float32)))
+    assert (chosen["height"], chosen["width"]) == size
+
+
+def test_the_median_of_any_size() -> None:
+    spec = Spec("images", 3, 2, -1, -1, 1, 1)
+    steps = [np.zeros((1, side, 2 * side, 1), np.float32) for side in (20, 24, 400)]
+    train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[[0, 1, 0]])
+    assert ImageAutoclint(spec).choose_feature_params(train) == {"height": 24, "width": 48}
+
+
+def test_the_rate_warms_up_and_falls_on_plateaus() -> None:
+    rate = Rate(0.1, warm_up=5)
+    assert [rate.at(passes) for passes in (0.5, 2.5, 5, 50)] == pytest.approx([0.01, 0.05, 0.1, 0.1])
+    for loss in [1.0, 0.9, *[0.899] * 10]:
+        rate.observe(loss)
+    assert rate.at(50) == pytest.approx(0.01)
+    rate.observe(0.5)
+    assert rate.waited == 0
+
+
+def test_the_second_network_predicts_once_it_fits_better() -> None:
+    train = toy("image", 40, False, seed=0)
+    model = ImageAutoclint(train.spec, width=8, switch=1, device="cpu", batch=20, slice_s=0.0)
+    seen: list[tuple[str, str]] = []
+    while model_passes(model) < 8:
+        model.train(train, 10)
+        end_slice(model)
+        seen.append((model.kind, model.config["network"]))
+        loaded = model.build(model.config)
+        loaded.load_state_dict(model.predictor().state_dict())
+    assert seen[0] == ("resnet9", "resnet18")
+    assert seen[-1][0] == "resnet9"
+
+
+def model_passes(model: ImageAutoclint) -> int:
+    return getattr(model, "all_passes", 0)
+
+
+def end_slice(model: ImageAutoclint) -> None:
+    """Go on to the end of the pass."""
+    passes = model.all_passes
+    while model.all_passes == passes:
+        model._step()
+        if not model.batches:
+            model._end_pass()
+
+
+def test_presence_and_absence_weigh_the_same() -> None:
+    train = toy("image", 50, True, seed=0)
+    model = ImageAutoclint(train.spec, width=8, switch=0, device="cpu", slice_s=0.0)
+    model.train(train, 10)
+    labels = model.labels
+    per_class = torch.where(labels > 0.5, model.weights[1], model.weights[0])
+    present, absent = (per_class * labels).sum(0), (per_class * (1 - labels)).sum(0)
+    torch.testing.assert_close(present, absent, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(present + absent, torch.full((3,), 50.0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_policy_sees_every_batch_and_other_channels_get_a_stem() -> None:
+    spec = Spec("images", 8, 2, 16, 16, 4, 1)
+    generator = np.random.default_rng(0)
+    steps = [generator.random((1, 16, 16, 4), np.float32) for _ in range(8)]
+    train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(8) % 2])
+    model, shapes = ImageAutoclint(spec, width=8, switch=0, device="cpu", slice_s=0.0), []
+    model.policy = lambda inputs: shapes.append(inputs.shape) or inputs
+    model.train(train, 10)
+    end_slice(model)
+    assert shapes == [(8, 4, 16, 16)]
+    assert isinstance(model.network.body[0], torch.nn.Conv2d)
