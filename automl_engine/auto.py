@@ -78,9 +78,10 @@ class AutoModel(AnytimeModel):
     def __init__(self, spec: Spec, rows: Sequence[Mapping[str, Any]] = (), **params: Any) -> None:
         super().__init__(spec, rows=list(rows), **params)
         domains = ("audio", "timeseries") if spec.domain == "series" else (spec.domain,)
-        self.rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
+        rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
+        self.rows = [row for row in rows if model_class(row["model"]).available(row.get("params", {}))]
         for row in self.rows:
-            model_class(row["model"])  # imports are not on the clock
+            self._new_model(row["name"])  # imports and weights are not on the clock
         self.rungs: dict[str, Rung] = {}
         self.weights: dict[str, float] = {}
         self.made_by, self.why = self.name, ""
