@@ -18,7 +18,7 @@ from torch import nn
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.models.base import is_multi_label
-from automl_engine.models.image_network import BATCH, ImageModel, PixelNetwork
+from automl_engine.models.image_network import ImageModel, PixelNetwork
 from automl_engine.models.linear import CLIP, LinearHead, fit_ridge
 from automl_engine.models.pretrained import (
     FEATURES,
@@ -37,7 +37,7 @@ MOST_OF_REMAINING = 0.2
 """This share of the remaining time is the limit where ``limit_s`` is more."""
 SLACK = 2.0
 """Looking stops only after this many times the limit: the estimate may be off by somebody else's work."""
-ROUND = 64
+ROUND = 128
 """Examples between two looks at the clock."""
 
 
@@ -151,15 +151,18 @@ class ImagePretrained(ImageModel):
         return np.stack(kept(split, (self.network.body[0], *self.config["shape"][:2]), self._look))
 
     def _look(self, examples: Examples) -> np.ndarray:
-        network, device = self.network, self.device
+        """A round at a time: the images of all may not fit in memory."""
+        rounds = np.split(np.arange(len(examples)), range(ROUND, len(examples), ROUND))
+        return np.concatenate([self._look_at(self.pixels(examples.subset(part))) for part in rounds])
 
-        def look(images: torch.Tensor) -> torch.Tensor:
+    def _look_at(self, images: torch.Tensor) -> np.ndarray:
+        network, device = self.network, self.network.mean.device
+
+        def look(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return network.body[0](network.standardise(images.to(device))).cpu()
+                return network.body[0](network.standardise(piece.to(device))).cpu()
 
-        images = self.pixels(examples)
-        seen = in_pieces(look, images) if device.type == "cpu" else torch.cat([look(b) for b in images.split(BATCH)])
-        return seen.numpy()
+        return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
         with torch.inference_mode():
