@@ -26,6 +26,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "automl_engine.dataset": (set(), {"torch", "django"}),
     "automl_engine.features": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
     "automl_engine.models": ({"automl_engine.dataset", "automl_engine.features"}, {"django"}),
+    "automl_engine.models.tabular_ensemble": (  # drives other models, as auto does
+        {f"automl_engine.{room}" for room in ("models", "dataset", "blend", "splits")},
+        {"django"},
+    ),
     "automl_engine.portfolio": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
     "automl_engine.metalearning": ({"automl_engine.dataset", "automl_engine.portfolio"}, {"django"}),
     "automl_engine.auto": (

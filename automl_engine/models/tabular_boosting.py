@@ -32,6 +32,7 @@ CELLS_PER_S = 4_000_000
 """What a library can sort into bins, about; boosting itself is watched round by round."""
 CHUNK = 5000
 """Rows read between two looks at the clock."""
+FEWEST_ROWS = 24
 SMALL = 200_000
 """Cells; below, threads wait for each other longer than they work."""
 
@@ -69,6 +70,18 @@ def row_weights(labels: np.ndarray) -> np.ndarray:
     return weights / weights.mean()
 
 
+def enough(inputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A table that the libraries take: they refuse a handful of rows, and columns of which none varies.
+
+    Rows are repeated up to FEWEST_ROWS; where all are alike, as many others are added that have the same labels.
+    """
+    if not any(np.ptp(known) > 0 for column in inputs.T if len(known := column[~np.isnan(column)])):
+        inputs = np.concatenate([inputs, np.nan_to_num(inputs) + 1])
+        labels = np.concatenate([labels, labels])
+    times = -(-FEWEST_ROWS // len(inputs))
+    return np.tile(inputs, (times, 1)), np.tile(labels, (times, 1))
+
+
 class TabularBoosting(AnytimeModel):
     """First step: a few rounds.  Then each step cross-validates one of ``candidates`` and refits if it is the best yet.
 
@@ -102,7 +115,7 @@ class TabularBoosting(AnytimeModel):
         width = max(1, spec.row_count * spec.col_count * spec.num_channels)
         most = max(CHUNK, int(share_s * CELLS_PER_S) // width)
         rows = rows_in_time(split, time.monotonic() + share_s / 2, most, self.seed)
-        self.inputs, self.labels = tabular_values(rows), rows.labels
+        self.inputs, self.labels = enough(tabular_values(rows), rows.labels)
         self.multi_label = is_multi_label(split.labels)
 
     def _try(self, candidate: dict[str, Any], stop_at: float) -> None:

@@ -166,7 +166,7 @@ class TabularForest(AnytimeModel):
 
     def _read(self, split: Examples) -> None:
         self._inputs, self._labels = tabular_values(split), split.labels
-        share = self._labels.mean(0).clip(1 / len(split), 1 - 1 / len(split))
+        share = self._labels.mean(0).clip(1 / (len(split) + 1), 1 - 1 / (len(split) + 1))
         self._loudness = (share * (1 - share)) ** -0.25
 
     def _grow(self, target: int, stop_at: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.features.tabular import tabular_values
-from automl_engine.models.tabular_boosting import FOLDS, TabularBoosting, deal
+from automl_engine.models.base import AnytimeModel
+from automl_engine.models.tabular_boosting import CHUNK, FOLDS, TabularBoosting, deal, row_weights, rows_in_time
+from automl_engine.models.tabular_ensemble import TabularEnsemble
 from automl_engine.models.tabular_forest import Forest, TabularForest, shrink
 from automl_engine.models.tabular_lightgbm import TabularLightGBM
 from automl_engine.models.tabular_linear import TabularLinear
+from automl_engine.models.tabular_network import TabularNetwork
 from automl_engine.models.tabular_xgboost import TabularXGBoost
 from automl_engine.scoring import nauc
 from automl_engine.spec import Spec
@@ -133,3 +137,47 @@ def test_a_column_that_is_missing_throughout_is_no_problem() -> None:
         while not model.done_training:
             model.train(examples, 60)
         assert nauc(examples.labels, model.test(examples, 60)) > 0.9
+
+
+@pytest.mark.parametrize("kind", [*KINDS, TabularNetwork])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_a_handful_of_rows_of_rare_classes_is_no_problem(kind: type[AnytimeModel], count: int) -> None:
+    values = np.random.default_rng(0).normal(size=(count, 3))
+    values[:, 2] = np.nan
+    examples = table(values, np.eye(7)[np.arange(count)])
+    model = kind(examples.spec)
+    while not model.done_training:
+        model.train(examples, 1.0)
+    assert np.isfinite(model.test(examples, 1.0)).all()
+
+
+def test_rows_are_read_for_as_long_as_there_is_time() -> None:
+    examples = xor(2 * CHUNK + 10, 0)
+    assert len(rows_in_time(examples, stop_at=0.0, most=10**9, seed=0)) == CHUNK
+    assert len(rows_in_time(examples, time.monotonic() + 60, most=CHUNK + 3, seed=0)) == CHUNK + 3
+    assert rows_in_time(examples, time.monotonic() + 60, most=10**9, seed=0) is examples
+
+
+def test_a_forest_without_time_is_one_tree() -> None:
+    model = TabularForest(xor(80, 0).spec, trees=[50])
+    model.train(xor(80, 0), 0.0)
+    assert (len(model.forest.roots), model.done_training) == (1, True)
+
+
+def test_rare_classes_weigh_more() -> None:
+    weights = row_weights(np.eye(2)[[0] * 9 + [1]])
+    assert weights[-1] / weights[0] == pytest.approx(3)
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_an_ensemble_weighs_its_members_by_rows_that_none_has_seen() -> None:
+    train, test = xor(240, 1), xor(100, 2)
+    model = TabularEnsemble(train.spec)
+    model.train(train, 5)
+    assert len(model.members) == 1  # it can predict after each member
+    while not model.done_training:
+        model.train(train, 5)
+    scores = {member.name: member.score for member in model.members}
+    assert len(scores) == 3 * 5
+    assert scores["tabular_xgboost-0"] > scores["tabular_linear-0"]
+    assert nauc(test.labels, model.test(test, 5)) > 0.8
