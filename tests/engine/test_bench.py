@@ -225,9 +225,8 @@ def test_auto_against_the_rest() -> None:
     assert (cats["baseline"], mine["reference"]) == (None, None)
     assert cats["cells"]["auto"]["first_share"][0] == pytest.approx(0.6)
     (text,) = auto_table(summary)
-    lines = {
-        cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:]] for line in text.split("\n"))
-    }
+    cells = [[cell.strip() for cell in line.split("|")[1:]] for line in text.splitlines()[1:]]
+    lines = {first: rest for first, *rest in cells}
     alc_, over = found[0].alc, found[0].alc - 0.609
     figures = [alc_, over, alc_ - found[1].alc, over, alc_ / 0.8, alc_ / 0.8]
     assert lines["cifar10"][:6] == [f"{figure:.3f}" for figure in figures]
