@@ -127,6 +127,8 @@ class RecordExamples(Examples):
         self._shards = shards
         self._first = list(accumulate((len(shard) for shard in shards), initial=0))
         self._one_image = spec.format == "COMPRESSED" and spec.sequence_size in (1, -1)
+        cells = spec.row_count * spec.col_count * spec.num_channels
+        self._row_width = cells if spec.format == "DENSE" and spec.sequence_size == 1 and cells > 0 else None
         self._cache = ImageCache(self)
 
     def __len__(self) -> int:
@@ -170,6 +172,8 @@ class RecordExamples(Examples):
         shard, number = self._shards[shard_number], index - self._first[shard_number]
         try:
             data = shard.data(number)
+            if self._row_width and (row := records.sole_row(data, self._row_width)) is not None:
+                return row.reshape(1, self.spec.row_count, self.spec.col_count, self.spec.num_channels)
             image = records.sole_image(data) if self._one_image else None
             return [image] if image is not None else steps_of(records.decode_lists(data), self.spec)
         except ValueError as error:

@@ -165,6 +165,23 @@ def _image_wrapper(size: int) -> bytes:
     return wrapper
 
 
+def sole_row(data: bytes, width: int) -> np.ndarray | None:
+    """(1, width) float32 of an example that holds one step of so many floats and no other list; else None."""
+    if not data.startswith(b"\n") or len(data) < 2 or data[1] > 127:  # as in sole_image
+        return None
+    at, wrapper = 2 + data[1], _row_wrapper(width)
+    if len(data) - at - len(wrapper) != 4 * width or not data.startswith(wrapper, at):
+        return None
+    return np.frombuffer(data, "<f4", width, at + len(wrapper)).astype(np.float32).reshape(1, width)
+
+
+@lru_cache
+def _row_wrapper(width: int) -> bytes:
+    """What precedes the floats of a row in FeatureLists."""
+    step = {"0_dense_input": np.zeros((1, width), np.float32)}
+    return encode_example({}, step)[2 : -4 * width]  # without the empty context
+
+
 def decode_context(data: bytes | memoryview) -> dict[str, Feature]:
     """The context features alone; the (large) feature lists are skipped."""
     return {

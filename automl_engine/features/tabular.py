@@ -24,9 +24,11 @@ def tabular_values(examples: Examples) -> np.ndarray:
         width = spec.row_count * spec.col_count * (1 if spec.format == "SPARSE" else spec.num_channels)
         _TABLES[root] = np.empty((len(root), width), np.float32), np.zeros(len(root), bool)
     values, is_read = _TABLES[root]
-    for i in np.unique(positions[~is_read[positions]]).tolist():
+    unread = np.unique(positions[~is_read[positions]])
+    for i in unread.tolist():
         values[i] = _row(root, i, values.shape[1])
-        is_read[i] = True
+    values[unread] = np.clip(values[unread], -_LARGEST, _LARGEST)
+    is_read[unread] = True
     return values[positions]
 
 
@@ -37,7 +39,7 @@ def _row(examples: Examples, index: int, width: int) -> np.ndarray:
         pairs = content.reshape(-1, 2)
         content = np.zeros(width, np.float32)
         content[pairs[:, 0].astype(np.int64)] = pairs[:, 1]
-    return np.clip(content.ravel(), -_LARGEST, _LARGEST)
+    return content.reshape(width)
 
 
 def tabular_basis(examples: Examples, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

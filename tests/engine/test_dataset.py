@@ -291,3 +291,15 @@ def test_official_sample_sets(real_data: Path, tmp_path: Path, name: str, counts
         written = tf.train.SequenceExample.FromString(data.numpy())
         assert written.feature_lists.feature_list["0_compressed"].feature[0].bytes_list.value[0] == train.steps(i)[0]
         assert written.context.feature["label_index"].int64_list.value[:] == rows[i][1]
+
+
+@pytest.mark.parametrize("width", [1, 30, 4000])
+def test_a_row_is_read_the_short_way_only_where_it_is_laid_out_so(width: int) -> None:
+    row = np.arange(width, dtype=np.float32)[None]
+    context = {"id": np.array([7], np.int64), "label_index": np.array([1], np.int64)}
+    data = records.encode_example(context, {"0_dense_input": row})
+    np.testing.assert_array_equal(records.sole_row(data, width), records.decode_lists(data)["0_dense_input"])
+    assert records.sole_row(data, width + 1) is None
+    assert records.sole_row(records.encode_example(context, {"0_dense_input": np.tile(row, (2, 1))}), width) is None
+    assert records.sole_row(records.encode_example(context, {"0_other_input": row}), width) is None
+    assert records.sole_row(b"", width) is None
