@@ -16,13 +16,13 @@ from tests.engine.toy_examples import toy
     ("rows", "cols", "size"), [(28, 28, (32, 32)), (100, 100, (64, 64)), (480, 640, (56, 72)), (100, 400, (32, 128))]
 )
 def test_the_input_keeps_the_aspect(rows: int, cols: int, size: tuple[int, int]) -> None:
-    spec = Spec("images", 4, 2, rows, cols, 3, 1)
+    spec = Spec("images", 4, 2, 1, rows, cols, 3)
     chosen = ImageAutoclint(spec).choose_feature_params(MemoryExamples(spec, [], np.zeros((0, 2), np.float32)))
     assert (chosen["height"], chosen["width"]) == size
 
 
 def test_the_median_of_any_size() -> None:
-    spec = Spec("images", 3, 2, -1, -1, 1, 1)
+    spec = Spec("images", 3, 2, 1, -1, -1, 1)
     steps = [np.zeros((1, side, 2 * side, 1), np.float32) for side in (20, 24, 400)]
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[[0, 1, 0]])
     assert ImageAutoclint(spec).choose_feature_params(train) == {"height": 24, "width": 48}
@@ -77,7 +77,7 @@ def test_presence_and_absence_weigh_the_same() -> None:
 
 
 def test_a_policy_sees_every_batch_and_other_channels_get_a_stem() -> None:
-    spec = Spec("images", 8, 2, 16, 16, 4, 1)
+    spec = Spec("images", 8, 2, 1, 16, 16, 4)
     generator = np.random.default_rng(0)
     steps = [generator.random((1, 16, 16, 4), np.float32) for _ in range(8)]
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(8) % 2])

@@ -131,7 +131,7 @@ def test_any_number_of_channels(channels: int) -> None:
 
 def test_classes_without_contrast_do_no_harm(network: nn.Module) -> None:
     """All images alike: nothing to learn, nothing to fall over."""
-    spec = Spec("flat", 12, 2, 8, 8, 1, 1)
+    spec = Spec("flat", 12, 2, 1, 8, 8, 1)
     steps = [np.full((1, 8, 8, 1), 0.5, np.float32) for _ in range(12)]
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(12) % 2])
     model = ImagePretrained(spec, network=SMALL, sides=[32], device="cpu")
