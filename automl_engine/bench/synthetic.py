@@ -41,7 +41,7 @@ SETS = {
     "png28": Recipe(28, 28, 1, ".png", 30_000, 3_000),
     "jpeg32": Recipe(32, 32, 3, ".jpg", 100_000, 10_000),
     "jpeg500": Recipe(375, 500, 3, ".jpg", 2_000, 200),
-    "jpeg6gb": Recipe(1200, 1600, 3, ".jpg", 10_500, 500, distinct=400),
+    "jpeg6gb": Recipe(1200, 1600, 3, ".jpg", 14_500, 500, distinct=400),
 }
 
 
