@@ -4,6 +4,8 @@ tokens are single characters (Chinese), runs of one to three characters.
 A vocabulary entry is hashed once, and a text is a sum over its tokens; everything between is array arithmetic.
 Words that were not seen in training still bring their character n-grams.  Weighting is tf-idf (sublinear tf,
 length 1 by Euclid), as in Joachims 1998 and, for character n-grams within words, Bojanowski et al. 2017.
+
+Networks read the same tokens in their order (``text_tokens``).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ BUCKET_BITS = 22  # few collisions; only the buckets that training kept are ever
 BUCKETS = 1 << BUCKET_BITS
 CHARACTER_SIZES = (2, 3, 4)
 MAX_TOKENS = 1000  # a text is read up to here
+PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2  # token ids of networks
 _CHUNK = 2000  # texts that are counted at once: bounds the memory
 _PRIME = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: Knuth's multiplicative hashing
 
@@ -170,3 +173,42 @@ def text_ngrams(
     weights = np.zeros(ids.shape, np.float32)
     ids[rows, place], weights[rows, place] = columns, values
     return ids, weights
+
+
+def plain_tokens(examples: Examples) -> list[np.ndarray]:
+    """Per text (T,) int64 hashes of its plain tokens, in their order."""
+    return kept(examples, "tokens", _hash_tokens)
+
+
+def token_hash(word: str) -> int:
+    """What ``plain_tokens`` makes of a token."""
+    return zlib.crc32(_plain(word).encode("utf-8", "surrogatepass"))
+
+
+def _hash_tokens(examples: Examples) -> list[np.ndarray]:
+    texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in range(len(examples))]
+    used, tokens = np.unique(np.concatenate([*texts, np.zeros(0)]).astype(np.int64), return_inverse=True)
+    vocabulary = examples.spec.vocabulary
+    hashes = np.array([token_hash(vocabulary.get(index, str(index))) for index in used.tolist()], np.int64)
+    return np.split(hashes[tokens], np.cumsum([len(text) for text in texts])[:-1]) if texts else []
+
+
+def text_tokens(examples: Examples, known: np.ndarray, length: int) -> np.ndarray:
+    """(N, length) int64: the place of each token among the ``known`` hashes (V,) int64, rising, counted from 2.
+
+    1 stands for any other token, 0 fills up at the end.  Of a longer text the beginning and the end are kept
+    (Sun et al. 2019, "How to fine-tune BERT for text classification?", section 5.3.1).
+    """
+    texts = [_both_ends(text, length) for text in plain_tokens(examples)]
+    ids = np.full((len(texts), length), PADDING, np.int64)
+    filled = np.arange(length) < np.array([len(text) for text in texts], np.int64).reshape(-1, 1)
+    hashes = np.concatenate([np.zeros(0, np.int64), *texts])
+    places = np.searchsorted(known, hashes)
+    found = np.append(known, -1)[places] == hashes
+    ids[filled] = np.where(found, places + FIRST_KNOWN, UNKNOWN)
+    return ids
+
+
+def _both_ends(text: np.ndarray, length: int) -> np.ndarray:
+    half = length // 2
+    return text if len(text) <= length else np.concatenate([text[: length - half], text[len(text) - half :]])

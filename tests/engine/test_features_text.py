@@ -7,7 +7,16 @@ import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.features import text
-from automl_engine.features.text import count_ngrams, fit_weights, single_characters, text_ngrams, weigh
+from automl_engine.features.text import (
+    count_ngrams,
+    fit_weights,
+    plain_tokens,
+    single_characters,
+    text_ngrams,
+    text_tokens,
+    token_hash,
+    weigh,
+)
 from automl_engine.spec import Spec
 
 
@@ -108,3 +117,17 @@ def test_weighing_leaves_unknown_ngrams_out() -> None:
 def test_nothing_at_all_is_still_an_input() -> None:
     ids, values = text_ngrams(texts([]), np.zeros(0, np.int32), np.zeros(0, np.float32), characters=False)
     assert ids.shape == values.shape == (0, 1)
+
+
+def test_tokens_are_places_among_the_known_ones() -> None:
+    known = np.sort([token_hash(word) for word in ("cat", "dog")])
+    cat, dog = (2 + known.tolist().index(token_hash(word)) for word in ("cat", "dog"))
+    ids = text_tokens(texts(["Cat, dog zebra", "dog a b cat", ""]), known, length=3)
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [[cat, dog, 1], [dog, 1, cat], [0, 0, 0]]  # of the longer text both ends
+
+
+def test_tokens_of_no_texts_and_of_no_known_words() -> None:
+    assert plain_tokens(texts([])) == []
+    assert text_tokens(texts([]), np.zeros(0, np.int64), 4).shape == (0, 4)
+    assert text_tokens(texts(["a b"]), np.zeros(0, np.int64), 4).tolist() == [[1, 1, 0, 0]]
