@@ -26,6 +26,7 @@ FORGET_EVERY = 4096
 """Records: touching one maps up to 64 kB of the file."""
 MOST_KINDS = 100_000
 LARGE_BYTES = 1 << 15
+FEW = 16
 
 
 def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExamples:
@@ -113,6 +114,8 @@ class Shard:
                 raise self.error(len(starts), "the file ends in the middle of it")
             starts.append(start)
             ends.append(end)
+            if len(starts) == FEW and at > FEW * LARGE_BYTES:
+                view.madvise(mmap.MADV_RANDOM)  # reading ahead would read the whole file
             if len(starts) % FORGET_EVERY == 0:
                 self.forget()
         self.forget()

@@ -129,13 +129,17 @@ class ImagePatches(ImageModel):
         network, pace = self.network, Pace()
         rows = max(BATCH, feature_limit_bytes() // (4 * len(network.body.mean)))
         for part in order.split(rows):
-            found = []
+            features, done = (
+                np.empty((len(part), len(network.body.mean)), np.float32),
+                0,
+            )  # one block: no holes are left
             with torch.inference_mode():
                 for batch in part.split(BATCH):
-                    found.append(pace(lambda batch=batch: network.body.features(network.standardise(images[batch]))))
+                    found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
+                    features[done : done + len(batch)] = found.numpy()
+                    done += len(batch)
                     if time.monotonic() > end:
                         break
-            features = torch.cat(found).numpy()
-            yield features, labels[part[: len(features)]].numpy()
+            yield features[:done], labels[part[:done]].numpy()
             if time.monotonic() > end:
                 return
