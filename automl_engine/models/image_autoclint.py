@@ -49,6 +49,13 @@ class Annealed(nn.Linear):
         return super().forward(features) / self.tau
 
 
+class Highest(nn.Module):
+    """(n, C, H, W) -> (n, C)."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.amax((2, 3))
+
+
 class Residual(nn.Sequential):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs + super().forward(inputs)
@@ -68,8 +75,7 @@ def _resnet9(width: int, head: Callable[[int], nn.Module]) -> nn.Module:
         _convolution(2 * width, 4 * width, nn.MaxPool2d(2)),
         _convolution(4 * width, last, nn.MaxPool2d(2)),
         Residual(_convolution(last, last), _convolution(last, last)),
-        nn.AdaptiveMaxPool2d(1),
-        nn.Flatten(),
+        Highest(),
         head(last),
     )
 
@@ -166,7 +172,7 @@ class ImageAutoclint(ImageModel):
         may_flip = self.params.get("flip", True) and 3 in harmless_flips(images.numpy(), split.labels, multi_label)
         self.config |= {
             "tau": self.params.get("tau", 8.0),
-            "width": self.params.get("width", 64),
+            "width": self.params.get("width", 32 if self.device.type == "cpu" else 64),
             "pretrained": self.params.get("pretrained", True),
             "flips": [3] if may_flip else [],
         }
