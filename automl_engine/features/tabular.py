@@ -73,11 +73,20 @@ def fit_basis(values: np.ndarray, range_count: int) -> dict[str, np.ndarray]:
     return {"columns": columns.astype(np.int64), "low": low, "high": high}
 
 
+def category_columns(values: np.ndarray) -> list[int]:
+    """Columns of more than two, but few, whole numbers: codes of categories, or as good as that."""
+    return [column for column, cells in enumerate(values.T) if _is_category(np.unique(cells[~np.isnan(cells)]))]
+
+
+def _is_category(distinct: np.ndarray) -> bool:
+    return 2 < len(distinct) <= MAX_CATEGORIES and np.array_equal(distinct, distinct.round())
+
+
 def _column_ranges(known: np.ndarray, range_count: int) -> list[tuple[float, float]]:
     distinct = np.unique(known)
     if len(distinct) < 2:
         return []
-    if 2 < len(distinct) <= MAX_CATEGORIES and np.array_equal(distinct, distinct.round()):
+    if _is_category(distinct):
         return [(value, value) for value in distinct.tolist()] + [(float(distinct[0]), float(distinct[-1]))]
     edges = np.unique(np.quantile(known.astype(np.float64), np.linspace(0, 1, range_count + 1))).tolist()
     ranges = list(pairwise(edges))

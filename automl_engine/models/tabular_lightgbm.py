@@ -15,12 +15,14 @@ import lightgbm as lgb
 import numpy as np
 from scipy.special import expit
 
+from automl_engine.features.tabular import category_columns
 from automl_engine.models.linear import log_loss
 from automl_engine.models.tabular_boosting import MAX_ROUNDS, PATIENCE, TabularBoosting, deal, row_weights
 
 
 class TabularLightGBM(TabularBoosting):
-    """Small trees for small tables, large random trees for large ones, random thresholds against noise."""
+    """Small trees for small tables, large random trees for large ones, random thresholds against noise; last, where
+    there are any, sets of categories as LightGBM splits them."""
 
     name: ClassVar[str] = "tabular_lightgbm"
     suffix: ClassVar[str] = ".txt"
@@ -29,25 +31,28 @@ class TabularLightGBM(TabularBoosting):
         {"learning_rate": 0.05, "num_leaves": 7},
         {"learning_rate": 0.05, "num_leaves": 31, "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1},
         {"learning_rate": 0.05, "num_leaves": 15, "feature_fraction": 0.5, "extra_trees": True},
+        {"learning_rate": 0.05, "num_leaves": 7, "categories": True, "min_data_per_group": 20},
     )
 
     booster: lgb.Booster
 
     def describe(self, setting: dict[str, Any]) -> str:
-        return f"{setting['num_leaves']} leaves a tree"
+        return f"{setting['num_leaves']} leaves a tree" + (", sets of categories" if "categories" in setting else "")
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         return self.booster.predict(inputs)
 
     def fit(self, setting: dict[str, Any], rounds: int, stop_at: float) -> lgb.Booster:
         callbacks = [_stop_in_time(stop_at)]
-        booster = lgb.train(self._parameters(setting), self._data(), rounds, callbacks=callbacks)
+        booster = lgb.train(self._parameters(setting), self._data(setting), rounds, callbacks=callbacks)
         return lgb.Booster(model_str=_with_sigmoid(booster)) if self.multi_label else booster
 
     def cross_validate(self, setting: dict[str, Any], stop_at: float) -> tuple[float, int]:
+        if "categories" in setting and not category_columns(self.inputs):
+            return np.inf, 0
         found = lgb.cv(
             self._parameters(setting) | {"metric": "None" if self.multi_label else "multi_logloss"},
-            self._data(),
+            self._data(setting),
             MAX_ROUNDS,
             folds=list(deal(self.labels, self.seed)),
             feval=_logistic_loss(self.labels) if self.multi_label else None,
@@ -65,14 +70,18 @@ class TabularLightGBM(TabularBoosting):
             "seed": self.seed,
             "deterministic": True,
             "verbosity": -1,
-            **setting,
+            **{key: value for key, value in setting.items() if key != "categories"},
         }
 
-    def _data(self) -> lgb.Dataset:
+    def _data(self, setting: dict[str, Any]) -> lgb.Dataset:
         """The target is the class, or for several labels the row's position: the objective looks the labels up."""
-        if self.multi_label:
-            return lgb.Dataset(self.inputs, np.arange(len(self.inputs)), free_raw_data=False)
-        return lgb.Dataset(self.inputs, self.labels.argmax(1), weight=row_weights(self.labels), free_raw_data=False)
+        return lgb.Dataset(
+            self.inputs,
+            np.arange(len(self.inputs)) if self.multi_label else self.labels.argmax(1),
+            weight=None if self.multi_label else row_weights(self.labels),
+            categorical_feature=category_columns(self.inputs) if "categories" in setting else [],
+            free_raw_data=False,
+        )
 
     def write(self, path: Path) -> None:
         self.booster.save_model(path, num_iteration=-1)

@@ -11,7 +11,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.features.tabular import tabular_values
+from automl_engine.features.tabular import category_columns, tabular_values
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.tabular_boosting import CHUNK, FOLDS, TabularBoosting, deal, row_weights, rows_in_time
 from automl_engine.models.tabular_ensemble import TabularEnsemble
@@ -181,3 +181,22 @@ def test_an_ensemble_weighs_its_members_by_rows_that_none_has_seen() -> None:
     assert len(scores) == 3 * 5
     assert scores["tabular_xgboost-0"] > scores["tabular_linear-0"]
     assert nauc(test.labels, model.test(test, 5)) > 0.8
+
+
+def test_sets_of_categories_are_split_at_once() -> None:
+    """Odd codes against even ones: seven cuts for an ordinary tree, one for sets."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 8, 400)
+    examples = table(np.column_stack([codes, rng.normal(size=400)]), np.eye(2)[codes % 2])
+    assert category_columns(tabular_values(examples)) == [0]
+    model = TabularLightGBM(examples.spec)
+    model.train(examples, 60)
+    setting = next(candidate for candidate in TabularLightGBM.candidates if "categories" in candidate)
+    sets = {**setting, "num_leaves": 2}
+    cuts = {key: value for key, value in sets.items() if key != "categories"}
+    scores = []
+    for tried in (sets, cuts):
+        model.booster = model.fit(tried, 1, time.monotonic() + 60)
+        scores.append(nauc(examples.labels, model.test(examples, 60)))
+    assert scores[0] == 1
+    assert scores[1] < 0.9
