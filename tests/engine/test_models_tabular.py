@@ -12,6 +12,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.features.tabular import category_columns, tabular_values
+from automl_engine.models import tabular_ensemble
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.tabular_boosting import CHUNK, FOLDS, TabularBoosting, deal, row_weights, rows_in_time
 from automl_engine.models.tabular_ensemble import TabularEnsemble
@@ -170,17 +171,20 @@ def test_rare_classes_weigh_more() -> None:
     assert weights.mean() == pytest.approx(1)
 
 
-def test_an_ensemble_weighs_its_members_by_rows_that_none_has_seen() -> None:
+def test_an_ensemble_weighs_its_members_by_rows_that_none_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = {"tabular_linear": ({},), "tabular_forest": ({"trees": [1]}, {"trees": [30]})}
+    monkeypatch.setattr(tabular_ensemble, "SPACE", space)
     train, test = xor(240, 1), xor(100, 2)
     model = TabularEnsemble(train.spec)
     model.train(train, 5)
     assert len(model.members) == 1  # it can predict after each member
     while not model.done_training:
         model.train(train, 5)
-    scores = {member.name: member.score for member in model.members}
-    assert len(scores) == 3 * 5
-    assert scores["tabular_xgboost-0"] > scores["tabular_linear-0"]
-    assert nauc(test.labels, model.test(test, 5)) > 0.8
+    members = {member.name: member for member in model.members}
+    assert len(members) == 3 * 2
+    assert members["tabular_forest-0"].score > members["tabular_linear-0"].score
+    assert members["tabular_forest-1"].model.params["trees"] == [30]
+    assert nauc(test.labels, model.test(test, 5)) > 0.6
 
 
 def test_sets_of_categories_are_split_at_once() -> None:
