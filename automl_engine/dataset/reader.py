@@ -87,8 +87,8 @@ class Shard:
         start, end = self._starts[number], self._ends[number]
         if end - start >= LARGE_BYTES or not self._map:
             both = os.pread(self._file.fileno(), end - start + FOOTER_BYTES, start)
-            return records.checked(both[: end - start], both[end - start :])
-        return records.checked(self._map[start:end], self._map[end : end + FOOTER_BYTES])
+            return records.checked(both[: end - start], both, end - start)
+        return records.checked(self._map[start:end], self._map, end)
 
     def forget(self) -> None:
         """Give back the pages of the map."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,10 @@ def data_length(header: bytes) -> int:
     return length
 
 
-def checked(data: bytes, footer: bytes) -> bytes:
-    """The data of a record, once its checksum is seen to be right."""
-    if _CRC.unpack(footer)[0] != masked_crc(data):
+def checked(data: bytes, file: bytes | mmap, end: int) -> bytes:
+    """The data of a record, once its checksum, which stands at ``end`` of ``file``, is seen to be right."""
+    crc = _crc32c()(data)
+    if _CRC.unpack_from(file, end)[0] != ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF:
         raise CorruptRecord("its content is damaged (bad checksum)")
     return data
 
