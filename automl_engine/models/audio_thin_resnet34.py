@@ -8,6 +8,7 @@ sound when it predicts; the mean of its best last states predicts, as the slides
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -128,7 +129,7 @@ class AudioThinResnet34(AudioResnet):
         model.config = {**self.config, "members": len(model.network.body.bodies)}
         return model
 
-    def save(self, dir: Any) -> None:
+    def save(self, dir: Path) -> None:
         frozen = self.frozen() if hasattr(self, "best") else self
         super(AudioThinResnet34, frozen).save(dir)
 

@@ -49,7 +49,7 @@ def test_clips_show_evenly_spread_frames_and_average_the_views() -> None:
     inputs = torch.arange(24.0).view(1, 24, 1, 1).expand(2, -1, 8, 8)  # 12 frames of 2 channels
     assert body.train()(inputs)[:, 0].tolist() == [12, 12]  # it learns at the last stage
     assert body.eval()(inputs).tolist() == [[7.5, 22.0]] * 2
-    assert evenly_spread(12, 3) == [0, 6, 11] or evenly_spread(12, 3) == [0, 5, 11]
+    assert evenly_spread(12, 3) == [0, 6, 11]
     assert evenly_spread(3, 10) == [0, 1, 2]
 
 
@@ -75,9 +75,10 @@ def test_pretrained_first_layers_are_frozen(weights: Path) -> None:
     torch.manual_seed(0)
     save_file(MixedConvolutions(PRETRAINED_WIDTH, 400).state_dict(), str(weights / "mc3_18-test.safetensors"))
     split = toy("video", 4, False, seed=0)
-    model = VideoMc3(split.spec, frames=[2], side=16, batch=2, device="cpu", seed=0, slice_s=0.1)
+    model = VideoMc3(split.spec, frames=[2], side=16, batch=2, device="cpu", seed=0, slice_s=1.0)
     assert model.params["width"] == PRETRAINED_WIDTH
-    model.train(split, 5)
+    while not getattr(model, "steps", 0):  # the first slice may end before the first step
+        model.train(split, 10)
     saved = vision.local_weights("mc3_18")
     assert saved is not None
     state = model.network.body.network.state_dict()
