@@ -27,7 +27,7 @@ FOLDS, PARTS = 3, 6
 """Of six parts, fold i validates on parts 2 i and 2 i + 1 and trains on the other four."""
 SPACE: dict[str, tuple[dict[str, Any], ...]] = {
     "tabular_linear": ({"head": "logistic", "l2": 100}, {"head": "logistic", "l2": 10}),
-    "tabular_forest": ({"trees": [100]}, {"trees": [100], "min_leaf": 4}),
+    "tabular_forest": ({"trees": [100]}, {"trees": [100], "min_leaf": 3}),
     "tabular_xgboost": ({},),
     "tabular_lightgbm": ({},),
     "tabular_network": ({}, {"ranges": 2, "dropout": 0.5}),
