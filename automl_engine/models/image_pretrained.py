@@ -33,8 +33,10 @@ from automl_engine.models.pretrained import (
 from automl_engine.spec import Spec
 
 DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
-MOST_OF_REMAINING = 0.2
-"""This share of the remaining time is the limit where ``limit_s`` is more."""
+LEAST_SHARE, MOST_SHARE = 0.02, 0.2
+"""Of the remaining time, whatever ``limit_s`` says."""
+MANY = 5000
+"""With more examples a test may take minutes; if looking at them takes too long the row steps back."""
 SLACK = 2.0
 """Looking stops only after this many times the limit: the estimate may be off by somebody else's work."""
 ROUND = 128
@@ -104,8 +106,9 @@ class ImagePretrained(ImageModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         found = trunk(self.trunk_name)
-        limit_s = min(self.params.get("limit_s", LIMIT_S), MOST_OF_REMAINING * remaining_time_budget)
-        side = self._side(split, found, limit_s)
+        least_s, most_s = LEAST_SHARE * remaining_time_budget, MOST_SHARE * remaining_time_budget
+        limit_s = min(max(self.params.get("limit_s", LIMIT_S), least_s), most_s)
+        side = self._side(split, found, limit_s, most_s)
         self.config = {
             "feature_params": {"height": side, "width": side},
             "shape": [side, side, split.spec.num_channels],
@@ -121,13 +124,19 @@ class ImagePretrained(ImageModel):
         head.copy_from(fit_ridge(seen, split.labels[order], self.config["multi_label"])[0])
         self.done_training = True
 
-    def _side(self, split: Examples, found: Trunk, limit_s: float) -> int:
-        """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set."""
+    def _side(self, split: Examples, found: Trunk, limit_s: float, most_s: float) -> int:
+        """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set.
+
+        Raises:
+            RuntimeError: there are ``MANY`` examples, and too little time for them.
+        """
         root = split.origin()[0]
 
         def choose(examples: Examples) -> list[int]:
             weights = f"the weights of {found.source}" if found.source else "random weights: none were found"
             self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {weights}.")
+            if len(root) > MANY and self.costs_s[-1] * len(root) > most_s:
+                raise RuntimeError(f"{len(root)} images are too many for {self.trunk_name} in the time that is left")
             fits = [side for side, cost_s in zip(self.sides, self.costs_s, strict=True) if cost_s * len(root) < limit_s]
             return [(*fits, self.sides[-1])[0]]
 

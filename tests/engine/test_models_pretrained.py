@@ -117,6 +117,15 @@ def test_little_time_means_smaller_images(network: nn.Module) -> None:
     assert [side(100), side(10), side(0.01)] == [64, 32, 32]
 
 
+def test_too_many_images_are_left_to_others(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = toy("image", 40, False, seed=0)
+    model = ImagePretrained(train.spec, network=SMALL, sides=[32], device="cpu")
+    model.costs_s = [10.0]
+    monkeypatch.setattr("automl_engine.models.image_pretrained.MANY", 30)
+    with pytest.raises(RuntimeError, match="40 images are too many for mobilenet_v2_035"):
+        model.train(train.subset(range(20)), 100)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_any_number_of_channels(channels: int) -> None:
     images = torch.randint(0, 256, (2, 8, 8, channels), dtype=torch.uint8)
