@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -31,6 +32,8 @@ from automl_engine.spec import Spec
 
 T = TypeVar("T")
 BATCH = 250
+PART = 4000
+"""Examples whose pixels are gathered at once for a prediction."""
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -123,8 +126,17 @@ class ImageModel(AnytimeModel):
         """(N, H, W, C) uint8 on the CPU."""
         return torch.from_numpy(np.ascontiguousarray(feature(self.feature)(split, **self.config["feature_params"])))
 
+    def fitting(self, split: Examples) -> Examples:
+        """The examples, or a random part of them (always the same one) where the pixels of all take too much memory."""
+        one = feature(self.feature)(split.subset([0]), **self.choose_feature_params(split))
+        most = max(1, cache_limit_bytes() // one.nbytes)
+        if len(split) <= most:
+            return split
+        return split.subset(np.sort(np.random.default_rng(0).permutation(len(split))[:most]))
+
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        return self.predict(self.pixels(split))
+        parts = (split.subset(np.arange(at, min(at + PART, len(split)))) for at in range(0, len(split), PART))
+        return np.concatenate([self.predict(self.pixels(part)) for part in parts])
 
     def predict(self, images: torch.Tensor) -> np.ndarray:
         """(N, K) float32 probabilities of (N, H, W, C) uint8 images."""

@@ -95,6 +95,7 @@ class ImagePatches(ImageModel):
         return PixelNetwork(Patches(channels, **options), channels, config["multi_label"])
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
+        split = self.fitting(split)
         images = self.read_pixels(split)
         self.config |= {
             "patch": self.params.get("patch", 6),

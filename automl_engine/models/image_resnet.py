@@ -129,6 +129,8 @@ class ImageResnet(ImageModel):
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
         now = time.monotonic()
         stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
+        if not hasattr(self, "images") or self.early:
+            split = self.fitting(split)
         if not hasattr(self, "images"):
             self._prepare(split)
         self.pace = Pace()
