@@ -22,7 +22,8 @@ from automl_engine.spec import Spec
 if TYPE_CHECKING:
     from automl_engine.dataset.examples import Examples, Steps
 
-THREADS = min(16, os.cpu_count() or 1)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = min(16, CORES)
 READ_TOGETHER = 32
 """Records: threads that read some and then decode them hand the GIL over less often than those that do it by turns."""
 _JPEG = b"\xff\xd8"
