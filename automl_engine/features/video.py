@@ -16,9 +16,11 @@ def grey_frames(examples: Examples, size: int, frames: int) -> np.ndarray:
 def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     """What stands, what moves and how much: (N, D) float32.
 
-    The mean frame; gradient features of it and of the mean absolute difference of neighbouring frames, where the
-    movement is (its profile along x and y by time), and the energy of the difference by time.
+    The mean of half of the frames, half as large again; gradient features of the mean frame and of the mean absolute
+    difference of neighbouring frames, where the movement is (its profile along x and y by time), and the energy of
+    the difference by time.
     """
+    scene = grey_frames(examples, size * 3 // 2, max(1, frames // 2)).mean(1)
     clips = grey_frames(examples, size, frames)
     steps = np.abs(np.diff(clips, axis=1))  # (N, frames - 1, size, size)
     mean, moved = clips.mean(1), steps.mean(1)
@@ -26,7 +28,7 @@ def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     stills = [gradient_features(plane.astype(np.uint8)[..., None]) for plane in (mean, scaled)]
     energy = np.log1p(steps.mean((2, 3)))  # (N, frames - 1)
     spread = np.log1p(_profiles(steps, size // 8).reshape(len(clips), -1))
-    parts = [mean.reshape(len(clips), -1), *stills, energy, np.sort(energy, axis=1), spread]
+    parts = [scene.reshape(len(clips), -1), *stills, energy, np.sort(energy, axis=1), spread]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
