@@ -27,7 +27,7 @@ from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.spec import Spec
 from automl_engine.splits import fold_numbers, stratified_sample
 
-FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 4000, "tabular": 4000, "timeseries": 400}
+FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
 """Examples behind the first prediction."""
 TINY = 100
 """With fewer examples only quick rows run: too little is left to check a network on."""
@@ -56,6 +56,7 @@ class Rung:
     """The version that was fitted to all training examples."""
     fit_s: float = 0.0
     test_s: float = 0.0
+    """What predicting the test set takes, at most."""
     gained_at: float = 0.0
     tested: tuple[AnytimeModel, Examples, np.ndarray] | None = None
     """The last test: (version, split, prediction)."""
@@ -86,7 +87,7 @@ class AutoModel(AnytimeModel):
         self.weights: dict[str, float] = {}
         self.made_by, self.why = self.name, ""
         self._start: float | None = None
-        self._news, self._written, self._said = True, 0, ""
+        self._written, self._written_blend, self._test_count, self._said = 0, (), 0, ""
 
     # The ladder
 
@@ -135,7 +136,7 @@ class AutoModel(AnytimeModel):
         """One step of the present row: a quick one as a whole, a network by a slice; at last the folds left out."""
         if self._queue:
             rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
-            limit_s = max(1.0, 0.05 * self._remaining_s())
+            limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
         else:
             rung, limit_s = self._half_checked()[0], self._remaining_s()
         quick = type(rung.live).quick
@@ -181,7 +182,8 @@ class AutoModel(AnytimeModel):
         if prediction is None or not np.isfinite(prediction).all():
             raise ValueError(f"{rung.name} predicted {'nothing' if prediction is None else 'NaN or infinity'}")
         rung.checked[members] = prediction
-        rung.test_s = max(rung.test_s, time.monotonic() - start)
+        share = max(1.0, self._test_count / len(members))
+        rung.test_s = max(rung.test_s, share * (time.monotonic() - start))
 
     def _refit(self, rung: Rung, split: Examples) -> None:
         """The version for the test set learns from all training examples, if there is time."""
@@ -216,9 +218,9 @@ class AutoModel(AnytimeModel):
             weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}
             self.weights = {name: weight for name, weight in weights.items() if weight > 0}
             rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
-            rung.gained_at, self._news = time.monotonic(), True
+            rung.gained_at = time.monotonic()
         elif rung.name in known and not type(rung.live).quick and self._holds_up(rung, known, seen):
-            rung.adopted, self._news = rung.live.frozen(), True
+            rung.adopted = rung.live.frozen()
         self._tell(rung, seen, better)
         return better
 
@@ -257,15 +259,16 @@ class AutoModel(AnytimeModel):
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray | None:
         """The blend's (N, K); None when training is over and all is said."""
-        if self.done_training and not self._news and self._written > 1:
+        if self.done_training and not self._has_news() and self._written > 1:
             return None
+        self._test_count = len(split)
         for name in list(self.weights):
             rung = self.rungs[name]
             if not self._guarded(rung, lambda rung=rung: rung.predict(split, remaining_time_budget)):
                 del self.weights[name]
         if not self.weights:
             raise RuntimeError("no row of the portfolio can predict; the journal tells why")
-        self._news, self._written, self._written_at = False, self._written + 1, time.monotonic()
+        self._written, self._written_blend, self._written_at = self._written + 1, self._blend(), time.monotonic()
         return mix(
             {name: self.rungs[name].predict(split, remaining_time_budget) for name in self.weights}, self.weights
         )
@@ -291,7 +294,14 @@ class AutoModel(AnytimeModel):
     def _prediction_is_due(self) -> bool:
         cost_s = sum(self.rungs[name].test_s for name in self.weights)
         pause_s = max(SPACING * self._elapsed_s(), 2 * cost_s)
-        return self._news and time.monotonic() - self._written_at >= pause_s
+        return self._has_news() and time.monotonic() - self._written_at >= pause_s
+
+    def _has_news(self) -> bool:
+        """Whether the next prediction would differ from the last."""
+        return self._blend() != self._written_blend
+
+    def _blend(self) -> tuple[tuple[AnytimeModel | None, float], ...]:
+        return tuple((self.rungs[name].adopted, weight) for name, weight in self.weights.items())
 
     def _has_stalled(self, rung: Rung) -> bool:
         """Without a gain for long; where the ranking of unseen examples is perfect already, for less long."""

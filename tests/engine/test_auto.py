@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from automl_engine.auto import AutoModel
+from automl_engine.auto import FIRST_SAMPLE, AutoModel
 from automl_engine.blend import best_share, difference_error, mix, quality
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
@@ -155,6 +156,7 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
 ) -> None:
     train, test = tables
     monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
     model, _ = auto(train, toy_rows(only=[0.5]))
     model.train(train, 20)
     model.test(hidden(test), 20)
@@ -162,6 +164,16 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
     assert np.isnan(model.rungs["only"].checked).any()
     drive(model, train, hidden(test), budget_s=20)
     assert not np.isnan(model.rungs["only"].checked).any()
+
+
+def test_what_was_written_is_not_written_again(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setattr(Toy, "quick", True)
+    model, _ = auto(train, toy_rows(first=[0.3], worse=[0.1], better=[0.6]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert all((one != next_one).any() for one, next_one in itertools.pairwise(predictions))
 
 
 def test_a_row_that_raises_is_told_and_the_others_go_on(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
@@ -201,7 +213,7 @@ def test_the_first_prediction_comes_from_a_sample_and_the_next_from_all(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, _ = tables
-    monkeypatch.setitem(__import__("automl_engine.auto", fromlist=["auto"]).FIRST_SAMPLE, "tabular", 50)
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
     model, _ = auto(train, toy_rows(only=[0.5]))
     model.train(train, 10)
     assert "of 200 training examples" in model.why
