@@ -28,7 +28,9 @@ from automl_engine.spec import Spec
 from automl_engine.splits import fold_numbers, stratified_sample
 
 FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
-"""Examples behind the first prediction."""
+"""Examples behind the first prediction, at most."""
+FIRST_BYTES = 40e6
+"""And what they may hold: large photographs take their time to decode."""
 TINY = 100
 """With fewer examples only quick rows run: too little is left to check a network on."""
 FOLDS, LARGEST_FOLD = 5, 2000
@@ -87,7 +89,8 @@ class AutoModel(AnytimeModel):
         self.weights: dict[str, float] = {}
         self.made_by, self.why = self.name, ""
         self._start: float | None = None
-        self._written, self._written_blend, self._test_count, self._said = 0, (), 0, ""
+        self._first_look: tuple[Rung, np.ndarray] | None = None
+        self._written, self._written_blend, self._test_count, self._said = 0, self._blend(), 0, ""
 
     # The ladder
 
@@ -121,19 +124,22 @@ class AutoModel(AnytimeModel):
         self._queue = quick if quick and len(split) < TINY else list(self.rows)
         if len(self._queue) < len(self.rows):
             self.emit("note", text=f"{len(split)} examples are too few to check a network on; quick models only.")
-        sample = stratified_sample(self.labels, FIRST_SAMPLE[kind], self._seed)
+        sample = stratified_sample(self.labels, min(FIRST_SAMPLE[kind], _affordable(split)), self._seed)
         while self._queue and not self.weights:
             rung = self._open(self._queue[0])
             if self._guarded(rung, lambda rung=rung: self._fit(rung.live, split.subset(sample))):
                 rung.adopted, self.weights = rung.live, {rung.name: 1.0}
                 rung.whole = rung.live if len(sample) == len(split) else None
                 rung.live = self._new_model(rung.name)  # the first has seen what is to be checked on
+                self._first_look = rung, sample
                 self._explain(f"first look: {rung.name} on {len(sample)} of {len(split)} training examples")
         if not self.weights:
             raise RuntimeError("every row of the portfolio failed; the journal tells how")
 
     def _advance(self, split: Examples) -> None:
         """One step of the present row: a quick one as a whole, a network by a slice; at last the folds left out."""
+        if self._first_look:
+            self._check_first_look(split, *self._first_look)
         if self._queue:
             rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
             limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
@@ -147,11 +153,22 @@ class AutoModel(AnytimeModel):
             self._guarded(rung, lambda: self._refit(rung, split))
         if not worked or quick or rung.live.done_training or self._has_stalled(rung):
             self._queue = [row for row in self._queue if row["name"] != rung.name]
+            rung.live = rung.live if quick or not worked else rung.live.frozen()  # without its images
+
+    def _check_first_look(self, split: Examples, rung: Rung, sample: np.ndarray) -> None:
+        """The first look is asked about the examples of fold 0 that it has not seen, where these are most of them."""
+        self._first_look = None
+        fold = np.flatnonzero(self.folds == 0)
+        unseen = np.setdiff1d(fold, sample)
+        if 2 * len(unseen) > len(fold) and rung.adopted is not None:
+            first = Rung(rung.name, rung.adopted, rung.checked.copy())
+            if self._guarded(first, lambda: self._check(first, first.live, split, unseen)):
+                rung.adopted_checked = first.checked
 
     def _slice(self, rung: Rung, split: Examples) -> None:
         """A network learns on for some seconds and is checked on fold 0."""
         rung.live.train(split.subset(np.flatnonzero(self.folds != 0)), self._remaining_s())
-        self._check(rung, rung.live, split, 0)
+        self._check(rung, rung.live, split, np.flatnonzero(self.folds == 0))
 
     def _check_folds(self, rung: Rung, split: Examples, limit_s: float) -> None:
         """A quick row is fitted without a fold and asked about it; then the next, if all take at most ``limit_s``."""
@@ -160,7 +177,7 @@ class AutoModel(AnytimeModel):
             start, model = time.monotonic(), self._new_model(rung.name)
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
             rung.fit_s = time.monotonic() - start
-            self._check(rung, model, split, fold)
+            self._check(rung, model, split, np.flatnonzero(self.folds == fold))
             if (time.monotonic() - start) * (len(folds) - done) > limit_s:
                 break
         rung.live = model
@@ -176,8 +193,8 @@ class AutoModel(AnytimeModel):
         begun = [rung for rung in quick if not np.isnan(rung.checked).all()]
         return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
 
-    def _check(self, rung: Rung, model: AnytimeModel, split: Examples, fold: int) -> None:
-        start, members = time.monotonic(), np.flatnonzero(self.folds == fold)
+    def _check(self, rung: Rung, model: AnytimeModel, split: Examples, members: np.ndarray) -> None:
+        start = time.monotonic()
         prediction = model.test(split.subset(members), self._remaining_s())
         if prediction is None or not np.isfinite(prediction).all():
             raise ValueError(f"{rung.name} predicted {'nothing' if prediction is None else 'NaN or infinity'}")
@@ -383,3 +400,10 @@ class AutoModel(AnytimeModel):
                 share = np.asarray(member["weight"], np.float64) * weight
                 members.append({**member, **files, "name": name, "weight": share.tolist()})
         return members
+
+
+def _affordable(split: Examples, probes: int = 8) -> int:
+    """How many examples hold FIRST_BYTES, judged by a few of them; two at least."""
+    some = [split.steps(int(i)) for i in np.linspace(0, len(split) - 1, min(len(split), probes))]
+    size_bytes = [steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps)) for steps in some]
+    return max(2, int(FIRST_BYTES / max(1.0, float(np.mean(size_bytes)))))

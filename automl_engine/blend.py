@@ -96,12 +96,14 @@ def best_share(
 ) -> tuple[float, float]:
     """(share of the newcomer, quality of that blend): the smallest share within the noise of the best.
 
-    Without others the share is 1.
+    Without others the share is 1; on few examples nobody may have the whole say.
     """
     if others is None:
         return 1.0, quality(labels, newcomer, multi_label)
-    blends = [(1 - share) * others + share * newcomer for share in SHARES]
+    pairs = _effective_counts(labels).sum()
+    shares = SHARES[: 1 + round((len(SHARES) - 1) * pairs / (pairs + FEW))]
+    blends = [(1 - share) * others + share * newcomer for share in shares]
     qualities = np.array([quality(labels, blend, multi_label) for blend in blends])
     best = int(np.argmax(qualities))
     smallest = int(np.argmax(qualities >= qualities[best] - noise(labels, blends[best])))
-    return float(SHARES[smallest]), float(qualities[smallest])
+    return float(shares[smallest]), float(qualities[smallest])

@@ -166,6 +166,37 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
     assert not np.isnan(model.rungs["only"].checked).any()
 
 
+class Fickle(Toy):
+    """Learns more from a sample than from all."""
+
+    quick = True
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        super().train(split, remaining_time_budget)
+        self.params["skill"] = [0.6 if len(split) < 60 else 0.1]
+
+
+def test_a_better_first_look_is_kept(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:Fickle")
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
+    model, _ = auto(train, toy_rows(only=[0.5]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert nauc(test.labels, predictions[-1]) == nauc(test.labels, predictions[0]) > 0.9
+
+
+def test_the_first_look_is_at_few_large_examples(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, _ = tables
+    monkeypatch.setattr("automl_engine.auto.FIRST_BYTES", 30 * train.tensor(0).nbytes)
+    model, _ = auto(train, toy_rows(only=[0.5]))
+    model.train(train, 10)
+    assert "on 30 of 200" in model.why
+
+
 def test_what_was_written_is_not_written_again(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +260,12 @@ def test_the_error_of_a_difference_is_what_resampling_finds() -> None:
     differences = [nauc(labels[p], one[p]) - nauc(labels[p], other[p]) for p in picks]
     assert difference_error(labels, one, other) == pytest.approx(np.std(differences), rel=0.2)
     assert difference_error(labels, one, one) == 0
+
+
+def test_on_few_examples_nobody_has_the_whole_say() -> None:
+    labels = np.eye(2)[np.arange(40) % 2]
+    share, _ = best_share(labels, 1 - labels, labels, False)
+    assert 0.5 < share < 0.9
 
 
 def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:

@@ -189,7 +189,12 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
         ("image", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "onnxruntime"]),
         ("video", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "av", "onnxruntime"]),
         ("audio", "graph", False, ["numpy", "soundfile", "soxr", "av", "onnxruntime"]),
-        ("image", "graph", True, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "google-crc32c", "onnxruntime"]),
+        (
+            "image",
+            "graph",
+            True,
+            ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "google-crc32c", "onnxruntime"],
+        ),
     ],
 )
 def test_requirements_are_exact(modality: str, member: str, records: bool, packages: list[str]) -> None:
