@@ -6,10 +6,14 @@ both release the GIL, so threads are enough.  EXIF orientation is ignored, as th
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
+from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -26,6 +30,9 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 THREADS = min(16, CORES)
 READ_TOGETHER = 32
 """Records: threads that read some and then decode them hand the GIL over less often than those that do it by turns."""
+MANY, SMALL_BYTES = 4096, 8192
+"""So many images of so few bytes are decoded in processes: threads spend their time on handing the GIL over."""
+FORKS = sys.platform == "linux"
 _JPEG = b"\xff\xd8"
 _COLOURS = {1: "GRAY", 3: "RGB"}
 
@@ -112,7 +119,7 @@ class ImageCache:
         homeless = np.flatnonzero(slots < 0)
         missing = np.unique(slots[slots >= 0])
         missing = missing[~store.done[missing]]
-        self._decode(store.owners[missing], store.images, missing)
+        self._decode(store.owners[missing], store.images, missing, is_shared=FORKS)
         store.done[missing] = True
         if len(slots) == len(store.images) and np.array_equal(slots, np.arange(len(slots))):
             return store.images  # all of them in their order: nothing is copied
@@ -136,8 +143,8 @@ class ImageCache:
             self._stores[key] = store
             return store
 
-    def _decode(self, indices: np.ndarray, out: np.ndarray, rows: np.ndarray) -> None:
-        """Write the images of these examples into these rows of ``out``, in threads."""
+    def _decode(self, indices: np.ndarray, out: np.ndarray, rows: np.ndarray, is_shared: bool = False) -> None:
+        """Write the images of these examples into these rows of ``out``; forks see it where it ``is_shared``."""
         read, frame_count, shape = self._root.steps, out.shape[1], out.shape[2:]
 
         def fill(part: slice) -> None:
@@ -152,16 +159,55 @@ class ImageCache:
                         index = indices[at + contents.index(steps)]
                         raise DataError(f"Example {index} of {self._root.spec.name}: {error}") from error
 
+        if is_shared and len(indices) >= MANY and self._are_small(indices):
+            return in_processes(fill, len(indices))
         bounds = np.linspace(0, len(indices), min(len(indices), 8 * THREADS) + 1).astype(int)
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(fill, map(slice, bounds[:-1], bounds[1:])))
+        return None
+
+    def _are_small(self, indices: np.ndarray) -> bool:
+        some = [self._root.steps(int(index)) for index in indices[:: len(indices) // 8]]
+        return all(isinstance(step, bytes) and len(step) < SMALL_BYTES for steps in some for step in steps)
+
+
+def in_processes(work: Callable[[slice], None], count: int) -> None:
+    """Do ``work`` on parts of range(count) in forks of this process; its results must lie in shared memory.
+
+    What a fork could not do is done here, so that its error is raised here.
+    """
+    bounds = np.linspace(0, count, THREADS + 1).astype(int).tolist()
+    mine, *others = (slice(*pair) for pair in pairwise(bounds))
+    forks: list[tuple[int, slice]] = []
+    undone = [mine]
+    for part in others:
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes or memory for one
+            undone.append(part)
+            continue
+        if pid == 0:
+            code = 1
+            try:
+                work(part)
+                code = 0
+            finally:
+                os._exit(code)  # neither the parent's handlers nor its cleaning up are ours
+        forks.append((pid, part))
+    try:
+        for part in undone:
+            work(part)
+    finally:
+        failed = [part for pid, part in forks if os.waitpid(pid, 0)[1]]
+    for part in failed:
+        work(part)
 
 
 class _Store:
     """Images of one size: row ``slot`` of ``images`` belongs to the example that has it."""
 
     def __init__(self, total: int, count: int, shape: tuple[int, ...]) -> None:
-        self.images = np.empty((count, *shape), np.uint8)  # takes memory only where it is written to
+        self.images = shared_array((count, *shape))
         self.done = np.zeros(count, bool)
         self.owners = np.arange(count)  # the example of each slot
         self._slots = np.arange(total) if count == total else np.full(total, -1)
@@ -174,6 +220,14 @@ class _Store:
         self._slots[new], self.owners[slots] = slots, new
         self._taken += len(new)
         return self._slots[indices]
+
+
+def shared_array(shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 that forks of this process can write to; it takes memory only where it is written to."""
+    size_bytes = int(np.prod(shape))
+    if not (FORKS and size_bytes):
+        return np.empty(shape, np.uint8)
+    return np.frombuffer(mmap.mmap(-1, size_bytes), np.uint8).reshape(shape)
 
 
 @lru_cache

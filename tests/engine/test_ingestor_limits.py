@@ -12,10 +12,14 @@ import pytest
 
 from automl_engine.bench.synthetic import Recipe, make_set
 from automl_engine.dataset import decode, memory, records
+from automl_engine.dataset.decode import in_processes
+from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.reader import RecordExamples, open_split
+from automl_engine.errors import DataError
 from automl_engine.ingestion import text_of
 from automl_engine.models import linear
 from automl_engine.models.linear import fit_ridge
+from tests.engine.toy_examples import toy
 
 LARGE = Recipe(600, 800, 3, ".jpg", 500, 8, distinct=8)
 """About 100 kB an image: 50 MB in all."""
@@ -58,6 +62,27 @@ def test_images_beyond_the_limit_are_decoded_again(small_set: Path, monkeypatch:
     assert {3, 7, 2000, 2999} <= set(store.owners.tolist())
     train.images(4, 4)
     assert list(train._cache._stores) == [(1, 4, 4)]
+
+
+@pytest.mark.skipif(not decode.FORKS, reason="only Linux forks")
+def test_forks_decode_what_threads_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = toy("image", 40, False, seed=1)
+    expected = images.images(24, 28).copy()
+    monkeypatch.setattr(decode, "MANY", 8)
+    monkeypatch.setattr(decode, "THREADS", 3)
+    parts: list[int] = []
+    monkeypatch.setattr(decode, "in_processes", lambda work, count: (parts.append(count), in_processes(work, count)))
+    np.testing.assert_array_equal(toy("image", 40, False, seed=1).images(24, 28), expected)
+    assert parts == [40]
+
+
+@pytest.mark.skipif(not decode.FORKS, reason="only Linux forks")
+def test_what_a_fork_cannot_decode_is_told_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = toy("image", 40, False, seed=1)
+    damaged = MemoryExamples(good.spec, [[b"no image"] if i == 39 else good.steps(i) for i in range(40)])
+    monkeypatch.setattr(decode, "MANY", 8)
+    with pytest.raises(DataError, match="Example 39"):
+        damaged.images(24, 28)
 
 
 def test_labels_of_many_records_take_little_time(small_set: Path) -> None:
