@@ -361,9 +361,13 @@ def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_p
 
 
 def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
-    stray = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", str(tmp_path)])
+    code = "import time; print('up', flush=True); time.sleep(30)"
+    stray = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert stray.stdout is not None
+    stray.stdout.readline()  # just after exec its command line is still empty
     (tmp_path / "engine.pid").write_text(str(stray.pid))
     engine.end_stray(tmp_path)
+    stray.stdout.close()
     assert stray.wait(timeout=5) is not None
     assert not Path(f"/proc/{stray.pid}").exists()
 
