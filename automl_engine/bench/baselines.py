@@ -267,10 +267,8 @@ def tuned_text(seed: int) -> list[Estimator]:
 def tuned_table(seed: int) -> list[Estimator]:
     """The usual models at their usual settings, then a random search around them."""
     from lightgbm import LGBMClassifier
-    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
-    from sklearn.svm import SVC
 
     draw = np.random.default_rng(seed)
 
@@ -292,9 +290,6 @@ def tuned_table(seed: int) -> list[Estimator]:
             verbose=-1,
         )
 
-    def kernel() -> Estimator:
-        return _prepared(CalibratedClassifierCV(SVC(C=10 ** draw.uniform(-1, 2)), ensemble=False, cv=FOLDS))
-
     found: list[Estimator] = [
         *(_prepared(LogisticRegression(C=strength, max_iter=1000)) for strength in (1, 0.1, 10)),
         RandomForestClassifier(400, random_state=seed),
@@ -302,7 +297,7 @@ def tuned_table(seed: int) -> list[Estimator]:
         LGBMClassifier(n_jobs=1, random_state=seed, verbose=-1),
     ]
     for _ in range(100):
-        found += [trees(RandomForestClassifier), boosted(), trees(ExtraTreesClassifier), boosted(), kernel()]
+        found += [trees(RandomForestClassifier), boosted(), trees(ExtraTreesClassifier), boosted()]
     return found
 
 
