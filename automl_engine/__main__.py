@@ -5,6 +5,8 @@
     python -m automl_engine export RUN
     python -m automl_engine predict model.zip INPUT -o out.csv
     python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
+    python -m automl_engine meta scores|costs|evaluate|reduce ...
+    python -m automl_engine search --row ROW --data DIR --out OUT [--trials 30]
 
 Exit codes: 0 done; 1 nothing was predicted; 2 the data (or an argument) is wrong, one sentence on stderr says how to
 fix it; 3 the run is fine but its model could not be exported; 4 the machine failed (disk full, no permission).
@@ -17,10 +19,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError, exit_code
+from automl_engine.metalearning import VERBS
 
 EXIT_NOTHING, EXIT_EXPORT, EXIT_STOPPED = 1, 3, 130  # 2 and 4: errors.py
 
@@ -161,7 +165,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
-    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta")
 
     verb = verbs.add_parser("run", help="learn from a data set until the budget ends")
     verb.set_defaults(verb=run)
@@ -191,7 +195,19 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     _add_bench(verbs.add_parser("bench", help="models over data sets and seeds: table, plots and CSV; resumable"))
+    _add_room(verbs.add_parser("search", help="optimise a row's parameters on data sets"), "automl_engine.search")
+    meta = verbs.add_parser("meta", help="what past runs teach: score tables, costs, selectors")
+    metas = meta.add_subparsers(required=True, metavar="|".join(VERBS))
+    for name, (module, help_text) in VERBS.items():
+        _add_room(metas.add_parser(name, help=help_text), module)
     return parser
+
+
+def _add_room(verb: argparse.ArgumentParser, module: str) -> None:
+    """A verb whose arguments and work stand in a module of its own."""
+    room = import_module(module)
+    room.arguments(verb)
+    verb.set_defaults(verb=room.main)
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:

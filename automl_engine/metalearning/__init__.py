@@ -1,0 +1,12 @@
+"""What past runs teach about new data: score tables, meta-features, selectors.
+
+A verb of ``python -m automl_engine meta`` is one module and one line here; each module has ``arguments(parser)`` and
+``main(options) -> int``, and imports nothing heavy until then.
+"""
+
+VERBS: dict[str, tuple[str, str]] = {
+    "scores": ("automl_engine.metalearning.evidence", "run rows on data sets and add what they reach to the tables"),
+    "costs": ("automl_engine.metalearning.costs", "measure what each operation takes on this machine"),
+    "evaluate": ("automl_engine.metalearning.evaluate", "leave-one-out regret of every selector"),
+    "reduce": ("automl_engine.metalearning.reduce", "the few rows that are nearly as good as all"),
+}

@@ -1,0 +1,27 @@
+"""Meta-classifiers by name.  A new one: its file, and one line here.
+
+Each learns from known data sets which rows to try first on a new one: ``fit(features (D, F), scores (D, C))`` where a
+score that is not known is NaN, then ``rank(features (F,)) -> order (C,)``, the best row first.  Those with
+``of_samples`` get a batch of embedded samples for each data set instead: ``fit(features (D, n, E), scores)``,
+``rank(features (n, E))``.  Judged by leave-one-dataset-out regret (evaluate.py).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from automl_engine.metalearning.selectors.base import Selector
+
+SELECTORS: dict[str, str] = {
+    "average": "automl_engine.metalearning.selectors.average:BestAverage",
+}
+
+
+def selector_class(name: str) -> type[Selector]:
+    """The class behind a name of ``SELECTORS``."""
+    if name not in SELECTORS:
+        raise ValueError(f"selector must be one of {sorted(SELECTORS)} but got {name!r}")
+    module, _, attribute = SELECTORS[name].partition(":")
+    return getattr(import_module(module), attribute)

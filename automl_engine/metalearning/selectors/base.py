@@ -1,0 +1,26 @@
+"""The protocol of a selector."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+import numpy as np
+
+
+class Selector(ABC):
+    """Learns from known data sets; says in which order to try the rows on a new one."""
+
+    of_samples: ClassVar[bool] = False
+    """Whether a data set is a batch of embedded samples (n, E) instead of one vector (F,)."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    @abstractmethod
+    def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
+        """(D, F) features or (D, n, E) samples, and (D, C) ALC; NaN = not known."""
+
+    @abstractmethod
+    def rank(self, features: np.ndarray) -> np.ndarray:
+        """(C,) columns of the scores, the best first, for (F,) features or (n, E) samples of a new data set."""
