@@ -5,6 +5,7 @@ A verb of ``python -m automl_engine meta`` is one module and one line here; each
 """
 
 VERBS: dict[str, tuple[str, str]] = {
+    "variations": ("automl_engine.metalearning.variations", "make data sets by class subset, sample count, resolution"),
     "scores": ("automl_engine.metalearning.evidence", "run rows on data sets and add what they reach to the tables"),
     "costs": ("automl_engine.metalearning.costs", "measure what each operation takes on this machine"),
     "evaluate": ("automl_engine.metalearning.evaluate", "leave-one-out regret of every selector"),
