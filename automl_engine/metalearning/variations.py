@@ -120,7 +120,9 @@ def _shrink(data: bytes, side: int) -> bytes:
     import cv2
 
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    height, width = _smaller(*image.shape[:2], side)
+    if image is None:
+        raise DataError("An image of the source cannot be decoded, so it cannot be made smaller.")
+    height, width = _smaller(image.shape[0], image.shape[1], side)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     small = image.ndim == 2 or max(height, width) <= 64  # loss of compression would be seen
     encoded = (

@@ -162,6 +162,14 @@ def _lines(path: Path) -> list[list[str]]:
     return lines
 
 
+def read_features(path: Path) -> dict[str, dict[str, float]]:
+    """Meta-features by data set; none if there is no such file."""
+    if not path.exists():
+        return {}
+    names, columns, numbers = read_numbers(path)
+    return {name: dict(zip(columns, line, strict=True)) for name, line in zip(names, numbers.tolist(), strict=True)}
+
+
 def write_features(path: Path, features: dict[str, dict[str, float]], sources: dict[str, str]) -> None:
     """One line a data set; what the file holds of other sets stays."""
     known: dict[str, dict[str, str]] = {}
