@@ -64,6 +64,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "django"},
     ),
     "automl_engine.bench.synthetic": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
+    "automl_engine.search": (
+        {f"automl_engine.{room}" for room in ("portfolio", "run", "scoreboard")},
+        {"torch", "tensorflow", "django"},
+    ),
     "automl_engine.predictor": (
         {"automl_engine.dataset", "automl_engine.features", "formatters"},
         {"torch", "tensorflow", "django"},
