@@ -9,7 +9,6 @@ intervals, and keeps enough time back for the prediction itself.
 from __future__ import annotations
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.blend import best_share, difference_error, mix, noise, quality, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
@@ -67,9 +67,9 @@ class Rung:
         """(N, K) by the adopted version; the same split is predicted once."""
         assert self.adopted is not None
         if self.tested is None or self.tested[0] is not self.adopted or self.tested[1] is not split:
-            start = time.monotonic()
+            start = clock.now_s()
             self.tested = self.adopted, split, np.asarray(self.adopted.test(split, remaining_s), np.float64)
-            self.test_s = max(self.test_s, time.monotonic() - start)
+            self.test_s = max(self.test_s, clock.now_s() - start)
         return self.tested[2]
 
 
@@ -96,7 +96,7 @@ class AutoModel(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """Return when a better prediction is due, or when nothing more can be gained."""
-        self._end = time.monotonic() + remaining_time_budget
+        self._end = clock.now_s() + remaining_time_budget
         if self._start is None:
             return self._begin(split, remaining_time_budget)
         while not self.done_training:
@@ -112,7 +112,7 @@ class AutoModel(AnytimeModel):
 
     def _begin(self, split: Examples, budget_s: float) -> None:
         """Look at the data, and fit the first row that works to a small sample."""
-        self._start, self.budget_s = time.monotonic(), budget_s
+        self._start, self.budget_s = clock.now_s(), budget_s
         kind, kind_reason = modality(split)
         self.rows = [row for row in self.rows if row["modality"] == kind]
         if not self.rows:
@@ -174,11 +174,11 @@ class AutoModel(AnytimeModel):
         """A quick row is fitted without a fold and asked about it; then the next, if all take at most ``limit_s``."""
         folds = self._unchecked_folds(rung)
         for done, fold in enumerate(folds, 1):
-            start, model = time.monotonic(), self._new_model(rung.name)
+            start, model = clock.now_s(), self._new_model(rung.name)
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
-            rung.fit_s = time.monotonic() - start
+            rung.fit_s = clock.now_s() - start
             self._check(rung, model, split, np.flatnonzero(self.folds == fold))
-            if (time.monotonic() - start) * (len(folds) - done) > limit_s:
+            if (clock.now_s() - start) * (len(folds) - done) > limit_s:
                 break
         rung.live = model
 
@@ -194,13 +194,13 @@ class AutoModel(AnytimeModel):
         return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
 
     def _check(self, rung: Rung, model: AnytimeModel, split: Examples, members: np.ndarray) -> None:
-        start = time.monotonic()
+        start = clock.now_s()
         prediction = model.test(split.subset(members), self._remaining_s())
         if prediction is None or not np.isfinite(prediction).all():
             raise ValueError(f"{rung.name} predicted {'nothing' if prediction is None else 'NaN or infinity'}")
         rung.checked[members] = prediction
         share = max(1.0, self._test_count / len(members))
-        rung.test_s = max(rung.test_s, share * (time.monotonic() - start))
+        rung.test_s = max(rung.test_s, share * (clock.now_s() - start))
 
     def _refit(self, rung: Rung, split: Examples) -> None:
         """The version for the test set learns from all training examples, if there is time."""
@@ -235,7 +235,7 @@ class AutoModel(AnytimeModel):
             weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}
             self.weights = {name: weight for name, weight in weights.items() if weight > 0}
             rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
-            rung.gained_at = time.monotonic()
+            rung.gained_at = clock.now_s()
         elif rung.name in known and not type(rung.live).quick and self._holds_up(rung, known, seen):
             rung.adopted = rung.live.frozen()
         self._tell(rung, seen, better)
@@ -285,7 +285,7 @@ class AutoModel(AnytimeModel):
                 del self.weights[name]
         if not self.weights:
             raise RuntimeError("no row of the portfolio can predict; the journal tells why")
-        self._written, self._written_blend, self._written_at = self._written + 1, self._blend(), time.monotonic()
+        self._written, self._written_blend, self._written_at = self._written + 1, self._blend(), clock.now_s()
         return mix(
             {name: self.rungs[name].predict(split, remaining_time_budget) for name in self.weights}, self.weights
         )
@@ -293,12 +293,12 @@ class AutoModel(AnytimeModel):
     # The clock
 
     def _elapsed_s(self) -> float:
-        return time.monotonic() - (self._start or time.monotonic())
+        return clock.now_s() - (self._start or clock.now_s())
 
     def _remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""
         reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * sum(rung.test_s for rung in self.rungs.values())
-        return self._end - time.monotonic() - reserve_s
+        return self._end - clock.now_s() - reserve_s
 
     def _nothing_left(self) -> str:
         """Why training is over, or an empty string."""
@@ -311,7 +311,7 @@ class AutoModel(AnytimeModel):
     def _prediction_is_due(self) -> bool:
         cost_s = sum(self.rungs[name].test_s for name in self.weights)
         pause_s = max(SPACING * self._elapsed_s(), 2 * cost_s)
-        return self._has_news() and time.monotonic() - self._written_at >= pause_s
+        return self._has_news() and clock.now_s() - self._written_at >= pause_s
 
     def _has_news(self) -> bool:
         """Whether the next prediction would differ from the last."""
@@ -323,7 +323,7 @@ class AutoModel(AnytimeModel):
     def _has_stalled(self, rung: Rung) -> bool:
         """Without a gain for long; where the ranking of unseen examples is perfect already, for less long."""
         patience_s = PATIENCE_S if self.validation < PERFECT else PATIENCE_S / 4
-        return time.monotonic() - rung.gained_at > max(patience_s, 0.5 * self._elapsed_s())
+        return clock.now_s() - rung.gained_at > max(patience_s, 0.5 * self._elapsed_s())
 
     # Rungs
 
@@ -334,7 +334,7 @@ class AutoModel(AnytimeModel):
     def _open(self, row: Mapping[str, Any]) -> Rung:
         self.emit("chosen", row=row["name"], reason=row.get("origin", ""))
         rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan))
-        rung.gained_at = time.monotonic()
+        rung.gained_at = clock.now_s()
         self.rungs[rung.name] = rung
         return rung
 

@@ -33,6 +33,7 @@ TOLERANCE = 1e-3
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = (
     "automl_engine/__init__.py",
+    "automl_engine/clock.py",
     "automl_engine/errors.py",
     "automl_engine/spec.py",
     "automl_engine/predictor.py",

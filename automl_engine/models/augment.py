@@ -11,13 +11,14 @@ magnitude of the papers over 9 with the sign of its direction.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
+
+from automl_engine import clock
 
 SubPolicy = tuple[tuple[str, float, int], ...]
 """Operations in turn: (name, probability, magnitude 0..9)."""
@@ -75,7 +76,7 @@ def search(
         labels: (N, K) in 0..1.
         time_s: after this no further policy is tried.
     """
-    stop = time.monotonic() + time_s
+    stop = clock.now_s() + time_s
     plain = _mean_auc(labels, predict(images))
     found: list[tuple[float, list[SubPolicy]]] = []
     for _ in range(tries):
@@ -83,7 +84,7 @@ def search(
         score = _mean_auc(labels, predict(apply(policy, images)))
         if score > plain:
             found.append((score, policy))
-        if time.monotonic() > stop:
+        if clock.now_s() > stop:
             break
     found.sort(key=lambda item: -item[0])
     return [sub_policy for _, policy in found[:kept] for sub_policy in policy]

@@ -8,7 +8,6 @@ machine, then ResNet-9 (Page, "How to train your ResNet", 2018) takes its place.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.image_resnet import half_precision_is_faster, harmless_flips
@@ -155,11 +155,11 @@ class ImageAutoclint(ImageModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds."""
-        end = time.monotonic() + min(self.params.get("slice_s", 4.0), remaining_time_budget)
+        end = clock.now_s() + min(self.params.get("slice_s", 4.0), remaining_time_budget)
         if not hasattr(self, "images"):
             self._prepare(split)
         self.pace = Pace()
-        while time.monotonic() < end and not self.done_training:
+        while clock.now_s() < end and not self.done_training:
             self.pace(self._step)
             if not self.batches:
                 self._end_pass()

@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import os
-import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.features import feature
@@ -51,10 +51,10 @@ class Pace:
         count = untried[0] if untried else min(self.seconds, key=lambda c: sorted(self.seconds[c])[self.TRIALS // 2])
         if torch.get_num_threads() != count:
             torch.set_num_threads(count)
-        start = time.monotonic()
+        start = clock.now_s()
         result = work()
         if untried:
-            self.seconds[count].append(time.monotonic() - start)
+            self.seconds[count].append(clock.now_s() - start)
         return result
 
 

@@ -8,7 +8,6 @@ methods", ICLR 2021.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork, input_side
@@ -106,7 +106,7 @@ class ImagePatches(ImageModel):
         self.network = self.build(self.config)
         order, body = torch.randperm(len(split), generator=self._generator()), self.network.body
         body.choose_filters(self._sample_patches(self.network.standardise(images[order[:2000]])))
-        end = time.monotonic() + SHARE * remaining_time_budget
+        end = clock.now_s() + SHARE * remaining_time_budget
         parts = self._parts(images, torch.from_numpy(split.labels), order, end)
         head, _ = fit_ridge(*next(parts), self.config["multi_label"], parts)
         for key in ("mean", "scale", "weights", "bias"):
@@ -139,8 +139,8 @@ class ImagePatches(ImageModel):
                     found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
                     features[done : done + len(batch)] = found.numpy()
                     done += len(batch)
-                    if time.monotonic() > end:
+                    if clock.now_s() > end:
                         break
             yield features[:done], labels[part[:done]].numpy()
-            if time.monotonic() > end:
+            if clock.now_s() > end:
                 return

@@ -7,7 +7,6 @@ network sees in an example is computed once, whichever fold asks for it; so anot
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.models.base import is_multi_label
@@ -147,10 +147,10 @@ class ImagePretrained(ImageModel):
         the same order, so that folds share them."""
         root, indices = split.origin()
         rank = np.random.default_rng(self.params.get("seed", 0)).permutation(len(root))[indices]
-        order, end, parts = np.argsort(rank), time.monotonic() + time_s, []
+        order, end, parts = np.argsort(rank), clock.now_s() + time_s, []
         for start in range(0, len(order), ROUND):
             parts.append(self._seen(split.subset(order[start : start + ROUND])))
-            if time.monotonic() > end:
+            if clock.now_s() > end:
                 break
         seen = np.concatenate(parts)
         return seen, order[: len(seen)]

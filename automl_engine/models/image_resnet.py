@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.image import gradient_features
 from automl_engine.models import augment
@@ -88,13 +88,13 @@ class Cycles:
 
     def begin(self, length_s: float, remaining_s: float) -> None:
         self.length_s = remaining_s if remaining_s < 1.5 * length_s else length_s
-        self.start_s = time.monotonic()
+        self.start_s = clock.now_s()
         self.end_s = self.start_s + self.length_s
 
     @property
     def fraction(self) -> float:
         """0 at the start of the cycle, 1 at its end."""
-        return min(1.0, (time.monotonic() - self.start_s) / max(self.length_s, 1e-3))
+        return min(1.0, (clock.now_s() - self.start_s) / max(self.length_s, 1e-3))
 
 
 class ImageResnet(ImageModel):
@@ -127,14 +127,14 @@ class ImageResnet(ImageModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
-        now = time.monotonic()
+        now = clock.now_s()
         stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
         if not hasattr(self, "images") or self.early:
             split = self.fitting(split)
         if not hasattr(self, "images"):
             self._prepare(split)
         self.pace = Pace()
-        while time.monotonic() < end and not self.done_training:
+        while clock.now_s() < end and not self.done_training:
             self._one_pass(end)
             if self.early and self.cycle == 1 and self.cycles.fraction >= SEARCH_AT:
                 self._leave_early_part(split)
@@ -165,7 +165,7 @@ class ImageResnet(ImageModel):
         )
         self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
         self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
-        self.pass_start_s = time.monotonic()
+        self.pass_start_s = clock.now_s()
         order = torch.randperm(len(images), device=self.device)
         held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
         self.held_out, self.seen = order[:held], order[held:]
@@ -198,8 +198,8 @@ class ImageResnet(ImageModel):
             self.images = images.to(self.device)
 
     def _next_cycle(self, stop: float) -> None:
-        remaining_s = stop - time.monotonic()
-        pass_s = (time.monotonic() - self.pass_start_s) / max(1, self.passes)
+        remaining_s = stop - clock.now_s()
+        pass_s = (clock.now_s() - self.pass_start_s) / max(1, self.passes)
         wanted_s = LONGER * self.cycles.length_s or max(FIRST_CYCLE_PASSES * pass_s, FIRST_CYCLE_S)
         if self.cycle and (remaining_s < 2 * pass_s or self.cycle == MOST_CYCLES):
             self.done_training = True
@@ -218,7 +218,7 @@ class ImageResnet(ImageModel):
                 group["lr"] = self.params.get("lr", 0.05) * rate
             self.pace(lambda chosen=chosen: self._step(chosen))
             self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
-            if time.monotonic() > end:
+            if clock.now_s() > end:
                 break
         self.passes += 1
 
@@ -302,10 +302,10 @@ def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor) -> boo
     def seconds(enabled: bool) -> float:
         times = []
         for _ in range(3):
-            start = time.monotonic()
+            start = clock.now_s()
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 network.body(network.standardise(images)).float().sum().backward()
-            times.append(time.monotonic() - start)
+            times.append(clock.now_s() - start)
         return min(times)
 
     faster = seconds(True) < seconds(False)

@@ -7,7 +7,6 @@ joins it to one of ``FEATURES``; a modality's linear rung is a subclass of a few
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -19,6 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 from threadpoolctl import ThreadpoolController
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.features import feature
@@ -271,7 +271,7 @@ def fit_logistic(
         return total / len(inputs), gradient.ravel().astype(np.float64) / len(inputs)
 
     def stop_in_time(present: np.ndarray) -> None:
-        if time.monotonic() > end:
+        if clock.now_s() > end:
             raise StopIteration
 
     start, options = np.zeros((width + 1) * classes), {"maxiter": steps}
@@ -291,11 +291,11 @@ class FeatureLinear(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """Examples in random order, part by part, as many as there is time for; a few parts at once in memory."""
-        end = time.monotonic() + SHARE * remaining_time_budget
+        end = clock.now_s() + SHARE * remaining_time_budget
         multi_label, labels = is_multi_label(split.labels), split.labels
         order = np.random.default_rng(self.params.get("seed", 0)).permutation(len(split))
         parts = [order[at : at + PART] for at in range(0, len(order), PART)] if len(order) > PART else [slice(None)]
-        rest = ((self.inputs(split.subset(p)), labels[p]) for p in parts[1:] if time.monotonic() < end)
+        rest = ((self.inputs(split.subset(p)), labels[p]) for p in parts[1:] if clock.now_s() < end)
         first = self.inputs(split.subset(parts[0]) if len(parts) > 1 else split)
         most = max(1, feature_limit_bytes() // first.nbytes) if len(parts) > 1 else 1
         together = [(first, labels[parts[0]]), *islice(rest, most - 1)]

@@ -8,7 +8,6 @@ left and at the bottom.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from automl_engine import clock
 from automl_engine.models.image_network import CORES
 from automl_engine.models.vision import local_weights, torchvision
 
@@ -63,7 +63,7 @@ def mobilenet(name: str, padded: bool, state: dict[str, torch.Tensor] | None = N
     """The network without its classifier, for inference, with the weights of ``state``."""
     network = torchvision().mobilenet_v2(weights=None, width_mult=NETWORKS[name][0])
     if state is None:
-        _calibrate(network)
+        calibrate(network)
     else:
         network.classifier = nn.Identity()
         network.load_state_dict({key: value for key, value in state.items() if not key.startswith("classifier.")})
@@ -71,7 +71,7 @@ def mobilenet(name: str, padded: bool, state: dict[str, torch.Tensor] | None = N
     return nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
 
 
-def _calibrate(network: nn.Module) -> None:
+def calibrate(network: nn.Module) -> None:
     """Random weights and the batch statistics that go with them, without which the signal fades from layer to layer."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -122,9 +122,9 @@ def seconds_per_image(name: str, side: int) -> float:
         with torch.inference_mode():
             return network(piece)
 
-    start = time.monotonic()
+    start = clock.now_s()
     in_pieces(work, images)
-    return (time.monotonic() - start) / len(images)
+    return (clock.now_s() - start) / len(images)
 
 
 def standard_pixels() -> tuple[torch.Tensor, torch.Tensor]:

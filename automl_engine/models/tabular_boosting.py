@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -42,7 +42,7 @@ def rows_in_time(split: Examples, stop_at: float, most: int, seed: int) -> Examp
     order = np.random.default_rng(seed).permutation(len(split))[:most]
     for at in range(CHUNK, len(order), CHUNK):
         tabular_values(split.subset(order[at - CHUNK : at]))  # kept
-        if time.monotonic() > stop_at:
+        if clock.now_s() > stop_at:
             order = order[:at]
             break
     return split.subset(np.sort(order)) if len(order) < len(split) else split
@@ -100,7 +100,7 @@ class TabularBoosting(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         share_s = min(LONGEST_STEP_S, LONGEST_SHARE * remaining_time_budget)
-        stop_at = time.monotonic() + share_s
+        stop_at = clock.now_s() + share_s
         if self._steps == 0:
             self._read(split, share_s)
             setting = dict(self.first)
@@ -114,7 +114,7 @@ class TabularBoosting(AnytimeModel):
         spec = split.spec
         width = max(1, spec.row_count * spec.col_count * spec.num_channels)
         most = max(CHUNK, int(share_s * CELLS_PER_S) // width)
-        rows = rows_in_time(split, time.monotonic() + share_s / 2, most, self.seed)
+        rows = rows_in_time(split, clock.now_s() + share_s / 2, most, self.seed)
         self.inputs, self.labels = enough(tabular_values(rows), rows.labels)
         self.multi_label = is_multi_label(split.labels)
 

@@ -7,7 +7,6 @@ valid1; how well the winner does on valid2, which nothing has looked at, is its 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.blend import quality, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.models import model_class
@@ -54,10 +54,10 @@ class TabularEnsemble(AnytimeModel):
     _todo: Iterator[Member] | None = None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self._end = time.monotonic() + remaining_time_budget
+        self._end = clock.now_s() + remaining_time_budget
         if self._todo is None:
             self._multi_label = is_multi_label(split.labels)
-            stop_at = time.monotonic() + 0.1 * remaining_time_budget
+            stop_at = clock.now_s() + 0.1 * remaining_time_budget
             self._todo = self._search(rows_in_time(split, stop_at, MOST_ROWS, self._seed))
         found = next(self._todo, None)
         if found:
@@ -87,7 +87,7 @@ class TabularEnsemble(AnytimeModel):
     def _fit(self, name: str, params: dict[str, Any], train: Examples, share: int) -> AnytimeModel:
         model = model_class(name)(self.spec, seed=self._seed, **params)
         while not model.done_training:
-            model.train(train, max(0.1, (self._end - time.monotonic()) / share))
+            model.train(train, max(0.1, (self._end - clock.now_s()) / share))
         return model
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:

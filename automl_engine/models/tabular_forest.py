@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ import numpy as np
 from sklearn.tree import ExtraTreeRegressor
 from sklearn.tree._tree import Tree
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel
@@ -156,7 +156,7 @@ class TabularForest(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         sizes = self.params.get("trees", TREES)
-        stop_at = time.monotonic() + LONGEST_SHARE * remaining_time_budget
+        stop_at = clock.now_s() + LONGEST_SHARE * remaining_time_budget
         if not self._trees:
             self._read(split)
         target = next(size for size in sizes if size > len(self._trees))
@@ -173,7 +173,7 @@ class TabularForest(AnytimeModel):
         """Up to ``target`` trees; none is begun after ``stop_at`` but the first."""
 
         def tree(number: int) -> ExtraTreeRegressor | None:
-            return self._tree(number) if number == 0 or time.monotonic() < stop_at else None
+            return self._tree(number) if number == 0 or clock.now_s() < stop_at else None
 
         numbers = range(len(self._trees), target)
         if self._inputs.size < SMALL:

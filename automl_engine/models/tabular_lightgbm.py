@@ -6,7 +6,6 @@ The tree file is LightGBM's own text; it is saved as "one against all", whose ou
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 from scipy.special import expit
 
+from automl_engine import clock
 from automl_engine.features.tabular import category_columns
 from automl_engine.models.linear import log_loss
 from automl_engine.models.tabular_boosting import MAX_ROUNDS, PATIENCE, TabularBoosting, deal, row_weights
@@ -93,7 +93,7 @@ class TabularLightGBM(TabularBoosting):
 
 def _stop_in_time(stop_at: float) -> Callable[[lgb.callback.CallbackEnv], None]:
     def stop(state: lgb.callback.CallbackEnv) -> None:
-        if time.monotonic() > stop_at:
+        if clock.now_s() > stop_at:
             raise lgb.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
 
     return stop

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +17,7 @@ import torch
 from scipy.special import expit, softmax
 from torch.nn.functional import binary_cross_entropy_with_logits, dropout, log_softmax, relu
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import fit_basis, tabular_basis, tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -57,10 +57,10 @@ class TabularNetwork(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         share_s = LONGEST_SHARE * remaining_time_budget
-        stop_at = time.monotonic() + share_s
+        stop_at = clock.now_s() + share_s
         seed = self.params.get("seed", 0)
         self.multi_label = is_multi_label(split.labels)
-        split = rows_in_time(split, time.monotonic() + share_s / 2, MOST_ROWS, seed)
+        split = rows_in_time(split, clock.now_s() + share_s / 2, MOST_ROWS, seed)
         self.basis = fit_basis(tabular_values(split), self.params.get("ranges", 8))
         inputs = tabular_basis(split, **self.basis)
         mean, deviation = inputs.mean(0), inputs.std(0)
@@ -84,9 +84,9 @@ class TabularNetwork(AnytimeModel):
         optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)
         x, y = torch.from_numpy(inputs), torch.from_numpy(labels)
         says = torch.ones(count) if self.multi_label else torch.from_numpy(row_weights(labels).astype(np.float32))
-        started, step, order = time.monotonic(), 0, torch.arange(count)
+        started, step, order = clock.now_s(), 0, torch.arange(count)
         steps = self.params.get("epochs", 12) * math.ceil(count / batch)
-        while (progress := max(step / steps, (time.monotonic() - started) / max(stop_at - started, 1e-3))) < 1:
+        while (progress := max(step / steps, (clock.now_s() - started) / max(stop_at - started, 1e-3))) < 1:
             for group in optimiser.param_groups:
                 group["lr"] = self.params.get("lr", 2e-3) * min(1, 10 * progress + 0.1) * (1 - progress)
             at = step * batch % count

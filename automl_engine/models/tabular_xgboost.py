@@ -5,13 +5,13 @@ Trees grow level by level, with stronger penalties; several labels are boosted t
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import xgboost as xgb
 
+from automl_engine import clock
 from automl_engine.models.tabular_boosting import MAX_ROUNDS, PATIENCE, TabularBoosting, deal, row_weights
 
 
@@ -39,7 +39,7 @@ class TabularXGBoost(TabularBoosting):
         booster = xgb.Booster(self._parameters(setting), [data])
         for number in range(rounds):
             booster.update(data, number)
-            if time.monotonic() > stop_at:
+            if clock.now_s() > stop_at:
                 break
         return booster
 
@@ -53,7 +53,7 @@ class TabularXGBoost(TabularBoosting):
             for booster, inside, _ in folds:
                 booster.update(inside, len(losses) - 1)
             losses.append(float(np.mean([_loss(booster, held) for booster, _, held in folds])))
-            if time.monotonic() > stop_at:
+            if clock.now_s() > stop_at:
                 break
         return min(losses), int(np.argmin(losses))
 

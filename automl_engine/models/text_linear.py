@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,6 +19,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, softmax
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features import text as ngrams
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -46,7 +46,7 @@ class TextLinear(AnytimeModel):
     bias: np.ndarray  # (K,) float32
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        stop_at = time.monotonic() + min(30.0, 0.25 * remaining_time_budget)
+        stop_at = clock.now_s() + min(30.0, 0.25 * remaining_time_budget)
         head = self.params.get("head", "logistic")
         labels = split.labels
         self.multi_label = is_multi_label(labels)
@@ -176,7 +176,7 @@ def fit_sparse_logistic(
         return loss, gradient.ravel() / len(labels)
 
     def stop_in_time(intermediate_result: Any) -> None:
-        if time.monotonic() > stop_at:
+        if clock.now_s() > stop_at:
             raise StopIteration
 
     found = minimize(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.features import text as tokens
@@ -87,13 +87,13 @@ class TextNetwork(AnytimeModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
-        now = time.monotonic()
+        now = clock.now_s()
         end = now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
         if not hasattr(self, "network"):
             self._prepare(split)
             self.begun_s, self.stop_s = now, now + 0.9 * remaining_time_budget
         self.pace = Pace()
-        while time.monotonic() < end and not self.done_training:
+        while clock.now_s() < end and not self.done_training:
             self._step()
         done = self.steps / self.steps_a_pass
         self.emit("progress", by=self.name, text=f"text network ({self.config['body']}), pass {done:.1f}")
@@ -133,7 +133,7 @@ class TextNetwork(AnytimeModel):
         wanted = max(FEWEST_STEPS, self.params.get("passes", 12) * self.steps_a_pass)
         done = max(
             self.steps / wanted,
-            (time.monotonic() - self.begun_s) / max(self.stop_s - self.begun_s, 1e-3),
+            (clock.now_s() - self.begun_s) / max(self.stop_s - self.begun_s, 1e-3),
         )
         if done >= 1:
             self.done_training = True

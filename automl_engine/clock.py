@@ -1,0 +1,228 @@
+"""What time it is for the engine: the wall's, or a virtual time that only work moves.
+
+Every decision of the engine asks ``now_s``; every piece of its work that takes time says what it is and how much:
+
+    with clock.work("gram", products=n * d * d):
+        gram += x.T @ x
+
+On the wall that changes nothing.  A virtual clock stands still but for such work, which moves it by what the operation
+takes on a reference machine (a table of costs), whatever it takes here; so the same seed gives the same learning curve
+on a loaded laptop and on an idle server.  After "Meta-learning for image/video classification", section 5.4: there,
+too, the ALC comes from a table of measured times.  A recording clock keeps to the wall and notes what work takes;
+``metalearning/costs.py`` makes the table of that.
+
+Only the outermost work of the thread that drives counts: what happens inside it, or in threads, is part of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from automl_engine.errors import DataError
+
+MODES = ("wall", "virtual")
+COSTS = Path(__file__).parent / "metalearning" / "tables" / "costs.csv"
+LEAST_S = 1e-6
+"""An operation takes so long at least: a loop that waits for the end of its time must get there."""
+
+Amounts = Mapping[str, float]
+Lap = Callable[..., None]
+"""Told amounts, it ends a part of the work around it, so that the time is right in the middle of it too."""
+
+
+def now_s() -> float:
+    """Seconds on a clock that never runs backwards; only differences mean something."""
+    return _present.now_s()
+
+
+def work(
+    operation: str, later: Callable[[], Amounts] | None = None, /, **amounts: float
+) -> AbstractContextManager[Lap]:
+    """Around work that takes time.
+
+    Args:
+        operation: its name in the table of costs.
+        later: tells amounts when the work is done, for what is known only then, or takes time to find out.
+        amounts: what its time is proportional to, each with a factor of its own (beside a fixed part).
+    """
+    return _present.work(operation, later, amounts)
+
+
+def is_virtual() -> bool:
+    return isinstance(_present, Virtual)
+
+
+def threads(available: int) -> int:
+    """How many to use where their number changes the last digits: under a virtual clock those of the reference."""
+    return _present.costs.threads if isinstance(_present, Virtual) else available
+
+
+@contextmanager
+def using(clock: Clock) -> Iterator[None]:
+    """In this process, until the end of the block."""
+    global _present
+    before, _present = _present, clock
+    try:
+        yield
+    finally:
+        _present = before
+
+
+class Clock(Protocol):
+    def now_s(self) -> float: ...
+
+    def work(
+        self, operation: str, later: Callable[[], Amounts] | None, amounts: Amounts
+    ) -> AbstractContextManager[Lap]: ...
+
+
+class Wall:
+    """The real time; work is not looked at."""
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def work(
+        self, operation: str, later: Callable[[], Amounts] | None, amounts: Amounts
+    ) -> AbstractContextManager[Lap]:
+        return _UNSEEN
+
+
+class _Counting:
+    """A clock that looks at the work of the thread that it was made in."""
+
+    def __init__(self) -> None:
+        self._thread, self.is_busy = threading.get_ident(), False
+
+    def work(
+        self, operation: str, later: Callable[[], Amounts] | None, amounts: Amounts
+    ) -> AbstractContextManager[Lap]:
+        if self.is_busy or threading.get_ident() != self._thread:
+            return _UNSEEN
+        return self._seen(operation, later, amounts)
+
+    @contextmanager
+    def _seen(self, operation: str, later: Callable[[], Amounts] | None, amounts: Amounts) -> Iterator[Lap]:
+        laps = 0
+
+        def lap(**done: float) -> None:
+            nonlocal laps
+            laps += 1
+            self.account(operation, done)
+
+        self.is_busy = True
+        self.begin()
+        try:
+            yield lap
+            if later or amounts or not laps:
+                self.account(operation, {**amounts, **(later() if later else {})})
+        finally:
+            self.is_busy = False
+
+    def begin(self) -> None:
+        """Work begins."""
+
+    def account(self, operation: str, amounts: Amounts) -> None:
+        """So much of it is done since it began or was accounted for last."""
+        raise NotImplementedError
+
+
+class Virtual(_Counting):
+    """Time by a table of costs."""
+
+    def __init__(self, costs: Costs) -> None:
+        super().__init__()
+        self.costs, self._now_s = costs, 0.0
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    def account(self, operation: str, amounts: Amounts) -> None:
+        self._now_s += self.costs.seconds(operation, amounts)
+
+
+class Recorder(_Counting):
+    """Keeps to the wall; ``notes`` has (seconds, processor seconds) of each operation with its amounts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: dict[tuple[str, tuple[tuple[str, float], ...]], list[tuple[float, float]]] = {}
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def begin(self) -> None:
+        self._mark = time.monotonic(), _processor_s()
+
+    def account(self, operation: str, amounts: Amounts) -> None:
+        now = time.monotonic(), _processor_s()
+        key = operation, tuple(sorted((name, float(amount)) for name, amount in amounts.items()))
+        self.notes.setdefault(key, []).append((now[0] - self._mark[0], now[1] - self._mark[1]))
+        self._mark = now
+
+
+def _processor_s() -> float:
+    """Of all threads of this process and of its forks that have ended."""
+    import resource  # not on every system
+
+    forks = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + forks.ru_utime + forks.ru_stime
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What operations take on the reference machine."""
+
+    factors: dict[str, dict[str, float]]
+    """By operation: seconds by amount; that of "" is the fixed part."""
+    threads: int
+    """Of the reference machine."""
+
+    @classmethod
+    def read(cls, path: Path = COSTS) -> Costs:
+        """
+        Raises:
+            DataError: there is no such table.
+        """
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                lines = list(csv.DictReader(file))
+            factors: dict[str, dict[str, float]] = {}
+            for line in lines:
+                factors.setdefault(line["operation"], {})[line["amount"]] = float(line["seconds"])
+            return cls(factors, int(lines[0]["threads"]))
+        except (OSError, KeyError, IndexError, ValueError) as error:
+            raise DataError(
+                f"The table of costs {path.name} cannot be read ({error!r}); "
+                "python -m automl_engine meta costs makes it."
+            ) from error
+
+    def seconds(self, operation: str, amounts: Amounts) -> float:
+        """
+        Raises:
+            DataError: the table doesn't know the operation, or one of its amounts.
+        """
+        factors = self.factors.get(operation)
+        unknown = [name for name in amounts if factors is None or name not in factors]
+        if factors is None or unknown:
+            what = f"{operation!r}" + (f" with {', '.join(unknown)}" if factors is not None else "")
+            raise DataError(
+                f"The virtual clock does not know what {what} takes: measure it with python -m automl_engine meta "
+                "costs, or run with --clock wall."
+            )
+        return max(LEAST_S, factors.get("", 0.0) + sum(factors[name] * amount for name, amount in amounts.items()))
+
+
+def _no_lap(**done: float) -> None:
+    """Nobody counts."""
+
+
+_UNSEEN: AbstractContextManager[Lap] = nullcontext(_no_lap)
+_present: Clock = Wall()
