@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from automl_engine import clock
 from automl_engine.errors import DataError, exit_code
 from automl_engine.metalearning import VERBS
 
@@ -39,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
     from automl_engine.run import CHILD, find_dataset
     from automl_engine.run import run as run_engine
 
-    model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio)
+    model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio, options.knowledge)
+    if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
+        raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
     scores = run_engine(
         options.dir,
         options.out,
@@ -50,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         params=params,
         seed=options.seed,
         device=options.device,
+        clock_mode=options.clock,
         on_line=lambda line: print(line, flush=True),
         child=baselines.CHILD if model == baselines.MODEL else CHILD,
     )
@@ -179,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
     verb.add_argument("--no-export", dest="export", action="store_false", help="leave out model.zip")
 
+    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: what work takes by meta costs")
     verb = verbs.add_parser("score", help="score the predictions of a run again")
     verb.set_defaults(verb=score)
     verb.add_argument("run", type=Path, metavar="RUN")

@@ -17,6 +17,7 @@ Only the outermost work of the thread that drives counts: what happens inside it
 from __future__ import annotations
 
 import csv
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -166,6 +167,11 @@ class Recorder(_Counting):
         key = operation, tuple(sorted((name, float(amount)) for name, amount in amounts.items()))
         self.notes.setdefault(key, []).append((now[0] - self._mark[0], now[1] - self._mark[1]))
         self._mark = now
+
+    def write(self, path: Path) -> None:
+        """One line an operation and its amounts, for ``metalearning/costs.py``."""
+        lines = [json.dumps([name, dict(amounts), times]) for (name, amounts), times in self.notes.items()]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _processor_s() -> float:

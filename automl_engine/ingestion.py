@@ -19,14 +19,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from automl_engine import events
+from automl_engine import clock, events
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.errors import DataError
@@ -95,7 +96,9 @@ class Ingestion:
                 by=getattr(model, "made_by", model.name),
                 reason=getattr(model, "why", ""),
             )
-            self._save(model, k)
+            with clock.work("save", lambda: _saved(self.run_dir / "model")):
+                self._save(model, k)
+            self._describe(model)
             k += 1
             if self.remaining_s() <= 0:
                 break
@@ -153,9 +156,10 @@ class Ingestion:
         """The timestamp first, as in the challenge; so whoever sees the file finds its time."""
         with open(self.run_dir / "start.txt", "a") as file:
             file.write(f"{k}: {now!r}\n")
-        start = time.monotonic()
-        _write(self.run_dir / f"{name}.predict_{k}", text_of(prediction))
-        self._write_s = max(self._write_s, time.monotonic() - start)
+        start = clock.now_s()
+        with clock.work("write", numbers=prediction.size):
+            _write(self.run_dir / f"{name}.predict_{k}", text_of(prediction))
+        self._write_s = max(self._write_s, clock.now_s() - start)
 
     def _write_end(self, code: int) -> None:
         fields = {
@@ -180,6 +184,12 @@ class Ingestion:
         known = np.maximum((~holes).sum(0), 1)
         return np.where(holes, np.where(holes, 0, prediction).sum(0) / known, prediction)
 
+    def _describe(self, model: AnytimeModel) -> None:
+        """Leave what the model's choice was made from, so that the run may teach the meta-learner."""
+        described, path = getattr(model, "described", None), self.run_dir / "features.json"
+        if described and not path.exists():
+            _write(path, json.dumps(described))
+
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
         new, place, old = (self.run_dir / name for name in ("model.new", "model", "model.old"))
@@ -201,6 +211,12 @@ class Ingestion:
                 place.rename(old)
             new.rename(place)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _saved(place: Path) -> dict[str, float]:
+    """For the clock: how much was written."""
+    sizes = [file.stat().st_size for file in place.rglob("*") if file.is_file()]
+    return {"files": len(sizes), "bytes": sum(sizes)}
 
 
 def _device(model: AnytimeModel, asked: str) -> str:
@@ -274,7 +290,38 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     die_with(parent_pid)
     order = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    return Ingestion(run_dir, order).run(data_dir)
+    with _on_clock(order, run_dir) as now:
+        return Ingestion(run_dir, order, now).run(data_dir)
+
+
+@contextmanager
+def _on_clock(order: dict[str, Any], run_dir: Path) -> Iterator[Callable[[], float]]:
+    """The clock that was asked for, and what gives the Unix time by it; a recorder's notes go to ``work.jsonl``."""
+    match order.get("clock", "wall"):
+        case "virtual":
+            start = float(int(time.time()))  # whole: what is added to it is rounded alike in every run
+            with clock.using(clock.Virtual(clock.Costs.read())):
+                _repeat_exactly(order["seed"])
+                yield lambda: start + clock.now_s()
+        case "record":
+            recorder = clock.Recorder()
+            try:
+                with clock.using(recorder):
+                    yield time.time
+            finally:
+                recorder.write(run_dir / "work.jsonl")
+        case _:
+            yield time.time
+
+
+def _repeat_exactly(seed: int) -> None:
+    """Random numbers, and sums in the same order, whatever else runs on this machine."""
+    import torch
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(clock.threads(torch.get_num_threads()))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    np.random.seed(seed)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Scoreboard:
     """The scores of one run so far, and the files that tell them."""
 
     def __init__(self, run_dir: Path, solution: np.ndarray, labels: Sequence[str], about: dict[str, Any]) -> None:
-        """``about``: budget_s, t0_s, model, device, versions, as they stand in ``scores.json``."""
+        """``about``: budget_s, t0_s, model, device, clock, versions, as they stand in ``scores.json``."""
         self.run_dir, self.solution, self.labels, self.about = run_dir, solution, labels, about
         self.points: list[dict[str, Any]] = []
         self.rejected: dict[int, str] = {}
@@ -111,7 +111,7 @@ class Scoreboard:
             **{key: self.about[key] for key in ("budget_s", "t0_s")},
             "stopped": stopped,
             "reason": reason,
-            **{key: self.about[key] for key in ("model", "device", "versions")},
+            **{key: self.about[key] for key in ("model", "device", "clock", "versions")},
             "predictions": [{key: p[key] for key in ("k", "t", "nauc", "accuracy", "by")} for p in self.points],
         }
         write_json(self.run_dir / "scores.json", scores)
@@ -133,7 +133,7 @@ def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) 
         _, budget_s, _ = read_start(run_dir)
     except FileNotFoundError:
         raise DataError(f"{run_dir.name} holds no start.txt; give the folder that a run wrote.") from None
-    defaults = {"t0_s": curve.T0_S, "model": "unknown", "device": "unknown", "versions": {}}
+    defaults = {"t0_s": curve.T0_S, "model": "unknown", "device": "unknown", "clock": "wall", "versions": {}}
     about = {key: old.get(key, value) for key, value in defaults.items()} | {"budget_s": budget_s}
     names = labels or results.get("labels") or [str(c) for c in range(matrix.shape[1])]
     board = Scoreboard(run_dir, matrix, names, about)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
@@ -119,13 +120,26 @@ class ImageCache:
         homeless = np.flatnonzero(slots < 0)
         missing = np.unique(slots[slots >= 0])
         missing = missing[~store.done[missing]]
-        self._decode(store.owners[missing], store.images, missing, is_shared=FORKS)
+        if len(missing):
+            with clock.work("decode", lambda: self._amounts(store.owners[missing], shape)):
+                self._decode(store.owners[missing], store.images, missing, is_shared=FORKS)
         store.done[missing] = True
         if len(slots) == len(store.images) and np.array_equal(slots, np.arange(len(slots))):
             return store.images  # all of them in their order: nothing is copied
-        out = store.images[slots]
-        self._decode(indices[homeless], out, homeless)
+        with clock.work("gather images", bytes=len(slots) * int(np.prod(shape))):
+            out = store.images[slots]
+        if len(homeless):
+            with clock.work("decode", lambda: self._amounts(indices[homeless], shape)):
+                self._decode(indices[homeless], out, homeless)
         return out
+
+    def _amounts(self, indices: np.ndarray, shape: tuple[int, ...]) -> dict[str, float]:
+        """What the time of decoding these goes by; how large they are is judged by a few."""
+        steps = self._root.steps(int(indices[0]))
+        kind = "jpeg bytes" if isinstance(steps, list) and steps[0].startswith(_JPEG) else "bytes"
+        frames, share = len(indices) * shape[0], min(1.0, shape[0] / max(1, len(steps)))
+        stored = len(indices) * self._root.subset(indices).stored_bytes() * share
+        return {"frames": frames, "pixels": frames * shape[1] * shape[2], kind: stored}
 
     def _store(self, shape: tuple[int, int, int, int]) -> _Store:
         with self._lock:

@@ -57,6 +57,12 @@ class Examples(ABC):
         """The examples that own the content, and the positions of these among them: the key of every cache."""
         return self, np.arange(len(self))
 
+    def stored_bytes(self, probes: int = 8) -> float:
+        """What the undecoded content of an example takes, judged by a few of them."""
+        some = [self.steps(int(i)) for i in np.linspace(0, len(self) - 1, min(len(self), probes))]
+        sizes = [steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps)) for steps in some]
+        return float(np.mean(sizes)) if sizes else 0.0
+
     def tensor(self, index: int) -> np.ndarray:
         """(T, row, col, channels) float32, exactly as the challenge hands it to a model."""
         return to_tensor(self.steps(index), self.spec)

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
@@ -75,8 +76,12 @@ def _compute_spectra(examples: Examples) -> list[np.ndarray]:
         ends = np.cumsum([len(one) for one in frames])
         return np.split(_log_energies(np.concatenate(frames)), ends[:-1])
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return [spectrum for chunk in pool.map(compute, range(0, len(examples), CHUNK)) for spectrum in chunk]
+    def amounts() -> dict[str, float]:
+        return {"frames": sum(map(len, spectra)), "bytes": len(examples) * examples.stored_bytes()}
+
+    with clock.work("log mel", amounts), ThreadPoolExecutor(THREADS) as pool:
+        spectra = [spectrum for chunk in pool.map(compute, range(0, len(examples), CHUNK)) for spectrum in chunk]
+    return spectra
 
 
 def _amplitudes(examples: Examples, index: int) -> np.ndarray:
@@ -90,7 +95,8 @@ def mel_statistics(examples: Examples, segments: int = 8) -> np.ndarray:
 
     def compute(some: Examples) -> list[np.ndarray]:
         spectra = _spectra(some)
-        return [row for at in range(0, len(some), CHUNK) for row in _statistics(spectra[at : at + CHUNK], segments)]
+        with clock.work("mel statistics", sounds=len(some), frames=sum(map(len, spectra))):
+            return [row for at in range(0, len(some), CHUNK) for row in _statistics(spectra[at : at + CHUNK], segments)]
 
     rows = kept(examples, ("mel_statistics", segments), compute)
     width = 4 * BANDS + segments * (BANDS // 2) + 1
@@ -117,12 +123,13 @@ def _statistics(spectra: list[np.ndarray], segments: int) -> np.ndarray:
 
 def mel_picture(examples: Examples, frames: int) -> np.ndarray:
     """(N, BANDS, frames, 1) uint8: a shorter sound is followed by its quietest level, a longer one squeezed."""
-    pictures = np.empty((len(examples), BANDS, frames, 1), np.uint8)
-    for picture, spectrum in zip(pictures, _spectra(examples), strict=True):
-        levels = resize_time(spectrum, frames) if len(spectrum) > frames else spectrum
-        levels = np.clip(levels * LEVELS, 0, 255).astype(np.uint8).T  # (BANDS, at most frames)
-        picture[:] = levels.min(1)[:, None, None]
-        picture[:, : levels.shape[1], 0] = levels
+    pictures, spectra = np.empty((len(examples), BANDS, frames, 1), np.uint8), _spectra(examples)
+    with clock.work("mel pictures", sounds=len(examples), frames=sum(map(len, spectra))):
+        for picture, spectrum in zip(pictures, spectra, strict=True):
+            levels = resize_time(spectrum, frames) if len(spectrum) > frames else spectrum
+            levels = np.clip(levels * LEVELS, 0, 255).astype(np.uint8).T  # (BANDS, at most frames)
+            picture[:] = levels.min(1)[:, None, None]
+            picture[:, : levels.shape[1], 0] = levels
     return pictures
 
 

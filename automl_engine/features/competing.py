@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.series import TAPS, same_length
 
@@ -53,12 +54,14 @@ def competing_convolutions(
     values = (same_length(examples, length) - mean[:, None]) * scale[:, None]
     features = np.empty((len(values), len(dilations), 2, weights.shape[2], KERNELS, 2), np.float32)
     step = max(1, _CHUNK // length)
-    for at in range(0, len(values), step):
-        part = values[at : at + step]
-        for half, series in enumerate((part, np.diff(part, axis=2))):
-            summed = np.einsum("ncl,gc->gnl", series, groups[half])
-            for d, dilation in enumerate(dilations):
-                features[at : at + step, d, half] = _scores(summed, weights[d, half], int(dilation))
+    calls, outputs = len(dilations) * -(-len(values) // step), values[:, 0].size * weights[..., 0].size
+    with clock.work("competing convolutions", calls=calls, outputs=outputs):
+        for at in range(0, len(values), step):
+            part = values[at : at + step]
+            for half, series in enumerate((part, np.diff(part, axis=2))):
+                summed = np.einsum("ncl,gc->gnl", series, groups[half])
+                for d, dilation in enumerate(dilations):
+                    features[at : at + step, d, half] = _scores(summed, weights[d, half], int(dilation))
     return features.reshape(len(values), -1)
 
 

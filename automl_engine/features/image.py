@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
 
@@ -36,12 +37,13 @@ def appearance(examples: Examples, size: int = 32, levels: int = 3, grid: int = 
     """(N, D) float32 of images resized to size × size, a power of 2: which edges and colours are where
     (``gradient_features`` on a grid × grid), and which there are anywhere (``texture_features``; none at 0 levels)."""
     images = pixels(examples, size, size)
-    small = images
-    while small.shape[1] > GRADIENT_SIDE:
-        quarters = [small[:, row::2, col::2].astype(np.uint16) for row in (0, 1) for col in (0, 1)]
-        small = (sum(quarters[1:], quarters[0]) // 4).astype(np.uint8)
-    where = gradient_features(small, small.shape[1] // grid)
-    return np.concatenate([where, texture_features(images, levels)], axis=1) if levels else where
+    with clock.work("appearance", images=len(images), edges=images.size, texture=images.size * (levels > 0)):
+        small = images
+        while small.shape[1] > GRADIENT_SIDE:
+            quarters = [small[:, row::2, col::2].astype(np.uint16) for row in (0, 1) for col in (0, 1)]
+            small = (sum(quarters[1:], quarters[0]) // 4).astype(np.uint8)
+        where = gradient_features(small, small.shape[1] // grid)
+        return np.concatenate([where, texture_features(images, levels)], axis=1) if levels else where
 
 
 def texture_features(images: np.ndarray, levels: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 
@@ -21,6 +22,11 @@ LONGEST = 255  # a share of time is counted in one byte
 SHORTEST = 16
 _CHUNK = 256  # series that are worked on at once: they stay in the cache
 SPECTRUM_BANDS = 16
+
+
+def _amounts(examples: Examples) -> dict[str, float]:
+    """For the clock."""
+    return {"series": len(examples), "bytes": len(examples) * examples.stored_bytes()}
 
 
 def _series(examples: Examples, index: int) -> np.ndarray:
@@ -58,7 +64,8 @@ def same_length(examples: Examples, length: int) -> np.ndarray:
     """(N, C, length) float32."""
 
     def compute(some: Examples) -> list[np.ndarray]:
-        return [_to_length(_series(some, i), length) for i in range(len(some))]
+        with clock.work("same length", lambda: _amounts(some)):
+            return [_to_length(_series(some, i), length) for i in range(len(some))]
 
     rows = kept(examples, ("same_length", length), compute)
     return np.stack(rows) if rows else np.zeros((0, examples.spec.num_channels, length), np.float32)
@@ -75,7 +82,8 @@ def series_statistics(examples: Examples, points: int = 32) -> np.ndarray:
     spectrum in bands; and the length."""
 
     def compute(some: Examples) -> list[np.ndarray]:
-        return [_statistics(_series(some, i), points) for i in range(len(some))]
+        with clock.work("series statistics", lambda: _amounts(some)):
+            return [_statistics(_series(some, i), points) for i in range(len(some))]
 
     return np.stack(kept(examples, ("series_statistics", points), compute))
 
@@ -169,11 +177,15 @@ def random_convolutions(
     values = same_length(examples, length)
     arrays = {"mean": mean, "scale": scale, "groups": groups}
     features = np.empty((len(values), *biases.shape), np.float32)
-    for at in range(0, len(values), _CHUNK):
-        inputs = _standardised(values[at : at + _CHUNK], arrays)
-        for d, dilation in enumerate(dilations):
-            for kernel, output in _outputs(inputs, int(dilation), d):
-                above = (output[None] > biases[d, kernel][:, None, None]).view(np.uint8)  # (biases, L', n)
-                counts = np.add.reduce(above, axis=1, dtype=np.uint8)
-                features[at : at + _CHUNK, d, kernel] = counts.T / np.float32(len(output))
+    steps = len(values) * length
+    kernels = len(dilations) * len(HEAVY)
+    calls = kernels * -(-len(values) // _CHUNK)
+    with clock.work("random convolutions", calls=calls, outputs=steps * kernels, compared=steps * biases.size):
+        for at in range(0, len(values), _CHUNK):
+            inputs = _standardised(values[at : at + _CHUNK], arrays)
+            for d, dilation in enumerate(dilations):
+                for kernel, output in _outputs(inputs, int(dilation), d):
+                    above = (output[None] > biases[d, kernel][:, None, None]).view(np.uint8)  # (biases, L', n)
+                    counts = np.add.reduce(above, axis=1, dtype=np.uint8)
+                    features[at : at + _CHUNK, d, kernel] = counts.T / np.float32(len(output))
     return features.reshape(len(values), -1)

@@ -16,6 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.spec import Spec
@@ -52,11 +53,12 @@ def count_ngrams(examples: Examples, characters: bool) -> Counts:
     """Counts of hashed n-grams; ``characters`` as ``single_characters`` of the training data says."""
     rows = kept(examples, ("ngrams", characters), lambda some: _count_examples(some, characters))
     sizes = [len(buckets) for buckets, _ in rows]
-    return Counts(
-        np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
-        np.concatenate([np.zeros(0, np.int32), *(buckets for buckets, _ in rows)]),
-        np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in rows)]),
-    )
+    with clock.work("gather n-grams", texts=len(rows), entries=sum(sizes)):
+        return Counts(
+            np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+            np.concatenate([np.zeros(0, np.int32), *(buckets for buckets, _ in rows)]),
+            np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in rows)]),
+        )
 
 
 def _count_examples(examples: Examples, characters: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -65,10 +67,12 @@ def _count_examples(examples: Examples, characters: bool) -> list[tuple[np.ndarr
     vocabulary = examples.spec.vocabulary
     for at in range(0, len(examples), _CHUNK):
         chunk = range(at, min(at + _CHUNK, len(examples)))
-        texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in chunk]
-        found = _count_texts(texts, vocabulary, characters)
-        ends = found.starts.tolist()
-        rows += [(found.buckets[start:end], found.counts[start:end]) for start, end in pairwise(ends)]
+        with clock.work("n-grams of characters" if characters else "n-grams") as lap:
+            texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in chunk]
+            found = _count_texts(texts, vocabulary, characters)
+            ends = found.starts.tolist()
+            rows += [(found.buckets[start:end], found.counts[start:end]) for start, end in pairwise(ends)]
+            lap(texts=len(texts), tokens=sum(map(len, texts)), entries=ends[-1])
     return rows
 
 
@@ -186,11 +190,12 @@ def token_hash(word: str) -> int:
 
 
 def _hash_tokens(examples: Examples) -> list[np.ndarray]:
-    texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in range(len(examples))]
-    used, tokens = np.unique(np.concatenate([*texts, np.zeros(0)]).astype(np.int64), return_inverse=True)
-    vocabulary = examples.spec.vocabulary
-    hashes = np.array([token_hash(vocabulary.get(index, str(index))) for index in used.tolist()], np.int64)
-    return np.split(hashes[tokens], np.cumsum([len(text) for text in texts])[:-1]) if texts else []
+    with clock.work("tokens", lambda: {"texts": len(texts), "tokens": len(tokens), "words": len(used)}):
+        texts = [np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS] for i in range(len(examples))]
+        used, tokens = np.unique(np.concatenate([*texts, np.zeros(0)]).astype(np.int64), return_inverse=True)
+        vocabulary = examples.spec.vocabulary
+        hashes = np.array([token_hash(vocabulary.get(index, str(index))) for index in used.tolist()], np.int64)
+        return np.split(hashes[tokens], np.cumsum([len(text) for text in texts])[:-1]) if texts else []
 
 
 def text_tokens(examples: Examples, known: np.ndarray, length: int) -> np.ndarray:
@@ -199,14 +204,16 @@ def text_tokens(examples: Examples, known: np.ndarray, length: int) -> np.ndarra
     1 stands for any other token, 0 fills up at the end.  Of a longer text the beginning and the end are kept
     (Sun et al. 2019, "How to fine-tune BERT for text classification?", section 5.3.1).
     """
-    texts = [_both_ends(text, length) for text in plain_tokens(examples)]
-    ids = np.full((len(texts), length), PADDING, np.int64)
-    filled = np.arange(length) < np.array([len(text) for text in texts], np.int64).reshape(-1, 1)
-    hashes = np.concatenate([np.zeros(0, np.int64), *texts])
-    places = np.searchsorted(known, hashes)
-    found = np.append(known, -1)[places] == hashes
-    ids[filled] = np.where(found, places + FIRST_KNOWN, UNKNOWN)
-    return ids
+    whole = plain_tokens(examples)
+    with clock.work("token ids", texts=len(whole), cells=len(whole) * length):
+        texts = [_both_ends(text, length) for text in whole]
+        ids = np.full((len(texts), length), PADDING, np.int64)
+        filled = np.arange(length) < np.array([len(text) for text in texts], np.int64).reshape(-1, 1)
+        hashes = np.concatenate([np.zeros(0, np.int64), *texts])
+        places = np.searchsorted(known, hashes)
+        found = np.append(known, -1)[places] == hashes
+        ids[filled] = np.where(found, places + FIRST_KNOWN, UNKNOWN)
+        return ids
 
 
 def _both_ends(text: np.ndarray, length: int) -> np.ndarray:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.image import gradient_features
 
 
 def grey_frames(examples: Examples, size: int, frames: int) -> np.ndarray:
     """(N, frames, size, size) float32 in 0..255."""
-    return examples.images(size, size, frames).mean(4, dtype=np.float32)
+    clips = examples.images(size, size, frames)
+    with clock.work("grey", values=clips.size):
+        return clips.mean(4, dtype=np.float32)
 
 
 def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
@@ -22,14 +25,15 @@ def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     """
     scene = grey_frames(examples, size * 3 // 2, max(1, frames // 2)).mean(1)
     clips = grey_frames(examples, size, frames)
-    steps = np.abs(np.diff(clips, axis=1))  # (N, frames - 1, size, size)
-    mean, moved = clips.mean(1), steps.mean(1)
-    scaled = moved / (moved.max((1, 2), keepdims=True) + 1) * 255
-    stills = [gradient_features(plane.astype(np.uint8)[..., None]) for plane in (mean, scaled)]
-    energy = np.log1p(steps.mean((2, 3)))  # (N, frames - 1)
-    spread = np.log1p(_profiles(steps, size // 8).reshape(len(clips), -1))
-    parts = [scene.reshape(len(clips), -1), *stills, energy, np.sort(energy, axis=1), spread]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    with clock.work("motion", clips=len(clips), values=clips.size):
+        steps = np.abs(np.diff(clips, axis=1))  # (N, frames - 1, size, size)
+        mean, moved = clips.mean(1), steps.mean(1)
+        scaled = moved / (moved.max((1, 2), keepdims=True) + 1) * 255
+        stills = [gradient_features(plane.astype(np.uint8)[..., None]) for plane in (mean, scaled)]
+        energy = np.log1p(steps.mean((2, 3)))  # (N, frames - 1)
+        spread = np.log1p(_profiles(steps, size // 8).reshape(len(clips), -1))
+        parts = [scene.reshape(len(clips), -1), *stills, energy, np.sort(energy, axis=1), spread]
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def _profiles(steps: np.ndarray, bins: int) -> np.ndarray:
@@ -43,11 +47,13 @@ def _profiles(steps: np.ndarray, bins: int) -> np.ndarray:
 def stacked_frames(examples: Examples, size: int = 48, frames: int = 6) -> np.ndarray:
     """Grey frames and the differences of neighbours (128 = none) as channels: (N, size, size, 2 * frames - 1) uint8."""
     clips = grey_frames(examples, size, frames)
-    steps = np.clip(np.diff(clips, axis=1) + 128, 0, 255)
-    return np.ascontiguousarray(np.concatenate([clips, steps], axis=1).transpose(0, 2, 3, 1).astype(np.uint8))
+    with clock.work("stack frames", values=clips.size):
+        steps = np.clip(np.diff(clips, axis=1) + 128, 0, 255)
+        return np.ascontiguousarray(np.concatenate([clips, steps], axis=1).transpose(0, 2, 3, 1).astype(np.uint8))
 
 
 def frames(examples: Examples, size: int = 48, frames: int = 12) -> np.ndarray:
     """Frames one after the other as channels: (N, size, size, frames * channels) uint8."""
     clips = examples.images(size, size, frames)  # (N, frames, size, size, channels)
-    return np.ascontiguousarray(clips.transpose(0, 2, 3, 1, 4)).reshape(len(clips), size, size, -1)
+    with clock.work("stack frames", values=clips.size):
+        return np.ascontiguousarray(clips.transpose(0, 2, 3, 1, 4)).reshape(len(clips), size, size, -1)

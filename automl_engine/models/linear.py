@@ -58,8 +58,9 @@ class LinearHead:
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """(N, K) float32 probabilities."""
-        scores = self.standardise(features) @ self.weights + self.bias
-        return expit(scores) if self.multi_label else softmax(scores, axis=1)
+        with clock.work("linear", cells=features.size, products=features.size * len(self.bias)):
+            scores = self.standardise(features) @ self.weights + self.bias
+            return expit(scores) if self.multi_label else softmax(scores, axis=1)
 
     def save(self, path: Path) -> None:
         """One ``.npz``."""
@@ -155,14 +156,21 @@ def fit_ridge(
         The head, and the leave-one-out probabilities of the training examples; of more than ``CHECKED`` every second,
         third, ... one.
     """
-    mean, scale = _moments(features)
+    with clock.work("moments", cells=features.size):
+        mean, scale = _moments(features)
     step = -(-len(features) // CHECKED)
     parts = ((_standardise(x, mean, scale), 2 * y.astype(np.float32) - 1) for x, y in chain([(features, labels)], more))
     found = _decompose_wide(*next(parts)) if features.shape[1] > len(features) else _decompose_tall(parts, step)
-    basis, spectrum, rotation, projected, centre, offset, count = found
-    labels, squares = labels[::step], basis**2
-    targets = 2 * labels.astype(np.float32) - 1
+    with clock.work("choose ridge", cells=found.basis.size, products=found.basis.size * labels.shape[1]):
+        return _best_ridge(found, labels[::step], mean, scale, multi_label)
 
+
+def _best_ridge(
+    found: _Spectrum, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray, multi_label: bool
+) -> tuple[LinearHead, np.ndarray]:
+    """By the leave-one-out log-loss of the rows of ``found.basis``, whose ``labels`` these are."""
+    basis, spectrum, rotation, projected, centre, offset, count = found
+    squares, targets = basis**2, 2 * labels.astype(np.float32) - 1
     best: tuple[float, float, float, np.ndarray] | None = None
     for alpha in (a * count / 100 for a in RIDGE_ALPHAS):
         shrink = spectrum / (spectrum + alpha)
@@ -187,11 +195,13 @@ def fit_ridge(
 
 def _decompose_wide(inputs: np.ndarray, targets: np.ndarray) -> _Spectrum:
     """More columns than rows: by the products of rows."""
-    centre, offset = inputs.mean(0), targets.mean(0)
-    inputs = inputs - centre
-    values, vectors = _eigen(inputs @ inputs.T)
-    rotation = (vectors.T @ inputs) / np.sqrt(values)[:, None]
-    return _Spectrum(vectors, values, rotation, vectors.T @ (targets - offset), centre, offset, len(inputs))
+    count, width = inputs.shape
+    with clock.work("decompose wide", cells=inputs.size, products=width * count**2, cubes=count**3):
+        centre, offset = inputs.mean(0), targets.mean(0)
+        inputs = inputs - centre
+        values, vectors = _eigen(inputs @ inputs.T)
+        rotation = (vectors.T @ inputs) / np.sqrt(values)[:, None]
+        return _Spectrum(vectors, values, rotation, vectors.T @ (targets - offset), centre, offset, count)
 
 
 def _decompose_tall(parts: Iterator[tuple[np.ndarray, np.ndarray]], step: int) -> _Spectrum:
@@ -201,17 +211,19 @@ def _decompose_tall(parts: Iterator[tuple[np.ndarray, np.ndarray]], step: int) -
     gram, cross = np.zeros((width, width)), np.zeros((width, targets.shape[1]))
     centre, offset, count = np.zeros(width), np.zeros(targets.shape[1]), 0
     for x, y in chain([(inputs, targets)], parts):
-        gram += x.T @ x
-        cross += x.T @ y
-        centre += x.sum(0)
-        offset += y.sum(0)
-        count += len(x)
+        with clock.work("gram", cells=x.size, products=x.size * width):
+            gram += x.T @ x
+            cross += x.T @ y
+            centre += x.sum(0)
+            offset += y.sum(0)
+            count += len(x)
     centre, offset = centre / count, offset / count
-    values, vectors = _eigen(gram - count * np.outer(centre, centre))
-    root = np.sqrt(values)
-    projected = (vectors.T @ (cross - count * np.outer(centre, offset)).astype(np.float32)) / root[:, None]
-    centre, offset = centre.astype(np.float32), offset.astype(np.float32)
-    return _Spectrum((checked - centre) @ vectors / root, values, vectors.T, projected, centre, offset, count)
+    with clock.work("decompose tall", products=checked.size * width, cubes=width**3):
+        values, vectors = _eigen(gram - count * np.outer(centre, centre))
+        root = np.sqrt(values)
+        projected = (vectors.T @ (cross - count * np.outer(centre, offset)).astype(np.float32)) / root[:, None]
+        centre, offset = centre.astype(np.float32), offset.astype(np.float32)
+        return _Spectrum((checked - centre) @ vectors / root, values, vectors.T, projected, centre, offset, count)
 
 
 def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -251,8 +263,9 @@ def fit_logistic(
         labels: (N, K) in 0..1.
         end: on the monotonic clock; what is found until then counts.
     """
-    mean, scale = _moments(features)
-    inputs = _standardise(features, mean, scale)
+    with clock.work("moments", cells=features.size):
+        mean, scale = _moments(features)
+        inputs = _standardise(features, mean, scale)
     width, classes = inputs.shape[1], labels.shape[1]
     labels = labels.astype(np.float32)
 
@@ -271,11 +284,15 @@ def fit_logistic(
         return total / len(inputs), gradient.ravel().astype(np.float64) / len(inputs)
 
     def stop_in_time(present: np.ndarray) -> None:
+        lap(steps=1, weights=found.size, scores=len(inputs) * classes, products=inputs.size * classes)
         if clock.now_s() > end:
             raise StopIteration
 
-    start, options = np.zeros((width + 1) * classes), {"maxiter": steps}
-    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options, callback=stop_in_time).x
+    found, options = np.zeros((width + 1) * classes), {"maxiter": steps}
+    with clock.work("logistic step") as lap:
+        found = minimize(
+            loss_and_gradient, found, jac=True, method="L-BFGS-B", options=options, callback=stop_in_time
+        ).x
     found = found.reshape(width + 1, classes).astype(np.float32)
     return LinearHead(mean, scale, found[:-1], found[-1], multi_label)
 
