@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     return 0 if scores["predictions"] else EXIT_NOTHING
 
 
-def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:
+def resolve(
+    name: str, data_dir: Path, portfolio: Path | None, knowledge: Path | None = None
+) -> tuple[str, dict[str, Any]]:
     """(key of MODELS, parameters) behind ``--model``: auto, a portfolio row, a model, a baseline, or a folder with
     challenge code.
 
@@ -83,7 +85,8 @@ def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dic
 
     rows = load(portfolio)
     if name == "auto":
-        return name, {"rows": [asdict(row) for row in rows if row.enabled]}
+        told = {} if knowledge is None else {"knowledge": str(knowledge.resolve())}
+        return name, {"rows": [asdict(row) for row in rows if row.enabled], **told}
     found = next((row for row in rows if row.name == name), None)
     if found:
         return found.model, dict(found.params)
@@ -180,10 +183,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", default="auto", help="auto, a portfolio row, or a folder with challenge code")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: what work takes by meta costs")
     verb.add_argument("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
+    verb.add_argument("--knowledge", type=Path, metavar="FOLDER", help="tables of what is known of the rows (built-in)")
     verb.add_argument("--no-export", dest="export", action="store_false", help="leave out model.zip")
 
-    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: what work takes by meta costs")
     verb = verbs.add_parser("score", help="score the predictions of a run again")
     verb.set_defaults(verb=score)
     verb.add_argument("run", type=Path, metavar="RUN")

@@ -21,6 +21,9 @@ from automl_engine import clock
 from automl_engine.blend import best_share, difference_error, mix, noise, quality, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
+from automl_engine.metalearning import tables
+from automl_engine.metalearning.choice import Knowledge
+from automl_engine.metalearning.features import meta_features
 from automl_engine.modality import modality
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -74,7 +77,7 @@ class Rung:
 
 
 class AutoModel(AnytimeModel):
-    """Params: ``rows`` (mappings as in the portfolio, in order), ``seed``, ``device``."""
+    """Params: ``rows`` (as in the portfolio, in order), ``knowledge`` (folder of tables), ``seed``, ``device``."""
 
     name = "auto"
 
@@ -84,7 +87,10 @@ class AutoModel(AnytimeModel):
         rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
         self.rows = [row for row in rows if model_class(row["model"]).available(row.get("params", {}))]
         for row in self.rows:
-            self._new_model(row["name"])  # imports and weights are not on the clock
+            self._new_model(row["name"])  # imports, weights and tables are not on the clock
+        names, folder = [row["name"] for row in self.rows], Path(self.params.get("knowledge", tables.HERE))
+        self._knowledge = {kind: Knowledge(kind, names, folder) for kind in {row["modality"] for row in self.rows}}
+        self.described: dict[str, Any] | None = None  # for whoever lets the run teach the meta-learner
         self.rungs: dict[str, Rung] = {}
         self.weights: dict[str, float] = {}
         self.made_by, self.why = self.name, ""
@@ -115,6 +121,7 @@ class AutoModel(AnytimeModel):
         self._start, self.budget_s = clock.now_s(), budget_s
         kind, kind_reason = modality(split)
         self.rows = [row for row in self.rows if row["modality"] == kind]
+        self._modality = kind
         if not self.rows:
             raise DataError(f"No portfolio row for {kind} data is enabled; enable one or choose a model.")
         self.labels, self.multi_label = split.labels, is_multi_label(split.labels)
@@ -140,6 +147,7 @@ class AutoModel(AnytimeModel):
         """One step of the present row: a quick one as a whole, a network by a slice; at last the folds left out."""
         if self._first_look:
             self._check_first_look(split, *self._first_look)
+            self._choose(split)
         if self._queue:
             rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
             limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
@@ -154,6 +162,22 @@ class AutoModel(AnytimeModel):
         if not worked or quick or rung.live.done_training or self._has_stalled(rung):
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             rung.live = rung.live if quick or not worked else rung.live.frozen()  # without its images
+
+    def _choose(self, split: Examples) -> None:
+        """After the first look: the rows that did best on data like these come next, quick ones before networks."""
+        features = meta_features(split, self._modality, self._seed)
+        self.described = {"modality": self._modality, "features": features}
+        choice = self._knowledge[self._modality].choose(features, [row["name"] for row in self._queue])
+        if choice is None:
+            return
+        place = {name: i for i, name in enumerate(choice.order)}
+
+        def turn(row: Mapping[str, Any]) -> tuple[bool, bool, int]:
+            name = row["name"]
+            return name not in self.rungs, not model_class(row["model"]).quick, place.get(name, len(place))
+
+        self._queue.sort(key=turn)
+        self.emit("chosen", row=choice.order[0], reason=choice.reason, resembles=choice.resembles)
 
     def _check_first_look(self, split: Examples, rung: Rung, sample: np.ndarray) -> None:
         """The first look is asked about the examples of fold 0 that it has not seen, where these are most of them."""
@@ -293,7 +317,7 @@ class AutoModel(AnytimeModel):
     # The clock
 
     def _elapsed_s(self) -> float:
-        return clock.now_s() - (self._start or clock.now_s())
+        return 0.0 if self._start is None else clock.now_s() - self._start
 
     def _remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""

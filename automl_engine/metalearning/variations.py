@@ -50,6 +50,15 @@ def source_of(name: str) -> str:
     return name.partition(MARK)[0]
 
 
+def in_words(name: str) -> str:
+    """``cifar10--n500`` -> "cifar10 (500 examples)"."""
+    base, *parts = name.split(MARK)
+    found = [PART.fullmatch(part) for part in parts]
+    units = {"classes": "classes", "n": "examples", "side": "px"}
+    told = [f"{match[2]} {units[match[1]]}" for match in found if match]
+    return f"{base} ({', '.join(told)})" if told and None not in found else name
+
+
 def vary(source: Path, out: Path, seed: int = 0) -> None:
     """Write the variation that the name of ``out`` describes; its solution comes last, so that there means whole.
 

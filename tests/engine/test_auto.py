@@ -15,6 +15,8 @@ from automl_engine.auto import FIRST_SAMPLE, AutoModel
 from automl_engine.blend import best_share, difference_error, mix, quality
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
+from automl_engine.metalearning.features import meta_features
+from automl_engine.metalearning.tables import Score, append_scores, features_path, write_features
 from automl_engine.modality import modality
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
@@ -118,6 +120,51 @@ def toy_rows(**skills: list[float]) -> list[dict[str, Any]]:
 def tables(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryExamples, MemoryExamples]:
     monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:Toy")
     return toy("tabular", 200, False, seed=1), toy("tabular", 60, False, seed=2)
+
+
+def known_tables(folder: Path, best: str, rows: list[str]) -> Path:
+    """Tables in which one row was best on data like the toy table, and worst elsewhere."""
+    for seed in range(4):
+        train = toy("tabular", 200, False, seed=seed)
+        values = meta_features(train, "tabular")
+        write_features(features_path("tabular", folder), {f"like{seed}": values}, {f"like{seed}": f"like{seed}"})
+    scores = [
+        Score(f"like{seed}", f"like{seed}", "tabular", row, 1, 20, 60, 0, "cpu", alc, alc, 0.1, 1.0, "1", "2026-11-22")
+        for seed in range(4)
+        for row, alc in ((row, 0.9 if row == best else 0.5) for row in rows)
+    ]
+    append_scores(scores, folder / "scores.csv")
+    return folder
+
+
+def test_what_was_best_on_data_like_these_comes_next(
+    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
+) -> None:
+    train, test = tables
+    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
+    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
+    model = AutoModel(train.spec, rows=rows, knowledge=str(knowledge), seed=0, device="cpu")
+    model.emit = journal = Journal()
+    drive(model, train, hidden(test), budget_s=20)
+    told = [event for event in journal.of("chosen") if "resembles" in event]
+    assert [event["row"] for event in told] == ["third"]
+    assert "your data resembles like" in told[0]["reason"]
+    assert told[0]["resembles"][0]["alc"] == 0.9
+    opened = [event["row"] for event in journal.of("chosen") if "resembles" not in event]
+    assert opened == ["first", "third", "second"]
+    assert model.described is not None
+    assert model.described["modality"] == "tabular"
+
+
+def test_without_knowledge_the_order_of_the_portfolio_holds(
+    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
+) -> None:
+    train, test = tables
+    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
+    model = AutoModel(train.spec, rows=rows, knowledge=str(tmp_path), seed=0, device="cpu")
+    model.emit = journal = Journal()
+    drive(model, train, hidden(test), budget_s=20)
+    assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
 
 
 def test_a_worse_slice_does_not_replace_a_better_one(tables: tuple[MemoryExamples, MemoryExamples]) -> None:

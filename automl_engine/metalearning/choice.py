@@ -1,0 +1,88 @@
+"""Which rows to try first on new data, and why: what auto asks after its first look.
+
+The tables are read and the selector is fitted before the clock starts; on the clock are the meta-features alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.metalearning import variations
+from automl_engine.metalearning.features import distances
+from automl_engine.metalearning.selectors import selector_class
+from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
+
+DEFAULT = "average"
+"""The selector that has the least regret on our own tables (docs/measurements.md)."""
+FEWEST_SETS = 3
+"""Of known data sets; from fewer nothing is concluded."""
+TOLD = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An order of rows, and what speaks for it."""
+
+    order: list[str]
+    """The rows that the tables know, the best first."""
+    reason: str
+    resembles: list[dict[str, Any]]
+    """{"dataset", "source", "distance", "alc": of the first row there | None}; of each source the nearest, in order."""
+
+
+class Knowledge:
+    """The tables of one modality, for rows that this machine can run."""
+
+    def __init__(self, modality: str, rows: Sequence[str], folder: Path = HERE, selector: str = DEFAULT) -> None:
+        self.modality = modality
+        features = read_features(features_path(modality, folder))
+        table = wide(read_scores(folder / "scores.csv"), modality)
+        columns = [j for j, row in enumerate(table.rows) if row in rows]
+        lines = [i for i, name in enumerate(table.datasets) if name in features]
+        scores = table.alc[np.ix_(lines, columns)]
+        told = ~np.isnan(scores).all(1)
+        self.rows = [table.rows[j] for j in columns]
+        self.scores = scores[told]
+        self.sources = [table.sources[i] for i, some in zip(lines, told, strict=True) if some]
+        self.datasets = [table.datasets[i] for i, some in zip(lines, told, strict=True) if some]
+        self.columns = list(features[self.datasets[0]]) if self.datasets else []
+        known = [[features[name][column] for column in self.columns] for name in self.datasets]
+        self.features = np.array(known, np.float64).reshape(len(self.datasets), len(self.columns))
+        self.usable = len(self.datasets) >= FEWEST_SETS and len(self.rows) > 1
+        if self.usable:
+            self.selector = selector_class(selector)().fit(self.features, self.scores)
+
+    def choose(self, features: Mapping[str, float], among: Sequence[str]) -> Choice | None:
+        """Those of ``among`` that the tables know, best first; None if the tables know too little."""
+        if not self.usable or not set(among) & set(self.rows):
+            return None
+        new = np.array([features[column] for column in self.columns])
+        order = [j for j in self.selector.rank(new) if self.rows[j] in among]
+        apart = distances(self.features, new)
+        nearest: dict[str, dict[str, Any]] = {}  # of each source the nearest variation
+        for i in np.argsort(apart, kind="stable"):
+            nearest.setdefault(self.sources[i], self._told(i, apart[i], order[0]))
+        told = list(nearest.values())[:TOLD]
+        return Choice([self.rows[j] for j in order], _in_words(told), told)
+
+    def _told(self, i: int, distance: float, row: int) -> dict[str, Any]:
+        alc = self.scores[i, row]
+        return {
+            "dataset": self.datasets[i],
+            "source": self.sources[i],
+            "distance": round(float(distance), 3),
+            "alc": None if np.isnan(alc) else round(float(alc), 4),
+        }
+
+
+def _in_words(nearest: Sequence[Mapping[str, Any]]) -> str:
+    first, *others = nearest
+    name = variations.in_words(first["dataset"])
+    second = f", second {variations.in_words(others[0]['dataset'])}" if others else ""
+    text = f"your data resembles {name} (distance {first['distance']:.2f}{second})"
+    return text if first["alc"] is None else f"{text}; there it reached ALC {first['alc']:.2f}"
