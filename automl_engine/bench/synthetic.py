@@ -1,8 +1,9 @@
-"""Image sets of any size for measuring the ingestor: smooth noise, a gradient and a grating that tells the class.
+"""Sets of any size for measuring the ingestor: pictures and tables, not learnt at a glance.
 
     python -m automl_engine.bench.ingestor sets --out DIR
 
-They are as large in bytes as photos of the same size (noise is what makes a JPEG large) and not learnt at a glance.
+The pictures are smooth noise, a gradient and a grating that tells the class, as large in bytes as photos of the same
+size (noise is what makes a JPEG large).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.writer import write_solution, write_split
 from automl_engine.spec import Spec
 
-CLASSES = 10
+CLASSES, CODES = 10, 8
 BATCH = 256
 
 
@@ -36,54 +38,87 @@ class Recipe:
     distinct: int = 0
     """Images made; the rest repeats their bytes (0: all are made).  Reading and decoding cost the same."""
 
+    def spec(self, name: str) -> Spec:
+        label_to_index = {f"grating {c}": c for c in range(CLASSES)}
+        shape = self.height, self.width, self.channels
+        return Spec(name, 0, CLASSES, 1, *shape, "COMPRESSED", label_to_index=label_to_index)
 
-SETS = {
+    def rows(self, count: int, seed: int) -> Iterator[tuple[Steps, list[int]]]:
+        """(the encoded image, its class) one after the other; a batch is made in threads."""
+        distinct = min(count, self.distinct or count)
+        kept: list[bytes] = []
+
+        def encoded(number: int) -> bytes:
+            image = picture(number % CLASSES, self, np.random.default_rng([seed, number]))
+            options = [cv2.IMWRITE_JPEG_QUALITY, 90] if self.suffix == ".jpg" else []
+            return cv2.imencode(self.suffix, image, options)[1].tobytes()
+
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, count, BATCH):
+                numbers = range(start, min(start + BATCH, count))
+                made = list(pool.map(encoded, (n for n in numbers if n < distinct)))
+                kept += made if distinct < count else []
+                for n in numbers:
+                    yield [made[n - start] if n < distinct else kept[n % distinct]], [n % distinct % CLASSES]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Half of the columns are numbers, the others codes of ``CODES`` categories; one cell in fifty is missing."""
+
+    columns: int
+    train: int
+    test: int
+
+    def spec(self, name: str) -> Spec:
+        feature_to_index = {f"column {c}": c for c in range(self.columns)}
+        return Spec(name, 0, CLASSES, 1, 1, self.columns, 1, "DENSE", feature_to_index=feature_to_index)
+
+    def rows(self, count: int, seed: int) -> Iterator[tuple[Steps, list[int]]]:
+        """(1, 1, columns, 1) float32 and the class: the highest of noisy sums of columns and of products of two."""
+        law = np.random.default_rng(0)
+        shape = self.columns, CLASSES
+        alone, together = law.normal(size=shape), law.normal(size=shape)
+        partner = law.permutation(self.columns)
+        for start in range(0, count, BATCH):
+            generator = np.random.default_rng([seed, start])
+            cells = generator.standard_normal((min(BATCH, count - start), self.columns), np.float32)
+            cells[:, ::2] = np.clip(np.floor(CODES / 2 + 2 * cells[:, ::2]), 0, CODES - 1)
+            level = (cells - CODES / 2 * (np.arange(self.columns) % 2 == 0)) / 2
+            scores = level @ alone + (level * level[:, partner]) @ together
+            classes = (scores + 5 * generator.gumbel(size=scores.shape)).argmax(1)
+            cells[generator.random(cells.shape) < 0.02] = np.nan
+            for row, c in zip(cells, classes.tolist(), strict=True):
+                yield row.reshape(1, 1, -1, 1), [c]
+
+
+SETS: dict[str, Recipe | Table] = {
     "png28": Recipe(28, 28, 1, ".png", 30_000, 3_000),
     "jpeg32": Recipe(32, 32, 3, ".jpg", 100_000, 10_000),
     "jpeg500": Recipe(375, 500, 3, ".jpg", 2_000, 200),
     "jpeg6gb": Recipe(1200, 1600, 3, ".jpg", 14_500, 500, distinct=400),
+    "table1m": Table(30, 1_000_000, 250_000),
 }
 
 
-def make_set(folder: Path, name: str, recipe: Recipe, seed: int = 0) -> Path:
+def make_set(folder: Path, name: str, recipe: Recipe | Table, seed: int = 0) -> Path:
     """``folder/name`` with NAME.data and NAME.solution, made unless it is there."""
     place = folder / name
     if (place / f"{name}.solution").is_file():
         return place
     cv2.setNumThreads(1)
-    spec = Spec(
-        name, 0, CLASSES, 1, recipe.height, recipe.width, recipe.channels, "COMPRESSED",
-        label_to_index={f"grating {c}": c for c in range(CLASSES)},
-    )  # fmt: skip
-    data_dir = place / f"{name}.data"
-    write_split(data_dir / "test", spec, _rows(recipe, recipe.test, seed + 1), 0, hide_labels=True)
-    write_split(data_dir / "train", spec, _rows(recipe, recipe.train, seed), recipe.test, hide_labels=False)
-    solution = np.eye(CLASSES, dtype=int)[_labels(recipe, recipe.test)]
-    write_solution(place / f"{name}.solution", solution)
+    spec, data_dir = recipe.spec(name), place / f"{name}.data"
+    classes: list[int] = []
+
+    def test_rows() -> Iterator[tuple[Steps, list[int]]]:
+        for content, positives in recipe.rows(recipe.test, seed + 1):
+            classes.extend(positives)
+            yield content, positives
+
+    write_split(data_dir / "test", spec, test_rows(), 0, hide_labels=True)
+    write_split(data_dir / "train", spec, recipe.rows(recipe.train, seed), recipe.test, hide_labels=False)
+    write_solution(place / f"{name}.solution", np.eye(CLASSES, dtype=int)[classes])
     return place
-
-
-def _labels(recipe: Recipe, count: int) -> np.ndarray:
-    return np.arange(count) % (recipe.distinct or count) % CLASSES
-
-
-def _rows(recipe: Recipe, count: int, seed: int) -> Iterator[tuple[list[bytes], list[int]]]:
-    """(the encoded image, its class) one after the other; a batch is made in threads."""
-    labels, distinct = _labels(recipe, count), min(count, recipe.distinct or count)
-    kept: list[bytes] = []
-
-    def encoded(number: int) -> bytes:
-        image = picture(int(labels[number]), recipe, np.random.default_rng([seed, number]))
-        options = [cv2.IMWRITE_JPEG_QUALITY, 90] if recipe.suffix == ".jpg" else []
-        return cv2.imencode(recipe.suffix, image, options)[1].tobytes()
-
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, count, BATCH):
-            numbers = range(start, min(start + BATCH, count))
-            made = list(pool.map(encoded, (n for n in numbers if n < distinct)))
-            kept += made if distinct < count else []
-            for n in numbers:
-                yield [made[n - start] if n < distinct else kept[n % distinct]], [int(labels[n])]
 
 
 def picture(label: int, recipe: Recipe, generator: np.random.Generator) -> np.ndarray:

@@ -67,6 +67,11 @@ class Examples(ABC):
         """(T, row, col, channels) float32, exactly as the challenge hands it to a model."""
         return to_tensor(self.steps(index), self.spec)
 
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """(n, F) float32, the cells of these examples of a DENSE table."""
+        cells = [np.asarray(self.steps(i), np.float32).ravel() for i in indices.tolist()]
+        return np.stack(cells) if cells else np.zeros((0, self.spec.row_count * self.spec.col_count), np.float32)
+
     def arrays(self) -> list[np.ndarray]:
         """The tensors of all examples (series, text tokens, tables)."""
         return [self.tensor(i) for i in range(len(self))]

@@ -13,10 +13,12 @@ from typing import Literal
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset import records
 from automl_engine.dataset.decode import ImageCache, prepare
 from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
 from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES, CorruptRecord
+from automl_engine.dataset.runs import Run, runs_of
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 
@@ -90,6 +92,11 @@ class Shard:
             return records.checked(both[: end - start], both, end - start)
         return records.checked(self._map[start:end], self._map, end)
 
+    @cached_property
+    def runs(self) -> list[Run]:
+        """All records, where many of one size follow each other; else none."""
+        return runs_of(self._map, self._starts, self._ends) if self._map else []
+
     def forget(self) -> None:
         """Give back the pages of the map."""
         if self._map:
@@ -139,23 +146,39 @@ class RecordExamples(Examples):
 
     @cached_property
     def _label_matrix(self) -> np.ndarray:
-        """Examples with the same labels share the bytes that say so: each kind of them is parsed once."""
+        with clock.work("labels", examples=len(self), cells=len(self) * self.spec.output_dim):
+            return np.concatenate([self._shard_labels(shard) for shard in self._shards])
+
+    def _shard_labels(self, shard: Shard) -> np.ndarray:
+        """(n, K) float32; records with the same labels share the bytes that say so, and each kind is parsed once."""
+        found = [run.label_kinds() for run in shard.runs]
+        kinds = [pair for pair in found if pair is not None]
+        if not shard.runs or len(kinds) < len(found):
+            return self._varied_labels(shard)
+        matrix = np.empty((len(shard), self.spec.output_dim), np.float32)
+        for run, (ones, kind_of) in zip(shard.runs, kinds, strict=True):
+            rows = [self._labels_of(shard, run.first + number) for number in ones.tolist()]
+            matrix[run.first : run.first + len(run)] = np.stack(rows)[kind_of]
+        shard.forget()
+        return matrix
+
+    def _varied_labels(self, shard: Shard) -> np.ndarray:
+        """The same record by record, for contexts of any length."""
         kinds: dict[bytes, int] = {}
         rows: list[np.ndarray] = []
         row_of: list[int] = []
-        for shard in self._shards:
-            for number in range(len(shard)):
-                key = records.label_bytes(shard.peek(number, HEAD_BYTES))
-                row = kinds.get(key) if key is not None else None
-                if row is None:
-                    row = len(rows)
-                    rows.append(self._labels_of(shard, number))
-                    if key is not None and row < MOST_KINDS:
-                        kinds[key] = row
-                row_of.append(row)
-                if number % FORGET_EVERY == 0:
-                    shard.forget()
-            shard.forget()
+        for number in range(len(shard)):
+            key = records.label_bytes(shard.peek(number, HEAD_BYTES))
+            row = kinds.get(key) if key is not None else None
+            if row is None:
+                row = len(rows)
+                rows.append(self._labels_of(shard, number))
+                if key is not None and row < MOST_KINDS:
+                    kinds[key] = row
+            row_of.append(row)
+            if number % FORGET_EVERY == 0:
+                shard.forget()
+        shard.forget()
         return np.array(rows, np.float32).reshape(-1, self.spec.output_dim)[row_of]
 
     def _labels_of(self, shard: Shard, number: int) -> np.ndarray:
@@ -181,6 +204,19 @@ class RecordExamples(Examples):
             return [image] if image is not None else steps_of(records.decode_lists(data), self.spec)
         except ValueError as error:
             raise shard.error(number, error) from error
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), self._row_width or 0), np.float32)
+        for first, shard in zip(self._first, self._shards, strict=False):
+            for run in shard.runs:
+                begin = first + run.first
+                inside = np.flatnonzero((begin <= indices) & (indices < begin + len(run)))
+                rows = run.rows(indices[inside] - first, self._row_width) if self._row_width else None
+                if rows is None:
+                    return super().rows(indices)
+                out[inside] = rows
+            shard.forget()
+        return out if all(shard.runs for shard in self._shards) else super().rows(indices)
 
     def images(self, height: int, width: int, frame_count: int = 1) -> np.ndarray:
         return self._cache.images(np.arange(len(self)), height, width, frame_count)

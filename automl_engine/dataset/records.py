@@ -31,6 +31,7 @@ _LENGTH = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 HEADER_BYTES, FOOTER_BYTES = _LENGTH.size, _CRC.size
 _FLOAT_LIST_TAG = 2 << 3 | 2
+_ID_KEY = b"\n\x02id"
 
 
 class CorruptRecord(ValueError):
@@ -74,6 +75,13 @@ def checked(data: bytes, file: bytes | mmap, end: int) -> bytes:
     if _CRC.unpack_from(file, end)[0] != ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF:
         raise CorruptRecord("its content is damaged (bad checksum)")
     return data
+
+
+def masked_crcs(datas: np.ndarray) -> np.ndarray:
+    """(n,) uint32, the checksum of each row of (n, size) uint8."""
+    rows = datas.view(f"V{datas.shape[1]}").ravel().tolist()
+    crcs = np.fromiter(map(_crc32c(), rows), np.uint32, len(rows))
+    return (crcs >> 15 | crcs << 17) + np.uint32(0xA282EAD8)
 
 
 # Writing
@@ -177,6 +185,18 @@ def sole_row(data: bytes, width: int) -> np.ndarray | None:
     return np.frombuffer(data, "<f4", width, at + len(wrapper)).astype(np.float32).reshape(1, width)
 
 
+def sole_rows(datas: np.ndarray, width: int) -> np.ndarray | None:
+    """(n, width) float32 of examples (n, size) uint8 that all hold one step of so many floats, as in ``sole_row``."""
+    wrapper = np.frombuffer(_row_wrapper(width), np.uint8)
+    context = datas.shape[1] - 4 * width - len(wrapper)
+    if not 2 <= context <= 129:
+        return None
+    fits = (datas[:, 0] == 10) & (datas[:, 1] == context - 2)
+    if not (fits & (datas[:, context : context + len(wrapper)] == wrapper).all(1)).all():
+        return None
+    return np.ascontiguousarray(datas[:, context + len(wrapper) :]).view("<f4").astype(np.float32, copy=False)
+
+
 @lru_cache
 def _row_wrapper(width: int) -> bytes:
     """What precedes the floats of a row in FeatureLists."""
@@ -201,17 +221,32 @@ def label_bytes(head: bytes) -> bytes | None:
     Args:
         head: the first bytes of the data.  None: more of it is needed, or it is laid out in another way.
     """
+    entries = _context_entries(head)
+    return None if entries is None else b"".join(head[at] for at in entries if not _is_id(head, at))
+
+
+def id_span(head: bytes) -> slice | None:
+    """Where the content of the context's ``id`` stands; None as in ``label_bytes``, or where there is no ``id``."""
+    spans = [slice(at.start + 2 + len(_ID_KEY), at.stop) for at in _context_entries(head) or [] if _is_id(head, at)]
+    return spans[0] if spans else None
+
+
+def _is_id(head: bytes, entry: slice) -> bool:
+    return head.startswith(_ID_KEY, entry.start + 2)
+
+
+def _context_entries(head: bytes) -> list[slice] | None:
+    """Where each entry of the context stands, tag and length included."""
     if len(head) < 2 or head[0] != 10 or head[1] > 127 or head[1] + 2 > len(head):
         return None
-    at, end, out = 2, head[1] + 2, b""
+    at, end, found = 2, head[1] + 2, []
     while at < end:
         next_at = at + 2 + head[at + 1]  # a length of more than one byte fails the test below
         if head[at] != 10 or next_at > end:
             return None
-        if not head.startswith(b"\n\x02id", at + 2):
-            out += head[at:next_at]
+        found.append(slice(at, next_at))
         at = next_at
-    return out
+    return found
 
 
 def decode_lists(data: bytes) -> dict[str, FeatureList]:

@@ -7,11 +7,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 
 _LARGEST = np.float32(3e38)
 _TABLES: WeakKeyDictionary[Examples, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
 """The table of a data set, and which rows of it have been read: each is read once, whatever subset asks for it."""
+PART = 65_536
+"""Rows read at once."""
 MAX_CATEGORIES = 12
 BASIS_WIDTH = 4000  # a table whose basis would be wider gets straight lines only
 
@@ -25,21 +28,22 @@ def tabular_values(examples: Examples) -> np.ndarray:
         _TABLES[root] = np.empty((len(root), width), np.float32), np.zeros(len(root), bool)
     values, is_read = _TABLES[root]
     unread = np.unique(positions[~is_read[positions]])
-    for i in unread.tolist():
-        values[i] = _row(root, i, values.shape[1])
-    values[unread] = np.clip(values[unread], -_LARGEST, _LARGEST)
-    is_read[unread] = True
+    if len(unread):
+        with clock.work("read rows", rows=len(unread), cells=len(unread) * values.shape[1]):
+            for part in np.array_split(unread, len(unread) // PART + 1):
+                rows = _sparse_rows(root, part, values.shape[1]) if root.spec.format == "SPARSE" else root.rows(part)
+                values[part] = np.clip(rows, -_LARGEST, _LARGEST)
+        is_read[unread] = True
     return values[positions]
 
 
-def _row(examples: Examples, index: int, width: int) -> np.ndarray:
-    """(F,) float32; sparse cells that are not given are 0."""
-    content = np.asarray(examples.steps(index), np.float32)
-    if examples.spec.format == "SPARSE":
-        pairs = content.reshape(-1, 2)
-        content = np.zeros(width, np.float32)
-        content[pairs[:, 0].astype(np.int64)] = pairs[:, 1]
-    return content.reshape(width)
+def _sparse_rows(examples: Examples, indices: np.ndarray, width: int) -> np.ndarray:
+    """(n, width) float32; cells that are not given are 0."""
+    rows = np.zeros((len(indices), width), np.float32)
+    for row, index in zip(rows, indices.tolist(), strict=True):
+        pairs = np.asarray(examples.steps(index), np.float32).reshape(-1, 2)
+        row[pairs[:, 0].astype(np.int64)] = pairs[:, 1]
+    return rows
 
 
 def tabular_basis(examples: Examples, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -49,13 +53,15 @@ def tabular_basis(examples: Examples, columns: np.ndarray, low: np.ndarray, high
     A column cut into ranges this way is piecewise linear (Gorishniy et al. 2022, "On embeddings for numerical
     features", section 3.2).  A missing value counts as 0.5 everywhere but in its own indicator.
     """
-    values = tabular_values(examples)[:, columns].astype(np.float64)
-    missing = np.isnan(values)
-    indicator, equal = np.isnan(low), low == high
-    span = np.where(indicator | equal, 1, high - low)
-    progress = np.clip((values - np.where(indicator, 0, low)) / span, 0, 1)
-    basis = np.where(missing, 0.5, np.where(equal, values == low, progress))
-    return np.where(indicator, missing, basis).astype(np.float32)
+    values = tabular_values(examples)
+    with clock.work("basis", cells=len(values) * len(columns)):
+        values = values[:, columns].astype(np.float64)
+        missing = np.isnan(values)
+        indicator, equal = np.isnan(low), low == high
+        span = np.where(indicator | equal, 1, high - low)
+        progress = np.clip((values - np.where(indicator, 0, low)) / span, 0, 1)
+        basis = np.where(missing, 0.5, np.where(equal, values == low, progress))
+        return np.where(indicator, missing, basis).astype(np.float32)
 
 
 def fit_basis(values: np.ndarray, range_count: int) -> dict[str, np.ndarray]:
@@ -64,11 +70,12 @@ def fit_basis(values: np.ndarray, range_count: int) -> dict[str, np.ndarray]:
     entries: list[tuple[int, float, float]] = []
     if values.shape[1] * range_count > BASIS_WIDTH:
         range_count = 1
-    for column, cells in enumerate(values.T):
-        known = cells[~np.isnan(cells)]
-        if len(known) < len(cells):
-            entries.append((column, np.nan, np.nan))
-        entries += [(column, *ends) for ends in _column_ranges(known, range_count)]
+    with clock.work("fit basis", columns=values.shape[1], cells=values.size):
+        for column, cells in enumerate(values.T):
+            known = cells[~np.isnan(cells)]
+            if len(known) < len(cells):
+                entries.append((column, np.nan, np.nan))
+            entries += [(column, *ends) for ends in _column_ranges(known, range_count)]
     columns, low, high = np.array(entries, np.float64).reshape(-1, 3).T
     return {"columns": columns.astype(np.int64), "low": low, "high": high}
 

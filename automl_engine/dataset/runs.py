@@ -1,0 +1,82 @@
+"""Records of one size that follow each other are one array: labels and rows of a large table without a loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from mmap import mmap
+
+import numpy as np
+
+from automl_engine.dataset import records
+from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
+
+FEWEST = 256
+"""Records in a run, in the mean; where sizes vary more, records are read one by one."""
+CHUNK = 16_384
+"""Records that are checked at once."""
+PACKED = 8
+"""Bytes in which the labels of a run may differ: together they are one whole number."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The records ``first`` to ``first + len(records)`` of a file."""
+
+    first: int
+    bytes: np.ndarray  # (n, header + size + footer) uint8, on the memory map
+
+    def __len__(self) -> int:
+        return len(self.bytes)
+
+    def label_kinds(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(kinds,) one record of each kind, and (n,) the kind of each record; all of a kind have the same labels.
+
+        None where contexts are laid out in another way.  Records of a kind have the same context but for the content
+        of the entry ``id``, which begins and ends at the same byte in all of them.
+        """
+        heads = self.bytes[:, HEADER_BYTES:-FOOTER_BYTES]
+        span = records.id_span(heads[0].tobytes())
+        if span is None:
+            return None
+        heads = heads[:, : heads[0, 1] + 2]
+        differ = np.zeros(heads.shape[1], bool)
+        for at in range(0, len(heads), CHUNK):
+            differ |= (heads[at : at + CHUNK] != heads[0]).any(0)
+        differ[span] = False
+        if differ.sum() > PACKED:
+            return None
+        packed = np.zeros((len(heads), PACKED), np.uint8)
+        packed[:, : differ.sum()] = heads[:, differ]
+        _, one, kinds = np.unique(packed.view(np.uint64)[:, 0], return_index=True, return_inverse=True)
+        return one, kinds
+
+    def rows(self, numbers: np.ndarray, width: int) -> np.ndarray | None:
+        """(n, width) float32 of records that hold one step of so many floats, their checksums checked.
+
+        None where one of them is laid out in another way or damaged.
+        """
+        parts = []
+        for at in range(0, len(numbers), CHUNK):
+            some = self.bytes[numbers[at : at + CHUNK] - self.first, HEADER_BYTES:]
+            sums = np.ascontiguousarray(some[:, -FOOTER_BYTES:]).view("<u4")[:, 0]
+            datas = np.ascontiguousarray(some[:, :-FOOTER_BYTES])
+            rows = records.sole_rows(datas, width)
+            if rows is None or not np.array_equal(records.masked_crcs(datas), sums):
+                return None
+            parts.append(rows)
+        return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+
+
+def runs_of(file: mmap, starts: list[int], ends: list[int]) -> list[Run]:
+    """All records of the file in runs; empty where these would be short."""
+    sizes = np.subtract(ends, starts)
+    edges = [*np.flatnonzero(np.diff(sizes, prepend=-1)).tolist(), len(sizes)]
+    if len(sizes) < FEWEST * (len(edges) - 1):
+        return []
+    found = []
+    for first, end in pairwise(edges):
+        from_byte, to_byte = starts[first] - HEADER_BYTES, ends[end - 1] + FOOTER_BYTES
+        content = np.frombuffer(file, np.uint8, to_byte - from_byte, from_byte)
+        found.append(Run(first, content.reshape(end - first, -1)))
+    return found
