@@ -57,22 +57,26 @@ class Block(nn.Module):
         return shortcut + self.conv2(F.relu(self.norm2(self.conv1(active))))
 
 
-def residual_network(channels: int, classes: int, side: int, width: int) -> nn.Sequential:
-    """Three stages of one block each; the stem halves images of more than 40 pixels."""
+def residual_network(
+    channels: int, classes: int, side: int, width: int, blocks: int = 1, dropout: float = 0.0
+) -> nn.Sequential:
+    """Three stages of so many blocks each; the stem halves images of more than 40 pixels."""
     stem = (
         nn.Conv2d(channels, width, 3, 1, 1, bias=False)
         if side <= 40
         else nn.Conv2d(channels, width, 5, 2, 2, bias=False)
     )
+    body: list[nn.Module] = []
+    for outputs in (2 * width, 4 * width, 8 * width):
+        body += [Block(outputs // 2, outputs, 2), *(Block(outputs, outputs, 1) for _ in range(blocks - 1))]
     return nn.Sequential(
         stem,
-        Block(width, 2 * width, 2),
-        Block(2 * width, 4 * width, 2),
-        Block(4 * width, 8 * width, 2),
+        *body,
         nn.BatchNorm2d(8 * width),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
+        *([nn.Dropout(dropout)] if dropout else []),
         nn.Linear(8 * width, classes),
     )
 
@@ -98,8 +102,9 @@ class Cycles:
 
 
 class ImageResnet(ImageModel):
-    """Params: ``side``, ``width`` (channels of the stem), ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is
-    done to an image that is shifted and mirrored:
+    """Params: ``side``, ``width`` (channels of the stem), ``blocks`` (a stage), ``dropout`` (before the last layer),
+    ``optimiser`` ("sgd", the default, or "adam"), ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is done to
+    an image that is shifted and mirrored:
 
     - ``augment``: "shift" (nothing, the default), "faa" (the policies that ``augment.search`` finds), "random" (any one
       operation, of strength up to ``strength``);
@@ -114,7 +119,8 @@ class ImageResnet(ImageModel):
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:
-        body = residual_network(config["shape"][2], config["classes"], config["stem_side"], config["width"])
+        more = {key: config[key] for key in ("blocks", "dropout") if key in config}
+        body = residual_network(config["shape"][2], config["classes"], config["stem_side"], config["width"], **more)
         return PixelNetwork(body, config["shape"][2], config["multi_label"], tuple(config["flips"]))
 
     def predictor(self) -> PixelNetwork:
@@ -150,6 +156,8 @@ class ImageResnet(ImageModel):
         self.config |= {
             "stem_side": self.full_size.get("height", images.shape[1]),
             "width": self.params.get("width", 24 if self.device.type == "cpu" else 64),
+            "blocks": self.params.get("blocks", 1),
+            "dropout": self.params.get("dropout", 0.0),
             "flips": harmless_flips(images.numpy(), split.labels, multi_label) if self.may_mirror else [],
         }
         network = self.build(self.config)
@@ -160,9 +168,7 @@ class ImageResnet(ImageModel):
         self.average = copy.deepcopy(self.network)
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
         self.batch = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=self.params.get("decay", 1e-3)
-        )
+        self.optimiser = self._make_optimiser()
         self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
         self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
         self.pass_start_s = clock.now_s()
@@ -171,6 +177,12 @@ class ImageResnet(ImageModel):
         self.held_out, self.seen = order[:held], order[held:]
         self.policy: list[augment.SubPolicy] = []
         self.early = held > 0 or self.full_size != self.config["feature_params"]
+
+    def _make_optimiser(self) -> torch.optim.Optimizer:
+        decay = self.params.get("decay", 1e-3)
+        if self.params.get("optimiser", "sgd") == "adam":
+            return torch.optim.Adam(self.network.parameters(), lr=0.0, weight_decay=decay)
+        return torch.optim.SGD(self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=decay)
 
     def _first_pixels(self, split: Examples) -> tuple[torch.Tensor, dict[str, Any]]:
         """The images to begin with, and the feature's arguments at full size."""

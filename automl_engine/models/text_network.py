@@ -66,7 +66,7 @@ class TokenNetwork(nn.Module):
 
 class TextNetwork(AnytimeModel):
     """Params: ``body`` (key of BODIES), ``dim`` (of the embeddings), ``width`` (filters a window, units a direction),
-    ``passes``, ``lr``, ``dropout``, ``vectors``, ``slice_s``, ``seed``, ``device``."""
+    ``passes``, ``batch``, ``lr``, ``dropout``, ``vectors``, ``slice_s``, ``seed``, ``device``."""
 
     name = "text_network"
     quick = False
@@ -124,12 +124,13 @@ class TextNetwork(AnytimeModel):
         self.ids = torch.from_numpy(self._read(split)).to(self.device)
         self.labels = torch.from_numpy(split.labels).to(self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), fused=True)
-        self.steps, self.steps_a_pass, self.queue = 0, -(-len(split) // BATCH), []
+        self.batch = self.params.get("batch", BATCH)
+        self.steps, self.steps_a_pass, self.queue = 0, -(-len(split) // self.batch), []
 
     def _step(self) -> None:
         """One batch of texts of about the same length."""
         if not self.queue:
-            self.queue = _batches((self.ids != tokens.PADDING).sum(1))
+            self.queue = _batches((self.ids != tokens.PADDING).sum(1), self.batch)
         wanted = max(FEWEST_STEPS, self.params.get("passes", 12) * self.steps_a_pass)
         done = max(
             self.steps / wanted,
@@ -236,10 +237,10 @@ def common_tokens(texts: list[np.ndarray]) -> np.ndarray:
     return np.sort(found[np.argsort(-counts, kind="stable")[:MAX_KNOWN]])
 
 
-def _batches(lengths: torch.Tensor) -> list[torch.Tensor]:
+def _batches(lengths: torch.Tensor, size: int) -> list[torch.Tensor]:
     """All texts once, in batches of about the same length, in random order."""
     blurred = lengths.cpu() * (1 + 0.2 * torch.rand(len(lengths)))
-    batches = list(blurred.argsort().split(BATCH))
+    batches = list(blurred.argsort().split(size))
     return [batches[i] for i in torch.randperm(len(batches)).tolist()]
 
 
