@@ -1,6 +1,6 @@
 """Configurations as rows: ``image.yaml`` and so on, one file a modality, in the order of the ladder.
 
-A row is ``{name, modality, model, params, origin, enabled}``; a new one is a few lines of YAML.
+A row is ``{name, modality, model, params, origin, enabled, space}``; a new one is a few lines of YAML.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Row:
     """Where it comes from and why it is here, in plain words: the run page shows it."""
     params: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
+    space: dict[str, Any] = field(default_factory=dict)
+    """What ``search`` may try instead of the parameters, in the notation of search/space.py."""
 
 
 def load(path: Path | None = None) -> list[Row]:

@@ -162,6 +162,16 @@ def _again(study: optuna.Study, trial: FrozenTrial) -> None:
         study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number})
 
 
+def finished(study: optuna.Study) -> int:
+    """How many trials are finished."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def left(study: optuna.Study, trials: int) -> int:
+    """How many of so many trials nobody has finished or is making."""
+    return trials - len(study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING)))
+
+
 def work(
     study: optuna.Study,
     objective: Objective,
@@ -169,26 +179,25 @@ def work(
     *,
     trials: int,
     budgets: Sequence[float],
-    after: Callable[[optuna.Study, FrozenTrial], None] | None = None,
+    after: Callable[[optuna.Study], None] | None = None,
 ) -> None:
     """Make trials until so many are finished, beside whoever else does.
 
     The last ones of others are waited for: should their worker die, we make them.
     """
-
-    def run(trial: Trial) -> float:
-        return climb(trial, objective, suggest(space, trial), budgets)
-
-    while True:
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        finished = sum(state in FINISHED for state in states)
-        if finished >= trials:
-            return
-        if finished + states.count(TrialState.RUNNING) >= trials:
+    while finished(study) < trials:
+        if left(study, trials) > 0:
+            make_one(study, objective, space, budgets)
+        else:
             time.sleep(POLL_S)
             optuna.storages.fail_stale_trials(study)
-        else:
-            study.optimize(run, n_trials=1, callbacks=[after] if after else [])
+        if after:
+            after(study)
+
+
+def make_one(study: optuna.Study, objective: Objective, space: Space, budgets: Sequence[float]) -> None:
+    """One trial."""
+    study.optimize(lambda trial: climb(trial, objective, suggest(space, trial), budgets), n_trials=1)
 
 
 def climb(trial: Trial, objective: Objective, params: dict[str, Any], budgets: Sequence[float]) -> float:
