@@ -147,7 +147,8 @@ class AutoModel(AnytimeModel):
         """One step of the present row: a quick one as a whole, a network by a slice; at last the folds left out."""
         if self._first_look:
             self._check_first_look(split, *self._first_look)
-            self._choose(split)
+            with clock.work(f"choose among {self._modality} rows"):
+                self._choose(split)
         if self._queue:
             rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
             limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
@@ -157,7 +158,9 @@ class AutoModel(AnytimeModel):
         worked = self._guarded(
             rung, lambda: self._check_folds(rung, split, limit_s) if quick else self._slice(rung, split)
         )
-        if worked and self._consider(rung) and quick:
+        with clock.work("consider", scores=self.labels.size):
+            better = worked and self._consider(rung)
+        if better and quick:
             self._guarded(rung, lambda: self._refit(rung, split))
         if not worked or quick or rung.live.done_training or self._has_stalled(rung):
             self._queue = [row for row in self._queue if row["name"] != rung.name]
@@ -226,6 +229,8 @@ class AutoModel(AnytimeModel):
         share = max(1.0, self._test_count / len(members))
         rung.test_s = max(rung.test_s, share * (clock.now_s() - start))
 
+        if rung.name not in self.weights and rung.test_s > max(0.1 * self.budget_s, self._end - clock.now_s()):
+            raise TimeoutError(f"to predict the test set would take {rung.test_s:.0f} s, more than there is left")
     def _refit(self, rung: Rung, split: Examples) -> None:
         """The version for the test set learns from all training examples, if there is time."""
         if rung.whole is None and 1.5 * rung.fit_s < self._remaining_s():

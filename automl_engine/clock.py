@@ -8,7 +8,7 @@ Every decision of the engine asks ``now_s``; every piece of its work that takes 
 On the wall that changes nothing.  A virtual clock stands still but for such work, which moves it by what the operation
 takes on a reference machine (a table of costs), whatever it takes here; so the same seed gives the same learning curve
 on a loaded laptop and on an idle server.  After "Meta-learning for image/video classification", section 5.4: there,
-too, the ALC comes from a table of measured times.  A recording clock keeps to the wall and notes what work takes;
+too, the ALC comes from a table of measured times.  A recording clock notes what work takes;
 ``metalearning/costs.py`` makes the table of that.
 
 Only the outermost work of the thread that drives counts: what happens inside it, or in threads, is part of it.
@@ -17,7 +17,6 @@ Only the outermost work of the thread that drives counts: what happens inside it
 from __future__ import annotations
 
 import csv
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -116,22 +115,22 @@ class _Counting:
         def lap(**done: float) -> None:
             nonlocal laps
             laps += 1
-            self.account(operation, done)
+            self.account(operation, lambda: done)
 
         self.is_busy = True
         self.begin()
         try:
             yield lap
             if later or amounts or not laps:
-                self.account(operation, {**amounts, **(later() if later else {})})
+                self.account(operation, lambda: {**amounts, **(later() if later else {})})
         finally:
             self.is_busy = False
 
     def begin(self) -> None:
         """Work begins."""
 
-    def account(self, operation: str, amounts: Amounts) -> None:
-        """So much of it is done since it began or was accounted for last."""
+    def account(self, operation: str, amounts: Callable[[], Amounts]) -> None:
+        """So much of it was done since it began or was accounted for last."""
         raise NotImplementedError
 
 
@@ -145,33 +144,29 @@ class Virtual(_Counting):
     def now_s(self) -> float:
         return self._now_s
 
-    def account(self, operation: str, amounts: Amounts) -> None:
-        self._now_s += self.costs.seconds(operation, amounts)
+    def account(self, operation: str, amounts: Callable[[], Amounts]) -> None:
+        self._now_s += self.costs.seconds(operation, amounts())
 
 
 class Recorder(_Counting):
-    """Keeps to the wall; ``notes`` has (seconds, processor seconds) of each operation with its amounts."""
+    """Notes what work takes, as if nothing else ran on the machine: the lesser of real and processor time counts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.notes: dict[tuple[str, tuple[tuple[str, float], ...]], list[tuple[float, float]]] = {}
+        self.notes: dict[tuple[str, tuple[tuple[str, float], ...]], list[float]] = {}
+        """Seconds by operation and its amounts."""
 
     def now_s(self) -> float:
-        return time.monotonic()
+        return _processor_s()
 
     def begin(self) -> None:
         self._mark = time.monotonic(), _processor_s()
 
-    def account(self, operation: str, amounts: Amounts) -> None:
-        now = time.monotonic(), _processor_s()
-        key = operation, tuple(sorted((name, float(amount)) for name, amount in amounts.items()))
-        self.notes.setdefault(key, []).append((now[0] - self._mark[0], now[1] - self._mark[1]))
-        self._mark = now
-
-    def write(self, path: Path) -> None:
-        """One line an operation and its amounts, for ``metalearning/costs.py``."""
-        lines = [json.dumps([name, dict(amounts), times]) for (name, amounts), times in self.notes.items()]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    def account(self, operation: str, amounts: Callable[[], Amounts]) -> None:
+        seconds = min(time.monotonic() - self._mark[0], _processor_s() - self._mark[1])
+        key = operation, tuple(sorted((name, float(amount)) for name, amount in amounts().items()))
+        self.notes.setdefault(key, []).append(seconds)
+        self.begin()
 
 
 def _processor_s() -> float:

@@ -19,8 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -290,28 +289,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     die_with(parent_pid)
     order = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    with _on_clock(order, run_dir) as now:
-        return Ingestion(run_dir, order, now).run(data_dir)
-
-
-@contextmanager
-def _on_clock(order: dict[str, Any], run_dir: Path) -> Iterator[Callable[[], float]]:
-    """The clock that was asked for, and what gives the Unix time by it; a recorder's notes go to ``work.jsonl``."""
-    match order.get("clock", "wall"):
-        case "virtual":
-            start = float(int(time.time()))  # whole: what is added to it is rounded alike in every run
-            with clock.using(clock.Virtual(clock.Costs.read())):
-                _repeat_exactly(order["seed"])
-                yield lambda: start + clock.now_s()
-        case "record":
-            recorder = clock.Recorder()
-            try:
-                with clock.using(recorder):
-                    yield time.time
-            finally:
-                recorder.write(run_dir / "work.jsonl")
-        case _:
-            yield time.time
+    if order.get("clock") != "virtual":
+        return Ingestion(run_dir, order).run(data_dir)
+    begun = float(int(time.time()))  # whole: what is added to it is rounded alike in every run
+    with clock.using(clock.Virtual(clock.Costs.read())):
+        _repeat_exactly(order["seed"])
+        return Ingestion(run_dir, order, lambda: begun + clock.now_s()).run(data_dir)
 
 
 def _repeat_exactly(seed: int) -> None:

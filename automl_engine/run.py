@@ -76,7 +76,7 @@ def run(
         run_dir: made if need be; what an earlier run left there is removed.
         name: what the user asked for: auto, a portfolio row, a folder with challenge code.
         model, params: what that means: a key of MODELS, and its parameters (JSON).
-        clock_mode: wall, virtual (time is what work takes on the reference machine) or record (notes what it takes).
+        clock_mode: wall, or virtual: time is what work takes on the reference machine.
         on_line: gets the progress in plain words.
         child: the command that runs ingestion.py.
 

@@ -21,6 +21,7 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.image_resnet import half_precision_is_faster, harmless_flips
 from automl_engine.models.vision import local_weights, torchvision
+from automl_engine.models.workload import workload
 
 MOST_PIXELS = 64 * 64
 PATIENCE, GAIN, DROPS = 10, 0.01, 2
@@ -160,7 +161,8 @@ class ImageAutoclint(ImageModel):
             self._prepare(split)
         self.pace = Pace()
         while clock.now_s() < end and not self.done_training:
-            self.pace(self._step)
+            with clock.work(f"{self.name} {self.kind} step{' in bfloat16' * self.half}", self._step_amounts):
+                self.pace(self._step)
             if not self.batches:
                 self._end_pass()
         self.emit("progress", by=self.name, text=f"AutoCLINT with {self.kind}, pass {self.passes + 1}")
@@ -190,7 +192,9 @@ class ImageAutoclint(ImageModel):
         network = self.build({**self.config, "network": kind})
         self.config.setdefault("network", kind)
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
+        self.half = self.device.type == "cuda" or half_precision_is_faster(
+            self.network, self.images[: self.batch], f"{self.name} {kind}"
+        )
         self.rate = Rate(self.params.get("lr", 0.1), self.params.get("warm_up", 5))
         self.optimiser = torch.optim.SGD(
             self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=2.5e-4
@@ -202,6 +206,10 @@ class ImageAutoclint(ImageModel):
         self.steps = max(1, len(order) // self.batch)
         self.batches = list(order[: self.steps * self.batch].split(self.batch))
         self.losses: list[float] = []
+
+    def _step_amounts(self) -> dict[str, float]:
+        """For the clock."""
+        return workload(self.network.body, self.network.standardise(self.images[:1]), self.batch)
 
     def _step(self) -> None:
         chosen = self.batches.pop()

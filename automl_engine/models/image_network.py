@@ -28,6 +28,7 @@ from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
 
 T = TypeVar("T")
@@ -44,7 +45,8 @@ class Pace:
     TRIALS = 3
 
     def __init__(self) -> None:
-        self.seconds: dict[int, list[float]] = {count: [] for count in {CORES, max(1, CORES // 2)}}
+        counts = {clock.threads(CORES)} if clock.is_virtual() else {CORES, max(1, CORES // 2)}
+        self.seconds: dict[int, list[float]] = {count: [] for count in counts}
 
     def __call__(self, work: Callable[[], T]) -> T:
         untried = [count for count, seconds in self.seconds.items() if len(seconds) < self.TRIALS]
@@ -141,10 +143,15 @@ class ImageModel(AnytimeModel):
     def predict(self, images: torch.Tensor) -> np.ndarray:
         """(N, K) float32 probabilities of (N, H, W, C) uint8 images."""
         network = self.predictor().eval()
-        device = network.mean.device
-        with torch.inference_mode():
-            pace = Pace()
-            parts = [pace(lambda batch=batch: network(batch.to(device)).cpu()) for batch in images.split(BATCH)]
+        device, parts, pace = network.mean.device, [], Pace()
+        for batch in images.split(BATCH):
+            with (
+                clock.work(
+                    f"{self.name} forward", lambda batch=batch: workload(network, batch[:1].to(device), len(batch))
+                ),
+                torch.inference_mode(),
+            ):
+                parts.append(pace(lambda batch=batch: network(batch.to(device)).cpu()))
         return torch.cat(parts).numpy()
 
     def save(self, dir: Path) -> None:

@@ -60,6 +60,15 @@ class Patches(nn.Module):
         standard = ((self.features(inputs) - self.mean) * self.scale).clamp(-CLIP, CLIP)
         return standard @ self.weights + self.bias
 
+    def workload(self, images: torch.Tensor) -> dict[str, float]:
+        """For the clock."""
+        places = len(images) * images.shape[1] * images.shape[2] / self.stride**2
+        width = len(self.offset)
+        return {
+            "values": places * (width + len(self.filters)),
+            "products": places * width * (width + len(self.filters)),
+        }
+
     def choose_filters(self, patches: torch.Tensor) -> None:
         """Whiten by the covariance of patches (n, width) and keep the first contrasted ones as filters."""
         means = patches.mean(1, keepdim=True)
@@ -105,7 +114,8 @@ class ImagePatches(ImageModel):
         }
         self.network = self.build(self.config)
         order, body = torch.randperm(len(split), generator=self._generator()), self.network.body
-        body.choose_filters(self._sample_patches(self.network.standardise(images[order[:2000]])))
+        with clock.work("choose patches", width=len(body.offset), images=min(2000, len(order))):
+            body.choose_filters(self._sample_patches(self.network.standardise(images[order[:2000]])))
         end = clock.now_s() + SHARE * remaining_time_budget
         parts = self._parts(images, torch.from_numpy(split.labels), order, end)
         head, _ = fit_ridge(*next(parts), self.config["multi_label"], parts)
@@ -136,8 +146,9 @@ class ImagePatches(ImageModel):
             )  # one block: no holes are left
             with torch.inference_mode():
                 for batch in part.split(BATCH):
-                    found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
-                    features[done : done + len(batch)] = found.numpy()
+                    with clock.work("patches", lambda batch=batch: network.body.workload(images[batch])):
+                        found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
+                        features[done : done + len(batch)] = found.numpy()
                     done += len(batch)
                     if clock.now_s() > end:
                         break

@@ -166,14 +166,18 @@ class ImagePretrained(ImageModel):
 
     def _look_at(self, images: torch.Tensor) -> np.ndarray:
         network, device = self.network, self.network.mean.device
+        pixels = 3 * images[..., 0].numel()
 
         def look(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
                 return network.body[0](network.standardise(piece.to(device))).cpu()
 
-        return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
+        with clock.work(f"{self.trunk_name} forward", pixels=pixels):
+            return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        with torch.inference_mode():
-            logits = self.network.body[1](torch.from_numpy(self._seen(split)).to(self.network.mean.device))
+        seen = torch.from_numpy(self._seen(split))
+        products = seen.numel() * self.config["classes"]
+        with clock.work("linear", cells=seen.numel(), products=products), torch.inference_mode():
+            logits = self.network.body[1](seen.to(self.network.mean.device))
             return (logits.sigmoid() if self.config["multi_label"] else logits.softmax(1)).cpu().numpy()

@@ -22,6 +22,7 @@ from automl_engine.features.image import gradient_features
 from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
+from automl_engine.models.workload import workload
 
 FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
@@ -169,7 +170,9 @@ class ImageResnet(ImageModel):
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
         self.batch = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
         self.optimiser = self._make_optimiser()
-        self.half = self.device.type == "cuda" or half_precision_is_faster(self.network, self.images[: self.batch])
+        self.half = self.device.type == "cuda" or half_precision_is_faster(
+            self.network, self.images[: self.batch], self.name
+        )
         self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
         self.pass_start_s = clock.now_s()
         order = torch.randperm(len(images), device=self.device)
@@ -228,11 +231,23 @@ class ImageResnet(ImageModel):
             rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
             for group in self.optimiser.param_groups:
                 group["lr"] = self.params.get("lr", 0.05) * rate
-            self.pace(lambda chosen=chosen: self._step(chosen))
-            self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
+            with clock.work(self._step_name, lambda chosen=chosen: self._step_amounts(len(chosen))):
+                self.pace(lambda chosen=chosen: self._step(chosen))
+                self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
             if clock.now_s() > end:
                 break
         self.passes += 1
+
+    @property
+    def _step_name(self) -> str:
+        """By which the clock knows a step of training."""
+        changes = "distorted " * (self.policy != [] or self.params.get("augment") == "random")
+        return f"{self.name} {changes}step{' in bfloat16' * self.half}"
+
+    def _step_amounts(self, count: int) -> dict[str, float]:
+        one = self.images[:1]
+        work = workload(self.network.body, self.network.standardise(one), count)
+        return {**work, "pixels": count * one.numel()}
 
     def _step(self, chosen: torch.Tensor) -> None:
         inputs = self._augment(self.network.standardise(self._distort(self.images[chosen])))
@@ -292,7 +307,11 @@ def harmless_flips(images: np.ndarray, labels: np.ndarray, multi_label: bool) ->
     A linear model is fitted to one half of a sample and asked about the other half as it is and mirrored.
     """
     order = np.random.default_rng(0).permutation(len(images))[:1200]
-    images, labels = images[order], labels[order]
+    with clock.work("harmless flips", images=len(order), pixels=images[:1].size * len(order)):
+        return _flips_without_loss(images[order], labels[order], multi_label)
+
+
+def _flips_without_loss(images: np.ndarray, labels: np.ndarray, multi_label: bool) -> list[int]:
     half = len(images) // 2
     side = 4 * (images.shape[1] // 4)
     images = images[:, :side, :side]
@@ -308,14 +327,20 @@ def harmless_flips(images: np.ndarray, labels: np.ndarray, multi_label: bool) ->
     return [axis for axis in (3, 2) if gain(np.flip(images[half:], axis - 1)) > (1 - FLIP_TOLERANCE) * plain > 0]
 
 
-def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor) -> bool:
+def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor, name: str) -> bool:
     """Whether a forward and backward pass takes less time under bfloat16 autocast on this processor."""
+    trial = {True: f"{name} trial in bfloat16", False: f"{name} trial"}  # operations of the clock
 
     def seconds(enabled: bool) -> float:
         times = []
         for _ in range(3):
             start = clock.now_s()
-            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            with (
+                clock.work(
+                    trial[enabled], lambda: workload(network.body, network.standardise(images[:1]), len(images))
+                ),
+                torch.autocast("cpu", torch.bfloat16, enabled=enabled),
+            ):
                 network.body(network.standardise(images)).float().sum().backward()
             times.append(clock.now_s() - start)
         return min(times)

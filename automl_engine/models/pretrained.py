@@ -123,7 +123,8 @@ def seconds_per_image(name: str, side: int) -> float:
             return network(piece)
 
     start = clock.now_s()
-    in_pieces(work, images)
+    with clock.work(f"{name} forward", pixels=images.numel()):
+        in_pieces(work, images)
     return (clock.now_s() - start) / len(images)
 
 

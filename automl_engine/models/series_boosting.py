@@ -23,7 +23,7 @@ class SeriesBoosting(TabularLightGBM):
         self.multi_label = is_multi_label(self.labels)
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        return self.predict(series_statistics(split))
+        return self._ask(series_statistics(split))
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         return [{**member, "feature": "series_statistics"} for member in super().export(dir)]

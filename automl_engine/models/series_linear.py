@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features import feature
 from automl_engine.features.competing import KERNELS, fit_competing
@@ -38,7 +39,9 @@ class SeriesConvolutions(FeatureLinear):
         self.length = typical_length(split)
         most = self.params.get("features", 10_000 if len(split) <= 2000 else 3000)
         count = int(np.clip(WORK / (len(split) * self.length), 500, most))
-        self.arrays = self.fit_arrays(same_length(split, self.length), count)
+        values = same_length(split, self.length)
+        with clock.work(f"fit {self.feature.replace('_', ' ')}", features=count, values=values.size):
+            self.arrays = self.fit_arrays(values, count)
         super().train(split, remaining_time_budget)
 
     def fit_arrays(self, values: np.ndarray, count: int) -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ Everything here keeps to the clock: a large table is read and boosted only as fa
 from __future__ import annotations
 
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine import clock
+from automl_engine.dataset.decode import CORES
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -91,6 +91,7 @@ class TabularBoosting(AnytimeModel):
     first: ClassVar[dict[str, Any]]
     """The setting of the first step; ``rounds`` is how many."""
     candidates: ClassVar[tuple[dict[str, Any], ...]]
+    library: ClassVar[str]
     suffix: ClassVar[str]
     """Of the booster's file, by which ``predictor.py`` knows the library."""
 
@@ -132,7 +133,7 @@ class TabularBoosting(AnytimeModel):
 
     @property
     def threads(self) -> int:
-        return 1 if self.inputs.size < SMALL else os.cpu_count() or 1
+        return 1 if self.inputs.size < SMALL else clock.threads(CORES)
 
     @abstractmethod
     def fit(self, setting: dict[str, Any], rounds: int, stop_at: float) -> Any:
@@ -145,6 +146,11 @@ class TabularBoosting(AnytimeModel):
     @abstractmethod
     def describe(self, setting: dict[str, Any]) -> str:
         """The setting in a few words."""
+
+    @property
+    @abstractmethod
+    def tree_count(self) -> int:
+        """Of the booster, all classes."""
 
     @abstractmethod
     def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -160,7 +166,14 @@ class TabularBoosting(AnytimeModel):
         """What ``write`` wrote."""
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        return self.predict(tabular_values(split))
+        return self._ask(tabular_values(split))
+
+    def _ask(self, inputs: np.ndarray) -> np.ndarray:
+        def amounts() -> dict[str, float]:
+            return {"rows": len(inputs), "trees": self.tree_count, "visits": len(inputs) * self.tree_count}
+
+        with clock.work(f"{self.library} predict", amounts):
+            return self.predict(inputs)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))

@@ -9,7 +9,6 @@ above them (Agarwal et al. 2022, "Hierarchical shrinkage"), so that a rare class
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ from sklearn.tree import ExtraTreeRegressor
 from sklearn.tree._tree import Tree
 
 from automl_engine import clock
+from automl_engine.dataset.decode import CORES
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel
@@ -31,6 +31,8 @@ LONGEST_SHARE = 0.2
 """Of the remaining time, for one step."""
 SMALL = 100_000
 """Cells; below, threads wait for each other longer than they work."""
+TOGETHER = 8
+"""Trees that are grown between two looks at the clock."""
 TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
 """A larger table is sampled, anew for each tree."""
 MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
@@ -161,7 +163,8 @@ class TabularForest(AnytimeModel):
             self._read(split)
         target = next(size for size in sizes if size > len(self._trees))
         self._grow(target, stop_at)
-        self.forest = Forest.from_trees([tree.tree_ for tree in self._trees])
+        with clock.work("join trees", lambda: {"numbers": self.forest.values.size + 6 * len(self.forest.features)}):
+            self.forest = Forest.from_trees([tree.tree_ for tree in self._trees])
         self.done_training = len(self._trees) < target or target == sizes[-1]
 
     def _read(self, split: Examples) -> None:
@@ -170,18 +173,20 @@ class TabularForest(AnytimeModel):
         self._loudness = (share * (1 - share)) ** -0.25
 
     def _grow(self, target: int, stop_at: float) -> None:
-        """Up to ``target`` trees; none is begun after ``stop_at`` but the first."""
+        """Up to ``target`` trees; some are grown together, and none are begun after ``stop_at`` but the first."""
+        is_small = self._inputs.size < SMALL
+        with ThreadPoolExecutor(1 if is_small else CORES) as pool:
+            while len(self._trees) < target and (not self._trees or clock.now_s() < stop_at):
+                begun = len(self._trees)
+                numbers = range(begun, min(target, begun + (TOGETHER if begun else 1)))
+                with clock.work("small trees" if is_small else "trees", lambda begun=begun: self._amounts(begun)):
+                    self._trees += tuple((map if is_small else pool.map)(self._tree, numbers))
 
-        def tree(number: int) -> ExtraTreeRegressor | None:
-            return self._tree(number) if number == 0 or clock.now_s() < stop_at else None
-
-        numbers = range(len(self._trees), target)
-        if self._inputs.size < SMALL:
-            grown = [tree(number) for number in numbers]
-        else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                grown = list(pool.map(tree, numbers))
-        self._trees += tuple(tree for tree in grown if tree is not None)
+    def _amounts(self, begun: int) -> dict[str, float]:
+        """For the clock, of the trees from this one on: nodes, and how often an example was looked at for a split."""
+        trees = [tree.tree_ for tree in self._trees[begun:]]
+        looks = sum(float(tree.n_node_samples.sum()) for tree in trees) * self._inputs.shape[1] ** 0.5
+        return {"trees": len(trees), "nodes": sum(tree.node_count for tree in trees), "looks": looks}
 
     def _tree(self, number: int) -> ExtraTreeRegressor:
         """A tree on all rows, or on some of a large table, others for each tree."""
@@ -206,9 +211,11 @@ class TabularForest(AnytimeModel):
         if not self._trees or not len(inputs):  # loaded from disk
             return self.forest.predict(inputs)
         total = np.zeros((len(inputs), len(self._loudness)))
-        for tree in self._trees:
-            total += tree.tree_.predict(inputs)[..., 0]
-        return (total / len(self._trees)).astype(np.float32)
+        visits = len(inputs) * len(self._trees)
+        with clock.work("ask trees", trees=len(self._trees), visits=visits, scores=visits * total.shape[1]):
+            for tree in self._trees:
+                total += tree.tree_.predict(inputs)[..., 0]
+            return (total / len(self._trees)).astype(np.float32)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))

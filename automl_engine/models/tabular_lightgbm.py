@@ -25,6 +25,7 @@ class TabularLightGBM(TabularBoosting):
     there are any, sets of categories as LightGBM splits them."""
 
     name: ClassVar[str] = "tabular_lightgbm"
+    library: ClassVar[str] = "lightgbm"
     suffix: ClassVar[str] = ".txt"
     first: ClassVar[dict[str, Any]] = {"learning_rate": 0.1, "num_leaves": 7, "rounds": 30}
     candidates: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -43,21 +44,25 @@ class TabularLightGBM(TabularBoosting):
         return self.booster.predict(inputs)
 
     def fit(self, setting: dict[str, Any], rounds: int, stop_at: float) -> lgb.Booster:
-        callbacks = [_stop_in_time(stop_at)]
-        booster = lgb.train(self._parameters(setting), self._data(setting), rounds, callbacks=callbacks)
+        with clock.work("lightgbm") as lap:
+            callbacks = [self._stop_in_time(setting, stop_at, lap)]
+            booster = lgb.train(self._parameters(setting), self._data(setting), rounds, callbacks=callbacks)
         return lgb.Booster(model_str=_with_sigmoid(booster)) if self.multi_label else booster
 
     def cross_validate(self, setting: dict[str, Any], stop_at: float) -> tuple[float, int]:
         if "categories" in setting and not category_columns(self.inputs):
             return np.inf, 0
-        found = lgb.cv(
-            self._parameters(setting) | {"metric": "None" if self.multi_label else "multi_logloss"},
-            self._data(setting),
-            MAX_ROUNDS,
-            folds=list(deal(self.labels, self.seed)),
-            feval=_logistic_loss(self.labels) if self.multi_label else None,
-            callbacks=[lgb.early_stopping(PATIENCE, verbose=False), _stop_in_time(stop_at)],
-        )
+        folds = list(deal(self.labels, self.seed))
+        with clock.work("lightgbm cv") as lap:
+            stop = self._stop_in_time(setting, stop_at, lap, len(folds))
+            found = lgb.cv(
+                self._parameters(setting) | {"metric": "None" if self.multi_label else "multi_logloss"},
+                self._data(setting),
+                MAX_ROUNDS,
+                folds=folds,
+                feval=_logistic_loss(self.labels) if self.multi_label else None,
+                callbacks=[lgb.early_stopping(PATIENCE, verbose=False), stop],
+            )
         losses = next(values for name, values in found.items() if name.endswith("-mean"))
         return float(min(losses)), int(np.argmin(losses)) + 1
 
@@ -69,6 +74,7 @@ class TabularLightGBM(TabularBoosting):
             "num_threads": self.threads,
             "seed": self.seed,
             "deterministic": True,
+            "force_col_wise": clock.is_virtual(),  # else it is measured which way is faster
             "verbosity": -1,
             **{key: value for key, value in setting.items() if key != "categories"},
         }
@@ -83,6 +89,10 @@ class TabularLightGBM(TabularBoosting):
             free_raw_data=False,
         )
 
+    @property
+    def tree_count(self) -> int:
+        return self.booster.num_trees()
+
     def write(self, path: Path) -> None:
         self.booster.save_model(path, num_iteration=-1)
 
@@ -90,13 +100,19 @@ class TabularLightGBM(TabularBoosting):
     def read(cls, path: Path) -> lgb.Booster:
         return lgb.Booster(model_file=path)
 
+    def _stop_in_time(
+        self, setting: dict[str, Any], stop_at: float, lap: clock.Lap, folds: int = 1
+    ) -> Callable[[lgb.callback.CallbackEnv], None]:
+        trees, cells = folds * self.labels.shape[1], folds * self.inputs.size
+        amounts = {"trees": trees, "leaves": trees * setting["num_leaves"], "cells": cells * self.labels.shape[1]}
 
-def _stop_in_time(stop_at: float) -> Callable[[lgb.callback.CallbackEnv], None]:
-    def stop(state: lgb.callback.CallbackEnv) -> None:
-        if clock.now_s() > stop_at:
-            raise lgb.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
+        def stop(state: lgb.callback.CallbackEnv) -> None:
+            first = state.iteration == state.begin_iteration
+            lap(**amounts, sorted=cells * first, starts=folds * first)
+            if clock.now_s() > stop_at:
+                raise lgb.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
 
-    return stop
+        return stop
 
 
 def _logistic_objective(labels: np.ndarray) -> Callable[[np.ndarray, lgb.Dataset], tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,7 @@ class TabularXGBoost(TabularBoosting):
     """Shallow and deep trees, both on random parts of rows and columns."""
 
     name: ClassVar[str] = "tabular_xgboost"
+    library: ClassVar[str] = "xgboost"
     suffix: ClassVar[str] = ".ubj"
     first: ClassVar[dict[str, Any]] = {"eta": 0.1, "max_depth": 3, "rounds": 30}
     candidates: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -38,7 +39,8 @@ class TabularXGBoost(TabularBoosting):
         data = self._data()
         booster = xgb.Booster(self._parameters(setting), [data])
         for number in range(rounds):
-            booster.update(data, number)
+            with clock.work("xgboost", **self._amounts(setting, first=number == 0)):
+                booster.update(data, number)
             if clock.now_s() > stop_at:
                 break
         return booster
@@ -50,12 +52,29 @@ class TabularXGBoost(TabularBoosting):
             parts = data.slice(inside), data.slice(held)
             folds.append((xgb.Booster(self._parameters(setting), parts), *parts))
         while len(losses) <= MAX_ROUNDS and len(losses) - int(np.argmin(losses)) <= PATIENCE:
-            for booster, inside, _ in folds:
-                booster.update(inside, len(losses) - 1)
-            losses.append(float(np.mean([_loss(booster, held) for booster, _, held in folds])))
+            with clock.work("xgboost cv", **self._amounts(setting, len(losses) == 1, len(folds))):
+                for booster, inside, _ in folds:
+                    booster.update(inside, len(losses) - 1)
+                losses.append(float(np.mean([_loss(booster, held) for booster, _, held in folds])))
             if clock.now_s() > stop_at:
                 break
         return min(losses), int(np.argmin(losses))
+
+    def _amounts(self, setting: dict[str, Any], first: bool, folds: int = 1) -> dict[str, float]:
+        """For the clock: a round of all folds; in the first the cells are sorted into bins."""
+        trees, cells = folds * self.labels.shape[1], folds * self.inputs.size
+        levels = setting["max_depth"]
+        return {
+            "trees": trees,
+            "leaves": trees * 2**levels,
+            "cells": cells * self.labels.shape[1] * levels,
+            "sorted": cells * first,
+            "starts": folds * first,
+        }
+
+    @property
+    def tree_count(self) -> int:
+        return self.booster.num_boosted_rounds() * self.spec.output_dim
 
     def _parameters(self, setting: dict[str, Any]) -> dict[str, Any]:
         task: dict[str, Any] = (

@@ -56,12 +56,18 @@ class TextLinear(AnytimeModel):
             split, labels = split.subset(chosen), labels[chosen]
         self.characters = ngrams.single_characters(split.spec)
         counts = ngrams.count_ngrams(split, self.characters)
-        self.buckets, self.idf = ngrams.fit_weights(counts, 2, MAX_WEIGHTS // labels.shape[1])
+        with clock.work("choose n-grams", entries=len(counts.buckets), buckets=ngrams.BUCKETS):
+            self.buckets, self.idf = ngrams.fit_weights(counts, 2, MAX_WEIGHTS // labels.shape[1])
         inputs = self._matrix(counts)
+        products, weights = inputs.nnz * labels.shape[1], inputs.shape[1] * labels.shape[1]
         if head == "naive_bayes":
-            self.weights, self.bias = fit_naive_bayes(inputs, labels, self.multi_label)
+            with clock.work("naive Bayes", products=products, weights=weights, scores=labels.size):
+                self.weights, self.bias = fit_naive_bayes(inputs, labels, self.multi_label)
         elif head in ("logistic", "nb_logistic"):
-            scale = naive_bayes_weights(inputs > 0, labels, smoothing=1.0) if head == "nb_logistic" else None
+            scale = None
+            if head == "nb_logistic":
+                with clock.work("naive Bayes weights", products=products, weights=weights):
+                    scale = naive_bayes_weights(inputs > 0, labels, smoothing=1.0)
             l2 = self.params.get("l2", 0.1)
             self.weights, self.bias = fit_sparse_logistic(inputs, labels, self.multi_label, l2, scale, stop_at)
         else:
@@ -69,13 +75,16 @@ class TextLinear(AnytimeModel):
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        scores = self._matrix(ngrams.count_ngrams(split, self.characters)) @ self.weights + self.bias
-        return expit(scores) if self.multi_label else softmax(scores, axis=1)
+        inputs = self._matrix(ngrams.count_ngrams(split, self.characters))
+        with clock.work("sparse linear", products=inputs.nnz * len(self.bias), scores=len(split) * len(self.bias)):
+            scores = inputs @ self.weights + self.bias
+            return expit(scores) if self.multi_label else softmax(scores, axis=1)
 
     def _matrix(self, counts: ngrams.Counts) -> csr_matrix:
         """(N, D) float32."""
-        rows, columns, values = ngrams.weigh(counts, self.buckets, self.idf)
-        return csr_matrix((values, (rows, columns)), (len(counts.starts) - 1, len(self.buckets)))
+        with clock.work("tf-idf", entries=len(counts.buckets), buckets=ngrams.BUCKETS):
+            rows, columns, values = ngrams.weigh(counts, self.buckets, self.idf)
+            return csr_matrix((values, (rows, columns)), (len(counts.starts) - 1, len(self.buckets)))
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))
@@ -176,17 +185,19 @@ def fit_sparse_logistic(
         return loss, gradient.ravel() / len(labels)
 
     def stop_in_time(intermediate_result: Any) -> None:
+        lap(products=inputs.nnz * classes, weights=width * classes, scores=len(labels) * classes)
         if clock.now_s() > stop_at:
             raise StopIteration
 
-    found = minimize(
-        loss_and_gradient,
-        np.zeros((width + 1) * classes),
-        jac=True,
-        method="L-BFGS-B",
-        callback=stop_in_time,
-        options={"maxiter": steps, "maxcor": 5, "ftol": 1e-5},
-    ).x
+    with clock.work("sparse logistic step" if scale is None else "scaled sparse logistic step") as lap:
+        found = minimize(
+            loss_and_gradient,
+            np.zeros((width + 1) * classes),
+            jac=True,
+            method="L-BFGS-B",
+            callback=stop_in_time,
+            options={"maxiter": steps, "maxcor": 5, "ftol": 1e-5},
+        ).x
     found = found.reshape(width + 1, classes).astype(np.float32)
     return found[:-1] if scale is None else found[:-1] * scale, found[-1]
 

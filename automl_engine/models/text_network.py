@@ -29,6 +29,7 @@ from automl_engine.features import text as tokens
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.image_network import Pace, quiet
 from automl_engine.models.text_bodies import BODIES
+from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
 
 MAX_KNOWN = 30_000
@@ -142,8 +143,10 @@ class TextNetwork(AnytimeModel):
         for group in self.optimiser.param_groups:
             group["lr"] = self.params.get("lr", 2e-3) * (1 - done)
         chosen = self.queue.pop()
-        self.pace(lambda: self._learn(_cut(self.ids[chosen]), self.labels[chosen]))
-        self._update_average()
+        ids = _cut(self.ids[chosen])
+        with clock.work(f"text {self.config['body']} step", lambda: workload(self.network, ids, len(ids))):
+            self.pace(lambda: self._learn(ids, self.labels[chosen]))
+            self._update_average()
 
     def _learn(self, ids: torch.Tensor, labels: torch.Tensor) -> None:
         self.network.train()
@@ -175,10 +178,11 @@ class TextNetwork(AnytimeModel):
         network, ids = self.predictor().eval(), torch.from_numpy(self._read(split))
         order = (ids != tokens.PADDING).sum(1).argsort()
         out = torch.empty(len(ids), self.config["classes"])
-        device, pace = network.head.weight.device, Pace()
-        with torch.inference_mode():
-            for chosen in order.split(TEST_BATCH):
-                out[chosen] = pace(lambda chosen=chosen: network(_cut(ids[chosen]).to(device)).cpu())
+        device, pace, name = network.head.weight.device, Pace(), f"text {self.config['body']} forward"
+        for chosen in order.split(TEST_BATCH):
+            batch = _cut(ids[chosen]).to(device)
+            with clock.work(name, lambda batch=batch: workload(network, batch, len(batch))), torch.inference_mode():
+                out[chosen] = pace(lambda batch=batch: network(batch).cpu())
         return out.numpy()
 
     def frozen(self) -> Self:
