@@ -36,7 +36,7 @@ FIRST_BYTES = 40e6
 """And what they may hold: large photographs take their time to decode."""
 TINY = 100
 """With fewer examples only quick rows run: too little is left to check a network on."""
-FOLDS, LARGEST_FOLD = 5, 2000
+FOLDS, MOST_FOLDS, LARGEST_FOLD = 5, 50, 2000
 PERFECT = 0.9999
 SPACING = 0.08
 """A better blend is written once this share of the time since the start has passed since the last prediction."""
@@ -126,7 +126,8 @@ class AutoModel(AnytimeModel):
             raise DataError(f"No portfolio row for {kind} data is enabled; enable one or choose a model.")
         self.labels, self.multi_label = split.labels, is_multi_label(split.labels)
         self.emit("note", text=f"This is {kind} data: {kind_reason}.")
-        self.folds = fold_numbers(self.labels, max(FOLDS, -(-len(split) // LARGEST_FOLD)), self._seed)
+        fold_count = min(MOST_FOLDS, max(FOLDS, -(-len(split) // LARGEST_FOLD)))
+        self.folds = fold_numbers(self.labels, fold_count, self._seed)
         quick = [row for row in self.rows if model_class(row["model"]).quick]
         self._queue = quick if quick and len(split) < TINY else list(self.rows)
         if len(self._queue) < len(self.rows):
@@ -228,9 +229,9 @@ class AutoModel(AnytimeModel):
         rung.checked[members] = prediction
         share = max(1.0, self._test_count / len(members))
         rung.test_s = max(rung.test_s, share * (clock.now_s() - start))
-
         if rung.name not in self.weights and rung.test_s > max(0.1 * self.budget_s, self._end - clock.now_s()):
             raise TimeoutError(f"to predict the test set would take {rung.test_s:.0f} s, more than there is left")
+
     def _refit(self, rung: Rung, split: Examples) -> None:
         """The version for the test set learns from all training examples, if there is time."""
         if rung.whole is None and 1.5 * rung.fit_s < self._remaining_s():
@@ -362,7 +363,7 @@ class AutoModel(AnytimeModel):
 
     def _open(self, row: Mapping[str, Any]) -> Rung:
         self.emit("chosen", row=row["name"], reason=row.get("origin", ""))
-        rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan))
+        rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan, np.float32))
         rung.gained_at = clock.now_s()
         self.rungs[rung.name] = rung
         return rung
@@ -391,7 +392,7 @@ class AutoModel(AnytimeModel):
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             self.emit("failed", what=rung.name, error=text, traceback=traceback.format_exc(), fatal=False)
-            rung.checked[:] = np.nan
+            rung.checked[:], rung.test_s = np.nan, 0.0
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             return False
 

@@ -272,6 +272,30 @@ def test_a_row_that_predicts_nan_is_told_and_left_out(tables: tuple[MemoryExampl
     assert "NaN" in journal.of("failed")[0]["error"]
 
 
+class Ponderous(Toy):
+    """Its second row takes too long to predict."""
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        time.sleep(1.2 * (self.params["skill"] == [0.9]))
+        return super().test(split, remaining_time_budget)
+
+
+def test_a_row_that_could_not_predict_in_time_is_left_out(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 examples in 1.2 s are 60 in 1.8 s: more than is left of 2.4 s."""
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:Ponderous")
+    train, test = tables
+    model, journal = auto(train, toy_rows(first=[0.3], second=[0.9], third=[0.5]))
+    start = time.monotonic()
+    drive(model, train, hidden(test), budget_s=2.4)
+    assert time.monotonic() - start < 2.4
+    assert journal.of("failed")[0]["what"] == "second"
+    assert journal.of("failed")[0]["error"].startswith("TimeoutError: to predict the test set would take")
+    assert "second" not in model.weights
+    assert "third" in model.weights
+
+
 def test_when_every_row_fails_it_says_so(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
     model, _ = auto(train, toy_rows(broken=[]))
