@@ -36,6 +36,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {f"automl_engine.{room}" for room in ("dataset", "features", "portfolio")},
         {"django"},
     ),
+    "automl_engine.metalearning.embeddings.resnet18": (
+        {"automl_engine.dataset", "automl_engine.models"},
+        {"tensorflow", "django"},
+    ),
     "automl_engine.auto": (
         {
             f"automl_engine.{room}"

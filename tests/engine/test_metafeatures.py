@@ -160,3 +160,25 @@ def test_few_of_many_large_samples_are_looked_at() -> None:
     start = time.perf_counter()
     meta_features(split, "image")
     assert time.perf_counter() - start < 1
+
+
+def test_resnet18_sees_grey_and_colour_alike_and_is_the_same_in_every_call() -> None:
+    split = toy("image", 5, multi_label=False, seed=0)
+    points = embed(split, "image", count=5, by="resnet18")
+    assert points.shape == (5, 512)
+    assert np.isfinite(points).all()
+    assert np.allclose(points, embed(split, "image", count=5, by="resnet18"), atol=1e-4)
+    grey = MemoryExamples(replace(split.spec, num_channels=1), [split.steps(i) for i in range(5)], split.labels)
+    assert embed(grey, "image", count=5, by="resnet18").shape == (5, 512)
+
+
+def test_hashed_ngrams_are_near_for_texts_that_share_words() -> None:
+    vocabulary = {f"{word}{i}": 20 * place + i for place, word in enumerate(("apple", "zebra")) for i in range(20)}
+    spec = Spec("texts", 8, 2, sequence_size=-1, is_sequence=True, channel_to_index=vocabulary)
+    generator = np.random.default_rng(0)
+    words = [generator.integers(0, 20, 30) + 20 * (i % 2) for i in range(8)]
+    steps = [text.astype(np.float32).reshape(-1, 1, 1, 1) for text in words]
+    points = embedding("text_ngrams").embed(MemoryExamples(spec, steps))
+    assert np.linalg.norm(points, axis=1) == pytest.approx(np.ones(8))
+    products = points @ points.T
+    assert products[::2, ::2].min() > products[::2, 1::2].max()

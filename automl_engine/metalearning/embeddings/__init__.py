@@ -18,6 +18,9 @@ EMBEDDINGS: dict[str, str] = {
     "text": f"{HERE}.text",
     "tabular": f"{HERE}.tabular",
     "timeseries": f"{HERE}.timeseries",
+    "resnet18": f"{HERE}.resnet18",
+    "text_ngrams": f"{HERE}.text_ngrams",
+    "vae": "automl_engine.metalearning.vae",
 }
 
 
