@@ -40,6 +40,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"automl_engine.dataset", "automl_engine.models"},
         {"tensorflow", "django"},
     ),
+    "automl_engine.metalearning.costs": (  # runs rows in its own process, under a recording clock
+        {
+            f"automl_engine.{room}"
+            for room in ("bench", "dataset", "ingestion", "metalearning", "modality", "models", "portfolio", "run")
+        },
+        {"django"},
+    ),
     "automl_engine.auto": (
         {
             f"automl_engine.{room}"
