@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from automl_engine.errors import DataError
+from automl_engine.errors import DataError, exit_code
 
 MAX_FILES = int(os.environ.get("AUTODL_MAX_FILES", 300_000))
 MAX_UNPACKED_BYTES = int(os.environ.get("AUTODL_MAX_UNPACKED_BYTES", 20 * 2**30))
@@ -261,3 +262,7 @@ def _without_wrappers(root: Path) -> Path:
         if len(entries) != 1 or not entries[0].is_dir() or entries[0].suffix == ".data":
             return root
         root = entries[0]
+
+
+if __name__ == "__main__":  # python -m formatters.archive SOURCE TARGET: prints where the content begins
+    sys.exit(exit_code(lambda: print(unpack(Path(sys.argv[1]), Path(sys.argv[2])).root) or 0))

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from webapp.portfolio.imports import MAX_BYTES as IMPORT_MAX_BYTES
 from webapp.runs.tryout import MAX_BYTES as TRY_MAX_BYTES
 
 MARGIN_BYTES = 2**20  # the other fields of a form, and the lines between them
@@ -23,6 +24,8 @@ def limit_bytes(path: str) -> int:
     """The most that a request to ``path`` may send."""
     if path.startswith(("/uploads/", "/data/upload", "/api/datasets")):
         return settings.UPLOAD_MAX_BYTES + MARGIN_BYTES
+    if path == "/portfolio/import":
+        return IMPORT_MAX_BYTES + MARGIN_BYTES
     if path.endswith("/predict"):
         return TRY_MAX_BYTES + MARGIN_BYTES
     return FORM_MAX_BYTES

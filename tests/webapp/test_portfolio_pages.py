@@ -15,8 +15,8 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.portfolio import rows
 from webapp.portfolio.forms import MODALITIES
-from webapp.portfolio.models import PortfolioRow
-from webapp.portfolio.record import records
+from webapp.portfolio.models import PortfolioRow, RowChange
+from webapp.portfolio.record import wins
 from webapp.runs.models import Run, ScorePoint
 
 IMAGE = """
@@ -84,17 +84,18 @@ def test_write_enabled(folder: Path, tmp_path: Path) -> None:
     assert (read.name, read.params, read.origin) == ("image-linear", {"size": 32}, "first rung")
 
 
-URLS = ["/portfolio", "/portfolio/add", "/portfolio/row/image-linear"]
+URLS = ["/portfolio", "/portfolio/add", "/portfolio/import"]
+OF_ROW = ["", "/switch", "/evaluate", "/restore", "/progress"]
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", [*URLS, *(f"/portfolio/row/image-linear{end}" for end in ("", "/progress"))])
 def test_pages_are_for_administrators(
     row: PortfolioRow, url: str, admin_client: Client, owner_client: Client, client: Client
 ) -> None:
     assert [someone.get(url).status_code for someone in (admin_client, owner_client, client)] == [200, 404, 404]
 
 
-@pytest.mark.parametrize("url", ["/portfolio/add", "/portfolio/row/image-linear", "/portfolio/row/image-linear/switch"])
+@pytest.mark.parametrize("url", [*URLS, *(f"/portfolio/row/image-linear{end}" for end in OF_ROW)])
 def test_changes_are_for_administrators(row: PortfolioRow, url: str, owner_client: Client, client: Client) -> None:
     for someone in (owner_client, client):
         assert someone.post(url, {"name": "x", "enabled": "no"}).status_code == 404
@@ -147,7 +148,7 @@ def test_unknown_model(admin_client: Client) -> None:
     assert not PortfolioRow.objects.exists()
 
 
-def test_record_counts_wins_means_and_failures(
+def test_the_row_page_lists_the_runs_that_it_won(
     row: PortfolioRow,
     owner: User,
     make_dataset: Callable[..., Dataset],
@@ -157,13 +158,60 @@ def test_record_counts_wins_means_and_failures(
     dataset = make_dataset(owner)
     won = make_run(dataset, alc=0.9)
     ScorePoint.objects.filter(run=won, k=2).update(by="image-linear + image-resnet")
-    make_run(dataset, alc=0.5, model="image-linear")  # won by "toy"
-    make_run(dataset, state="failed", model="image-linear", alc=None)
-    record = records()["image-linear"]
-    assert record.wins == [won]
-    assert record.mean_alc == pytest.approx(0.7)
-    assert record.failures == 1
-    assert records()["image-resnet"].wins == [won]
-    page = admin_client.get("/portfolio/row/image-linear").content.decode()
-    assert won.get_absolute_url() in page
-    assert "0.700" in admin_client.get("/portfolio").content.decode()
+    longer = make_run(dataset)
+    ScorePoint.objects.filter(run=longer, k=2).update(by="image-linear-2")
+    make_run(dataset, alc=0.5, model="image-linear")  # its best prediction is by "toy"
+    assert list(wins("image-linear")) == list(wins("image-resnet")) == [won]
+    assert won.get_absolute_url() in admin_client.get("/portfolio/row/image-linear").content.decode()
+
+
+def test_changes_are_kept_and_can_be_restored(
+    row: PortfolioRow, admin_client: Client, administrator: User, stranger_client: Client
+) -> None:
+    url = "/portfolio/row/image-linear"
+    admin_client.post(url, FORM | {"params_text": "size: 64"})
+    admin_client.post(url, FORM | {"params_text": "size: 64", "origin": "a paper"})
+    admin_client.post(f"{url}/switch", {"enabled": "no"})
+    told = [(change.what, change.version, change.by) for change in RowChange.objects.order_by("pk")]
+    assert told == [
+        ("size 32 → 64", 2, administrator),
+        ("origin rewritten", 2, administrator),  # it learns as before, so its scores stay good
+        ("switched off", 2, administrator),
+    ]
+    admin_client.post(url, FORM | {"params_text": "size: 8", "model": "image_patches"})
+    change = RowChange.objects.get(what="origin rewritten")
+    assert stranger_client.post(f"{url}/restore", {"change": change.pk}).status_code == 404
+    page = admin_client.get(url).content.decode()
+    assert f'name="change" value="{change.pk}"' in page
+    admin_client.post(f"{url}/restore", {"change": change.pk})
+    row.refresh_from_db()
+    assert (row.model, row.params, row.origin, row.version, row.enabled) == (
+        "image_linear",
+        {"size": 64},
+        "a paper",
+        4,
+        True,
+    )
+    newest = RowChange.objects.first()
+    assert newest
+    assert newest.what.startswith("restored as of 20")
+    assert RowChange.objects.count() == 5
+
+
+@pytest.mark.parametrize("change", ["", "999", "x", "9" * 30])
+def test_restoring_what_never_was(row: PortfolioRow, admin_client: Client, change: str) -> None:
+    assert admin_client.post("/portfolio/row/image-linear/restore", {"change": change}).status_code == 404
+
+
+def test_what_the_files_change_is_kept_too(folder: Path) -> None:
+    rows.synchronise(folder)
+    (folder / "image.yaml").write_text(IMAGE.replace("size: 32", "size: 64"))
+    rows.synchronise(folder)
+    (folder / "image.yaml").write_text("[]")
+    rows.synchronise(folder)
+    linear = PortfolioRow.objects.get(name="image-linear")
+    assert [(change.what, change.by) for change in linear.changes.all()] == [
+        ("no longer shipped: switched off", None),
+        ("updated: size 32 → 64", None),
+        ("added", None),
+    ]

@@ -1,6 +1,23 @@
+from typing import Any
+
 from django.apps import AppConfig
 
 
 class PortfolioConfig(AppConfig):
     name = "webapp.portfolio"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django.db.models.signals import pre_delete
+
+        from webapp.runs.models import Run
+
+        pre_delete.connect(_forget_private, sender=Run, dispatch_uid="score of a deleted run")
+
+
+def _forget_private(instance: Any, **_: Any) -> None:
+    """What a run on public data told of a row outlives it; of private data nothing is left."""
+    from webapp.portfolio.scores import forget_run_score
+
+    if not instance.dataset.public:
+        forget_run_score(instance)

@@ -1,4 +1,4 @@
-"""Adding and editing a portfolio row; parameters are typed as YAML (of which JSON is a part)."""
+"""Adding, editing and importing a portfolio row; parameters are typed as YAML (of which JSON is a part)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import Any
 
 import yaml
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
 
 from webapp import engine
+from webapp.accounts.models import User
+from webapp.portfolio import files, history, imports
 from webapp.portfolio.models import PortfolioRow
 
 MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
@@ -50,14 +54,56 @@ class RowForm(forms.ModelForm):
             raise forms.ValidationError("Parameters are names with values, such as “epochs: 10”.")
         return params
 
-    def save(self, commit: bool = True) -> PortfolioRow:
-        """A changed row gets the next version and is no longer overwritten by the shipped files."""
-        row = super().save(commit=False)
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        given = self.cleaned_data
+        if (
+            "model" in given
+            and "params_text" in given
+            and (wrong := files.missing(given["model"], given["params_text"]))
+        ):
+            self.add_error("params_text", wrong)
+        return cleaned
+
+    def keep(self, by: User) -> PortfolioRow:
+        """Save and note the change; a row changed here is no longer overwritten by the shipped files."""
+        row = self.instance
         row.params = self.cleaned_data["params_text"]
-        if row.pk and self.has_changed():
-            row.version += 1
-        if set(self.changed_data) - {"enabled"}:
-            row.edited = True
-        if commit:
-            row.save()
+        row.edited = row.edited or bool(row.pk and set(self.changed_data) - {"enabled"})
+        history.keep(row, by)
         return row
+
+
+class ImportForm(forms.ModelForm):
+    """A row from a file: what the file is, is up to the page that it is sent from."""
+
+    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
+    file = forms.FileField()
+
+    class Meta:
+        model = PortfolioRow
+        fields = ("name", "modality", "origin")
+        widgets = {"origin": forms.Textarea(attrs={"rows": 2})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
+    def clean_file(self) -> UploadedFile:
+        file: UploadedFile = self.cleaned_data["file"]
+        size_bytes, most = file.size or 0, imports.MAX_BYTES
+        if size_bytes > most:
+            told = f"The file has {filesizeformat(size_bytes)}; at most {filesizeformat(most)} can be imported."
+            raise forms.ValidationError(told)
+        return file
+
+
+class CodeForm(ImportForm):
+    file = forms.FileField(label="Submission", help_text="a zip with model.py and its class Model(metadata)")
+    trusted = forms.BooleanField(label="I have read this code, or I trust who wrote it.")
+
+
+class WeightsForm(ImportForm):
+    modality = forms.ChoiceField(choices=[("image", "image")], widget=forms.HiddenInput, initial="image")
+    file = forms.FileField(
+        label="Weights", help_text="a safetensors file of torchvision's MobileNetV2, of width 1 or 0.35"
+    )

@@ -1,8 +1,13 @@
-"""The portfolio: which configurations the engine may choose from."""
+"""The portfolio: which configurations the engine may choose from, how they changed, and what they reached where."""
 
 from __future__ import annotations
 
+import yaml
+from django.conf import settings
 from django.db import models
+
+from webapp.datasets.models import Dataset
+from webapp.runs.models import Run
 
 
 class PortfolioRow(models.Model):
@@ -15,7 +20,7 @@ class PortfolioRow(models.Model):
     origin = models.TextField(blank=True, help_text="where it comes from: paper, challenge, our own search")
     position = models.PositiveSmallIntegerField(default=0, help_text="order on the ladder")
     enabled = models.BooleanField(default=True)
-    version = models.PositiveIntegerField(default=1)
+    version = models.PositiveIntegerField(default=1, help_text="of what is learned with: modality, model, parameters")
     shipped = models.BooleanField(default=False, editable=False, help_text="stands in automl_engine/portfolio/*.yaml")
     edited = models.BooleanField(default=False, editable=False, help_text="by an administrator, whose word counts")
     changed = models.DateTimeField(auto_now=True)
@@ -25,3 +30,70 @@ class PortfolioRow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RowChange(models.Model):
+    """What a row was after one change: who made it, when, and what it did.  Nothing of it is ever deleted."""
+
+    row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="changes")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, help_text="null: the shipped files")
+    made = models.DateTimeField(auto_now_add=True)
+    what = models.TextField(help_text="in words")
+    version = models.PositiveIntegerField()
+    content = models.JSONField(help_text="modality, model, params, origin, position")
+
+    class Meta:
+        ordering = ("-made", "-pk")
+
+    @property
+    def yaml(self) -> str:
+        return yaml.safe_dump(self.content, sort_keys=False, allow_unicode=True)
+
+
+class Score(models.Model):
+    """What one run of one row on one data set reached: a line of the score table (docs/formats.md)."""
+
+    dataset = models.CharField(max_length=100, help_text="its name in the table")
+    source = models.CharField(max_length=100, help_text="the data set that this one is a variation of")
+    modality = models.CharField(max_length=12)
+    row = models.CharField(max_length=60)
+    version = models.PositiveIntegerField(help_text="of the row")
+    budget_s = models.FloatField()
+    t0_s = models.FloatField()
+    seed = models.PositiveIntegerField()
+    device = models.CharField(max_length=100)
+    alc = models.FloatField(null=True, help_text="null where the run failed")
+    nauc = models.FloatField(null=True)
+    first_prediction_s = models.FloatField(null=True)
+    wall_s = models.FloatField(null=True, help_text="what the run took: the cost of this knowledge")
+    engine = models.CharField(max_length=20, help_text="version of the engine")
+    date = models.CharField(max_length=40)
+    shipped = models.BooleanField(default=False, help_text="stands in the engine's scores.csv, which counts")
+    site_dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, related_name="+", help_text="if it is here")
+    run = models.OneToOneField(Run, models.SET_NULL, null=True, related_name="score")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                name="score_once",
+                fields=("dataset", "row", "version", "budget_s", "t0_s", "seed", "device", "engine", "date"),
+            ),
+        )
+        indexes = (models.Index(fields=("modality", "row"), name="score_of_row"),)
+
+
+class Evaluation(models.Model):
+    """One run of a row that an administrator asked for, to learn how good the row is on a public data set."""
+
+    row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="evaluations")
+    version = models.PositiveIntegerField(help_text="of the row")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    budget_s = models.PositiveIntegerField()
+    t0_s = models.PositiveIntegerField()
+    run = models.OneToOneField(Run, models.CASCADE, null=True, related_name="evaluation", help_text="null: it waits")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("created", "pk")
+        constraints = (models.UniqueConstraint(fields=("row", "version", "dataset"), name="evaluation_once"),)

@@ -8,17 +8,26 @@ from typing import Any
 import yaml
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
+from webapp.portfolio import files, history
 from webapp.portfolio.models import PortfolioRow
 
 FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
-CONTENT = ("modality", "model", "params", "origin", "position")
 
 
-def write_enabled(path: Path) -> None:
-    """The enabled rows as YAML, in ladder order, for ``automl_engine run --portfolio``."""
-    rows = PortfolioRow.objects.filter(enabled=True).values(*FIELDS)
-    path.write_text(yaml.safe_dump(list(rows), sort_keys=False, allow_unicode=True), encoding="utf-8")
+def write_enabled(path: Path, also: str = "") -> None:
+    """The enabled rows as YAML, in ladder order, for ``automl_engine run --portfolio``.
+
+    Args:
+        also: a row that is asked for by name, enabled or not.
+    """
+    rows = []
+    for row in PortfolioRow.objects.filter(Q(enabled=True) | Q(name=also)).values(*FIELDS):
+        params = files.located(row["model"], row["params"])
+        if params is not None:  # else it names a file that is none of the portfolio's
+            rows.append(row | {"params": params})
+    path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def shipped_rows(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -39,20 +48,24 @@ def synchronise(folder: Path | None = None) -> dict[str, int]:
     A row edited by an administrator keeps the edit, and the switch of every row is theirs alone.
     """
     counts = {"added": 0, "changed": 0, "retired": 0}
-    shipped = shipped_rows(folder)
+    shipped = {row["name"]: row for row in shipped_rows(folder)}
     known = {row.name: row for row in PortfolioRow.objects.all()}
-    for row in shipped:
-        old = known.get(row["name"])
+    for name, row in shipped.items():
+        content = {key: row[key] for key in history.CONTENT}
+        old = known.get(name)
         if old is None:
-            fields = {name: row[name] for name in (*CONTENT, "name", "enabled")}
-            PortfolioRow.objects.create(shipped=True, **fields)
+            history.keep(PortfolioRow(name=name, shipped=True, enabled=row["enabled"], **content), None)
             counts["added"] += 1
-        elif not old.edited and any(getattr(old, name) != row[name] for name in CONTENT):
-            for name in CONTENT:
-                setattr(old, name, row[name])
-            old.shipped, old.version = True, old.version + 1
-            old.save()
+        elif not old.edited and history.content_of(old) != content:
+            for key, value in content.items():
+                setattr(old, key, value)
+            old.shipped = True
+            history.keep(old, None, "updated")
             counts["changed"] += 1
-    gone = PortfolioRow.objects.filter(shipped=True, edited=False).exclude(name__in=[row["name"] for row in shipped])
-    counts["retired"] = gone.update(shipped=False, enabled=False)
+    for old in known.values():
+        if old.shipped and not old.edited and old.name not in shipped:
+            old.shipped = old.enabled = False
+            if history.keep(old, None, "no longer shipped") is None:  # it was off already
+                old.save()
+            counts["retired"] += 1
     return counts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from itertools import groupby
 from typing import Any
 
 from django.contrib import messages
@@ -12,9 +11,19 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.portfolio.forms import RowForm
-from webapp.portfolio.models import PortfolioRow
-from webapp.portfolio.record import Record, records
+from webapp.access import signed_in
+from webapp.engine import DataError
+from webapp.portfolio import evaluation, history, imports, matrix
+from webapp.portfolio.forms import CodeForm, ImportForm, RowForm, WeightsForm
+from webapp.portfolio.models import PortfolioRow, RowChange
+from webapp.portfolio.record import wins
+
+IMPORTS: dict[str, tuple[type[ImportForm], Callable[..., PortfolioRow]]] = {
+    "code": (CodeForm, imports.code),
+    "weights": (WeightsForm, imports.weights),
+}
+STEPS = ["0", *(f"≤ {near:g}".replace("0.", ".") for near in matrix.NEAR[1:]), "more"]
+"""Of the heat map's colours, in words."""
 
 
 def for_administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -30,26 +39,43 @@ def for_administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpR
 @for_administrators
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """All rows by modality, in ladder order, with how they did."""
-    record = records()
-    rows = [(row, record.get(row.name, Record())) for row in PortfolioRow.objects.all()]
-    groups = [(modality, list(some)) for modality, some in groupby(rows, key=lambda pair: pair[0].modality)]
-    return render(request, "portfolio/index.html", {"groups": groups})
+    """All rows by modality, in ladder order, with what the score table says of them."""
+    context = {"matrices": matrix.matrices(), "steps": STEPS}
+    return render(request, "portfolio/index.html", context)
 
 
 @for_administrators
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
-    """Add a row (no name) or change one; below, where it won."""
+    """Add a row (no name) or change one; what is known of it, and how it came to be as it is."""
     row = get_object_or_404(PortfolioRow, name=name) if name else None
     form = RowForm(request.POST or None, instance=row)
     if request.method == "POST" and form.is_valid():
-        saved = form.save()
+        saved = form.keep(signed_in(request))
         messages.success(request, f"“{saved.name}” is saved as version {saved.version}; the next runs use it.")
-        return redirect("portfolio")
-    shown = PortfolioRow.objects.get(name=name) if name else None  # the form has written into ``row``
-    record = records().get(name or "", Record())
-    return render(request, "portfolio/edit.html", {"form": form, "row": shown, "record": record})
+        return redirect("portfolio-row", saved.name)
+    context: dict[str, Any] = {"form": form}
+    if name:
+        shown = PortfolioRow.objects.get(name=name)  # the form has written into ``row``
+        context |= {"row": shown, **_known(shown)}
+    return render(request, "portfolio/edit.html", context)
+
+
+def _known(row: PortfolioRow) -> dict[str, Any]:
+    found = next(iter(matrix.matrices(row.modality)))
+    changes = row.changes.select_related("by")
+    line = found.line(row.name)
+    return {
+        "line": line,
+        "cells": list(matrix.beside_the_best(found, line)) if line else [],
+        "effect": matrix.effect(found, row.name),
+        "runs": wins(row.name),
+        "changes": changes,
+        "content": history.content_of(row),
+        "datasets": evaluation.open_datasets(row).count(),
+        "conditions": evaluation.conditions(found),
+        "progress": evaluation.progress(row),
+    }
 
 
 @for_administrators
@@ -57,7 +83,70 @@ def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
 def switch(request: HttpRequest, name: str) -> HttpResponse:
     """On or off for the runs that start from now on."""
     row = get_object_or_404(PortfolioRow, name=name)
-    enabled = request.POST.get("enabled") == "yes"
-    PortfolioRow.objects.filter(pk=row.pk, enabled=not enabled).update(enabled=enabled)
-    messages.success(request, f"“{name}” is {'on' if enabled else 'off'} for runs that start from now on.")
+    row.enabled = request.POST.get("enabled") == "yes"
+    history.keep(row, signed_in(request))
+    messages.success(request, f"“{name}” is {'on' if row.enabled else 'off'} for runs that start from now on.")
     return redirect("portfolio")
+
+
+@for_administrators
+@require_POST
+def restore(request: HttpRequest, name: str) -> HttpResponse:
+    """Make an earlier content of the row its present one."""
+    number = request.POST.get("change", "")
+    changes = RowChange.objects.filter(row__name=name).select_related("row")
+    change = get_object_or_404(changes, pk=int(number) if number.isdecimal() and len(number) < 12 else 0)
+    made = history.restore(change, signed_in(request))
+    told = f"is as it was, now as version {made.version}" if made else "was like that already"
+    messages.success(request, f"“{name}” {told}.")
+    return redirect("portfolio-row", name)
+
+
+@for_administrators
+@require_POST
+def evaluate(request: HttpRequest, name: str) -> HttpResponse:
+    """Let the row learn on every public data set, or stop what has not begun."""
+    row = get_object_or_404(PortfolioRow, name=name)
+    if request.POST.get("stop"):
+        messages.success(request, f"{_runs(evaluation.stop(row))} not begun; those under way come to their end.")
+    elif count := evaluation.begin(row, signed_in(request)):
+        messages.success(request, f"{_runs(count)} noted; each begins when no run of anybody waits.")
+    else:
+        messages.success(request, f"Version {row.version} has a score on every public data set of its kind.")
+    return redirect("portfolio-row", name)
+
+
+def _runs(count: int) -> str:
+    return "1 run is" if count == 1 else f"{count} runs are"
+
+
+@for_administrators
+@require_safe
+def progress(request: HttpRequest, name: str) -> HttpResponse:
+    """The live fragment of an evaluation; tells htmx to reload the page at the end."""
+    row = get_object_or_404(PortfolioRow, name=name)
+    found = evaluation.progress(row)
+    response = render(request, "portfolio/_progress.html", {"row": row, "progress": found})
+    if not found.left:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@for_administrators
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_row(request: HttpRequest) -> HttpResponse:
+    """A row from a file: a submission's code, or weights.  It starts switched off."""
+    shown: dict[str, ImportForm] = {kind: form(prefix=kind) for kind, (form, _) in IMPORTS.items()}
+    kind = request.POST.get("kind", "")
+    if request.method == "POST" and kind in IMPORTS:
+        make, take = IMPORTS[kind]
+        form = shown[kind] = make(request.POST, request.FILES, prefix=kind, instance=PortfolioRow(enabled=False))
+        if form.is_valid():
+            try:
+                row = take(form.instance, form.cleaned_data["file"], signed_in(request))
+            except DataError as error:
+                form.add_error("file", str(error))
+            else:
+                messages.success(request, f"“{row.name}” is imported and off: evaluate it, then switch it on.")
+                return redirect("portfolio-row", row.name)
+    return render(request, "portfolio/import.html", {"forms": shown, "most_bytes": imports.MAX_BYTES})

@@ -41,6 +41,7 @@ DUTIES = (
     ("faults", "webapp.ops.management.commands.reaper.take_told_faults"),
     ("data sets", "webapp.datasets.jobs.reap"),
     ("runs", "webapp.runs.jobs.reap"),
+    ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("guests", "webapp.accounts.guests.reap"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )

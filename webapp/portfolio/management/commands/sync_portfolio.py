@@ -1,4 +1,4 @@
-"""``manage.py sync_portfolio``: the rows of automl_engine/portfolio/*.yaml into the database."""
+"""``manage.py sync_portfolio``: the engine's rows and its score table into the database."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from webapp.portfolio.rows import synchronise
+from webapp.portfolio.scores import import_scores
 
 
 class Command(BaseCommand):
@@ -16,3 +17,6 @@ class Command(BaseCommand):
         counts = synchronise()
         if options["verbosity"] and any(counts.values()):
             self.stdout.write("Portfolio: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
+        scored = import_scores()
+        if options["verbosity"] and scored:
+            self.stdout.write(f"Portfolio: {scored} lines of the score table")

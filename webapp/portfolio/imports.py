@@ -1,0 +1,128 @@
+"""Rows made from files: a submission for the AutoDL challenge, or the weights of a pretrained network.
+
+The code of a submission is unpacked here and never run by the web process; a run of its row executes it with all
+rights of the worker that trains, see SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from safetensors import SafetensorError, safe_open
+
+from webapp import engine
+from webapp.accounts.models import User
+from webapp.engine import DataError
+from webapp.filenames import safe_name
+from webapp.portfolio import files, history
+from webapp.portfolio.models import PortfolioRow
+
+MAX_BYTES = 512 * 2**20
+MAX_UNPACKED_BYTES, MAX_FILES = 2 * 2**30, 5000  # of a submission
+LAST_LAYER = "features.18.0.weight"
+NETWORKS = {(1280, 320, 1, 1): "mobilenet_v2", (1280, 112, 1, 1): "mobilenet_v2_035"}
+"""What the engine can load weights into, by the shape of ``LAST_LAYER``."""
+
+
+def code(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
+    """A row that runs the submission in this zip.
+
+    Raises:
+        DataError: it is none, or it is not safe to unpack.
+    """
+    with _workplace() as work:
+        source = _received(file, work)
+        root = engine.unpack(source, work / "code", most_bytes=MAX_UNPACKED_BYTES, most_files=MAX_FILES)
+        _check_code(root)
+        row.model, row.params = "challenge", {"path": row.name}
+        return _adopted(row, root, row.name, by)
+
+
+def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
+    """A row of ``image_pretrained`` with the weights in this safetensors file.
+
+    Raises:
+        DataError: it is no such file, or of a network that the engine does not have.
+    """
+    with _workplace() as work:
+        source = _received(file, work)
+        if source.suffix != ".safetensors":
+            raise DataError(f"{source.name} is no safetensors file; other formats can hide code, so save it as that.")
+        place = f"{row.name}/{source.name}"
+        row.model, row.params = "image_pretrained", {"network": network_of(source), "weights": place}
+        return _adopted(row, source, place, by)
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """A folder beside those of the rows, so that moving is quick; removed whatever happens."""
+    files.folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=files.folder()) as work:
+        yield Path(work)
+
+
+def _received(file: UploadedFile, work: Path) -> Path:
+    path = work / safe_name(file.name or "")
+    with open(path, "wb") as out:
+        out.writelines(file.chunks())
+    return path
+
+
+def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioRow:
+    """Save the row and move its file or folder to its place below ``files.folder()``, both or neither."""
+    with transaction.atomic():
+        history.keep(row, by, "imported")
+        shutil.rmtree(files.folder() / row.name, ignore_errors=True)  # of an import that was cut off
+        target = files.folder() / place
+        target.parent.mkdir(exist_ok=True)
+        os.replace(thing, target)
+    return row
+
+
+def network_of(path: Path) -> str:
+    """Which network these weights are of.  Only the header is read; the library checks that it is sound.
+
+    Raises:
+        DataError: the file is damaged, or the engine has no such network.
+    """
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            shape = tuple(tensors.get_slice(LAST_LAYER).get_shape()) if LAST_LAYER in tensors.keys() else ()  # noqa: SIM118
+    except SafetensorError as error:
+        raise DataError(f"This is no sound safetensors file ({error}); save the weights again.") from error
+    if shape not in NETWORKS:
+        raise DataError(
+            f"These are no weights of {' or '.join(NETWORKS.values())} as torchvision names them "
+            f"(“{LAST_LAYER}” has the shape {shape or 'of nothing: it is not there'}); no other network takes a file."
+        )
+    return NETWORKS[shape]
+
+
+def _check_code(root: Path) -> None:
+    """It is read, never run.
+
+    Raises:
+        DataError: no class Model is there.
+    """
+    path = root / "model.py"
+    if not path.is_file():
+        held = ", ".join(sorted(entry.name for entry in root.iterdir())[:5])
+        raise DataError(f"The zip has no model.py at its top but {held}; pack the content of the submission's folder.")
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise DataError(f"model.py is no Python 3 code ({error}).") from error
+    made = {getattr(node, "name", "") for node in tree.body}
+    made |= {
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    if not made & {"Model", "*"}:
+        raise DataError("model.py defines no class Model, which is what the challenge calls.")

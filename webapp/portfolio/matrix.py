@@ -1,0 +1,229 @@
+"""What the score table says: rows × known data sets, and what a row adds to the others.
+
+As in the engine, only runs of the newest version of a row count, and of a modality only those under its most frequent
+budget and t0: others are not comparable.  A run that failed counts as a failure and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
+
+from webapp.portfolio.models import PortfolioRow, Score
+
+FIELDS = ("modality", "row", "version", "dataset", "source", "budget_s", "t0_s", "alc", "wall_s")
+OF_SITE = ("site_dataset_id", "site_dataset__name")
+NEAR = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
+"""Steps of the colour: how far below the best row of a data set."""
+Ranks = dict[str, float]
+
+
+@dataclass
+class Cell:
+    """A row on a data set."""
+
+    alc: float | None
+    """Mean over its runs; None if all failed."""
+    runs: int
+    failures: int
+    wall_s: float | None
+    where: str
+    """Row and data set, in words."""
+    step: int = len(NEAR)
+    """Of the colour: 0 is the best row of the data set."""
+
+    @property
+    def title(self) -> str:
+        """All of it, for whoever points at it."""
+        if self.alc is None:
+            return f"{self.where}: failed"
+        told = [f"ALC {self.alc:.4f}", "best" if self.step == 0 else "", f"{self.runs} runs" if self.runs > 1 else ""]
+        told += [f"{self.failures} failed" if self.failures else "", f"{self.wall_s:.0f} s" if self.wall_s else ""]
+        return f"{self.where}: {', '.join(filter(None, told))}"
+
+    @property
+    def shown(self) -> str:
+        """``.913``; a cross where all runs failed."""
+        return "✕" if self.alc is None else f"{self.alc:.3f}".removeprefix("0")
+
+
+@dataclass
+class Line:
+    """A row over the data sets of its modality."""
+
+    row: PortfolioRow
+    version: int
+    """The one that was scored."""
+    cells: list[Cell | None]
+    wins: list[str] = field(default_factory=list)
+    average_rank: float | None = None
+
+    @property
+    def scored(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell and cell.alc is not None]
+
+    @property
+    def mean_alc(self) -> float | None:
+        return fmean(cell.alc or 0.0 for cell in self.scored) if self.scored else None
+
+    @property
+    def failures(self) -> int:
+        return sum(cell.failures for cell in self.cells if cell)
+
+    @property
+    def cost_s(self) -> float | None:
+        """Median over the data sets."""
+        walls_s = [cell.wall_s for cell in self.cells if cell and cell.wall_s is not None]
+        return median(walls_s) if walls_s else None
+
+
+@dataclass
+class Matrix:
+    """One modality."""
+
+    modality: str
+    budget_s: float | None
+    t0_s: float | None
+    datasets: list[dict[str, Any]]
+    """name (in the table), label, id (of a data set of this site, or None)."""
+    lines: list[Line]
+
+    def line(self, name: str) -> Line | None:
+        return next((line for line in self.lines if line.row.name == name), None)
+
+    def alc(self, lines: Iterable[Line], i: int) -> dict[str, float]:
+        """Row -> ALC on the data set at position ``i``, where it has one."""
+        cells = ((line.row.name, line.cells[i]) for line in lines)
+        return {name: cell.alc for name, cell in cells if cell and cell.alc is not None}
+
+
+def matrices(modality: str = "") -> list[Matrix]:
+    """All modalities with rows, or one of them; two queries."""
+    rows = PortfolioRow.objects.all()
+    scores = Score.objects.values_list(*FIELDS, *OF_SITE)
+    if modality:
+        rows, scores = rows.filter(modality=modality), scores.filter(modality=modality)
+    by_modality: dict[str, list[PortfolioRow]] = defaultdict(list)
+    for row in rows:
+        by_modality[row.modality].append(row)
+    known: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for score in scores.order_by("source", "dataset"):
+        known[score[0]].append(score)
+    return [_matrix(name, own, known[name]) for name, own in by_modality.items()]
+
+
+def _matrix(modality: str, rows: list[PortfolioRow], scores: list[tuple[Any, ...]]) -> Matrix:
+    newest: dict[str, int] = {}
+    for _, name, version, *_ in scores:
+        newest[name] = max(version, newest.get(name, 0))
+    names = {row.name for row in rows}
+    conditions = Counter((score[5], score[6]) for score in scores)
+    usual = budget_s, t0_s = max(conditions, key=lambda pair: conditions[pair], default=(None, None))
+    runs: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
+    datasets: dict[str, dict[str, Any]] = {}
+    for score in scores:
+        _, name, version, dataset, source, *condition, _, _, site_id, site_name = score
+        if name in names and version == newest[name] and tuple(condition) == usual:
+            runs[name, dataset].append(score)
+            label = site_name or dataset
+            datasets.setdefault(dataset, {"name": dataset, "label": label, "id": site_id, "source": source})
+    lines = [
+        Line(
+            row,
+            newest.get(row.name, 0),
+            [_cell(runs.get((row.name, key)), f"{row.name} on {found['label']}") for key, found in datasets.items()],
+        )
+        for row in rows
+    ]
+    found = Matrix(modality, budget_s, t0_s, list(datasets.values()), lines)
+    _compare(found)
+    return found
+
+
+def _cell(runs: list[tuple[Any, ...]] | None, where: str) -> Cell | None:
+    if not runs:
+        return None
+    alcs = [run[7] for run in runs if run[7] is not None]
+    walls_s = [run[8] for run in runs if run[8] is not None]
+    return Cell(
+        alc=fmean(alcs) if alcs else None,
+        runs=len(runs),
+        failures=len(runs) - len(alcs),
+        wall_s=median(walls_s) if walls_s else None,
+        where=where,
+    )
+
+
+def _compare(matrix: Matrix) -> None:
+    """Colour, wins and average rank of each row."""
+    of_row: dict[str, list[float]] = defaultdict(list)
+    for i, dataset in enumerate(matrix.datasets):
+        alcs = matrix.alc(matrix.lines, i)
+        best = max(alcs.values(), default=0.0)
+        for name, rank in ranks(alcs).items():
+            of_row[name].append(rank)
+        for line in matrix.lines:
+            cell = line.cells[i]
+            if cell and cell.alc is not None:
+                cell.step = sum(best - cell.alc > near for near in NEAR)
+                if cell.step == 0:
+                    line.wins.append(dataset["label"])
+    for line in matrix.lines:
+        if of_row[line.row.name]:
+            line.average_rank = fmean(of_row[line.row.name])
+
+
+def beside_the_best(matrix: Matrix, line: Line) -> Iterator[tuple[dict[str, Any], Cell, tuple[float, str] | None]]:
+    """(data set, the row's cell, ALC and name of the best row there) wherever the row was run."""
+    for i, dataset in enumerate(matrix.datasets):
+        cell = line.cells[i]
+        if cell:
+            alcs = matrix.alc(matrix.lines, i)
+            yield dataset, cell, max(((alc, name) for name, alc in alcs.items()), default=None)
+
+
+def ranks(alcs: Mapping[str, float]) -> Ranks:
+    """1 is best; equals share the mean of their ranks."""
+    values = list(alcs.values())
+    return {name: 1 + sum(other > own for other in values) + (values.count(own) - 1) / 2 for name, own in alcs.items()}
+
+
+@dataclass
+class Effect:
+    """What the enabled rows reach without and with one row, on the data sets that it was evaluated on."""
+
+    datasets: int
+    best_without: float
+    """Mean ALC of the best enabled row of each data set."""
+    best_with: float
+    ranks: list[tuple[str, float | None, float]]
+    """Row, its average rank without and with; in the order of the latter."""
+
+    @property
+    def gain(self) -> float:
+        return self.best_with - self.best_without
+
+
+def effect(matrix: Matrix, name: str) -> Effect | None:
+    """None while there is no data set on which both the row and an enabled one have a score."""
+    line = matrix.line(name)
+    others = [other for other in matrix.lines if other.row.enabled and other is not line]
+    best_without, best_with = [], []
+    before: dict[str, list[float]] = defaultdict(list)
+    after: dict[str, list[float]] = defaultdict(list)
+    for i in range(len(matrix.datasets)):
+        own, alcs = matrix.alc([line] if line else [], i), matrix.alc(others, i)
+        if not own or not alcs:
+            continue
+        best_without.append(max(alcs.values()))
+        best_with.append(max(*alcs.values(), *own.values()))
+        for where, found in ((before, ranks(alcs)), (after, ranks({**alcs, **own}))):
+            for other, rank in found.items():
+                where[other].append(rank)
+    if not best_with:
+        return None
+    compared = [(other, fmean(before[other]) if before[other] else None, fmean(own)) for other, own in after.items()]
+    return Effect(len(best_with), fmean(best_without), fmean(best_with), sorted(compared, key=lambda pair: pair[2]))
