@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         params=params,
         seed=options.seed,
         device=options.device,
-        clock_mode=options.clock,
+        costs=_costs(options.knowledge) if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
         child=baselines.CHILD if model == baselines.MODEL else CHILD,
     )
@@ -61,6 +61,12 @@ def run(options: argparse.Namespace) -> int:
     if options.export and scores["predictions"]:
         return _export_after_run(options.dir, options.out)
     return 0 if scores["predictions"] else EXIT_NOTHING
+
+
+def _costs(knowledge: Path | None) -> Path:
+    """The table of costs in this folder, or else the built-in one."""
+    own = knowledge / clock.COSTS.name if knowledge else clock.COSTS
+    return own if own.exists() else clock.COSTS
 
 
 def resolve(
@@ -89,7 +95,8 @@ def resolve(
         return name, {"rows": [asdict(row) for row in rows if row.enabled], **told}
     found = next((row for row in rows if row.name == name), None)
     if found:
-        return found.model, dict(found.params)
+        needed = {"data_dir": str(data_dir.resolve())} if found.model == "challenge" else {}
+        return found.model, {**found.params, **needed}
     if name in MODELS and name != "challenge":
         return name, {}
     known = ", ".join(row.name for row in rows)
@@ -157,6 +164,7 @@ def bench(options: argparse.Namespace) -> int:
         device=options.device,
         sets=options.sets,
         references=options.references,
+        clock=options.clock,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what we started ends too
     try:
@@ -183,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", default="auto", help="auto, a portfolio row, or a folder with challenge code")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
-    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: what work takes by meta costs")
+    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: as on the machine of meta costs")
     verb.add_argument("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
     verb.add_argument("--knowledge", type=Path, metavar="FOLDER", help="tables of what is known of the rows (built-in)")
     verb.add_argument("--no-export", dest="export", action="store_false", help="leave out model.zip")
@@ -235,6 +243,7 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seeds", type=int, choices=range(1, 100), default=3, metavar="N", help="seeds 0 to N - 1 (3)")
     verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="these alone")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="as of run")
     verb.add_argument("--references", type=Path, metavar="CSV", help="published results to compare with")
 
 

@@ -289,10 +289,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     die_with(parent_pid)
     order = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    if order.get("clock") != "virtual":
+    if order.get("clock", "wall") == "wall":
         return Ingestion(run_dir, order).run(data_dir)
     begun = float(int(time.time()))  # whole: what is added to it is rounded alike in every run
-    with clock.using(clock.Virtual(clock.Costs.read())):
+    with clock.using(clock.Virtual(clock.Costs.read(Path(order["costs"])))):
         _repeat_exactly(order["seed"])
         return Ingestion(run_dir, order, lambda: begun + clock.now_s()).run(data_dir)
 

@@ -65,7 +65,7 @@ def run(
     params: dict[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
-    clock_mode: str = "wall",
+    costs: Path | None = None,
     on_line: Callable[[str], None] = lambda line: None,
     child: Sequence[str] = CHILD,
 ) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def run(
         run_dir: made if need be; what an earlier run left there is removed.
         name: what the user asked for: auto, a portfolio row, a folder with challenge code.
         model, params: what that means: a key of MODELS, and its parameters (JSON).
-        clock_mode: wall, or virtual: time is what work takes on the reference machine.
+        costs: a table of costs, for a virtual clock; None means the wall's.
         on_line: gets the progress in plain words.
         child: the command that runs ingestion.py.
 
@@ -95,13 +95,13 @@ def run(
         )
     _clear(run_dir)
     order = {"budget_s": budget_s, "t0_s": t0_s, "model": model, "params": params or {}, "seed": seed, "device": device}
-    order["clock"] = clock_mode
+    order |= {"clock": "wall"} if costs is None else {"clock": "virtual", "costs": str(costs)}
     write_json(run_dir / "run.json", {"data_dir": str(folder.resolve()), "name": name, **order})
     about = {"budget_s": budget_s, "t0_s": t0_s, "model": name, "device": device, "versions": versions()}
-    about["clock"] = clock_mode
+    about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    environment = _steady_environment() if clock_mode == "virtual" else {}
+    environment = _steady_environment(costs) if costs else {}
     return Supervisor(board, on_line).supervise([*child, str(data_dir), str(run_dir)], environment)
 
 
@@ -219,9 +219,9 @@ class Supervisor:
         self._read_events()
 
 
-def _steady_environment() -> dict[str, str]:
+def _steady_environment(costs: Path) -> dict[str, str]:
     """Under which the child's numbers come out the same: threads as on the machine of the table, no random hashes."""
-    threads = str(clock.Costs.read().threads)
+    threads = str(clock.Costs.read(costs).threads)
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {**dict.fromkeys(pools, threads), "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 

@@ -46,6 +46,7 @@ class Plan:
     sets: Collection[str] = ()
     """Names; all by default."""
     references: Path | None = None
+    clock: str = "wall"
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _jobs(plan: Plan, labels: Mapping[str, str], modalities: Mapping[str, str], 
     for name, modality in modalities.items():
         budget_s = plan.budgets_s.get(modality, plan.budgets_s[""])
         common = {"budget": budget_s, "t0": plan.t0_s, "device": plan.device}
+        common |= {"clock": plan.clock} if plan.clock != "wall" else {}
         for label, model in labels.items():
             asked = _asked(label, model, modality, rows)
             for seed in range(plan.seeds if asked else 0):
