@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SELECTORS: dict[str, str] = {
     "average": "automl_engine.metalearning.selectors.average:BestAverage",
+    "nearest_centroid": "automl_engine.metalearning.selectors.nearest_centroid:NearestCentroid",
+    "mlp_samples": "automl_engine.metalearning.selectors.mlp_samples:MlpSamples",
+    "vae": "automl_engine.metalearning.selectors.vae:LatentNearest",
 }
 
 
