@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +26,7 @@ from automl_engine.metalearning.features import meta_features
 from automl_engine.modality import modality
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.rung import Rung
 from automl_engine.spec import Spec
 from automl_engine.splits import fold_numbers, stratified_sample
 
@@ -43,37 +43,6 @@ SPACING = 0.08
 TRUST = 0.5
 """A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 PATIENCE_S = 60.0
-
-
-@dataclass(eq=False)
-class Rung:
-    """A row on the ladder."""
-
-    name: str
-    live: AnytimeModel
-    checked: np.ndarray
-    """(N, K) predictions by models that had not seen the example; NaN = not predicted."""
-    adopted: AnytimeModel | None = None
-    """The version that is in the blend."""
-    adopted_checked: np.ndarray | None = None
-    """What its best version so far was ``checked`` to be."""
-    whole: AnytimeModel | None = None
-    """The version that was fitted to all training examples."""
-    fit_s: float = 0.0
-    test_s: float = 0.0
-    """What predicting the test set takes, at most."""
-    gained_at: float = 0.0
-    tested: tuple[AnytimeModel, Examples, np.ndarray] | None = None
-    """The last test: (version, split, prediction)."""
-
-    def predict(self, split: Examples, remaining_s: float) -> np.ndarray:
-        """(N, K) by the adopted version; the same split is predicted once."""
-        assert self.adopted is not None
-        if self.tested is None or self.tested[0] is not self.adopted or self.tested[1] is not split:
-            start = clock.now_s()
-            self.tested = self.adopted, split, np.asarray(self.adopted.test(split, remaining_s), np.float64)
-            self.test_s = max(self.test_s, clock.now_s() - start)
-        return self.tested[2]
 
 
 class AutoModel(AnytimeModel):

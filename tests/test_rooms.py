@@ -48,14 +48,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"django"},
     ),
     "automl_engine.auto": (
-        {
-            f"automl_engine.{room}"
-            for room in ("models", "dataset", "portfolio", "metalearning", "events", "blend", "modality", "splits")
-        },
+        {f"automl_engine.{room}" for room in ("models", "dataset", "portfolio", "metalearning", "events")}
+        | {f"automl_engine.{room}" for room in ("blend", "modality", "rung", "splits")},
         {"django"},
     ),
     "automl_engine.blend": ({"automl_engine.models", "automl_engine.scoring"}, {"torch", "tensorflow", "django"}),
     "automl_engine.modality": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
+    "automl_engine.rung": ({"automl_engine.dataset", "automl_engine.models"}, {"torch", "tensorflow", "django"}),
     "automl_engine.splits": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.ingestion": (
         {"automl_engine.dataset", "automl_engine.models", "automl_engine.auto", "automl_engine.events"},

@@ -33,6 +33,8 @@ SMALL = 100_000
 """Cells; below, threads wait for each other longer than they work."""
 TOGETHER = 8
 """Trees that are grown between two looks at the clock."""
+PART = 10_000
+"""Rows that a thread asks the trees about."""
 TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
 """A larger table is sampled, anew for each tree."""
 MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
@@ -210,12 +212,19 @@ class TabularForest(AnytimeModel):
         inputs = tabular_values(split)
         if not self._trees or not len(inputs):  # loaded from disk
             return self.forest.predict(inputs)
-        total = np.zeros((len(inputs), len(self._loudness)))
         visits = len(inputs) * len(self._trees)
-        with clock.work("ask trees", trees=len(self._trees), visits=visits, scores=visits * total.shape[1]):
-            for tree in self._trees:
-                total += tree.tree_.predict(inputs)[..., 0]
-            return (total / len(self._trees)).astype(np.float32)
+        with clock.work("ask trees", trees=len(self._trees), visits=visits, scores=visits * len(self._loudness)):
+            if inputs.size < SMALL:
+                return self._ask(inputs)
+            with ThreadPoolExecutor(CORES) as pool:
+                return np.concatenate(list(pool.map(self._ask, np.array_split(inputs, len(inputs) // PART + 1))))
+
+    def _ask(self, inputs: np.ndarray) -> np.ndarray:
+        """(N, F) -> (N, K) float32, the mean over trees."""
+        total = np.zeros((len(inputs), len(self._loudness)))
+        for tree in self._trees:
+            total += tree.tree_.predict(inputs)[..., 0]
+        return (total / len(self._trees)).astype(np.float32)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))
