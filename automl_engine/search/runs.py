@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from automl_engine import clock
 from automl_engine.errors import DataError
 from automl_engine.portfolio import Row
 from automl_engine.run import find_dataset, run
@@ -94,7 +95,7 @@ def evaluate(
                 params={**plan.params, **params},
                 seed=seed,
                 device=plan.device,
-                clock_mode=plan.clock,
+                costs=clock.COSTS if plan.clock == "virtual" else None,
             )
         if scores["stopped"] == "user":
             raise KeyboardInterrupt
