@@ -6,8 +6,10 @@ Nothing here imports the engine's heavy half; the web process never loads torch 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from django.conf import settings
 
 from automl_engine import curve, events
 from automl_engine.errors import DataError
+from automl_engine.metalearning import tables
 
 __all__ = [
     "DataError",
@@ -34,6 +37,8 @@ __all__ = [
     "predict",
     "read_json",
     "start_run",
+    "unpack",
+    "write_knowledge",
 ]
 
 EXIT_DATA_ERROR = 2
@@ -57,13 +62,23 @@ def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[
 
 
 def start_run(
-    data_dir: Path, run_dir: Path, *, budget_s: int, t0_s: int, model: str, seed: int, portfolio: Path | None
+    data_dir: Path,
+    run_dir: Path,
+    *,
+    budget_s: int,
+    t0_s: int,
+    model: str,
+    seed: int,
+    portfolio: Path | None,
+    knowledge: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start training in this process group; it ends by itself, or on SIGTERM keeping the best."""
     command = ["automl_engine", "run", str(data_dir), "--out", str(run_dir), "--budget", str(budget_s)]
     command += ["--t0", str(t0_s), "--model", model, "--seed", str(seed), "--no-export"]
     if portfolio:
         command += ["--portfolio", str(portfolio)]
+    if knowledge:
+        command += ["--knowledge", str(knowledge)]
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / "engine.log", "ab") as log:
         process = subprocess.Popen(_python(command), stdout=log, stderr=log, cwd=settings.BASE_DIR, env=_environment())
@@ -123,6 +138,18 @@ def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
     _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)])
 
 
+def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
+    """Unpack safely into ``target`` (made here); returns where the content begins, wrapping folders left out.
+
+    Raises:
+        DataError: the archive is damaged, hostile or too large.
+    """
+    lines: list[str] = []
+    limits = {"AUTODL_MAX_UNPACKED_BYTES": str(most_bytes), "AUTODL_MAX_FILES": str(most_files)}
+    _call(["formatters.archive", str(archive), str(target)], lines.append, limits)
+    return Path(lines[-1])
+
+
 def model_names() -> list[str]:
     """The engine's learners by name; its registry is a plain dict, so nothing heavy is imported."""
     from automl_engine.models import MODELS
@@ -138,6 +165,36 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
+def write_knowledge(
+    folder: Path, scores: Sequence[dict[str, Any]], features: dict[str, dict[str, dict[str, float]]]
+) -> None:
+    """The engine's tables with our lines behind its own; each file is replaced at once, readers never see half of one.
+
+    What was written under another version of the engine and does not fit its tables is left out.
+
+    Args:
+        scores: lines of ``scores.csv``.
+        features: modality -> name of a data set -> its meta-features.
+    """
+    fresh = folder.with_suffix(".part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    for table in tables.HERE.glob("*.csv"):
+        shutil.copy(table, fresh)
+    names = {field.name for field in dataclasses.fields(tables.Score)}
+    fitting = [tables.Score(**{name: line[name] for name in names}) for line in scores if names <= line.keys()]
+    tables.append_scores(fitting, fresh / tables.SCORES.name)
+    for modality, lines in features.items():
+        path = tables.features_path(modality, fresh)
+        columns = set(tables.read_numbers(path)[1]) if path.exists() else set()
+        told = {name: values for name, values in lines.items() if not columns or columns == values.keys()}
+        tables.write_features(path, told, {name: name for name in told})
+    folder.mkdir(exist_ok=True)
+    for path in fresh.iterdir():
+        path.replace(folder / path.name)
+    fresh.rmdir()
+
+
 def _python(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", *command]
 
@@ -148,8 +205,13 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONUNBUFFERED": "1"}
 
 
-def _call(command: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
-    """Run to the end.  stderr goes to a file object so that neither pipe can block the other."""
+def _call(
+    command: Sequence[str], on_line: Callable[[str], None] | None = None, extra: dict[str, str] | None = None
+) -> None:
+    """Run to the end, with ``extra`` in the environment.
+
+    stderr goes to a file object so that neither pipe can block the other.
+    """
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             _python(command),
@@ -157,7 +219,7 @@ def _call(command: Sequence[str], on_line: Callable[[str], None] | None = None) 
             stderr=errors,
             text=True,
             cwd=settings.BASE_DIR,
-            env=_environment(),
+            env=_environment() | (extra or {}),
         )
         assert process.stdout is not None
         try:

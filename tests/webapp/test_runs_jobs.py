@@ -57,7 +57,7 @@ finish(plan.get("stopped", "done"), "nothing left to learn")
 
 @pytest.fixture(autouse=True)
 def portfolio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "write_enabled", lambda path: path.write_text("[]"))
+    monkeypatch.setattr(rows, "write_enabled", lambda path, *_: path.write_text("[]"))
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def _scores(budget_s: int) -> dict[str, Any]:
         "reason": "nothing left to learn",
         "model": "auto",
         "device": "cpu",
-        "versions": {"automl_engine": "0.1.0"},
+        "versions": {"autodl-self-service": "0.1.0"},
         "predictions": [
             {"k": k, "t": t, "nauc": s, "accuracy": (1 + s) / 2, "by": "toy"} for k, (t, s) in enumerate(SCORES)
         ],

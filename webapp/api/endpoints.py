@@ -61,6 +61,7 @@ class RunOut(Schema):
     t0_s: int
     model: str
     seed: int
+    teaches: bool | None = Field(description="whether the meta-learner may learn from it; null unless it is yours")
     alc: float | None
     nauc: float | None
     accuracy: float | None
@@ -77,6 +78,10 @@ class RunOut(Schema):
     def resolve_error(run: Run, context: dict[str, Any]) -> str:
         """It may quote the data: for the owner."""
         return run.error if owns(context["request"].user, run) else ""
+
+    @staticmethod
+    def resolve_teaches(run: Run, context: dict[str, Any]) -> bool | None:
+        return run.teaches if owns(context["request"].user, run) else None
 
     @staticmethod
     def resolve_export_error(run: Run, context: dict[str, Any]) -> str:
@@ -101,6 +106,11 @@ class RunIn(Schema):
     budget_s: int = 60
     model: str = "auto"
     seed: int = 0
+    teaches: bool | None = Field(
+        default=None,
+        description="may the meta-learner learn from it: scores and statistics, never samples; unless told, only from "
+        "public data",
+    )
 
 
 class Deleted(Schema):

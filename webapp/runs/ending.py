@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp import engine
-from webapp.runs import journal, queue, words
+from webapp.runs import journal, knowledge, queue, words
 from webapp.runs.models import Run
 
 SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
@@ -60,6 +60,7 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
     with transaction.atomic():
         if _write(run, state=Run.State.FINISHED, export_state=Run.Export.QUEUED, error="", **fields):
             queue.enqueue_export(run.pk)
+    knowledge.teach(run)
 
 
 def _why_ended(run: Run, scores: dict[str, Any], trouble: str) -> str:

@@ -18,7 +18,7 @@ from rq.timeouts import JobTimeoutException
 
 from webapp import engine
 from webapp.portfolio import rows
-from webapp.runs import ending, journal, queue
+from webapp.runs import ending, journal, knowledge, queue
 from webapp.runs.models import Prediction, Run
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
     engine.end_stray(run.dir)
     run.dir.mkdir(parents=True, exist_ok=True)
     portfolio = run.dir / "portfolio.yaml"
-    rows.write_enabled(portfolio)
+    rows.write_enabled(portfolio, run.model)
     return engine.start_run(
         run.dataset.autodl_dir,
         run.dir,
@@ -69,6 +69,7 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
         model=run.model,
         seed=run.seed,
         portfolio=portfolio,
+        knowledge=knowledge.folder(),
     )
 
 

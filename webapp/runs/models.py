@@ -49,6 +49,7 @@ class Run(models.Model):
     first_prediction_s = models.FloatField(null=True)
     job_id = models.CharField(max_length=64, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
+    teaches = models.BooleanField(default=False, help_text="the owner agrees that the meta-learner learns from it")
     charged = models.BooleanField(default=True, help_text="counts against the quota; false when we were at fault")
     event_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of events.jsonl read so far")
     heartbeat = models.DateTimeField(null=True)
@@ -90,6 +91,18 @@ class ScorePoint(models.Model):
     class Meta:
         ordering = ("k",)
         constraints = (models.UniqueConstraint(fields=("run", "k"), name="point_once"),)
+
+
+class Lesson(models.Model):
+    """What one run taught the meta-learner (knowledge.py); of public data it outlives the run and the data set."""
+
+    run = models.OneToOneField(Run, models.SET_NULL, null=True, related_name="lesson")
+    dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, related_name="lessons")
+    name = models.CharField(max_length=32, db_index=True, help_text="what the engine calls the data set")
+    modality = models.CharField(max_length=12)
+    features = models.JSONField(default=dict, help_text="meta-features by name; empty where the engine found none")
+    score = models.JSONField(help_text="a line of scores.csv without the data set")
+    created = models.DateTimeField(auto_now_add=True)
 
 
 class SpentRun(models.Model):

@@ -13,11 +13,11 @@ from webapp import engine
 from webapp.access import owns, visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import figure, journal, results, start, words
+from webapp.runs import choice, figure, journal, results, start, words
 from webapp.runs.advice import advice
 from webapp.runs.models import Run, ScorePoint
 
-REGIONS = ("status", "numbers", "curve", "doing", "table", "results")
+REGIONS = ("status", "numbers", "curve", "choice", "doing", "table", "results")
 POINT_FIELDS = ("k", "t", "nauc", "accuracy", "alc", "by")
 SVG_WIDTH, SVG_HEIGHT = 640, 280
 MAX_COMPARED = 6
@@ -66,6 +66,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
     points = points_of(run)
     main, beside = curves(run, points, chosen)
     found = results.load(run)
+    events = engine.events.read(run.dir / "events.jsonl")[0]
     sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
     return {
         "run": run,
@@ -75,7 +76,8 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
         "forecast": start.forecast(run) if run.state == Run.State.QUEUED else None,
         "points": points,
         "elapsed_words": _elapsed(run),
-        "doings": words.doings(engine.events.read(run.dir / "events.jsonl")[0]),
+        "choice": choice.explained(events, viewer),
+        "doings": words.doings(events),
         "summary": words.curve_summary(points),
         "others": others,
         "compared": [other.pk for other in chosen],

@@ -127,8 +127,19 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
     return {"start": start}
 
 
-def create_run(dataset: Dataset, user: User, *, budget_s: int, model: str = "auto", seed: int = 0) -> Run:
+def create_run(
+    dataset: Dataset,
+    user: User,
+    *,
+    budget_s: int,
+    model: str = "auto",
+    seed: int = 0,
+    teaches: bool | None = None,
+) -> Run:
     """Create and enqueue a run; the caller has checked that the user may see the data set.
+
+    Args:
+        teaches: whether the meta-learner may learn from it; unless told, from public data only.
 
     Raises:
         StartError: a choice is invalid, the data is not ready or the quota is used up.
@@ -148,7 +159,9 @@ def create_run(dataset: Dataset, user: User, *, budget_s: int, model: str = "aut
         if model != "auto" and not rows.filter(name=model).exists():
             raise StartError(f"“{model}” is not an enabled portfolio row for {dataset.modality} data.")
         number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
-        run = Run.objects.create(owner=user, dataset=dataset, number=number, budget_s=budget_s, model=model, seed=seed)
+        chosen = {"budget_s": budget_s, "model": model, "seed": seed}
+        chosen["teaches"] = dataset.public if teaches is None else teaches
+        run = Run.objects.create(owner=user, dataset=dataset, number=number, **chosen)
         queue.enqueue_train(run)
     return run
 

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:run_id>/stop", views.run_stop, name="run-stop"),
     path("runs/<slug:run_id>/cancel", views.run_cancel, name="run-cancel"),
     path("runs/<slug:run_id>/share", views.run_share, name="run-share"),
+    path("runs/<slug:run_id>/teach", views.run_teach, name="run-teach"),
     path("runs/<slug:run_id>/delete", views.run_delete, name="run-delete"),
     path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
     path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),

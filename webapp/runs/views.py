@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from webapp import engine
 from webapp.access import get_owned, get_visible, signed_in
 from webapp.datasets.models import Dataset
-from webapp.runs import control, page, results, start
-from webapp.runs.models import Run, ScorePoint
+from webapp.runs import control, knowledge, page, results, start
+from webapp.runs.models import Lesson, Run, ScorePoint
 
 LISTED = 50  # on a page
 
@@ -42,6 +42,7 @@ def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
             budget_s=_whole(request.POST.get("budget_s"), "budget"),
             model=request.POST.get("model") or "auto",
             seed=_whole(request.POST.get("seed") or "0", "seed"),
+            teaches=request.POST.get("teaches") == "1",
         )
     except start.StartError as reason:
         messages.error(request, str(reason))
@@ -59,6 +60,9 @@ def _whole(text: str | None, what: str) -> int:
 def run_page(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_visible(_runs(), request.user, id=run_id)
     shown = page.context(run, request.user, request.GET.getlist("with"))
+    if shown["owned"]:
+        shown["lesson"] = Lesson.objects.filter(run=run).first()
+        shown["can_teach"] = knowledge.can_teach(run)
     return render(request, "runs/run.html", shown | {"final": page.is_final(run)})
 
 
@@ -93,6 +97,20 @@ def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
     messages.success(
         request, "Everyone with the link can see this run now." if public else "Only you see this run now."
     )
+    return redirect(run)
+
+
+@require_POST
+def run_teach(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Agree, as its owner alone can, or withdraw: then what was kept is deleted."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    if request.POST.get("teaches") == "1":
+        if run.owner_id != request.user.pk:
+            raise Http404
+        knowledge.agree(run)
+    else:
+        knowledge.withdraw(run)
+        messages.success(request, "The meta-learner keeps nothing of this run.")
     return redirect(run)
 
 

@@ -122,6 +122,8 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
     match event:
         case {"event": "started", "device": device}:
             return {"kind": "done", "text": f"the clock started (on {device})"}
+        case {"event": "chosen", "row": row, "resembles": [_, *_]}:  # choice.py tells which data
+            return {"kind": "done", "text": f"chose “{row}”: by what similar data taught"}
         case {"event": "chosen", "row": row, "reason": reason}:
             return {"kind": "done", "text": f"chose “{row}”: {reason}"}
         case {"event": "progress", "text": text, **rest}:

@@ -56,6 +56,12 @@ def plain(value: float) -> str:
 
 
 @register.filter
+def short(value: float) -> str:
+    """Two significant digits: ``0.31``, ``12``."""
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+@register.filter
 def scientific(value: float) -> str:
     """``3e-07``: one digit of a tiny number."""
     return f"{value:.0e}"

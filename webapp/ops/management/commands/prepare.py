@@ -14,15 +14,17 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from webapp.accounts.models import User
+from webapp.runs import knowledge
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, bring in the portfolio, collect static files, make the first administrator."
+    help = "Migrate the database, bring in portfolio and knowledge, collect static files, make the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
         call_command("sync_portfolio", verbosity=0)
         collect_static()
+        knowledge.rewrite()
         if not User.objects.filter(is_superuser=True).exists():
             email, password = make_administrator(os.environ.get("ADMIN_EMAIL") or "admin@localhost")
             self.stdout.write(f"First administrator: {email}   password: {password}   (shown only this once)")

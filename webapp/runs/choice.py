@@ -1,0 +1,96 @@
+"""Why the engine began with this row: the known data sets that the run's data resembles, named and shown as far as
+the viewer may see them.
+
+The engine knows data sets by name only (the ``chosen`` event, docs/formats.md).  Those of this site have names without
+meaning (knowledge.py); the others are looked for among what the administrators have published.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import F, Q
+
+from webapp.access import visible
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+from webapp.ops import cards
+from webapp.runs import knowledge
+
+SHOWN_SAMPLES = 4
+PRIVATE = "a private data set"
+MARK = "--"  # SOURCE--classes3--n500: made from SOURCE
+PART = re.compile(r"(classes|n|side)(\d+)")
+PARTS = {"classes": "{} of its classes", "n": "{} samples of it", "side": "at {} pixels"}
+
+
+@dataclass(frozen=True)
+class Resembled:
+    """A known data set: what this viewer may be told of it."""
+
+    name: str
+    part: str
+    """Which part of it, where the engine knows no more: "(500 samples of it)"."""
+    distance: float
+    alc: float | None
+    """What the chosen row reached on it."""
+    dataset: Dataset | None = None
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def again(self) -> str:
+        """How one speaks of it the second time."""
+        return "that" if self.part or self.name == PRIVATE else self.name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The row that was chosen first, the data set nearest to the run's, and the next one."""
+
+    row: str
+    nearest: Resembled
+    second: Resembled | None
+
+
+def explained(events: list[dict[str, Any]], viewer: User | AnonymousUser) -> Choice | None:
+    """The first choice that was made by resemblance, or None."""
+    event = next((event for event in events if event["event"] == "chosen" and event.get("resembles")), None)
+    if event is None:
+        return None
+    told = event["resembles"][:2]
+    found = _datasets([each["dataset"] for each in told], viewer)
+    nearest, *others = [_resembled(each, found.get(each["dataset"])) for each in told]
+    if nearest.dataset:
+        nearest.samples.extend(cards.samples(nearest.dataset)[:SHOWN_SAMPLES])
+    return Choice(event["row"], nearest, others[0] if others else None)
+
+
+def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
+    source, *parts = told["dataset"].split(MARK)
+    if dataset:
+        source = dataset.name
+    elif source.startswith(knowledge.PREFIX):
+        source = PRIVATE
+    how = [PARTS[match[1]].format(match[2]) for part in parts if (match := PART.fullmatch(part))]
+    part = f"({', '.join(how)})" if how else ""
+    return Resembled(source, part, told["distance"], told.get("alc"), dataset)
+
+
+def _datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, Dataset]:
+    """Those that the viewer may see, by the engine's name.
+
+    Of data sets that did not learn here only those of administrators count: anybody can call theirs "mnist".
+    """
+    own = [name for name in names if name.startswith(knowledge.PREFIX)]
+    taught = Dataset.objects.filter(lessons__name__in=own).annotate(known_as=F("lessons__name"))
+    found: dict[str, Dataset] = {dataset.known_as: dataset for dataset in visible(taught, viewer)} if own else {}
+    for name in set(names) - set(own):
+        source = name.split(MARK)[0]
+        same = Q(name__iexact=source) | Q(raw_name__istartswith=f"{source}.")
+        ours = Dataset.objects.filter(Q(starter=True) | Q(owner__is_staff=True), same, public=True)
+        if match := ours.order_by("-starter", "created").first():
+            found[name] = match
+    return found
