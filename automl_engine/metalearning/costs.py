@@ -29,6 +29,8 @@ Notes = dict[tuple[str, tuple[tuple[str, float], ...]], list[float]]
 """Seconds by operation and its amounts."""
 SMALL_S = 1e-4
 """Errors of times below this hardly count: they are those of the measurement."""
+PRIOR, FIXED_PRIOR = 0.03, 0.3
+"""How strongly the factors of the amounts, and the fixed part, are drawn to zero."""
 COLUMNS = ("operation", "amount", "seconds", "points", "error", "threads", "device", "date", "versions")
 
 
@@ -149,7 +151,10 @@ def table(notes: Notes) -> list[dict[str, Any]]:
 
 
 def fit(points: Sequence[tuple[dict[str, float], float]]) -> tuple[dict[str, float], float]:
-    """(seconds by amount, with "" for the fixed part; the median relative error) from (amounts, seconds)."""
+    """(seconds by amount, with "" for the fixed part; the median relative error) from (amounts, seconds).
+
+    What few measurements leave open is shared among the amounts rather than called fixed: so larger sizes take longer.
+    """
     import numpy as np
     from scipy.optimize import nnls
 
@@ -158,12 +163,16 @@ def fit(points: Sequence[tuple[dict[str, float], float]]) -> tuple[dict[str, flo
     seconds = np.array([taken for _, taken in points])
     weights = 1 / (seconds + SMALL_S)
     scale = np.maximum(amounts.max(0), 1e-12)
-    found, _ = nnls(amounts / scale * weights[:, None], seconds * weights, maxiter=100 * len(names))
+    prior = PRIOR * weights[amounts.argmax(0)]
+    prior[0] = FIXED_PRIOR * np.median(weights)
+    equations = np.concatenate([amounts / scale * weights[:, None], np.diag(prior)])
+    found, _ = nnls(equations, np.append(seconds * weights, np.zeros(len(names))), maxiter=100 * len(names))
     errors = np.abs(amounts / scale @ found - seconds) * weights
     return dict(zip(names, (found / scale).tolist(), strict=True)), float(np.median(errors))
 
 
 def write_table(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

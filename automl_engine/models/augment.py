@@ -81,7 +81,9 @@ def search(
     found: list[tuple[float, list[SubPolicy]]] = []
     for _ in range(tries):
         policy = [SUB_POLICIES[i] for i in torch.randperm(len(SUB_POLICIES))[:count].tolist()]
-        score = _mean_auc(labels, predict(apply(policy, images)))
+        with clock.work("augment", values=images.numel()):
+            changed = apply(policy, images)
+        score = _mean_auc(labels, predict(changed))
         if score > plain:
             found.append((score, policy))
         if clock.now_s() > stop:

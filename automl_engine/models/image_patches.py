@@ -60,8 +60,8 @@ class Patches(nn.Module):
         standard = ((self.features(inputs) - self.mean) * self.scale).clamp(-CLIP, CLIP)
         return standard @ self.weights + self.bias
 
-    def workload(self, images: torch.Tensor) -> dict[str, float]:
-        """For the clock."""
+    def amounts(self, images: torch.Tensor) -> dict[str, float]:
+        """For the clock: comparing the images (n, H, W, C) with the patches."""
         places = len(images) * images.shape[1] * images.shape[2] / self.stride**2
         width = len(self.offset)
         return {
@@ -123,6 +123,9 @@ class ImagePatches(ImageModel):
             getattr(body, key).copy_(torch.from_numpy(getattr(head, key)))
         self.done_training = True
 
+    def pass_amounts(self, network: PixelNetwork, images: torch.Tensor) -> dict[str, float]:
+        return network.body.amounts(images)
+
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.params.get("seed", 0))
 
@@ -146,7 +149,7 @@ class ImagePatches(ImageModel):
             )  # one block: no holes are left
             with torch.inference_mode():
                 for batch in part.split(BATCH):
-                    with clock.work("patches", lambda batch=batch: network.body.workload(images[batch])):
+                    with clock.work("patches", lambda batch=batch: network.body.amounts(images[batch])):
                         found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
                         features[done : done + len(batch)] = found.numpy()
                     done += len(batch)

