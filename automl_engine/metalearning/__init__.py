@@ -10,6 +10,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "costs": ("automl_engine.metalearning.costs", "measure what each operation takes on this machine"),
     "evaluate": ("automl_engine.metalearning.evaluate", "leave-one-out regret of every selector"),
     "vae": ("automl_engine.metalearning.vae.training", "train the autoencoder whose latent space compares images"),
+    "samples": ("automl_engine.metalearning.samples", "keep some samples of public data sets to compare with"),
     "recognise": ("automl_engine.metalearning.recognition", "how often a batch's source is known, by its size"),
     "reduce": ("automl_engine.metalearning.reduce", "the few rows that are nearly as good as all"),
 }

@@ -9,17 +9,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automl_engine.metalearning.samples import batches, data_dir_of, read_samples, samples_path
+from automl_engine.metalearning.selectors import selector_class
+from automl_engine.metalearning.selectors.voting import SampleSelector
 from automl_engine.metalearning.tables import HERE
 from automl_engine.metalearning.variations import source_of
-
-if TYPE_CHECKING:
-    from automl_engine.metalearning.selectors.voting import SampleSelector
 
 SIZES = tuple(2**power for power in range(11))
 """1 to 1024, as in the paper; a test split with fewer examples is left out of the larger sizes."""
@@ -38,17 +37,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Prints one line a selector: the share of right answers at each size, and the time of a choice."""
-    from automl_engine.metalearning.selectors import selector_class
-
     print("| selector | " + " | ".join(map(str, SIZES)) + " | ms a choice |", flush=True)
     for name in options.selectors:
         kind = selector_class(name)
+        if not issubclass(kind, SampleSelector):
+            raise TypeError(f"{name} is no selector of samples")
         space = kind.space or options.modality
         queries = {folder.name: _test_points(folder, options.modality, space, options.seed) for folder in options.data}
         known = read_samples(samples_path(space, options.tables))
-        shares, choice_s = recognised(
-            lambda kind=kind: kind(options.seed), known, queries, options.repeats, options.seed
-        )
+        make = partial(kind, options.seed)
+        shares, choice_s = recognised(make, known, queries, options.repeats, options.seed)
         cells = [f"{share:.2f}" if count else "" for share, count in shares]
         print(f"| {name} | " + " | ".join(cells) + f" | {1000 * choice_s:.1f} |", flush=True)
     return 0

@@ -51,6 +51,7 @@ class MlpSamples(SampleSelector):
         from torch import nn
 
         sets, count, size = known.shape
+        self.sets = sets
         self.centre, self.unit = known.mean((0, 1)), known.std((0, 1)) + 1e-9
         with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -85,7 +86,7 @@ class MlpSamples(SampleSelector):
 
         with one_thread():
             named = self.network(torch.from_numpy(self._standard(samples))).argmax(1).numpy()
-        return np.bincount(named, minlength=self.network[-1].out_features) / len(samples)
+        return np.bincount(named, minlength=self.sets) / len(samples)
 
     def _standard(self, points: np.ndarray) -> np.ndarray:
         return ((points - self.centre) / self.unit).clip(-10, 10).astype(np.float32)
