@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -76,7 +77,8 @@ class ColourNetwork(PixelNetwork):
 
 class ImagePretrained(ImageModel):
     """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
-    affordable), ``limit_s`` (that looking at all training examples should take)."""
+    affordable), ``limit_s`` (that looking at all training examples should take), ``weights`` (a safetensors
+    file, instead of what this machine has)."""
 
     name = "image_pretrained"
 
@@ -84,17 +86,24 @@ class ImagePretrained(ImageModel):
         """Loads the weights, and measures the network."""
         super().__init__(spec, **params)
         self.sides: Sequence[int] = params.get("sides", SIDES)
+        self._trunk()
         slow = self.device.type == "cpu"
         self.costs_s = [seconds_per_image(self.trunk_name, side) if slow else 0.0 for side in self.sides]
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
         """Whether this machine has the weights; without them only a person who asks for the row gets it."""
+        if "weights" in params:
+            return Path(params["weights"]).is_file()
         return known_weights(params.get("network", DEFAULT)) is not None
 
     @property
     def trunk_name(self) -> str:
         return self.params.get("network", DEFAULT)
+
+    def _trunk(self) -> Trunk:
+        file = self.params.get("weights")
+        return trunk(self.trunk_name, file) if file else trunk(self.trunk_name)
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:
@@ -105,7 +114,7 @@ class ImagePretrained(ImageModel):
         return copy.copy(self)  # train makes a new network
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        found = trunk(self.trunk_name)
+        found = self._trunk()
         least_s, most_s = LEAST_SHARE * remaining_time_budget, MOST_SHARE * remaining_time_budget
         limit_s = min(max(self.params.get("limit_s", LIMIT_S), least_s), most_s)
         side = self._side(split, found, limit_s, most_s)

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -51,10 +53,14 @@ def known_weights(name: str) -> str | None:
 
 
 @cache
-def trunk(name: str) -> Trunk:
-    """One of ``NETWORKS`` with the weights that this machine has, else with random ones (the same in each process)."""
-    source = known_weights(name)
-    state = local_weights(source) if source else None
+def trunk(name: str, file: str | None = None) -> Trunk:
+    """One of ``NETWORKS`` with the weights that this machine has, else with random ones (the same in each process).
+
+    Args:
+        file: a safetensors file whose weights to take instead.
+    """
+    source = Path(file).stem if file else known_weights(name)
+    state = load_file(file) if file else local_weights(source) if source else None
     padded = bool(source and source.endswith(CONVERTED))
     return Trunk(mobilenet(name, padded, state), source, padded)
 

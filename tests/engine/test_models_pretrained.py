@@ -146,3 +146,20 @@ def test_classes_without_contrast_do_no_harm(network: nn.Module) -> None:
     model = ImagePretrained(spec, network=SMALL, sides=[32], device="cpu")
     model.train(train, 100)
     np.testing.assert_allclose(model.test(train, 10), 0.5, atol=0.01)
+
+
+def test_a_row_can_bring_its_own_weights(folder: Path, network: nn.Module) -> None:
+    """Wherever the file lies; it is loaded before the clock starts."""
+    own = folder / "rows" / "mine_imagenet.safetensors"
+    own.parent.mkdir()
+    (folder / "mobilenet_v2_035_imagenet.safetensors").rename(own)
+    params = {"network": SMALL, "sides": [32], "weights": str(own)}
+    assert ImagePretrained.available(params)
+    assert not ImagePretrained.available(params | {"weights": str(own / "other")})
+    examples = toy("image", 40, False, seed=0)
+    model = ImagePretrained(examples.spec, **params)
+    assert pretrained.trunk(SMALL, str(own)).source == "mine_imagenet"
+    model.train(examples, 60.0)
+    assert model.network.body[0] is pretrained.trunk(SMALL, str(own)).network
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        ImagePretrained(examples.spec, **params | {"network": "mobilenet_v2"})
