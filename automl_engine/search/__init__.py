@@ -21,6 +21,7 @@ from automl_engine.errors import DataError
 if TYPE_CHECKING:
     import optuna
 
+    from automl_engine.search import report
     from automl_engine.search.runs import Plan
 
 EXIT_STOPPED = 130
@@ -84,11 +85,11 @@ def _search(options: argparse.Namespace) -> int:
         spread(options.queue, plan, storage, study, options.trials, show)
     elif options.workers > 1:
         _work_together(options, lambda: show(study))
-    task = objective(plan, progress.say)
+    task = objective(plan, progress.warn)
     bohb.work(study, task, parameters, trials=options.trials, budgets=plan.budgets_s, after=show)
     progress.bar.close()
     if not options.join:
-        _finish(options.out, plan, study, progress.say)
+        _finish(options.out, plan, study, progress)
     return 0
 
 
@@ -143,7 +144,7 @@ def _wait(worker: subprocess.Popen[Any], time_s: float = 1.0) -> None:
         return
 
 
-def _finish(out: Path, plan: Plan, study: optuna.Study, say: Callable[[str], None]) -> None:
+def _finish(out: Path, plan: Plan, study: optuna.Study, progress: report.Progress) -> None:
     """The row as it is and the best trial's, measured once more with a seed that the search did not use: the best of
     many trials was lucky too."""
     from statistics import mean
@@ -151,10 +152,10 @@ def _finish(out: Path, plan: Plan, study: optuna.Study, say: Callable[[str], Non
     from automl_engine.search import bohb, report
     from automl_engine.search.runs import evaluate
 
-    best = bohb.found(study)
+    best, say = bohb.found(study), progress.say
     say("The row as it is and with the best parameters, once more with another seed ...")
-    before = evaluate(plan, {}, plan.budget_s, plan.seed + 1, say)
-    after = evaluate(plan, best.params, plan.budget_s, plan.seed + 1, say)
+    before = evaluate(plan, {}, plan.budget_s, plan.seed + 1, progress.warn)
+    after = evaluate(plan, best.params, plan.budget_s, plan.seed + 1, progress.warn)
     row = report.write(out, plan, study, before, after)
     say(
         f"mean ALC {mean(before.values()):.4f} before, {mean(after.values()):.4f} after; in the search {best.value:.4f}"

@@ -204,11 +204,15 @@ def climb(trial: Trial, objective: Objective, params: dict[str, Any], budgets: S
     """The value at the largest budget, unless Hyperband stops the trial at a smaller one."""
     trial.set_user_attr(PARAMS, params)
     trial.should_prune()  # nothing is reported yet: this makes the brackets
-    first = trial.study.pruner._get_bracket_id(trial.study, trial)  # which has no public name
+    pruner = trial.study.pruner
+    assert isinstance(pruner, optuna.pruners.HyperbandPruner)
+    first = pruner._get_bracket_id(trial.study, trial)  # type: ignore[arg-type]  # no public name
     parts, value = {}, float("nan")
     for rung in range(first, len(budgets)):
         outcome = objective(params, budgets[rung])
         value = mean(outcome.values()) if isinstance(outcome, Mapping) else outcome
+        if value != value:
+            raise ValueError(f"the objective must return a number, but for {params} it was NaN")
         parts[f"{budgets[rung]:g}"] = dict(outcome) if isinstance(outcome, Mapping) else {}
         trial.set_user_attr(PARTS, parts)
         trial.report(value, ETA**rung)
@@ -223,8 +227,6 @@ def found(study: optuna.Study) -> Found:
     Raises:
         DataError: none did.
     """
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not done:
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise DataError("No trial has reached the largest budget yet; ask for more trials.")
-    best = max(done, key=lambda trial: trial.value)
-    return Found(best.user_attrs[PARAMS], best.value, study)
+    return Found(study.best_trial.user_attrs[PARAMS], study.best_value, study)

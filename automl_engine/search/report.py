@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -36,6 +37,10 @@ class Progress:
 
     def say(self, text: str) -> None:
         tqdm.write(text)
+
+    def warn(self, text: str) -> None:
+        """On stderr, where that of the worker processes goes too."""
+        tqdm.write(text, file=sys.stderr)
 
 
 def told(trial: FrozenTrial, plan: Plan) -> str:
