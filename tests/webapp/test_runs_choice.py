@@ -131,7 +131,7 @@ def test_variations_are_told_as_such(owner: User, run: Run, db: None) -> None:
     told = [{"dataset": "mnist--classes3--n500", "distance": 123.4, "alc": 0.9}]
     found = choice.explained([{"event": "chosen", "row": "x", "resembles": told}], owner)
     assert found is not None
-    assert (found.nearest.name, found.nearest.part) == ("mnist", "(3 of its classes, 500 samples of it)")
+    assert (found.nearest.name, found.nearest.part) == ("mnist", "(3 classes, 500 examples)")
     assert found.second is None
 
 

@@ -24,7 +24,7 @@ SHOWN_SAMPLES = 4
 PRIVATE = "a private data set"
 MARK = "--"  # SOURCE--classes3--n500: made from SOURCE
 PART = re.compile(r"(classes|n|side)(\d+)")
-PARTS = {"classes": "{} of its classes", "n": "{} samples of it", "side": "at {} pixels"}
+PARTS = {"classes": "{} classes", "n": "{} examples", "side": "{} px"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Resembled:
 
     name: str
     part: str
-    """Which part of it, where the engine knows no more: "(500 samples of it)"."""
+    """Which part of it, where the engine knows no more: "(500 examples)"."""
     distance: float
     alc: float | None
     """What the chosen row reached on it."""
