@@ -59,6 +59,11 @@ def is_virtual() -> bool:
     return isinstance(_present, Virtual)
 
 
+def knows(operation: str) -> bool:
+    """Whether the table of the virtual clock has it."""
+    return isinstance(_present, Virtual) and operation in _present.costs.factors
+
+
 def threads(available: int) -> int:
     """How many to use where their number changes the last digits: under a virtual clock those of the reference."""
     return _present.costs.threads if isinstance(_present, Virtual) else available
