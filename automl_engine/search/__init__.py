@@ -77,16 +77,12 @@ def _search(options: argparse.Namespace) -> int:
     study = bohb.open_study(name, parameters, plan.budgets_s, storage, plan.seed, begin)
     _same_question(study, plan)
     progress = report.Progress(study, plan, options.trials)
-
-    def show(study: optuna.Study) -> None:
-        progress.show(study)
-
     if options.queue:
-        spread(options.queue, plan, storage, study, options.trials, show)
+        spread(options.queue, plan, storage, study, options.trials, progress.show)
     elif options.workers > 1:
-        _work_together(options, lambda: show(study))
+        _work_together(options, lambda: progress.show(study))
     task = objective(plan, progress.warn)
-    bohb.work(study, task, parameters, trials=options.trials, budgets=plan.budgets_s, after=show)
+    bohb.work(study, task, parameters, trials=options.trials, budgets=plan.budgets_s, after=progress.show)
     progress.bar.close()
     if not options.join:
         _finish(options.out, plan, study, progress)

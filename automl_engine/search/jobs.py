@@ -52,10 +52,16 @@ def spread(
     """
     order = asdict(plan), storage, study.study_name, trials
     try:
-        queue = Queue(QUEUE, connection=Redis.from_url(url), serializer=JSONSerializer)
-        _spread(queue, order, plan, study, trials, show)
-    except (RedisError, ValueError) as error:
-        raise DataError(f"The Redis of --queue cannot be used: {error}.") from error
+        _spread(_queue(url), order, plan, study, trials, show)
+    except RedisError as error:
+        raise DataError(f"The Redis of --queue does not answer: {error}.") from error
+
+
+def _queue(url: str) -> Queue:
+    try:
+        return Queue(QUEUE, connection=Redis.from_url(url), serializer=JSONSerializer)
+    except ValueError as error:
+        raise DataError(f"--queue must be the URL of a Redis: {error}.") from error
 
 
 def _spread(
@@ -67,6 +73,7 @@ def _spread(
     show: Callable[[optuna.Study], None],
 ) -> None:
     timeout_s = int(len(plan.data) * sum(START_S + budget_s for budget_s in plan.budgets_s))
+    options = {"job_timeout": timeout_s, "description": f"a trial of {plan.row}"}  # logs need not tell the storage
     sent: list[Job] = []
     lost: list[Job] = []
     try:
@@ -77,7 +84,7 @@ def _spread(
             lost += [job for job, status in zip(sent, statuses, strict=True) if status == JobStatus.FAILED]
             sent = [job for job, status in zip(sent, statuses, strict=True) if status in ON_THE_WAY]
             _check_lost(lost)
-            sent += [queue.enqueue(make_trial, *order, job_timeout=timeout_s) for _ in range(missing - len(sent))]
+            sent += [queue.enqueue(make_trial, *order, **options) for _ in range(missing - len(sent))]
             show(study)
             time.sleep(bohb.POLL_S)
     finally:
