@@ -14,8 +14,7 @@ from automl_engine.portfolio import load
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.portfolio import rows
-from webapp.portfolio.forms import MODALITIES
-from webapp.portfolio.models import PortfolioRow, RowChange
+from webapp.portfolio.models import MODALITIES, PortfolioRow, RowChange
 from webapp.portfolio.record import wins
 from webapp.runs.models import Run, ScorePoint
 
@@ -190,7 +189,7 @@ def test_changes_are_kept_and_can_be_restored(
         {"size": 64},
         "a paper",
         4,
-        True,
+        False,
     )
     newest = RowChange.objects.first()
     assert newest

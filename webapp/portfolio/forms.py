@@ -12,9 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.portfolio import files, history, imports
-from webapp.portfolio.models import PortfolioRow
-
-MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
+from webapp.portfolio.models import MODALITIES, PortfolioRow
 
 
 class RowForm(forms.ModelForm):
@@ -26,6 +24,8 @@ class RowForm(forms.ModelForm):
         widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "code"}),
         help_text="YAML or JSON: one “name: value” a line",
     )
+
+    field_order = ("name", "modality", "model", "params_text", "origin", "position", "enabled")
 
     class Meta:
         model = PortfolioRow
@@ -40,6 +40,7 @@ class RowForm(forms.ModelForm):
         model.choices = [(name, name) for name in names]
         if self.instance.pk:
             self.fields["name"].disabled = True  # runs and scores are known by it
+            del self.fields["enabled"]  # it has a switch of its own
         if self.instance.params:
             self.initial["params_text"] = yaml.safe_dump(self.instance.params, sort_keys=False)
 
@@ -69,7 +70,7 @@ class RowForm(forms.ModelForm):
         """Save and note the change; a row changed here is no longer overwritten by the shipped files."""
         row = self.instance
         row.params = self.cleaned_data["params_text"]
-        row.edited = row.edited or bool(row.pk and set(self.changed_data) - {"enabled"})
+        row.edited = row.edited or bool(row.pk and self.changed_data)
         history.keep(row, by)
         return row
 

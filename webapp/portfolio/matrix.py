@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
-from webapp.portfolio.models import PortfolioRow, Score
+from webapp.portfolio.models import MODALITIES, PortfolioRow, Score
 
 FIELDS = ("modality", "row", "version", "dataset", "source", "budget_s", "t0_s", "alc", "wall_s")
 OF_SITE = ("site_dataset_id", "site_dataset__name")
@@ -112,7 +112,8 @@ def matrices(modality: str = "") -> list[Matrix]:
     known: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for score in scores.order_by("source", "dataset"):
         known[score[0]].append(score)
-    return [_matrix(name, own, known[name]) for name, own in by_modality.items()]
+    order = sorted(by_modality, key=MODALITIES.index)
+    return [_matrix(name, by_modality[name], known[name]) for name in order]
 
 
 def _matrix(modality: str, rows: list[PortfolioRow], scores: list[tuple[Any, ...]]) -> Matrix:

@@ -9,6 +9,8 @@ from django.db import models
 from webapp.datasets.models import Dataset
 from webapp.runs.models import Run
 
+MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
+
 
 class PortfolioRow(models.Model):
     """One configuration; the shipped rows come from automl_engine/portfolio/*.yaml."""

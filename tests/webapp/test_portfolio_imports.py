@@ -1,0 +1,175 @@
+"""Rows from files: code of a submission, weights of a network; what is hostile leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from safetensors.numpy import save
+
+from automl_engine import __main__ as engine_main
+from webapp import body_limit
+from webapp.portfolio import files, imports, rows
+from webapp.portfolio.models import PortfolioRow
+
+URL = "/portfolio/import"
+MODEL = "class Model:\n    def __init__(self, metadata):\n        pass\n"
+
+
+def zipped(members: dict[str, str | bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def link() -> bytes:
+    info = zipfile.ZipInfo("model.py")
+    info.external_attr = 0o120777 << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    return file.getvalue()
+
+
+def send(client: Client, kind: str, file_name: str, content: bytes, **fields: str) -> Any:
+    values = {"name": "foreign", "modality": "image", "origin": "somebody", "trusted": "on"} | fields
+    prefixed = {f"{kind}-{key}": value for key, value in values.items()}
+    file = SimpleUploadedFile(file_name, content)
+    return client.post(URL, prefixed | {"kind": kind, f"{kind}-file": file})
+
+
+def weights(shape: tuple[int, ...] = (1280, 112, 1, 1)) -> bytes:
+    return save({imports.LAST_LAYER: np.zeros(shape, np.float16)})
+
+
+def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> None:
+    content = zipped({"team/model.py": MODEL, "team/data/helper.py": "x = 1", "__MACOSX/._model.py": "junk"})
+    response = send(admin_client, "code", "team.zip", content)
+    assert response["Location"] == "/portfolio/row/foreign"
+    row = PortfolioRow.objects.get()
+    assert (row.model, row.params, row.enabled, row.modality) == ("challenge", {"path": "foreign"}, False, "image")
+    assert row.changes.get().what == "imported"
+    held = sorted(str(path.relative_to(files.folder())) for path in files.folder().rglob("*"))
+    assert held == ["foreign", "foreign/data", "foreign/data/helper.py", "foreign/model.py"]
+    assert "runs unconfined" in admin_client.get("/portfolio/row/foreign").content.decode()
+
+    path = tmp_path / "portfolio.yaml"
+    rows.write_enabled(path, "foreign")
+    name, params = engine_main.resolve("foreign", tmp_path / "toy.data", path)  # what the engine makes of it
+    assert name == "challenge"
+    assert params == {"path": str(files.folder() / "foreign"), "data_dir": str(tmp_path / "toy.data")}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (zipped({"../model.py": MODEL}), "leads out of its folder"),
+        (zipped({"/etc/model.py": MODEL}), "absolute path"),
+        (link(), "symbolic link"),
+        (zipped({"solution.py": MODEL}), "no model.py at its top but solution.py"),
+        (zipped({"model.py": "x = 1"}), "no class Model"),
+        (zipped({"model.py": "class Model(:"}), "no Python 3 code"),
+        (zipped({"model.py": b"\0\0"}), "no Python 3 code"),
+        (zipped({"model.py": MODEL, "more.zip": zipped({"a": "b"})}), "another archive"),
+        (zipped({f"{i}.py": "" for i in range(12)}), "more than 10 files"),
+        (zipped({"model.py": MODEL, "zeros": bytes(2**20)}), "unpacks to more than"),
+        (b"PK\x03\x04 not really", "cannot be opened as zip"),
+    ],
+)
+def test_what_is_no_submission_leaves_nothing(
+    admin_client: Client, content: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MAX_FILES", 10)
+    monkeypatch.setattr(imports, "MAX_UNPACKED_BYTES", 2**20)
+    page = send(admin_client, "code", "team.zip", content).content.decode()
+    assert sentence in page
+    assert not PortfolioRow.objects.exists()
+    assert list(files.folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("fields", [{"trusted": ""}, {"name": "../up"}, {"name": ""}, {"modality": "smell"}])
+def test_the_form_must_be_right(admin_client: Client, fields: dict[str, str]) -> None:
+    assert send(admin_client, "code", "team.zip", zipped({"model.py": MODEL}), **fields).status_code == 200
+    assert not PortfolioRow.objects.exists()
+
+
+def test_a_taken_name_replaces_nothing(admin_client: Client) -> None:
+    send(admin_client, "code", "team.zip", zipped({"model.py": MODEL}))
+    page = send(admin_client, "code", "team.zip", zipped({"model.py": MODEL + "x = 2\n"})).content.decode()
+    assert "already exists" in page
+    assert (files.folder() / "foreign" / "model.py").read_text() == MODEL
+
+
+def test_weights_become_a_row(admin_client: Client, tmp_path: Path) -> None:
+    assert send(admin_client, "weights", "../net_imagenet.safetensors", weights()).status_code == 302
+    row = PortfolioRow.objects.get()
+    assert row.model == "image_pretrained"
+    assert row.params == {"network": "mobilenet_v2_035", "weights": "foreign/net_imagenet.safetensors"}
+    rows.write_enabled(tmp_path / "portfolio.yaml", "foreign")
+    (found,) = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())
+    assert Path(found["params"]["weights"]).read_bytes() == weights()
+
+
+def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(size_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("net.pth", weights(), "no safetensors file"),
+        ("net.safetensors", b"\x80\x04pickle", "no sound safetensors file"),
+        ("net.safetensors", struct.pack("<Q", 2**60) + b"{}", "no sound safetensors file"),
+        ("net.safetensors", weights()[:-1], "no sound safetensors file"),
+        (
+            "net.safetensors",
+            broken({imports.LAST_LAYER: {"dtype": "F16", "shape": [1280, 112, 1, 1], "data_offsets": [0, 8]}}, 8),
+            "no sound safetensors file",
+        ),
+        ("net.safetensors", weights((10, 10)), "shape (10, 10)"),
+        ("net.safetensors", save({"other": np.zeros(3)}), "no weights of mobilenet_v2"),
+    ],
+)
+def test_what_are_no_weights_leaves_nothing(admin_client: Client, name: str, content: bytes, sentence: str) -> None:
+    page = send(admin_client, "weights", name, content).content.decode()
+    assert sentence in page
+    assert not PortfolioRow.objects.exists()
+    assert list(files.folder().iterdir()) == []
+
+
+def test_only_administrators_and_only_so_much(owner_client: Client, admin_client: Client, monkeypatch: Any) -> None:
+    assert send(owner_client, "weights", "net.safetensors", weights()).status_code == 404
+    monkeypatch.setattr(imports, "MAX_BYTES", 100)
+    assert "at most 100" in send(admin_client, "weights", "net.safetensors", weights()).content.decode()
+    assert not PortfolioRow.objects.exists()
+    assert body_limit.limit_bytes(URL) == body_limit.IMPORT_MAX_BYTES + body_limit.MARGIN_BYTES
+
+
+@pytest.mark.parametrize("path", ["../..", "/etc", "", ".", "foreign/../../secret", "foreign/../.."])
+def test_a_row_never_names_what_is_not_its_own(admin_client: Client, path: str, tmp_path: Path) -> None:
+    fields = {"name": "evil", "modality": "image", "position": "0"}
+    for model, key in files.PARAMETER.items():
+        params = json.dumps({key: path})
+        page = admin_client.post("/portfolio/add", fields | {"model": model, "params_text": params}).content.decode()
+        assert "must name what was imported here" in page
+        PortfolioRow.objects.create(name="evil", modality="image", model=model, params={key: path})  # past the form
+        rows.write_enabled(tmp_path / "portfolio.yaml")
+        assert yaml.safe_load((tmp_path / "portfolio.yaml").read_text()) == []
+        PortfolioRow.objects.all().delete()
+
+
+def test_a_file_that_is_gone_is_told(admin_client: Client) -> None:
+    fields = {"name": "x", "modality": "image", "model": "challenge", "position": "0", "params_text": "path: gone"}
+    assert "is not there; import it first" in admin_client.post("/portfolio/add", fields).content.decode()

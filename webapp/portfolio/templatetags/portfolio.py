@@ -1,0 +1,16 @@
+"""``{{ row.name|breakable }}``."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+BREAK = mark_safe("_<wbr>")
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A row's name that a narrow column may break after each underscore."""
+    return format_html_join(BREAK, "{}", ((part,) for part in name.split("_")))
