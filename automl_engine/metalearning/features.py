@@ -66,11 +66,12 @@ def embed(split: Examples, modality: str, count: int, seed: int = 0, by: str | N
 def sample(split: Examples, modality: str, count: int, seed: int, most_bytes: float = np.inf) -> Examples:
     """At most ``count`` random examples that take no more than ``most_bytes`` (or ``FEWEST``)."""
     order = np.random.default_rng(seed).permutation(len(split))[:count]
-    if np.isfinite(most_bytes):
-        width = abs(split.spec.row_count * split.spec.col_count * 4) if modality == "tabular" else 0
-        sizes_bytes = np.cumsum([max(width, stored_bytes(split.steps(i))) for i in order.tolist()])
-        order = order[: max(FEWEST, int(np.searchsorted(sizes_bytes, most_bytes)))]
-    return split.subset(order)
+    row_bytes = 4 * abs(split.spec.row_count * split.spec.col_count) if modality == "tabular" else 0  # sparse or not
+    taken, size_bytes = 0, 0
+    while taken < len(order) and (taken < FEWEST or size_bytes < most_bytes):
+        size_bytes += max(row_bytes, stored_bytes(split.steps(int(order[taken]))))
+        taken += 1
+    return split.subset(order[:taken])
 
 
 def stored_bytes(steps: Steps) -> int:

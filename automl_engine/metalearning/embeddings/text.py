@@ -17,7 +17,7 @@ def embed(examples: Examples) -> np.ndarray:
         np.asarray(examples.steps(i), np.float32).ravel()[:MAX_TOKENS].astype(np.int64) for i in range(len(examples))
     ]
     used, places = np.unique(np.concatenate([*texts, np.zeros(1, np.int64)]), return_inverse=True)
-    vocabulary = examples.spec.vocabulary
+    vocabulary = examples.origin()[0].spec.vocabulary  # made once, whatever subset asks
     table = np.array([_token(vocabulary.get(index, str(index))) for index in used.tolist()])
     rows = np.split(places, np.cumsum([len(text) for text in texts]))[:-1]
     return np.array([_text(row, table) for row in rows], np.float32)
