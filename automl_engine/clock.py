@@ -59,6 +59,11 @@ def is_virtual() -> bool:
     return isinstance(_present, Virtual)
 
 
+def reference() -> str | None:
+    """The machine whose time a virtual clock tells; None on the wall."""
+    return _present.costs.device if isinstance(_present, Virtual) else None
+
+
 def knows(operation: str) -> bool:
     """Whether the table of the virtual clock has it."""
     return isinstance(_present, Virtual) and operation in _present.costs.factors
@@ -190,6 +195,8 @@ class Costs:
     """By operation: seconds by amount; that of "" is the fixed part."""
     threads: int
     """Of the reference machine."""
+    device: str = "a reference machine"
+    """Which one, and when it was measured."""
 
     @classmethod
     def read(cls, path: Path = COSTS) -> Costs:
@@ -203,7 +210,7 @@ class Costs:
             factors: dict[str, dict[str, float]] = {}
             for line in lines:
                 factors.setdefault(line["operation"], {})[line["amount"]] = float(line["seconds"])
-            return cls(factors, int(lines[0]["threads"]))
+            return cls(factors, int(lines[0]["threads"]), f"{lines[0]['device']}, {lines[0]['date']}")
         except (OSError, KeyError, IndexError, ValueError) as error:
             raise DataError(
                 f"The table of costs {path.name} cannot be read ({error!r}); "

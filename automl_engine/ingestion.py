@@ -150,6 +150,8 @@ class Ingestion:
             device=_device(model, order["device"]),
             model=order["name"],
         )
+        if clock.is_virtual():
+            self.note(f"The clock is virtual: times are those of {clock.reference()}, whatever they are here.")
 
     def _write_prediction(self, k: int, now: float, prediction: np.ndarray, name: str) -> None:
         """The timestamp first, as in the challenge; so whoever sees the file finds its time."""

@@ -28,6 +28,7 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import cache_limit_bytes
 from automl_engine.features import feature
 from automl_engine.features.image import typical_side
+from automl_engine.models import augment
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
@@ -153,7 +154,6 @@ class ImageModel(AnytimeModel):
                 parts.append(pace(lambda batch=batch: network(batch.to(device)).cpu()))
         return torch.cat(parts).numpy()
 
-    def save(self, dir: Path) -> None:
     def search_augmentations(
         self, images: torch.Tensor, labels: torch.Tensor, time_s: float
     ) -> list[augment.SubPolicy]:
@@ -171,6 +171,7 @@ class ImageModel(AnytimeModel):
         """For the clock: what it is to pass the images (n, H, W, C) through."""
         return workload(network, images[:1].to(network.mean.device), len(images))
 
+    def save(self, dir: Path) -> None:
         (dir / "config.json").write_text(json.dumps({"params": self.params, "config": self.config}))
         state = {key: value.detach().cpu().contiguous() for key, value in self.predictor().state_dict().items()}
         save_file(state, str(dir / "model.safetensors"))
