@@ -173,3 +173,34 @@ def test_a_row_never_names_what_is_not_its_own(admin_client: Client, path: str, 
 def test_a_file_that_is_gone_is_told(admin_client: Client) -> None:
     fields = {"name": "x", "modality": "image", "model": "challenge", "position": "0", "params_text": "path: gone"}
     assert "is not there; import it first" in admin_client.post("/portfolio/add", fields).content.decode()
+
+
+FOUND = {"name": "image_tuned", "modality": "image", "model": "image_resnet", "params": {"lr": 0.1}, "enabled": True}
+
+
+def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
+    PortfolioRow.objects.create(name="first", modality="image", model="constant", position=7)
+    text = yaml.safe_dump([FOUND | {"origin": "a search", "space": {"lr": [0.1]}}]).encode()
+    assert send(admin_client, "row", "row.yaml", text)["Location"] == "/portfolio/row/image_tuned"
+    row = PortfolioRow.objects.get(name="image_tuned")
+    assert (row.params, row.origin, row.enabled, row.position) == ({"lr": 0.1}, "a search", False, 8)
+    assert "already exists" in send(admin_client, "row", "row.yaml", text).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (yaml.safe_dump([FOUND, FOUND]), "must describe one row"),
+        ("just words", "must describe one row"),
+        ("!!python/object/apply:os.system ['true']", "no YAML"),
+        ("\0", "no YAML"),
+        (yaml.safe_dump(FOUND | {"model": "os"}), "model: Select a valid choice"),
+        (yaml.safe_dump(FOUND | {"params": [1]}), "Parameters are names with values"),
+        (yaml.safe_dump(FOUND | {"name": "../up"}), "name: Enter a valid"),
+        (yaml.safe_dump(FOUND | {"model": "challenge", "params": {"path": "/etc"}}), "imported here"),
+        ("#" * 70_000, "at most 64"),
+    ],
+)
+def test_a_file_that_describes_no_row(admin_client: Client, text: str, sentence: str) -> None:
+    assert sentence in send(admin_client, "row", "row.yaml", text.encode()).content.decode()
+    assert not PortfolioRow.objects.exists()

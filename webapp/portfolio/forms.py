@@ -75,36 +75,63 @@ class RowForm(forms.ModelForm):
         return row
 
 
-class ImportForm(forms.ModelForm):
-    """A row from a file: what the file is, is up to the page that it is sent from."""
+class FileForm(forms.Form):
+    """A row from a file; ``keep`` makes it, switched off and last on the ladder."""
 
-    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
-    file = forms.FileField()
-
-    class Meta:
-        model = PortfolioRow
-        fields = ("name", "modality", "origin")
-        widgets = {"origin": forms.Textarea(attrs={"rows": 2})}
+    file = forms.FileField(label="Row", help_text="row.yaml, as a search leaves it")
+    most_bytes = 2**16
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
 
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
-        size_bytes, most = file.size or 0, imports.MAX_BYTES
-        if size_bytes > most:
-            told = f"The file has {filesizeformat(size_bytes)}; at most {filesizeformat(most)} can be imported."
-            raise forms.ValidationError(told)
+        size_bytes = file.size or 0
+        if size_bytes > self.most_bytes:
+            most = filesizeformat(self.most_bytes)
+            raise forms.ValidationError(f"The file has {filesizeformat(size_bytes)}; at most {most} can be imported.")
         return file
 
+    def keep(self, by: User) -> PortfolioRow:
+        """Raises DataError."""
+        row = imports.described(self.cleaned_data["file"])
+        form = RowForm(row | {"params_text": yaml.safe_dump(row["params"])}, instance=PortfolioRow(enabled=False))
+        if not form.is_valid():
+            raise engine.DataError(
+                " ".join(f"{name}: {error}" for name, errors in form.errors.items() for error in errors)
+            )
+        return form.keep(by)
 
-class CodeForm(ImportForm):
+
+class BinaryForm(FileForm, forms.ModelForm):
+    """With what the file itself does not tell."""
+
+    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
+    field_order = ("name", "modality", "origin", "file")
+
+    class Meta:
+        model = PortfolioRow
+        fields = ("name", "modality", "origin")
+        widgets = {"origin": forms.Textarea(attrs={"rows": 2})}
+
+    @property
+    def most_bytes(self) -> int:  # type: ignore[override]
+        return imports.MAX_BYTES
+
+
+class CodeForm(BinaryForm):
     file = forms.FileField(label="Submission", help_text="a zip with model.py and its class Model(metadata)")
     trusted = forms.BooleanField(label="I have read this code, or I trust who wrote it.")
 
+    def keep(self, by: User) -> PortfolioRow:
+        return imports.code(self.instance, self.cleaned_data["file"], by)
 
-class WeightsForm(ImportForm):
+
+class WeightsForm(BinaryForm):
     modality = forms.ChoiceField(choices=[("image", "image")], widget=forms.HiddenInput, initial="image")
     file = forms.FileField(
         label="Weights", help_text="a safetensors file of torchvision's MobileNetV2, of width 1 or 0.35"
     )
+
+    def keep(self, by: User) -> PortfolioRow:
+        return imports.weights(self.instance, self.cleaned_data["file"], by)

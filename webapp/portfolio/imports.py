@@ -1,4 +1,4 @@
-"""Rows made from files: a submission for the AutoDL challenge, or the weights of a pretrained network.
+"""Rows made from files: what a search found, a submission for the AutoDL challenge, weights of a pretrained network.
 
 The code of a submission is unpacked here and never run by the web process; a run of its row executes it with all
 rights of the worker that trains, see SECURITY.md.
@@ -13,9 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.db.models import Max
 from safetensors import SafetensorError, safe_open
 
 from webapp import engine
@@ -78,6 +81,7 @@ def _received(file: UploadedFile, work: Path) -> Path:
 
 def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioRow:
     """Save the row and move its file or folder to its place below ``files.folder()``, both or neither."""
+    row.enabled, row.position = False, _last(row.modality)
     with transaction.atomic():
         history.keep(row, by, "imported")
         shutil.rmtree(files.folder() / row.name, ignore_errors=True)  # of an import that was cut off
@@ -85,6 +89,29 @@ def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioR
         target.parent.mkdir(exist_ok=True)
         os.replace(thing, target)
     return row
+
+
+def described(file: UploadedFile) -> dict[str, Any]:
+    """The row in a YAML file, as ``automl_engine search`` writes it: what the form of a row asks for.
+
+    Raises:
+        DataError: it describes no row, or several.
+    """
+    try:
+        found = yaml.safe_load(file.read())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError("The file is no YAML.") from error
+    row = found[0] if isinstance(found, list) and len(found) == 1 else found
+    if not isinstance(row, dict) or not {"name", "modality", "model"} <= row.keys():
+        raise DataError("The file must describe one row, with name, modality, model and params.")
+    told = {key: str(row.get(key, "")) for key in ("name", "modality", "model", "origin")}
+    return told | {"params": row.get("params") or {}, "position": _last(told["modality"])}
+
+
+def _last(modality: str) -> int:
+    """The place behind all others on the ladder."""
+    last = PortfolioRow.objects.filter(modality=modality).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
 
 
 def network_of(path: Path) -> str:

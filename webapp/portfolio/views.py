@@ -14,14 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.access import signed_in
 from webapp.engine import DataError
 from webapp.portfolio import evaluation, history, imports, matrix
-from webapp.portfolio.forms import CodeForm, ImportForm, RowForm, WeightsForm
+from webapp.portfolio.forms import CodeForm, FileForm, RowForm, WeightsForm
 from webapp.portfolio.models import PortfolioRow, RowChange
 from webapp.portfolio.record import wins
 
-IMPORTS: dict[str, tuple[type[ImportForm], Callable[..., PortfolioRow]]] = {
-    "code": (CodeForm, imports.code),
-    "weights": (WeightsForm, imports.weights),
-}
+IMPORTS: dict[str, type[FileForm]] = {"code": CodeForm, "weights": WeightsForm, "row": FileForm}
 STEPS = ["0", *(f"≤ {near:g}".replace("0.", ".") for near in matrix.NEAR[1:]), "more"]
 """Of the heat map's colours, in words."""
 
@@ -135,15 +132,14 @@ def progress(request: HttpRequest, name: str) -> HttpResponse:
 @for_administrators
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_row(request: HttpRequest) -> HttpResponse:
-    """A row from a file: a submission's code, or weights.  It starts switched off."""
-    shown: dict[str, ImportForm] = {kind: form(prefix=kind) for kind, (form, _) in IMPORTS.items()}
+    """A row from a file: what a search found, a submission's code, or weights.  It starts switched off."""
+    shown = {kind: form(prefix=kind) for kind, form in IMPORTS.items()}
     kind = request.POST.get("kind", "")
     if request.method == "POST" and kind in IMPORTS:
-        make, take = IMPORTS[kind]
-        form = shown[kind] = make(request.POST, request.FILES, prefix=kind, instance=PortfolioRow(enabled=False))
+        form = shown[kind] = IMPORTS[kind](request.POST, request.FILES, prefix=kind)
         if form.is_valid():
             try:
-                row = take(form.instance, form.cleaned_data["file"], signed_in(request))
+                row = form.keep(signed_in(request))
             except DataError as error:
                 form.add_error("file", str(error))
             else:
