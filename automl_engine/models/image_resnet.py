@@ -198,14 +198,10 @@ class ImageResnet(ImageModel):
         """Search augmentations on what the network has not seen, then let it see all, at full size."""
         self.early = False
         if len(self.held_out):
-            images = self.images[self.held_out].permute(0, 3, 1, 2).float()
-            labels = self.labels[self.held_out].cpu().numpy()
             time_s = SEARCH_SHARE * self.cycles.length_s
-            self.policy = augment.search(lambda batch: self.predict(batch.permute(0, 2, 3, 1)), images, labels, time_s)
+            images, labels = self.images[self.held_out], self.labels[self.held_out]
+            self.policy = self.search_augmentations(images, labels, time_s)
             self.seen = torch.arange(len(self.images), device=self.device)
-            names = sorted({step[0] for sub_policy in self.policy for step in sub_policy})
-            text = f"these make unseen images no harder to tell: {', '.join(names)}" if names else "none helps"
-            self.emit("note", text=f"Augmentations were searched: {text}.")
         if self.full_size != self.config["feature_params"]:
             self.config = {**self.config, "feature_params": self.full_size}  # frozen copies hold the old one
             images = self.pixels(split)
@@ -342,11 +338,11 @@ def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor, name: 
                 torch.autocast("cpu", torch.bfloat16, enabled=enabled),
             ):
                 network.body(network.standardise(images)).float().sum().backward()
-    if clock.is_virtual():
-        faster = clock.knows(f"{name} step in bfloat16")  # what the reference machine found
             times.append(clock.now_s() - start)
         return min(times)
 
     faster = seconds(True) < seconds(False)
+    if clock.is_virtual():
+        faster = clock.knows(f"{name} step in bfloat16")  # what the reference machine found
     network.zero_grad(set_to_none=True)
     return faster
