@@ -40,6 +40,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"automl_engine.dataset", "automl_engine.models"},
         {"tensorflow", "django"},
     ),
+    "automl_engine.metalearning.evaluate": (  # searches parameters of selectors, if told to
+        {f"automl_engine.{room}" for room in ("metalearning", "search")},
+        {"torch", "tensorflow", "django"},
+    ),
     "automl_engine.metalearning.costs": (  # runs rows in its own process, under a recording clock
         {
             f"automl_engine.{room}"

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 SELECTORS: dict[str, str] = {
     "average": "automl_engine.metalearning.selectors.average:BestAverage",
+    "average_rank": "automl_engine.metalearning.selectors.average:BestAverageRank",
+    "knn": "automl_engine.metalearning.selectors.knn:NearestNeighbours",
+    "linear": "automl_engine.metalearning.selectors.linear:Linear",
+    "forest": "automl_engine.metalearning.selectors.forest:RegretForest",
+    "ranking": "automl_engine.metalearning.selectors.ranking:PairwiseRanking",
+    "kmeans": "automl_engine.metalearning.selectors.kmeans:KMeansVotes",
+    "mlp_moments": "automl_engine.metalearning.selectors.mlp_moments:MlpMoments",
     "nearest_centroid": "automl_engine.metalearning.selectors.nearest_centroid:NearestCentroid",
     "mlp_samples": "automl_engine.metalearning.selectors.mlp_samples:MlpSamples",
     "vae": "automl_engine.metalearning.selectors.vae:LatentNearest",

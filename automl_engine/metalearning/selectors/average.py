@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from automl_engine.metalearning.selectors.base import Selector
+from automl_engine.metalearning.selectors.vectors import TARGETS, best_first, filled
 
 
 class BestAverage(Selector):
-    """By mean ALC over the known data sets."""
+    """By the mean over the known data sets of ALC, of deviations, or of ranks."""
+
+    SPACE: ClassVar[dict[str, Any]] = {"target": list(TARGETS)}
+
+    def __init__(self, seed: int = 0, target: str = "alc") -> None:
+        super().__init__(seed)
+        self.target = target
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
-        self.order = np.argsort(-np.nanmean(scores, 0), kind="stable")
+        self.order = best_first(TARGETS[self.target](filled(scores)).mean(0))
         return self
 
     def rank(self, features: np.ndarray) -> np.ndarray:
         return self.order
+
+
+class BestAverageRank(BestAverage):
+    """By mean rank."""
+
+    SPACE: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed, "rank")

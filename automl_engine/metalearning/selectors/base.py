@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,6 +13,8 @@ class Selector(ABC):
 
     of_samples: ClassVar[bool] = False
     """Whether a data set is a batch of embedded samples (n, E) instead of one vector (F,)."""
+    SPACE: ClassVar[dict[str, Any]] = {}
+    """What may be searched of its parameters, in the notation of search/space.py."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
