@@ -115,6 +115,23 @@ def test_welch_counts_repeated_samples_once_and_takes_single_ones() -> None:
     assert np.isfinite(welch.statistic(welch.moments(a[:1]), welch.moments(b[:1]))).all()
 
 
+def test_a_small_known_set_is_not_near_to_everything() -> None:
+    known = clouds(2, count=64)
+    new = welch.moments(clouds(2, count=64, seed=1)[0])
+    small = welch.moments(known[1][:3])
+    assert np.abs(welch.statistic(new, small)).mean() < np.abs(welch.statistic(new, welch.moments(known[1]))).mean()
+    assert welch.distances(new, [welch.moments(known[0]), small]).argmin() == 0
+
+
+def test_deviations_tell_sets_of_one_mean_apart() -> None:
+    generator = np.random.default_rng(0)
+    narrow, wide, new = (generator.normal(scale=scale, size=(64, 8)) for scale in (1, 2, 2))
+    known = [welch.moments(narrow), welch.moments(wide)]
+    assert welch.distances(welch.moments(new), known).argmin() == 1
+    mean_alone, both = (welch.distances(welch.moments(new), known, told) for told in (False, True))
+    assert (both > mean_alone).all()
+
+
 def test_which_class_of_which_set() -> None:
     known = dict(zip(("pets/cat", "pets/dog", "digits/0"), clouds(3), strict=True))
     new = dict(zip(("tiger", "wolf"), clouds(2, seed=1), strict=True))

@@ -15,14 +15,14 @@ from automl_engine.metalearning.vae import welch
 
 
 class LatentNearest(SampleSelector):
-    """The ``neighbours`` nearest data sets have equal votes; the paper has one."""
+    """The ``neighbours`` nearest data sets have equal votes (the paper has one); ``deviations`` count beside means."""
 
     space = "vae"
-    SPACE: ClassVar[dict[str, Any]] = {"neighbours": [1, 2, 3, 5]}
+    SPACE: ClassVar[dict[str, Any]] = {"neighbours": [1, 2, 3, 5], "deviations": [True, False]}
 
-    def __init__(self, seed: int = 0, neighbours: int = 1) -> None:
+    def __init__(self, seed: int = 0, neighbours: int = 1, deviations: bool = True) -> None:
         super().__init__(seed)
-        self.neighbours = neighbours
+        self.neighbours, self.deviations = neighbours, deviations
 
     def learn(self, known: np.ndarray) -> None:
         self.known = [welch.moments(batch) for batch in known]
@@ -31,5 +31,5 @@ class LatentNearest(SampleSelector):
         return nearest_votes(self.distances(samples), self.neighbours)
 
     def distances(self, samples: np.ndarray) -> np.ndarray:
-        """(n, L) -> (D,) mean absolute t over the latent dimensions."""
-        return welch.distances(welch.moments(samples), self.known)
+        """(n, L) -> (D,), as of ``welch.distances``."""
+        return welch.distances(welch.moments(samples), self.known, self.deviations)

@@ -22,14 +22,14 @@ class Alike:
     dataset: str
     known_label: str
     distance: float
-    """Mean absolute t of Welch's test over the latent dimensions."""
+    """As of ``welch.distances``."""
 
     def in_words(self) -> str:
         return f"your class {self.label} is most like {self.known_label} of {self.dataset}"
 
 
 def classes_alike(split: Examples, modality: str, folder: Path = HERE) -> list[Alike]:
-    """For each class with two or more examples of an image or video split, the surest first; none if none is known."""
+    """For each class with two or more examples of an image or video split, the nearest first; none if none is known."""
     known = {name: batch for name, batch in read_samples(samples_path("vae", folder)).items() if "/" in name}
     return nearest_classes(embed_classes(split, modality), known) if known else []
 

@@ -1,9 +1,10 @@
-"""Welch's two-sample t-test between batches of latent vectors: how surely two means differ, variances unequal."""
+"""Welch's two-sample t-test between batches of latent vectors: how surely two means differ, variances unequal; and the
+like for their deviations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +41,23 @@ def statistic(a: Moments, b: Moments) -> np.ndarray:
     return (a.mean - b.mean) / np.sqrt(squared_error + TINY)
 
 
-def distances(new: Moments, known: Iterable[Moments]) -> np.ndarray:
-    """(D,) mean absolute t over the dimensions."""
-    return np.array([np.abs(statistic(new, one)).mean() for one in known])
+def deviation_statistic(a: Moments, b: Moments) -> np.ndarray:
+    """(L,) difference of the logarithms of the deviations by its error, as of normal samples; 0 of single ones."""
+    if min(a.count, b.count) < 2:
+        return np.zeros(len(a.mean))
+    error = np.sqrt(0.5 / (a.count - 1) + 0.5 / (b.count - 1))
+    return 0.5 * np.log((a.variance + TINY) / (b.variance + TINY)) / error
+
+
+def distances(new: Moments, known: Sequence[Moments], deviations: bool = True) -> np.ndarray:
+    """(D,) how far a batch is from each known one: mean absolute statistic over the dimensions, of the means and,
+    as the paper measures both, of the deviations.
+
+    All known batches count as the largest: of a small one means are less sure, so that it would differ from nothing.
+    """
+    largest = max(one.count for one in known)
+    alike = [replace(one, count=largest) for one in known]
+    apart = np.array([np.abs(statistic(new, one)).mean() for one in alike])
+    if deviations:
+        apart += [np.abs(deviation_statistic(new, one)).mean() for one in alike]
+    return apart
