@@ -47,7 +47,7 @@ class Cell:
     @property
     def shown(self) -> str:
         """``.913``; a cross where all runs failed."""
-        return "✕" if self.alc is None else f"{self.alc:.3f}".removeprefix("0")
+        return "✕" if self.alc is None else f"{self.alc:.3f}".replace("0.", ".", 1)
 
 
 @dataclass
