@@ -140,7 +140,8 @@ class AutoModel(AnytimeModel):
         """After the first look: the rows that did best on data like these come next, quick ones before networks."""
         features = meta_features(split, self._modality, self._seed)
         self.described = {"modality": self._modality, "features": features}
-        choice = self._knowledge[self._modality].choose(features, [row["name"] for row in self._queue])
+        names = [row["name"] for row in self._queue]
+        choice = self._knowledge[self._modality].choose(features, names, self.budget_s)
         if choice is None:
             return
         place = {name: i for i, name in enumerate(choice.order)}

@@ -9,6 +9,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "scores": ("automl_engine.metalearning.evidence", "run rows on data sets and add what they reach to the tables"),
     "costs": ("automl_engine.metalearning.costs", "measure what each operation takes on this machine"),
     "evaluate": ("automl_engine.metalearning.evaluate", "leave-one-out regret of every selector"),
+    "start": ("automl_engine.metalearning.start", "what a chosen start of auto is worth"),
     "vae": ("automl_engine.metalearning.vae.training", "train the autoencoder whose latent space compares images"),
     "samples": ("automl_engine.metalearning.samples", "keep some samples of public data sets to compare with"),
     "recognise": ("automl_engine.metalearning.recognition", "how often a batch's source is known, by its size"),

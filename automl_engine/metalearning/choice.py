@@ -21,6 +21,8 @@ DEFAULT = "average"
 """The selector that has the least regret on our own tables (docs/measurements.md)."""
 FEWEST_SETS = 3
 """Of known data sets; from fewer nothing is concluded."""
+FAR = 4.0
+"""Tables of a budget that is so many times longer or shorter say nothing: with more time larger networks win."""
 TOLD = 4
 
 
@@ -42,6 +44,7 @@ class Knowledge:
         self.modality = modality
         features = read_features(features_path(modality, folder))
         table = wide(read_scores(folder / "scores.csv"), modality)
+        self.budget_s = table.budget_s or 0.0
         columns = [j for j, row in enumerate(table.rows) if row in rows]
         lines = [i for i, name in enumerate(table.datasets) if name in features]
         scores = table.alc[np.ix_(lines, columns)]
@@ -57,9 +60,10 @@ class Knowledge:
         if self.usable:
             self.selector = selector_class(selector)().fit(self.features, self.scores)
 
-    def choose(self, features: Mapping[str, float], among: Sequence[str]) -> Choice | None:
+    def choose(self, features: Mapping[str, float], among: Sequence[str], budget_s: float) -> Choice | None:
         """Those of ``among`` that the tables know, best first; None if the tables know too little."""
-        if not self.usable or not set(among) & set(self.rows):
+        is_far = not self.budget_s / FAR <= budget_s <= self.budget_s * FAR
+        if not self.usable or is_far or not set(among) & set(self.rows):
             return None
         new = np.array([features[column] for column in self.columns])
         order = [j for j in self.selector.rank(new) if self.rows[j] in among]

@@ -56,11 +56,13 @@ class Table:
     rows: list[str]
     alc: np.ndarray
     """(D, C); NaN where a row was not run or failed."""
+    budget_s: float | None = None
+    """Of the runs, where it is known."""
 
     def select(self, keep: Sequence[int]) -> Table:
         """Some of the data sets."""
         names, sources = ([column[i] for i in keep] for column in (self.datasets, self.sources))
-        return Table(names, sources, self.rows, self.alc[list(keep)])
+        return Table(names, sources, self.rows, self.alc[list(keep)], self.budget_s)
 
 
 def features_path(modality: str, folder: Path = HERE) -> Path:
@@ -118,7 +120,7 @@ def wide(scores: Iterable[Score], modality: str) -> Table:
         for j, row in enumerate(rows):
             found = [s.alc for s in scores if s.dataset == dataset and s.row == row]
             alc[i, j] = np.mean(found) if found else np.nan
-    return Table(datasets, list(sources.values()), rows, alc)
+    return Table(datasets, list(sources.values()), rows, alc, usual[0] if usual else None)
 
 
 def read_table(path: Path, modality: str = "image") -> Table:
