@@ -190,15 +190,19 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (yaml.safe_dump([FOUND, FOUND]), "must describe one row"),
+        (2 * yaml.safe_dump([FOUND]), "must describe one row"),
         ("just words", "must describe one row"),
-        ("!!python/object/apply:os.system ['true']", "no YAML"),
-        ("\0", "no YAML"),
+        ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
+        ("\0", "neither YAML nor JSON"),
         (yaml.safe_dump(FOUND | {"model": "os"}), "model: Select a valid choice"),
         (yaml.safe_dump(FOUND | {"params": [1]}), "Parameters are names with values"),
         (yaml.safe_dump(FOUND | {"name": "../up"}), "name: Enter a valid"),
         (yaml.safe_dump(FOUND | {"model": "challenge", "params": {"path": "/etc"}}), "imported here"),
         ("#" * 70_000, "at most 64"),
+        (yaml.safe_dump(FOUND | {"params": {"a": float("nan")}}), "neither a number"),
+        ("params: {since: 2020-01-01}", "neither a number"),
+        ("[" * 5000, "neither"),
+        ("a: &a [x]\nb: [*a, *a]", "write it out"),
     ],
 )
 def test_a_file_that_describes_no_row(admin_client: Client, text: str, sentence: str) -> None:

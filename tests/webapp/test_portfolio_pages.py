@@ -132,6 +132,8 @@ def test_add(admin_client: Client) -> None:
         ("- 1\n- 2", "names with values"),
         ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
         ("1: 2", "names with values"),
+        ("since: 2020-01-01", "neither a number"),
+        ("lr: .nan", "neither a number"),
     ],
 )
 def test_bad_parameters(row: PortfolioRow, admin_client: Client, text: str, sentence: str) -> None:

@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from webapp import engine
 from webapp.accounts.models import User
-from webapp.portfolio import files, history, imports
+from webapp.portfolio import files, history, imports, rows
 from webapp.portfolio.models import MODALITIES, PortfolioRow
 
 
@@ -46,11 +46,9 @@ class RowForm(forms.ModelForm):
 
     def clean_params_text(self) -> dict[str, Any]:
         try:
-            params = yaml.safe_load(self.cleaned_data["params_text"]) or {}
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f" in line {mark.line + 1}" if mark else ""
-            raise forms.ValidationError(f"This is neither YAML nor JSON{where}.") from error
+            params = rows.parsed(self.cleaned_data["params_text"]) or {}
+        except engine.DataError as error:
+            raise forms.ValidationError(str(error)) from error
         if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
             raise forms.ValidationError("Parameters are names with values, such as “epochs: 10”.")
         return params
@@ -58,12 +56,10 @@ class RowForm(forms.ModelForm):
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         given = self.cleaned_data
-        if (
-            "model" in given
-            and "params_text" in given
-            and (wrong := files.missing(given["model"], given["params_text"]))
-        ):
-            self.add_error("params_text", wrong)
+        if {"model", "params_text"} <= given.keys():
+            wrong = files.missing(given["model"], given["params_text"])
+            if wrong:
+                self.add_error("params_text", wrong)
         return cleaned
 
     def keep(self, by: User) -> PortfolioRow:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max
@@ -25,7 +24,7 @@ from webapp import engine
 from webapp.accounts.models import User
 from webapp.engine import DataError
 from webapp.filenames import safe_name
-from webapp.portfolio import files, history
+from webapp.portfolio import files, history, rows
 from webapp.portfolio.models import PortfolioRow
 
 MAX_BYTES = 512 * 2**20
@@ -97,10 +96,7 @@ def described(file: UploadedFile) -> dict[str, Any]:
     Raises:
         DataError: it describes no row, or several.
     """
-    try:
-        found = yaml.safe_load(file.read())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError("The file is no YAML.") from error
+    found = rows.parsed(file.read())
     row = found[0] if isinstance(found, list) and len(found) == 1 else found
     if not isinstance(row, dict) or not {"name", "modality", "model"} <= row.keys():
         raise DataError("The file must describe one row, with name, modality, model and params.")

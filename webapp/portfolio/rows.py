@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from webapp.engine import DataError
 from webapp.portfolio import files, history
 from webapp.portfolio.models import PortfolioRow
 
@@ -28,6 +30,26 @@ def write_enabled(path: Path, also: str = "") -> None:
         if params is not None:  # else it names a file that is none of the portfolio's
             rows.append(row | {"params": params})
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def parsed(text: str | bytes) -> Any:
+    """What an administrator typed or sent as YAML, of which JSON is a part; it fits into a JSON field.
+
+    Raises:
+        DataError: it is no YAML, or holds what JSON cannot.
+    """
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            raise DataError("The YAML repeats a part by an alias (*name), which can grow without bounds; write it out.")
+        found = yaml.safe_load(text)
+        json.dumps(found, allow_nan=False)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise DataError(f"This is neither YAML nor JSON{where}.") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError("A value is neither a number, a text, a list nor a mapping (perhaps a date or NaN).") from error
+    return found
 
 
 def shipped_rows(folder: Path | None = None) -> list[dict[str, Any]]:
