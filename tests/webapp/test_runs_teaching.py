@@ -328,3 +328,12 @@ def test_the_engine_is_given_the_folder_where_there_is_one(
     start_run: Callable[..., Any] = engine.start_run
     start_run(tmp_path, tmp_path / "run", budget_s=1, t0_s=60, model="auto", seed=0, portfolio=None, knowledge=folder)
     assert (commands[0][-2:] == ["--knowledge", str(folder)]) == knows
+
+
+def test_the_engine_says_what_kind_of_data_it_took_it_for(run: Run) -> None:
+    (run.dir / "features.json").write_text('{"modality": "video", "features": {"frames": 3}}')
+    knowledge.teach(run)
+    folder = knowledge.folder()
+    assert folder is not None
+    assert tables.read_scores(folder / "scores.csv")[1].modality == "video"
+    assert tables.read_numbers(folder / "features_video.csv")[1] == ["frames"]

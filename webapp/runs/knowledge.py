@@ -75,7 +75,8 @@ def teach(run: Run) -> bool:
         if fresh is None or not can_teach(fresh) or not _may_tell(fresh):
             return False
         features = {key: _finite(value) for key, value in found.get("features", {}).items()}
-        about = {"dataset": fresh.dataset, "name": name_of(fresh.dataset), "modality": fresh.dataset.modality}
+        modality = found.get("modality", fresh.dataset.modality)  # as the engine took it
+        about = {"dataset": fresh.dataset, "name": name_of(fresh.dataset), "modality": modality}
         kept = about | {"features": features, "score": _score(fresh)}
         _, new = Lesson.objects.get_or_create(run=fresh, defaults=kept)
     if new:
