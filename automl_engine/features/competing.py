@@ -13,7 +13,7 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.series import TAPS, same_length
+from automl_engine.features.series import TAPS, channel_scale, same_length
 
 KERNELS = 8  # in a group
 MOST_CHANNELS = 8  # in the sum that a group looks at
@@ -33,25 +33,17 @@ def fit_competing(values: np.ndarray, groups: int, seed: int) -> dict[str, np.nd
         for group in chosen.reshape(-1, channels):
             group[rng.integers(channels, size=min(MOST_CHANNELS, channels))] = 1
     return {
-        "mean": values.mean((0, 2)).astype(np.float32),
-        "scale": (1 / np.maximum(values.std((0, 2)), 1e-6)).astype(np.float32),
+        **channel_scale(values),
         "dilations": dilations,
         "groups": chosen.astype(np.float32),
         "weights": weights.astype(np.float32),
     }
 
 
-def competing_convolutions(
-    examples: Examples,
-    length: int,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    dilations: np.ndarray,
-    groups: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
-    """(N, dilations * 2 * groups * 8 * 2) float32: square roots of scores."""
-    values = (same_length(examples, length) - mean[:, None]) * scale[:, None]
+def competing_convolutions(examples: Examples, length: int, **arrays: np.ndarray) -> np.ndarray:
+    """(N, dilations * 2 * groups * 8 * 2) float32: square roots of scores; the arrays of ``fit_competing``."""
+    values = (same_length(examples, length) - arrays["mean"][:, None]) * arrays["scale"][:, None]
+    dilations, groups, weights = (arrays[key] for key in ("dilations", "groups", "weights"))
     features = np.empty((len(values), len(dilations), 2, weights.shape[2], KERNELS, 2), np.float32)
     step = max(1, _CHUNK // length)
     calls, outputs = len(dilations) * -(-len(values) // step), values[:, 0].size * weights[..., 0].size

@@ -106,6 +106,12 @@ def _statistics(series: np.ndarray, points: int) -> np.ndarray:
     return np.concatenate([*(part.ravel() for part in parts), length]).astype(np.float32)
 
 
+def channel_scale(values: np.ndarray) -> dict[str, np.ndarray]:
+    """``mean`` and ``scale`` (1 / standard deviation), (C,) float32 each, of series (N, C, L)."""
+    mean, deviation = values.mean((0, 2)), np.maximum(values.std((0, 2)), 1e-6)
+    return {"mean": mean.astype(np.float32), "scale": (1 / deviation).astype(np.float32)}
+
+
 def fit_convolutions(values: np.ndarray, feature_count: int, seed: int) -> dict[str, np.ndarray]:
     """The arrays of ``random_convolutions`` for training series (N, C, L).
 
@@ -118,8 +124,7 @@ def fit_convolutions(values: np.ndarray, feature_count: int, seed: int) -> dict[
     per_kernel = max(1, round(feature_count / (len(HEAVY) * len(dilations))))
     groups = np.ones((1, 1), np.float32) if channels == 1 else _channel_groups(channels, rng)
     arrays = {
-        "mean": values.mean((0, 2)).astype(np.float32),
-        "scale": (1 / np.maximum(values.std((0, 2)), 1e-6)).astype(np.float32),
+        **channel_scale(values),
         "dilations": dilations,
         "groups": groups,
         "biases": np.empty((len(dilations), len(HEAVY), per_kernel), np.float32),
@@ -164,18 +169,9 @@ def _outputs(inputs: np.ndarray, dilation: int, turn: int) -> Iterator[tuple[int
         yield kernel, output[reach : length - reach] if inside else output
 
 
-def random_convolutions(
-    examples: Examples,
-    length: int,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    dilations: np.ndarray,
-    groups: np.ndarray,
-    biases: np.ndarray,
-) -> np.ndarray:
-    """(N, dilations * 84 * biases per kernel) float32 in 0..1."""
-    values = same_length(examples, length)
-    arrays = {"mean": mean, "scale": scale, "groups": groups}
+def random_convolutions(examples: Examples, length: int, **arrays: np.ndarray) -> np.ndarray:
+    """(N, dilations * 84 * biases per kernel) float32 in 0..1; the arrays are those of ``fit_convolutions``."""
+    values, dilations, biases = same_length(examples, length), arrays["dilations"], arrays["biases"]
     features = np.empty((len(values), *biases.shape), np.float32)
     steps = len(values) * length
     kernels = len(dilations) * len(HEAVY)
