@@ -136,6 +136,25 @@ def test_the_page_shows_progress_and_stops(row: PortfolioRow, public: list[Datas
     assert admin_client.get(f"{URL}/progress").headers["HX-Refresh"] == "true"
 
 
+def test_the_rows_in_use_can_be_evaluated_beside_it(
+    row: PortfolioRow, public: list[Dataset], admin_client: Client
+) -> None:
+    others = [
+        PortfolioRow.objects.create(name=name, modality=modality, model="constant", enabled=enabled)
+        for name, modality, enabled in (("used", "image", True), ("off", "image", False), ("other", "text", True))
+    ]
+    admin_client.post(f"{URL}/evaluate")
+    finish(Run.objects.get())
+    evaluation.advance()
+    page = admin_client.get(URL).content.decode()
+    assert "no row in use has a score" in page
+    assert 'name="others"' in page
+    admin_client.post(f"{URL}/evaluate", {"others": "yes"})
+    assert set(Evaluation.objects.exclude(row=row).values_list("row__name", flat=True)) == {others[0].name}
+    Score.objects.create(**Score.objects.values().get() | {"id": None, "run_id": None, "row": "used", "alc": 0.7})
+    assert '<strong class="gain number">+0.1000</strong>' in admin_client.get(URL).content.decode()
+
+
 def test_nobody_else_can(row: PortfolioRow, public: list[Dataset], owner_client: Client) -> None:
     assert owner_client.post(f"{URL}/evaluate").status_code == 404
     assert not Evaluation.objects.exists()

@@ -61,11 +61,12 @@ def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
 def _known(row: PortfolioRow) -> dict[str, Any]:
     found = next(iter(matrix.matrices(row.modality)))
     changes = row.changes.select_related("by")
-    line = found.line(row.name)
+    line, effect = found.line(row.name), matrix.effect(found, row.name)
     return {
         "line": line,
+        "alone": len(line.scored) - (effect.datasets if effect else 0) if line else 0,
         "cells": list(matrix.beside_the_best(found, line)) if line else [],
-        "effect": matrix.effect(found, row.name),
+        "effect": effect,
         "runs": wins(row.name),
         "changes": changes,
         "content": history.content_of(row),
@@ -102,14 +103,17 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 @for_administrators
 @require_POST
 def evaluate(request: HttpRequest, name: str) -> HttpResponse:
-    """Let the row learn on every public data set, or stop what has not begun."""
+    """Let the row, or those in use beside it, learn on every public data set, or stop what has not begun."""
     row = get_object_or_404(PortfolioRow, name=name)
+    asked = PortfolioRow.objects.filter(pk=row.pk)
+    if request.POST.get("others"):
+        asked = PortfolioRow.objects.filter(modality=row.modality, enabled=True).exclude(pk=row.pk)
     if request.POST.get("stop"):
         messages.success(request, f"{_runs(evaluation.stop(row))} not begun; those under way come to their end.")
-    elif count := evaluation.begin(row, signed_in(request)):
+    elif count := sum(evaluation.begin(one, signed_in(request)) for one in asked):
         messages.success(request, f"{_runs(count)} noted; each begins when no run of anybody waits.")
     else:
-        messages.success(request, f"Version {row.version} has a score on every public data set of its kind.")
+        messages.success(request, "All of it is evaluated: there is a score on every public data set of its kind.")
     return redirect("portfolio-row", name)
 
 
