@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,8 +18,15 @@ from torch import nn
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
+from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
-from automl_engine.models.image_resnet import half_precision_is_faster, harmless_flips
+from automl_engine.models.image_resnet import (
+    HELD_OUT,
+    MOST_HELD_OUT,
+    SEARCH_SHARE,
+    half_precision_is_faster,
+    harmless_flips,
+)
 from automl_engine.models.vision import local_weights, torchvision
 from automl_engine.models.workload import workload
 
@@ -116,12 +123,11 @@ class ImageAutoclint(ImageModel):
     ``pretrained``, ``flip``, ``switch`` (the pass from which ResNet-9 learns; 0 = from the first, None = never); and
     ``width`` (of ResNet-9's first layer), ``lr``, ``batch``, ``slice_s``.
 
-    ``policy`` is what augmentation adds: any function of standardised images (n, C, H, W).
+    ``augment``: "faa" searches augmentations after the warm-up (section 3.2), on examples that were held out so far.
     """
 
     name = "image_autoclint"
     quick = False
-    policy: ClassVar[Callable[[torch.Tensor], torch.Tensor]] = staticmethod(lambda inputs: inputs)
 
     def choose_feature_params(self, split: Examples) -> dict[str, Any]:
         """The median shape, its aspect kept, of at most ``MOST_PIXELS`` (section 3.1.2); multiples of 8."""
@@ -156,7 +162,8 @@ class ImageAutoclint(ImageModel):
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds."""
-        end = clock.now_s() + min(self.params.get("slice_s", 4.0), remaining_time_budget)
+        now = clock.now_s()
+        stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
         if not hasattr(self, "images"):
             self._prepare(split)
         self.pace = Pace()
@@ -165,6 +172,8 @@ class ImageAutoclint(ImageModel):
                 self.pace(self._step)
             if not self.batches:
                 self._end_pass()
+                if len(self.held_out) and self.passes >= self.params.get("warm_up", 5):
+                    self._search(SEARCH_SHARE * (stop - clock.now_s()))
         self.emit("progress", by=self.name, text=f"AutoCLINT with {self.kind}, pass {self.passes + 1}")
 
     def _prepare(self, split: Examples) -> None:
@@ -179,12 +188,23 @@ class ImageAutoclint(ImageModel):
             "flips": [3] if may_flip else [],
         }
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
-        self.batch = min(len(images), self.params.get("batch", 32))
+        order = torch.randperm(len(images), device=self.device)
+        held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
+        self.held_out, self.seen = order[:held], order[held:]
+        self.policy: list[augment.SubPolicy] = []
+        self.batch = min(len(self.seen), self.params.get("batch", 32))
         positive = self.labels.mean(0).clamp(1 / RARE, 1 - 1 / RARE)
         self.weights = torch.stack([0.5 / (1 - positive), 0.5 / positive])  # of absence and presence, (2, K)
         self.all_passes = 0
         self._begin("resnet9" if self.params.get("switch", 2) == 0 else "resnet18")
         self.best, self.best_loss = self.network, float("inf")
+
+    def _search(self, time_s: float) -> None:
+        """Augmentations by what was held out; from now on all is learned from."""
+        images, labels = self.images[self.held_out], self.labels[self.held_out]
+        self.policy = self.search_augmentations(images, labels, time_s)
+        self.seen, self.held_out = torch.cat([self.seen, self.held_out]), self.held_out[:0]
+        self._begin_pass()
 
     def _begin(self, kind: str) -> None:
         """A network, its optimiser and its schedule."""
@@ -202,7 +222,7 @@ class ImageAutoclint(ImageModel):
         self._begin_pass()
 
     def _begin_pass(self) -> None:
-        order = torch.randperm(len(self.images), device=self.device)
+        order = self.seen[torch.randperm(len(self.seen), device=self.device)]
         self.steps = max(1, len(order) // self.batch)
         self.batches = list(order[: self.steps * self.batch].split(self.batch))
         self.losses: list[float] = []
@@ -214,7 +234,10 @@ class ImageAutoclint(ImageModel):
     def _step(self) -> None:
         chosen = self.batches.pop()
         self.network.train()
-        inputs = self._augmented(self.network.standardise(self.images[chosen]))
+        images = self.images[chosen]
+        if self.policy:
+            images = augment.apply(self.policy, images.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
+        inputs = self._augmented(self.network.standardise(images))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.network.body(inputs).float()
         loss = self._loss(logits, self.labels[chosen])
@@ -234,7 +257,7 @@ class ImageAutoclint(ImageModel):
         return F.binary_cross_entropy_with_logits(logits, labels, weights)
 
     def _augmented(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The batch shifted by up to an eighth, half of it mirrored where that is harmless, then by the policy."""
+        """The batch shifted by up to an eighth, half of it mirrored where that is harmless."""
         height, width = inputs.shape[2:]
         down, right = height // 8, width // 8
         top, left = int(torch.randint(2 * down + 1, ())), int(torch.randint(2 * right + 1, ()))
@@ -243,7 +266,7 @@ class ImageAutoclint(ImageModel):
         if self.config["flips"]:
             mirror = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < 0.5
             inputs = torch.where(mirror, inputs.flip(3), inputs)
-        return self.policy(inputs).contiguous(memory_format=torch.channels_last)
+        return inputs.contiguous(memory_format=torch.channels_last)
 
     def _end_pass(self) -> None:
         """The next pass, the next network, or the end; the network with the lower loss predicts."""

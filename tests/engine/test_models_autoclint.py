@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.models import augment
 from automl_engine.models.image_autoclint import ImageAutoclint, Rate
 from automl_engine.spec import Spec
 from tests.engine.toy_examples import toy
@@ -76,14 +77,33 @@ def test_presence_and_absence_weigh_the_same() -> None:
     torch.testing.assert_close(present + absent, torch.full((3,), 50.0), rtol=1e-4, atol=1e-4)
 
 
-def test_a_policy_sees_every_batch_and_other_channels_get_a_stem() -> None:
+def test_augmentations_are_searched_on_what_was_held_out_until_the_warm_up_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, applied = toy("image", 50, False, seed=0), []
+    found = [augment.SUB_POLICIES[1]]
+    monkeypatch.setattr(augment, "search", lambda predict, images, labels, time_s: found if len(images) == 10 else [])
+    monkeypatch.setattr(augment, "apply", lambda policy, images: applied.append(policy) or images)
+    model = ImageAutoclint(train.spec, width=8, switch=0, warm_up=2, augment="faa", device="cpu", slice_s=0.01)
+    notes: list[str] = []
+    model.emit = lambda kind, **fields: notes.append(fields.get("text", ""))
+    model.train(train, 10)
+    assert (len(model.seen), len(model.held_out), applied) == (40, 10, [])
+    while len(model.held_out):
+        model.train(train, 10)
+    assert model.passes >= 2
+    model.train(train, 10)
+    assert model.policy == applied[0] == found
+    assert sorted(model.seen.tolist()) == list(range(50))
+    assert any("rotate, translate_x" in note for note in notes)
+
+
+def test_other_channels_get_a_stem() -> None:
     spec = Spec("images", 8, 2, 1, 16, 16, 4)
     generator = np.random.default_rng(0)
     steps = [generator.random((1, 16, 16, 4), np.float32) for _ in range(8)]
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(8) % 2])
-    model, shapes = ImageAutoclint(spec, width=8, switch=0, device="cpu", slice_s=0.0), []
-    model.policy = lambda inputs: shapes.append(inputs.shape) or inputs
+    model = ImageAutoclint(spec, width=8, switch=0, device="cpu", slice_s=0.0)
     model.train(train, 10)
-    end_slice(model)
-    assert shapes == [(8, 4, 16, 16)]
     assert isinstance(model.network.body[0], torch.nn.Conv2d)
+    assert model.test(train, 10).shape == (8, 2)
