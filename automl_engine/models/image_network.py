@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import os
 import warnings
@@ -20,7 +19,6 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 import torch
 import torch._dynamo  # by the first optimiser: a second that belongs before the clock
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from automl_engine import clock
@@ -30,6 +28,7 @@ from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models import augment
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.network_files import read_network, write_network
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
 
@@ -172,17 +171,13 @@ class ImageModel(AnytimeModel):
         return workload(network, images[:1].to(network.mean.device), len(images))
 
     def save(self, dir: Path) -> None:
-        (dir / "config.json").write_text(json.dumps({"params": self.params, "config": self.config}))
-        state = {key: value.detach().cpu().contiguous() for key, value in self.predictor().state_dict().items()}
-        save_file(state, str(dir / "model.safetensors"))
+        write_network(dir, self.predictor(), self.params, self.config)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
-        saved = json.loads((dir / "config.json").read_text())
-        model = cls(spec, **saved["params"])
-        model.config = saved["config"]
-        model.network = cls.build(model.config)
-        model.network.load_state_dict(load_file(str(dir / "model.safetensors")))
+        params, config, network = read_network(dir, cls.build)
+        model = cls(spec, **params)
+        model.config, model.network = config, network
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:

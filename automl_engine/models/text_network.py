@@ -9,7 +9,6 @@ zero; an average of the weights predicts at every moment.  Words at random are r
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ import numpy as np
 import torch
 import torch._dynamo  # by the first optimiser: a second that belongs before the clock
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from automl_engine import clock
@@ -29,6 +27,7 @@ from automl_engine.errors import DataError
 from automl_engine.features import text as tokens
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.image_network import Pace, quiet
+from automl_engine.models.network_files import read_network, write_network
 from automl_engine.models.text_bodies import BODIES
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
@@ -192,20 +191,16 @@ class TextNetwork(AnytimeModel):
         return model
 
     def save(self, dir: Path) -> None:
-        (dir / "config.json").write_text(json.dumps({"params": self.params, "config": self.config}))
+        write_network(dir, self.predictor(), self.params, self.config)
         np.savez(dir / "known.npz", known=self.known)
-        state = {key: value.detach().cpu().contiguous() for key, value in self.predictor().state_dict().items()}
-        save_file(state, str(dir / "model.safetensors"))
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
-        saved = json.loads((dir / "config.json").read_text())
-        model = cls(spec, **saved["params"])
-        model.config = saved["config"]
+        params, config, network = read_network(dir, TokenNetwork)
+        model = cls(spec, **params)
+        model.config, model.network = config, network
         with np.load(dir / "known.npz", allow_pickle=False) as arrays:
             model.known = arrays["known"]
-        model.network = TokenNetwork(model.config)
-        model.network.load_state_dict(load_file(str(dir / "model.safetensors")))
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
