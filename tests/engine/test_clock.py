@@ -164,7 +164,7 @@ def test_from_measuring_to_a_virtual_run(tmp_path: Path, capsys: pytest.CaptureF
     folder, notes, table = write_table(tmp_path / "data"), tmp_path / "notes.jsonl", tmp_path / "costs.csv"
     asked = ["--data", str(folder), "--rows", "tabular_linear", "--notes", str(notes), "--out", str(table)]
     assert main(["meta", "costs", *asked]) == 0
-    assert "toy, tabular_linear" not in capsys.readouterr().err
+    assert "data, tabular_linear: " in capsys.readouterr().out
     assert {"logistic step", "read rows", "write"} <= {operation for operation, _ in read_notes(notes)}
     assert {"logistic step", "read rows", "write"} <= set(clock.Costs.read(table).factors)
 
