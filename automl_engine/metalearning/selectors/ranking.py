@@ -28,7 +28,7 @@ class PairwiseRanking(Selector):
         "steps": {"uniform": [50, 400]},
     }
 
-    def __init__(self, seed: int = 0, width: int = 32, lr: float = 1e-2, decay: float = 0.1, steps: int = 150) -> None:
+    def __init__(self, seed: int = 0, width: int = 32, lr: float = 3e-3, decay: float = 0.1, steps: int = 100) -> None:
         super().__init__(seed)
         self.width, self.lr, self.decay, self.steps = width, lr, decay, steps
 
@@ -66,7 +66,9 @@ class PairwiseRanking(Selector):
         """Layers of which the first sees (features, one-hot row), split so that no pair is built."""
         from torch import nn
 
-        return nn.ModuleList([nn.Linear(inputs, self.width), nn.Embedding(rows, self.width), nn.Linear(self.width, 1)])
+        out = nn.Linear(self.width, 1)
+        nn.init.zeros_(out.weight)  # learning begins at the average
+        return nn.ModuleList([nn.Linear(inputs, self.width), nn.Embedding(rows, self.width), out])
 
     def _scores(self, network: Any, points: Any) -> Any:
         """(N, F) -> (N, C)."""
