@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio, options.knowledge)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
+    started_s = clock.now_s()
     scores = run_engine(
         options.dir,
         options.out,
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         child=baselines.CHILD if model == baselines.MODEL else CHILD,
     )
     print_scores(scores)
+    if options.clock == "virtual":
+        print(f"All this took {clock.now_s() - started_s:.0f} s of real time.")
     if options.export and scores["predictions"]:
         return _export_after_run(options.dir, options.out)
     return 0 if scores["predictions"] else EXIT_NOTHING

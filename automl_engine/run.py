@@ -76,7 +76,7 @@ def run(
         run_dir: made if need be; what an earlier run left there is removed.
         name: what the user asked for: auto, a portfolio row, a folder with challenge code.
         model, params: what that means: a key of MODELS, and its parameters (JSON).
-        costs: a table of costs, for a virtual clock; None means the wall's.
+        costs: a table of costs, for a virtual clock (and the processor, unless a device is named); None: the wall.
         on_line: gets the progress in plain words.
         child: the command that runs ingestion.py.
 
@@ -94,6 +94,7 @@ def run(
             f"{spec.sample_count} examples of {spec.output_dim} classes."
         )
     _clear(run_dir)
+    device = "cpu" if costs and device == "auto" else device
     order = {"budget_s": budget_s, "t0_s": t0_s, "model": model, "params": params or {}, "seed": seed, "device": device}
     order |= {"clock": "wall"} if costs is None else {"clock": "virtual", "costs": str(costs)}
     write_json(run_dir / "run.json", {"data_dir": str(folder.resolve()), "name": name, **order})
