@@ -19,12 +19,14 @@ import pytest
 import yaml
 
 from automl_engine.__main__ import main
+from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.errors import EXIT_DATA, DataError
 from automl_engine.features import FEATURES
 from automl_engine.models import model_class
 from automl_engine.portfolio import load
 from automl_engine.search import bohb
 from automl_engine.search.space import Choice, Range, parse, stored
+from tests.engine.toy_examples import hidden, toy
 from tests.engine.toys import write_table
 from webapp.ops import redis_server
 
@@ -291,3 +293,41 @@ def test_trials_on_rq_workers(table: Path, tmp_path: Path, redis_url: str) -> No
     queue = Queue("search", connection=Redis.from_url(redis_url), serializer=JSONSerializer)
     assert queue.finished_job_registry.count == 2
     assert queue.count == 0
+
+
+# What the spaces name
+
+
+@pytest.mark.parametrize("params", [{"optimiser": "adam", "lr": 0.01}, {"dropout": 0.3, "blocks": 2}])
+def test_image_network_as_searched(params: dict[str, Any], tmp_path: Path) -> None:
+    import numpy as np
+
+    from automl_engine.models.image_resnet import ImageResnet
+
+    train, test = toy("image", 60, False, 0), toy("image", 40, False, 1)
+    model = ImageResnet(train.spec, seed=0, device="cpu", width=8, slice_s=1.5, batch=16, **params)
+    predicted = learn(model, train, test)
+    model.save(tmp_path)
+    again = ImageResnet.load(tmp_path, train.spec)
+    np.testing.assert_allclose(again.test(hidden(test), 10.0), predicted, atol=1e-5)
+
+
+def test_text_network_in_other_batches() -> None:
+    from automl_engine.models.text_network import TextNetwork
+
+    train, test = toy("text", 90, False, 0), toy("text", 60, False, 1)
+    model = TextNetwork(train.spec, seed=0, device="cpu", body="average", lr=0.01, batch=16, slice_s=2.0)
+    learn(model, train, test)
+    assert model.steps_a_pass == 6
+
+
+def learn(model: Any, train: MemoryExamples, test: MemoryExamples, patience_s: float = 60.0) -> Any:
+    """Until it is right about most of the test; its prediction."""
+    stop = time.monotonic() + patience_s
+    right = 0.0
+    while right < 0.6 and time.monotonic() < stop and not model.done_training:
+        model.train(train, patience_s)
+        predicted = model.test(hidden(test), patience_s)
+        right = (predicted.argmax(1) == test.labels.argmax(1)).mean()
+    assert right >= 0.6
+    return predicted
