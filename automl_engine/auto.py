@@ -36,7 +36,9 @@ FIRST_BYTES = 40e6
 """And what they may hold: large photographs take their time to decode."""
 TINY = 100
 """With fewer examples only quick rows run: too little is left to check a network on."""
-FOLDS, MOST_FOLDS, LARGEST_FOLD = 5, 50, 2000
+FOLDS, MOST_FOLDS = 5, 50
+FOLD_EXAMPLES = 100, 2000
+"""Where there are enough, a fold takes four times as long to read as the first sample, within these bounds."""
 PERFECT = 0.9999
 SPACING = 0.08
 """A better blend is written once this share of the time since the start has passed since the last prediction."""
@@ -95,13 +97,14 @@ class AutoModel(AnytimeModel):
             raise DataError(f"No portfolio row for {kind} data is enabled; enable one or choose a model.")
         self.labels, self.multi_label = split.labels, is_multi_label(split.labels)
         self.emit("note", text=f"This is {kind} data: {kind_reason}.")
-        fold_count = min(MOST_FOLDS, max(FOLDS, -(-len(split) // LARGEST_FOLD)))
-        self.folds = fold_numbers(self.labels, fold_count, self._seed)
+        affordable = _affordable(split)
+        fold_count = np.clip(-(-len(split) // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS)
+        self.folds = fold_numbers(self.labels, int(fold_count), self._seed)
         quick = [row for row in self.rows if model_class(row["model"]).quick]
         self._queue = quick if quick and len(split) < TINY else list(self.rows)
         if len(self._queue) < len(self.rows):
             self.emit("note", text=f"{len(split)} examples are too few to check a network on; quick models only.")
-        sample = stratified_sample(self.labels, min(FIRST_SAMPLE[kind], _affordable(split)), self._seed)
+        sample = stratified_sample(self.labels, min(FIRST_SAMPLE[kind], affordable), self._seed)
         while self._queue and not self.weights:
             rung = self._open(self._queue[0])
             if self._guarded(rung, lambda rung=rung: self._fit(rung.live, split.subset(sample))):
