@@ -63,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.add_argument("--scores", type=Path, default=SCORES, metavar="P.csv", help="runs, or data sets × rows")
     parser.add_argument("--features", type=Path, metavar="F.csv", help="of data sets (the built-in ones)")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="meta samples made it: for selectors of samples")
+    parser.add_argument("--samples", type=Path, metavar="FOLDER", help="what meta samples made, for those of samples")
     parser.add_argument("--modality", default="image", help="of a table of runs (image)")
     parser.add_argument("--selectors", metavar="A,B", help="these alone")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (3)")
@@ -91,7 +91,7 @@ def main(options: argparse.Namespace) -> int:
         if kind.of_samples and not options.samples:
             print(f"Left out: {name} needs --samples.", flush=True)
             continue
-        seen = with_samples(evidence.table, options.samples) if kind.of_samples else evidence
+        seen = with_samples(evidence.table, kind, options) if kind.of_samples else evidence
         outcomes[name] = judge(seen, kind, range(options.seeds), options.tune)
     print(*report(outcomes, evidence.table), sep="\n")
     if options.out:
@@ -119,10 +119,11 @@ def with_features(table: Table, path: Path) -> tuple[Evidence, list[str]]:
     return Evidence(kept, numbers[[names.index(name) for name in kept.datasets]]), told
 
 
-def with_samples(table: Table, path: Path) -> Evidence:
-    """The same data sets as batches of samples."""
-    from automl_engine.metalearning.samples import batches, read_samples
+def with_samples(table: Table, kind: Any, options: argparse.Namespace) -> Evidence:
+    """The same data sets as batches of samples, in the space of the selector."""
+    from automl_engine.metalearning.samples import batches, read_samples, samples_path
 
+    path = samples_path(kind.space or options.modality, options.samples)
     return Evidence(table, batches(read_samples(path), table.datasets))
 
 

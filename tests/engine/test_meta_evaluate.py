@@ -23,6 +23,7 @@ from automl_engine.metalearning.evaluate import (
     with_features,
 )
 from automl_engine.metalearning.reduce import greedy
+from automl_engine.metalearning.samples import samples_path, write_samples
 from automl_engine.metalearning.selectors.average import BestAverage
 from automl_engine.metalearning.selectors.base import Selector
 from automl_engine.metalearning.selectors.knn import NearestNeighbours
@@ -147,6 +148,12 @@ def test_the_command_judges_foreign_tables(tmp_path: Path, capsys: pytest.Captur
     with open(tmp_path / "out" / "regret.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len([line for line in lines if line["selector"] == "knn"]) == 2 * 6
+    assert main([*command, "--selectors", "nearest_centroid", "--samples", str(tmp_path)]) == 2
+    assert "no samples of a0" in capsys.readouterr().err
+    points = np.random.default_rng(0).normal(size=(6, 8, 3))
+    write_samples(samples_path("image", tmp_path), {f"{name}{n}": points[n] for n, name in enumerate("abcdef")})
+    assert main([*command, "--selectors", "nearest_centroid", "--samples", str(tmp_path)]) == 0
+    assert re.search(r"\| nearest_centroid \| \d\.\d{4} \|", capsys.readouterr().out)
     assert main([*command, "--selectors", "nonsense"]) == 2
     assert "no selector nonsense" in capsys.readouterr().err
 
