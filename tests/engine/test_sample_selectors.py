@@ -94,10 +94,12 @@ def test_the_centroid_may_vote_alone() -> None:
     assert selector.votes(clouds(5, seed=1)[4]).tolist() == [0, 0, 0, 0, 1]
 
 
-def test_votes_order_rows_by_regret_and_unknown_rows_by_their_average() -> None:
+def test_votes_order_rows_and_unknown_ones_stand_where_others_let_expect() -> None:
     scores = np.array([[0.9, 0.1, NAN, NAN], [0.2, 0.8, 0.7, NAN], [0.3, 0.9, 0.2, NAN]])
-    assert order_by_votes(np.array([1.0, 0, 0]), scores).tolist() == [0, 2, 1, 3]
-    assert order_by_votes(np.array([0, 1.0, 0]), scores).tolist() == [1, 2, 0, 3]
+    first, second = np.eye(3)[:2]
+    assert order_by_votes(first, scores, "alc", 0.01).tolist() == [0, 2, 1, 3]
+    assert order_by_votes(second, scores, "alc", 0.01).tolist() == [1, 2, 0, 3]
+    assert order_by_votes(first, scores, "rank", 10.0)[0] == 1  # the best on average
 
 
 def test_welch_is_that_of_scipy() -> None:

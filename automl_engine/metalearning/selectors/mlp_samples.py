@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.voting import SampleSelector
+from automl_engine.metalearning.selectors.voting import VOTE_SPACE, SampleSelector
 
 MOST_STEPS = 1500
 """However small the batches are."""
@@ -38,12 +38,20 @@ class MlpSamples(SampleSelector):
         "width": [16, 32, 64, 128, 256, 512, 1024],
         "lr": {"log": [1e-5, 1e-2]},
         "dropout": {"uniform": [0.0, 0.8]},
+        **VOTE_SPACE,
     }
 
     def __init__(
-        self, seed: int = 0, batch: int = 64, width: int = 128, lr: float = 5e-3, dropout: float = 0.2, passes: int = 25
+        self,
+        seed: int = 0,
+        batch: int = 64,
+        width: int = 128,
+        lr: float = 5e-3,
+        dropout: float = 0.2,
+        passes: int = 25,
+        **how: Any,
     ) -> None:
-        super().__init__(seed)
+        super().__init__(seed, **how)
         self.batch, self.width, self.lr, self.dropout, self.passes = batch, width, lr, dropout, passes
 
     def learn(self, known: np.ndarray) -> None:

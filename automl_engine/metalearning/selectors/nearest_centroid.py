@@ -11,16 +11,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.voting import SampleSelector, nearest_votes
+from automl_engine.metalearning.selectors.voting import VOTE_SPACE, SampleSelector, nearest_votes
 
 
 class NearestCentroid(SampleSelector):
     """Every sample votes for the data set with the nearest centroid, or (``vote="centroid"``) their median does."""
 
-    SPACE: ClassVar[dict[str, Any]] = {"vote": ["samples", "centroid"], "scale": ["within", "overall", "none"]}
+    SPACE: ClassVar[dict[str, Any]] = {
+        "vote": ["samples", "centroid"],
+        "scale": ["within", "overall", "none"],
+        **VOTE_SPACE,
+    }
 
-    def __init__(self, seed: int = 0, vote: str = "samples", scale: str = "within") -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int = 0, vote: str = "samples", scale: str = "within", **how: Any) -> None:
+        super().__init__(seed, **how)
         self.vote, self.scale = vote, scale
 
     def learn(self, known: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.voting import SampleSelector, nearest_votes
+from automl_engine.metalearning.selectors.voting import VOTE_SPACE, SampleSelector, nearest_votes
 from automl_engine.metalearning.vae import welch
 
 
@@ -18,10 +18,10 @@ class LatentNearest(SampleSelector):
     """The ``neighbours`` nearest data sets have equal votes (the paper has one); ``deviations`` count beside means."""
 
     space = "vae"
-    SPACE: ClassVar[dict[str, Any]] = {"neighbours": [1, 2, 3, 5], "deviations": [True, False]}
+    SPACE: ClassVar[dict[str, Any]] = {"neighbours": [1, 2, 3, 5], "deviations": [True, False], **VOTE_SPACE}
 
-    def __init__(self, seed: int = 0, neighbours: int = 1, deviations: bool = True) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int = 0, neighbours: int = 1, deviations: bool = True, **how: Any) -> None:
+        super().__init__(seed, **how)
         self.neighbours, self.deviations = neighbours, deviations
 
     def learn(self, known: np.ndarray) -> None:

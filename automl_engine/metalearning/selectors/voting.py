@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine.metalearning.selectors.base import Selector
+from automl_engine.metalearning.selectors.vectors import TARGETS, best_first, filled
 
-PRIOR = 0.05
-"""Of one vote: the weight of a row's regret on all known data sets, which orders rows that no vote speaks of."""
+VOTE_SPACE: dict[str, Any] = {"target": list(TARGETS), "prior": {"log": [0.01, 10.0]}}
 
 
 class SampleSelector(Selector):
@@ -19,8 +19,11 @@ class SampleSelector(Selector):
     of_samples = True
     space: ClassVar[str | None] = None
     """Name in ``EMBEDDINGS`` of the space that samples are points of; None: the modality's own."""
-    SPACE: ClassVar[dict[str, Any]] = {}
-    """What may be searched, in the notation of search/space.py."""
+    SPACE: ClassVar[dict[str, Any]] = VOTE_SPACE
+
+    def __init__(self, seed: int = 0, target: str = "rank", prior: float = 0.25) -> None:
+        super().__init__(seed)
+        self.target, self.prior = target, prior
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         self.scores = scores
@@ -28,7 +31,7 @@ class SampleSelector(Selector):
         return self
 
     def rank(self, features: np.ndarray) -> np.ndarray:
-        return order_by_votes(self.votes(features), self.scores)
+        return order_by_votes(self.votes(features), self.scores, self.target, self.prior)
 
     @abstractmethod
     def learn(self, known: np.ndarray) -> None:
@@ -39,19 +42,17 @@ class SampleSelector(Selector):
         """(D,) shares of the known data sets in (n, E) samples of a new one; they sum to 1."""
 
 
-def order_by_votes(votes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(C,) columns by their mean regret, the least first.
+def order_by_votes(votes: np.ndarray, scores: np.ndarray, target: str, prior: float) -> np.ndarray:
+    """(C,) columns, best first, by what they are worth on the data sets voted for.
 
     Args:
-        votes: (D,) how much each known data set counts.
+        votes: (D,) shares of the known data sets.
         scores: (D, C) ALC; NaN = not known.
+        target: what a row is worth (``TARGETS``).
+        prior: how much its mean over all known data sets counts, the votes together being 1; the paper has 0.
     """
-    known = ~np.isnan(scores)
-    filled = np.where(known, scores, -np.inf)
-    regret = np.where(known, filled.max(1, keepdims=True) - filled, 0.0)
-    everywhere = regret.sum(0) / np.maximum(known.sum(0), 1)
-    expected = (votes @ regret + PRIOR * everywhere) / (votes @ known + PRIOR)
-    return np.argsort(np.where(known.any(0), expected, np.inf), kind="stable")
+    worth = TARGETS[target](filled(scores))
+    return best_first(votes @ worth + prior * worth.mean(0))
 
 
 def nearest_votes(distances: np.ndarray, count: int) -> np.ndarray:
