@@ -154,7 +154,7 @@ class AutoModel(AnytimeModel):
             return name not in self.rungs, not model_class(row["model"]).quick, place.get(name, len(place))
 
         self._queue.sort(key=turn)
-        self.emit("chosen", row=choice.order[0], reason=choice.reason, resembles=choice.resembles)
+        self.emit("chosen", row=choice.order[0], reason=choice.reason, by=choice.by, resembles=choice.resembles)
 
     def _check_first_look(self, split: Examples, rung: Rung, sample: np.ndarray) -> None:
         """The first look is asked about the examples of fold 0 that it has not seen, where these are most of them."""

@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "automl_engine.portfolio": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
     "automl_engine.metalearning": (
-        {f"automl_engine.{room}" for room in ("dataset", "features", "portfolio")},
+        {f"automl_engine.{room}" for room in ("dataset", "features", "portfolio", "splits")},
         {"django"},
     ),
     "automl_engine.metalearning.embeddings.resnet18": (
@@ -42,6 +42,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "automl_engine.metalearning.evaluate": (  # searches parameters of selectors, if told to
         {f"automl_engine.{room}" for room in ("metalearning", "search")},
+        {"torch", "tensorflow", "django"},
+    ),
+    "automl_engine.metalearning.start": (
+        {f"automl_engine.{room}" for room in ("metalearning", "metalearning.evaluate", "portfolio")},
         {"torch", "tensorflow", "django"},
     ),
     "automl_engine.metalearning.costs": (  # runs rows in its own process, under a recording clock

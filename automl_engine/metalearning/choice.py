@@ -17,7 +17,7 @@ from automl_engine.metalearning.features import distances
 from automl_engine.metalearning.selectors import selector_class
 from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
 
-DEFAULT = "average"
+DEFAULT = "average_rank"
 """The selector that has the least regret on our own tables (docs/measurements.md)."""
 FEWEST_SETS = 3
 """Of known data sets; from fewer nothing is concluded."""
@@ -32,6 +32,8 @@ class Choice:
 
     order: list[str]
     """The rows that the tables know, the best first."""
+    by: str
+    """average or resemblance (Selector.by)."""
     reason: str
     resembles: list[dict[str, Any]]
     """{"dataset", "source", "distance", "alc": of the first row there | None}; of each source the nearest, in order."""
@@ -72,7 +74,10 @@ class Knowledge:
         for i in np.argsort(apart, kind="stable"):
             nearest.setdefault(self.sources[i], self._told(i, apart[i], order[0]))
         told = list(nearest.values())[:TOLD]
-        return Choice([self.rows[j] for j in order], _in_words(told), told)
+        reason = _in_words(told)
+        if self.selector.by == "average":
+            reason = f"best on average over the {len(self.datasets)} data sets that are known; {reason}"
+        return Choice([self.rows[j] for j in order], self.selector.by, reason, told)
 
     def _told(self, i: int, distance: float, row: int) -> dict[str, Any]:
         alc = self.scores[i, row]

@@ -51,6 +51,8 @@ class Choice:
     """The row that was chosen first, the data set nearest to the run's, and the next one."""
 
     row: str
+    by_average: bool
+    """Over all known data sets, whatever the run's data resembles."""
     nearest: Resembled
     second: Resembled | None
 
@@ -65,7 +67,7 @@ def explained(events: list[dict[str, Any]], viewer: User | AnonymousUser) -> Cho
     nearest, *others = [_resembled(each, found.get(each["dataset"])) for each in told]
     if nearest.dataset:
         nearest.samples.extend(cards.samples(nearest.dataset)[:SHOWN_SAMPLES])
-    return Choice(event["row"], nearest, others[0] if others else None)
+    return Choice(event["row"], event.get("by") == "average", nearest, others[0] if others else None)
 
 
 def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:

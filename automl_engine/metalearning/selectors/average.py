@@ -13,6 +13,7 @@ from automl_engine.metalearning.selectors.vectors import TARGETS, best_first, fi
 class BestAverage(Selector):
     """By the mean over the known data sets of ALC, of deviations, or of ranks."""
 
+    by: ClassVar[str] = "average"
     SPACE: ClassVar[dict[str, Any]] = {"target": list(TARGETS)}
 
     def __init__(self, seed: int = 0, target: str = "alc") -> None:
