@@ -70,8 +70,8 @@ def knows(operation: str) -> bool:
 
 
 def threads(available: int) -> int:
-    """How many to use where their number changes the last digits: under a virtual clock those of the reference."""
-    return _present.costs.threads if isinstance(_present, Virtual) else available
+    """How many to use where they change the last digits: one under a virtual clock (two were seen to differ)."""
+    return 1 if is_virtual() else available
 
 
 @contextmanager
@@ -193,10 +193,8 @@ class Costs:
 
     factors: dict[str, dict[str, float]]
     """By operation: seconds by amount; that of "" is the fixed part."""
-    threads: int
-    """Of the reference machine."""
-    device: str = "a reference machine"
-    """Which one, and when it was measured."""
+    device: str
+    """The reference machine, and when it was measured."""
 
     @classmethod
     def read(cls, path: Path = COSTS) -> Costs:
@@ -210,7 +208,7 @@ class Costs:
             factors: dict[str, dict[str, float]] = {}
             for line in lines:
                 factors.setdefault(line["operation"], {})[line["amount"]] = float(line["seconds"])
-            return cls(factors, int(lines[0]["threads"]), f"{lines[0]['device']}, {lines[0]['date']}")
+            return cls(factors, f"{lines[0]['device']}, {lines[0]['date']}")
         except (OSError, KeyError, IndexError, ValueError) as error:
             raise DataError(
                 f"The table of costs {path.name} cannot be read ({error!r}); "

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from automl_engine import __version__, clock, events
+from automl_engine import __version__, events
 from automl_engine.errors import DataError
 from automl_engine.scoreboard import Scoreboard, prediction_files, read_solution, read_start, write_json
 from automl_engine.spec import Spec
@@ -32,6 +32,12 @@ GRACE_S = 1.0  # between SIGTERM and SIGKILL
 POLL_S = 0.05
 PATIENCE = 100.0
 """Times the budget, on the wall: a virtual clock that has not got there by then stands still."""
+STEADY = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "PYTHONHASHSEED": "0",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+"""The environment in which the numbers of a virtual run come out the same: sums in one order, no random hashes."""
 CHILD = (sys.executable, "-m", "automl_engine.ingestion")
 _EXIT_OK, _EXIT_DATA = 0, 2
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch", "torchvision", "tensorflow-cpu", "tensorflow")
@@ -102,8 +108,7 @@ def run(
     about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    environment = _steady_environment(costs) if costs else {}
-    return Supervisor(board, on_line).supervise([*child, str(data_dir), str(run_dir)], environment)
+    return Supervisor(board, on_line).supervise([*child, str(data_dir), str(run_dir)], STEADY if costs else {})
 
 
 class Supervisor:
@@ -218,13 +223,6 @@ class Supervisor:
     def _emit(self, kind: str, **fields: Any) -> None:
         events.append(self.journal, kind, **fields)
         self._read_events()
-
-
-def _steady_environment(costs: Path) -> dict[str, str]:
-    """Under which the child's numbers come out the same: threads as on the machine of the table, no random hashes."""
-    threads = str(clock.Costs.read(costs).threads)
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**dict.fromkeys(pools, threads), "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def restore_model(run_dir: Path) -> None:

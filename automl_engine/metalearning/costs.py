@@ -6,7 +6,7 @@ recording clock; then the time of an operation is fitted as a fixed part and a f
 them negative, by the least squares of relative errors.  A sum of such products also says what larger sizes take.
 
 costs.csv: operation, amount ("" = the fixed part), seconds (of one), points (sizes that were measured), error (the
-median relative one), and where and when: threads, device, date, versions.
+median relative one), and where and when: device, date, versions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMALL_S = 1e-4
 """Errors of times below this hardly count: they are those of the measurement."""
 PRIOR, FIXED_PRIOR = 0.03, 0.3
 """How strongly the factors of the amounts, and the fixed part, are drawn to zero."""
-COLUMNS = ("operation", "amount", "seconds", "points", "error", "threads", "device", "date", "versions")
+COLUMNS = ("operation", "amount", "seconds", "points", "error", "device", "date", "versions")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +135,6 @@ def table(notes: Notes) -> list[dict[str, Any]]:
 
     used = {name: number for name, number in versions().items() if not name.startswith("tensorflow")}
     here = {
-        "threads": CORES,
         "device": f"{CORES} of {machine()['cores']} cores of {machine()['cpu']}",
         "date": date.today().isoformat(),
         "versions": " ".join(f"{name} {number}" for name, number in used.items()),

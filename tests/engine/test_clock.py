@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from automl_engine import clock
 from automl_engine.__main__ import main
@@ -22,7 +23,7 @@ from automl_engine.portfolio import load
 from tests.engine.toys import write_table
 
 ENGINE = Path(clock.__file__).parent
-COSTS = clock.Costs({"add": {"": 0.5, "cells": 2.0}, "read": {"": 0.0, "rows": 1e-9}}, threads=1)
+COSTS = clock.Costs({"add": {"": 0.5, "cells": 2.0}, "read": {"": 0.0, "rows": 1e-9}}, "a toy")
 
 
 @pytest.fixture
@@ -116,8 +117,8 @@ def test_a_fit_finds_the_factors_and_nothing_below_zero() -> None:
 
 def test_one_measurement_grows_with_the_amounts() -> None:
     factors, _ = fit([({"rows": 100}, 1.0)])
-    assert clock.Costs({"x": factors}, 1).seconds("x", {"rows": 100}) == pytest.approx(1, rel=0.05)
-    assert clock.Costs({"x": factors}, 1).seconds("x", {"rows": 1000}) > 9
+    assert clock.Costs({"x": factors}, "a toy").seconds("x", {"rows": 100}) == pytest.approx(1, rel=0.05)
+    assert clock.Costs({"x": factors}, "a toy").seconds("x", {"rows": 1000}) > 9
 
 
 def test_every_operation_of_the_engine_is_in_the_table() -> None:
@@ -138,20 +139,20 @@ def _order(model: str, params: dict[str, Any], budget_s: float) -> dict[str, Any
 
 
 def test_a_virtual_run_repeats_itself(tmp_path: Path) -> None:
-    """All rows of a table's ladder: the same predictions at the same virtual times."""
-    folder = write_table(tmp_path / "data", n_train=240)
-    rows = [asdict(row) for row in load() if row.modality == "tabular" and row.enabled]
+    """Auto with trees, boosting and a network: the same predictions at the same virtual times."""
+    folder = write_table(tmp_path / "data", n_train=120)
+    names = ("tabular_linear", "tabular_forest_10", "tabular_network", "tabular_xgboost")
+    rows = [asdict(row) for row in load() if row.name in names]
     found = []
     for name in ("one", "other"):
         run_dir = tmp_path / name
         run_dir.mkdir()
         present = clock.Virtual(clock.Costs.read())
-        with clock.using(present):
-            order = _order("auto", {"rows": rows}, budget_s=20)
-            assert (
-                Ingestion(run_dir, order, lambda present=present: 1000.0 + present.now_s()).run(folder / "toy.data")
-                == 0
+        with clock.using(present), threadpool_limits(limits=1):  # as the environment of the child
+            ingestion = Ingestion(
+                run_dir, _order("auto", {"rows": rows}, budget_s=10), lambda p=present: 1e3 + p.now_s()
             )
+            assert ingestion.run(folder / "toy.data") == 0
         lines = (run_dir / "start.txt").read_text().splitlines()
         times = [line for line in lines if not line.startswith("ingestion_pid")]
         found.append((times, [path.read_bytes() for path in sorted(run_dir.glob("toy.predict_*"))]))
