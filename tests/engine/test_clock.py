@@ -139,9 +139,9 @@ def _order(model: str, params: dict[str, Any], budget_s: float) -> dict[str, Any
 
 
 def test_a_virtual_run_repeats_itself(tmp_path: Path) -> None:
-    """Auto with trees, boosting and a network: the same predictions at the same virtual times."""
+    """Auto with trees and a network: the same predictions at the same virtual times."""
     folder = write_table(tmp_path / "data", n_train=120)
-    names = ("tabular_linear", "tabular_forest_10", "tabular_network", "tabular_xgboost")
+    names = ("tabular_linear", "tabular_forest_10", "tabular_network")
     rows = [asdict(row) for row in load() if row.name in names]
     found = []
     for name in ("one", "other"):
