@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automl_engine.metalearning.samples import batches, data_dir_of, read_samples, samples_path
-from automl_engine.metalearning.selectors import selector_class
-from automl_engine.metalearning.selectors.voting import SampleSelector
 from automl_engine.metalearning.tables import HERE
 from automl_engine.metalearning.variations import source_of
+
+if TYPE_CHECKING:
+    from automl_engine.metalearning.selectors.voting import SampleSelector
 
 SIZES = tuple(2**power for power in range(11))
 """1 to 1024, as in the paper; a test split with fewer examples is left out of the larger sizes."""
@@ -37,6 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Prints one line a selector: the share of right answers at each size, and the time of a choice."""
+    from automl_engine.metalearning.selectors import selector_class
+    from automl_engine.metalearning.selectors.voting import SampleSelector
+
     print("| selector | " + " | ".join(map(str, SIZES)) + " | ms a choice |", flush=True)
     for name in options.selectors:
         kind = selector_class(name)
