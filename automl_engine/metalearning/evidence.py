@@ -33,6 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
     )
+    parser.add_argument(
+        "--device", metavar="TEXT", help="what the runs were made on, if the benchmark does not know it all"
+    )
     parser.add_argument("--again", action="store_true", help="make the meta-features anew")
 
 
@@ -40,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     """Adds scores first, then meta-features, so that a score never lacks its run."""
     for out in options.bench:
         known = {_key(score) for score in read_scores(options.tables / "scores.csv")}
-        new = [score for score in found_scores(out) if _key(score) not in known]
+        new = [score for score in found_scores(out, options.device) if _key(score) not in known]
         append_scores(new, options.tables / "scores.csv")
         modalities = {score.dataset: score.modality for score in found_scores(out)}
         count = sum(_add_features(out / "sets" / name, kind, options) for name, kind in modalities.items())
@@ -48,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def found_scores(out: Path) -> Iterator[Score]:
+def found_scores(out: Path, device: str | None = None) -> Iterator[Score]:
     """A ``Score`` for each run of a portfolio row that the benchmark finished.
 
     Raises:
@@ -62,7 +65,7 @@ def found_scores(out: Path) -> Iterator[Score]:
     with open(path, newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             if line["model"] in rows:
-                yield _score(line, day)
+                yield _score(line | ({"device": device} if device else {}), day)
 
 
 def _score(line: dict[str, str], day: str) -> Score:
