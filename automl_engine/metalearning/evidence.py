@@ -33,9 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
     )
-    parser.add_argument(
-        "--device", metavar="TEXT", help="what the runs were made on, if the benchmark does not know it all"
-    )
+    parser.add_argument("--device", metavar="TEXT", help="what the runs were made on, in full")
     parser.add_argument("--again", action="store_true", help="make the meta-features anew")
 
 
