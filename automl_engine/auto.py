@@ -140,21 +140,30 @@ class AutoModel(AnytimeModel):
             rung.live = rung.live if quick or not worked else rung.live.frozen()  # without its images
 
     def _choose(self, split: Examples) -> None:
-        """After the first look: the rows that did best on data like these come next, quick ones before networks."""
+        """After the first look: of several networks, those that did best on data like these come first.
+
+        Quick rows keep the portfolio's order, cheap ones first: what each reached alone does not tell in which order
+        they do best together (docs/measurements.md).
+        """
         features = meta_features(split, self._modality, self._seed)
         self.described = {"modality": self._modality, "features": features}
-        names = [row["name"] for row in self._queue]
-        choice = self._knowledge[self._modality].choose(features, names, self.budget_s)
+        networks = [row["name"] for row in self._queue if not model_class(row["model"]).quick]
+        among = networks if len(networks) > 1 else [row["name"] for row in self._queue]
+        choice = self._knowledge[self._modality].choose(features, among, self.budget_s)
         if choice is None:
+            return
+        about = {"row": choice.order[0], "by": choice.by, "resembles": choice.resembles}
+        if among is not networks:
+            self.emit("note", text=f"Known data: {choice.reason}.", **about)
             return
         place = {name: i for i, name in enumerate(choice.order)}
 
         def turn(row: Mapping[str, Any]) -> tuple[bool, bool, int]:
             name = row["name"]
-            return name not in self.rungs, not model_class(row["model"]).quick, place.get(name, len(place))
+            return name in networks, name not in self.rungs, place.get(name, len(place)) if name in networks else 0
 
         self._queue.sort(key=turn)
-        self.emit("chosen", row=choice.order[0], reason=choice.reason, by=choice.by, resembles=choice.resembles)
+        self.emit("chosen", reason=choice.reason, **about)
 
     def _check_first_look(self, split: Examples, rung: Rung, sample: np.ndarray) -> None:
         """The first look is asked about the examples of fold 0 that it has not seen, where these are most of them."""

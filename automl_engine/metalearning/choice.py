@@ -74,9 +74,9 @@ class Knowledge:
         for i in np.argsort(apart, kind="stable"):
             nearest.setdefault(self.sources[i], self._told(i, apart[i], order[0]))
         told = list(nearest.values())[:TOLD]
-        reason = _in_words(told)
+        reason = _in_words(self.rows[order[0]], told)
         if self.selector.by == "average":
-            reason = f"best on average over the {len(self.datasets)} data sets that are known; {reason}"
+            reason = f"{self.rows[order[0]]} is best on average over {len(self.datasets)} data sets; {reason}"
         return Choice([self.rows[j] for j in order], self.selector.by, reason, told)
 
     def _told(self, i: int, distance: float, row: int) -> dict[str, Any]:
@@ -89,9 +89,9 @@ class Knowledge:
         }
 
 
-def _in_words(nearest: Sequence[Mapping[str, Any]]) -> str:
+def _in_words(row: str, nearest: Sequence[Mapping[str, Any]]) -> str:
     first, *others = nearest
     name = variations.in_words(first["dataset"])
     second = f", second {variations.in_words(others[0]['dataset'])}" if others else ""
     text = f"your data resembles {name} (distance {first['distance']:.2f}{second})"
-    return text if first["alc"] is None else f"{text}; there it reached ALC {first['alc']:.2f}"
+    return text if first["alc"] is None else f"{text}; there {row} reached ALC {first['alc']:.2f}"

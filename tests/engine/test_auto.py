@@ -157,6 +157,28 @@ def test_what_was_best_on_data_like_these_comes_next(
     assert model.described["modality"] == "tabular"
 
 
+class QuickToy(Toy):
+    """Is fitted fold by fold."""
+
+    quick = True
+
+
+def test_quick_rows_keep_their_order_and_what_is_known_is_told(
+    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
+    train, test = tables
+    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
+    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
+    model = AutoModel(train.spec, rows=rows, knowledge=str(knowledge), seed=0, device="cpu")
+    model.emit = journal = Journal()
+    drive(model, train, hidden(test), budget_s=20)
+    assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
+    told = [event for event in journal.of("note") if "resembles" in event]
+    assert [event["row"] for event in told] == ["third"]
+    assert "there third reached ALC 0.90" in told[0]["text"]
+
+
 def test_without_knowledge_the_order_of_the_portfolio_holds(
     tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
 ) -> None:

@@ -52,6 +52,16 @@ def test_it_tells_row_data_distance_and_what_the_row_reached_there(owner_client:
     assert 'class="plain thumbs' not in html
 
 
+def test_what_is_known_is_told_where_it_decided_nothing(owner_client: Any, run: Run) -> None:
+    about = {"row": "trees", "by": "average", "resembles": TOLD}
+    events.append(run.dir / "events.jsonl", "note", t=0.4, text="Known data: your data resembles mnist.", **about)
+    words = _words(owner_client.get(run.get_absolute_url()).content.decode())
+    assert words.startswith("Known data like yours Your data resembles mnist (distance 0.31,")
+    assert words.endswith(
+        "on mnist “trees” alone reached ALC 0.91. The engine went through the portfolio in its usual order."
+    )
+
+
 def test_it_comes_live_with_the_other_regions(owner_client: Any, owner: User, make_dataset: Any, make_run: Any) -> None:
     run = make_run(make_dataset(owner), state="running")
     assert "Chose" not in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]

@@ -51,6 +51,8 @@ class Choice:
     """The row that was chosen first, the data set nearest to the run's, and the next one."""
 
     row: str
+    decided: bool
+    """Whether it came first for that; else the order of the portfolio held, and this is only told."""
     by_average: bool
     """Over all known data sets, whatever the run's data resembles."""
     nearest: Resembled
@@ -59,7 +61,7 @@ class Choice:
 
 def explained(events: list[dict[str, Any]], viewer: User | AnonymousUser) -> Choice | None:
     """The first choice that was made by resemblance, or None."""
-    event = next((event for event in events if event["event"] == "chosen" and event.get("resembles")), None)
+    event = next((event for event in events if event.get("resembles")), None)
     if event is None:
         return None
     told = event["resembles"][:2]
@@ -67,7 +69,8 @@ def explained(events: list[dict[str, Any]], viewer: User | AnonymousUser) -> Cho
     nearest, *others = [_resembled(each, found.get(each["dataset"])) for each in told]
     if nearest.dataset:
         nearest.samples.extend(cards.samples(nearest.dataset)[:SHOWN_SAMPLES])
-    return Choice(event["row"], event.get("by") == "average", nearest, others[0] if others else None)
+    decided, by_average = event["event"] == "chosen", event.get("by") == "average"
+    return Choice(event["row"], decided, by_average, nearest, others[0] if others else None)
 
 
 def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
