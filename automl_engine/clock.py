@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Wall:
         return _UNSEEN
 
 
-class _Counting:
+class _Counting(ABC):
     """A clock that looks at the work of the thread that it was made in."""
 
     def __init__(self) -> None:
@@ -136,12 +137,13 @@ class _Counting:
         finally:
             self.is_busy = False
 
+    @abstractmethod
     def begin(self) -> None:
         """Work begins."""
 
+    @abstractmethod
     def account(self, operation: str, amounts: Callable[[], Amounts]) -> None:
         """So much of it was done since it began or was accounted for last."""
-        raise NotImplementedError
 
 
 class Virtual(_Counting):
@@ -153,6 +155,9 @@ class Virtual(_Counting):
 
     def now_s(self) -> float:
         return self._now_s
+
+    def begin(self) -> None:
+        """Nothing to mark: the table tells what work takes."""
 
     def account(self, operation: str, amounts: Callable[[], Amounts]) -> None:
         self._now_s += self.costs.seconds(operation, amounts())

@@ -91,7 +91,7 @@ class TabularBoosting(AnytimeModel):
     first: ClassVar[dict[str, Any]]
     """The setting of the first step; ``rounds`` is how many."""
     candidates: ClassVar[tuple[dict[str, Any], ...]]
-    library: ClassVar[str]
+    package: ClassVar[str]
     suffix: ClassVar[str]
     """Of the booster's file, by which ``predictor.py`` knows the library."""
 
@@ -172,7 +172,7 @@ class TabularBoosting(AnytimeModel):
         def amounts() -> dict[str, float]:
             return {"rows": len(inputs), "trees": self.tree_count, "visits": len(inputs) * self.tree_count}
 
-        with clock.work(f"{self.library} predict", amounts):
+        with clock.work(f"{self.package} predict", amounts):
             return self.predict(inputs)
 
     def save(self, dir: Path) -> None:

@@ -25,7 +25,7 @@ class TabularLightGBM(TabularBoosting):
     there are any, sets of categories as LightGBM splits them."""
 
     name: ClassVar[str] = "tabular_lightgbm"
-    library: ClassVar[str] = "lightgbm"
+    package: ClassVar[str] = "lightgbm"
     suffix: ClassVar[str] = ".txt"
     first: ClassVar[dict[str, Any]] = {"learning_rate": 0.1, "num_leaves": 7, "rounds": 30}
     candidates: ClassVar[tuple[dict[str, Any], ...]] = (

@@ -19,7 +19,7 @@ class TabularXGBoost(TabularBoosting):
     """Shallow and deep trees, both on random parts of rows and columns."""
 
     name: ClassVar[str] = "tabular_xgboost"
-    library: ClassVar[str] = "xgboost"
+    package: ClassVar[str] = "xgboost"
     suffix: ClassVar[str] = ".ubj"
     first: ClassVar[dict[str, Any]] = {"eta": 0.1, "max_depth": 3, "rounds": 30}
     candidates: ClassVar[tuple[dict[str, Any], ...]] = (

@@ -1,11 +1,13 @@
 """Each row that is there already gets the beginning of its history."""
 
+from typing import Any
+
 from django.db import migrations
 
 CONTENT = ("modality", "model", "params", "origin", "position")
 
 
-def begin(apps, schema_editor):
+def begin(apps: Any, schema_editor: Any) -> None:
     change = apps.get_model("portfolio", "RowChange")
     change.objects.bulk_create(
         change(
