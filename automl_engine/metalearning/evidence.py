@@ -63,7 +63,17 @@ def found_scores(out: Path, device: str | None = None) -> Iterator[Score]:
     with open(path, newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             if line["model"] in rows:
-                yield _score(line | ({"device": device} if device else {}), day)
+                run_dir = out / "runs" / line["set"] / line["model"] / line["seed"]
+                known = {"device": device or line["device"], "wall_s": _took_s(run_dir) or line["wall_s"]}
+                yield _score(line | known, day)
+
+
+def _took_s(run_dir: Path) -> str | None:
+    """On the run's own clock, by its ``end.txt``."""
+    path = run_dir / "end.txt"
+    if not path.exists():
+        return None
+    return dict(line.split(": ", 1) for line in path.read_text("utf-8").splitlines())["ingestion_duration"]
 
 
 def _score(line: dict[str, str], day: str) -> Score:
