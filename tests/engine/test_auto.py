@@ -137,15 +137,21 @@ def known_tables(folder: Path, best: str, rows: list[str]) -> Path:
     return folder
 
 
-def test_what_was_best_on_data_like_these_comes_next(
-    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
-) -> None:
+def climbed(tables: tuple[MemoryExamples, MemoryExamples], knowledge: Path) -> tuple[AutoModel, Journal]:
+    """After a run over three toy rows with these tables."""
     train, test = tables
     rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
-    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
     model = AutoModel(train.spec, rows=rows, knowledge=str(knowledge), seed=0, device="cpu")
     model.emit = journal = Journal()
     drive(model, train, hidden(test), budget_s=20)
+    return model, journal
+
+
+def test_what_was_best_on_data_like_these_comes_next(
+    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
+) -> None:
+    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
+    model, journal = climbed(tables, knowledge)
     told = [event for event in journal.of("chosen") if "resembles" in event]
     assert [event["row"] for event in told] == ["third"]
     assert "your data resembles like" in told[0]["reason"]
@@ -167,12 +173,8 @@ def test_quick_rows_keep_their_order_and_what_is_known_is_told(
     tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
-    train, test = tables
-    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
     knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
-    model = AutoModel(train.spec, rows=rows, knowledge=str(knowledge), seed=0, device="cpu")
-    model.emit = journal = Journal()
-    drive(model, train, hidden(test), budget_s=20)
+    _, journal = climbed(tables, knowledge)
     assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
     told = [event for event in journal.of("note") if "resembles" in event]
     assert [event["row"] for event in told] == ["third"]
@@ -182,11 +184,7 @@ def test_quick_rows_keep_their_order_and_what_is_known_is_told(
 def test_without_knowledge_the_order_of_the_portfolio_holds(
     tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
 ) -> None:
-    train, test = tables
-    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
-    model = AutoModel(train.spec, rows=rows, knowledge=str(tmp_path), seed=0, device="cpu")
-    model.emit = journal = Journal()
-    drive(model, train, hidden(test), budget_s=20)
+    _, journal = climbed(tables, tmp_path)
     assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
 
 
