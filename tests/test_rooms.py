@@ -26,7 +26,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "automl_engine.scoring": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.dataset": (set(), {"torch", "django"}),
     "automl_engine.features": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.models": ({"automl_engine.dataset", "automl_engine.features"}, {"django"}),
+    "automl_engine.weights": (set(), {"torch", "tensorflow", "django", "numpy"}),
+    "automl_engine.weights.__main__": ({"automl_engine.models", "automl_engine.weights"}, {"tensorflow", "django"}),
+    "automl_engine.models": (
+        {f"automl_engine.{room}" for room in ("dataset", "features", "weights")},
+        {"django"},
+    ),
     "automl_engine.models.tabular_ensemble": (  # drives other models, as auto does
         {f"automl_engine.{room}" for room in ("models", "dataset", "blend", "splits")},
         {"django"},

@@ -31,6 +31,7 @@ from automl_engine.models.pretrained import (
     standard_pixels,
     trunk,
 )
+from automl_engine.models.vision import describe_weights
 from automl_engine.spec import Spec
 
 DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
@@ -142,8 +143,7 @@ class ImagePretrained(ImageModel):
         root = split.origin()[0]
 
         def choose(examples: Examples) -> list[int]:
-            weights = f"the weights of {found.source}" if found.source else "random weights: none were found"
-            self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {weights}.")
+            self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {describe_weights(found.source)}.")
             if len(root) > MANY and self.costs_s[-1] * len(root) > most_s:
                 raise RuntimeError(f"{len(root)} images are too many for {self.trunk_name} in the time that is left")
             fits = [side for side, cost_s in zip(self.sides, self.costs_s, strict=True) if cost_s * len(root) < limit_s]

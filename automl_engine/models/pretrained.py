@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from automl_engine import clock
 from automl_engine.models.image_network import CORES
-from automl_engine.models.vision import local_weights, torchvision
+from automl_engine.models.vision import find_weights, load_weights, torchvision
 
 FEATURES = 1280
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,14 +41,14 @@ class Trunk:
     """A frozen network (n, 3, H, W) -> (n, ``FEATURES``) and the file of its weights, if there was one."""
 
     network: nn.Module
-    source: str | None
+    source: Path | None
     padded: bool
     """In TensorFlow's way."""
 
 
-def known_weights(name: str) -> str | None:
-    """The file (without its ending) with the weights of ``name`` on this machine, or None."""
-    return next((file for file in NETWORKS[name][1] if local_weights(file) is not None), None)
+def known_weights(name: str) -> Path | None:
+    """The file with the weights of ``name`` on this machine, or None."""
+    return next((found for file in NETWORKS[name][1] if (found := find_weights(file))), None)
 
 
 @cache
@@ -59,9 +58,9 @@ def trunk(name: str, file: str | None = None) -> Trunk:
     Args:
         file: a safetensors file whose weights to take instead.
     """
-    source = Path(file).stem if file else known_weights(name)
-    state = load_file(file) if file else local_weights(source) if source else None
-    padded = bool(source and source.endswith(CONVERTED))
+    source = Path(file) if file else known_weights(name)
+    padded = source is not None and source.stem.endswith(CONVERTED)
+    state = load_weights(source) if source else None
     return Trunk(mobilenet(name, padded, state), source, padded)
 
 

@@ -17,6 +17,8 @@ from types import ModuleType
 import torch
 from safetensors.torch import load_file
 
+from automl_engine import weights
+
 _LIBRARIES: list[torch.library.Library] = []  # declarations live as long as these objects
 
 
@@ -38,17 +40,42 @@ def torchvision(part: str = "models") -> ModuleType:
     return importlib.import_module(f"torchvision.{part}")
 
 
-@cache
-def local_weights(name: str) -> dict[str, torch.Tensor] | None:
-    """The state of the torchvision network ``name``, from ``AUTODL_WEIGHTS_DIR`` or torchvision's cache; or None.
+def find_weights(name: str) -> Path | None:
+    """The file with the weights called ``name``; None if this machine has none.
 
-    A file counts if it is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.
+    ``AUTODL_WEIGHTS_DIR`` comes first, then torchvision's cache, then what ships with the engine.  A file counts if it
+    is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.  The path of a safetensors file
+    stands for itself.
     """
-    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints"]
+    if name.endswith(".safetensors"):
+        return Path(name) if Path(name).is_file() else None
+    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints", weights.FOLDER]
     for folder in (Path(folder) for folder in folders if folder):
         for end in ("safetensors", "pth"):
             for file in sorted([*folder.glob(f"{name}.{end}"), *folder.glob(f"{name}[-_]*.{end}")]):
-                if end == "pth":
-                    return torch.load(file, map_location="cpu", weights_only=True)
-                return load_file(str(file))
+                return file
     return None
+
+
+def load_weights(file: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a safetensors or pth file, on the processor."""
+    if file.suffix == ".pth":
+        return torch.load(file, map_location="cpu", weights_only=True)
+    return load_file(file)
+
+
+@cache
+def local_weights(name: str) -> dict[str, torch.Tensor] | None:
+    """The state dict in the file that ``find_weights`` finds, or None."""
+    file = find_weights(name)
+    return load_weights(file) if file else None
+
+
+def describe_weights(file: Path | None) -> str:
+    """What a row says of its weights: "NAME uses" goes before it."""
+    if file is None:
+        return "random weights: none were found"
+    whose = "weights of our own:" if file.parent == weights.FOLDER else "the weights of"
+    card = weights.card(file)
+    made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""
+    return f"{whose} {file.stem}{made}"
