@@ -27,7 +27,7 @@ from automl_engine.models.image_resnet import (
     half_precision_is_faster,
     harmless_flips,
 )
-from automl_engine.models.vision import local_weights, torchvision
+from automl_engine.models.vision import describe_weights, find_weights, local_weights, torchvision
 from automl_engine.models.workload import workload
 
 MOST_PIXELS = 64 * 64
@@ -74,10 +74,10 @@ def _convolution(inputs: int, outputs: int, *after: nn.Module) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(), *after)
 
 
-def _resnet9(width: int, head: Callable[[int], nn.Module]) -> nn.Module:
+def resnet9(channels: int, width: int, head: Callable[[int], nn.Module]) -> nn.Module:
     last = 8 * width
     return nn.Sequential(
-        _convolution(3, width),
+        _convolution(channels, width),
         _convolution(width, 2 * width, nn.MaxPool2d(2)),
         Residual(_convolution(2 * width, 2 * width), _convolution(2 * width, 2 * width)),
         _convolution(2 * width, 4 * width, nn.MaxPool2d(2)),
@@ -90,13 +90,14 @@ def _resnet9(width: int, head: Callable[[int], nn.Module]) -> nn.Module:
 
 def _resnet18(head: Callable[[int], nn.Module], pretrained: bool) -> nn.Module:
     network = torchvision().resnet18(weights=None)
+    features, network.fc = network.fc.in_features, nn.Identity()
     state = local_weights("resnet18") if pretrained else None
     if state is not None:
-        network.load_state_dict(state)
+        network.load_state_dict({key: value for key, value in state.items() if not key.startswith("fc.")})
     for module in network.modules():  # the convolutions are all that is kept
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-    network.fc = head(network.fc.in_features)
+    network.fc = head(features)
     return network
 
 
@@ -149,7 +150,7 @@ class ImageAutoclint(ImageModel):
             return Annealed(inputs, config["classes"], config["tau"])
 
         large = config["network"] == "resnet18"
-        body = _resnet18(head, config["pretrained"]) if large else _resnet9(config["width"], head)
+        body = _resnet18(head, config["pretrained"]) if large else resnet9(3, config["width"], head)
         return PixelNetwork(nn.Sequential(stem, body), channels, config["multi_label"], tuple(config["flips"]))
 
     def predictor(self) -> PixelNetwork:
@@ -196,7 +197,10 @@ class ImageAutoclint(ImageModel):
         positive = self.labels.mean(0).clamp(1 / RARE, 1 - 1 / RARE)
         self.weights = torch.stack([0.5 / (1 - positive), 0.5 / positive])  # of absence and presence, (2, K)
         self.all_passes = 0
-        self._begin("resnet9" if self.params.get("switch", 2) == 0 else "resnet18")
+        first = "resnet9" if self.params.get("switch", 2) == 0 else "resnet18"
+        if first == "resnet18" and self.config["pretrained"]:
+            self.emit("note", text=f"AutoCLINT uses {describe_weights(find_weights(first))}.")
+        self._begin(first)
         self.best, self.best_loss = self.network, float("inf")
 
     def _search(self, time_s: float) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from automl_engine.dataset.examples import Examples
 from automl_engine.models.image_network import PixelNetwork
 from automl_engine.models.image_resnet import ImageResnet
-from automl_engine.models.vision import local_weights
+from automl_engine.models.vision import describe_weights, find_weights
 from automl_engine.spec import Spec
 
 BATCH = 32  # clips predicted at once: they are large
@@ -72,7 +72,7 @@ class VideoNetwork(ImageResnet):
 
     @property
     def pretrained(self) -> bool:
-        return bool(self.weights and local_weights(self.weights))
+        return find_weights(self.weights) is not None
 
     def read_pixels(self, split: Examples, feature_params: dict[str, Any] | None = None) -> torch.Tensor:
         images = super().read_pixels(split, feature_params)
@@ -91,6 +91,9 @@ class VideoNetwork(ImageResnet):
 
     def _prepare(self, split: Examples) -> None:
         super()._prepare(split)
+        file = find_weights(self.weights)
+        used = describe_weights(file) if self.config["pretrained"] or file is None else "random weights"
+        self.emit("note", text=f"{self.name} uses {used}.")
         self._enter_stage(0)
 
     def _one_pass(self, end: float) -> None:

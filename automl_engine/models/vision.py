@@ -57,14 +57,14 @@ def find_weights(name: str) -> Path | None:
     return None
 
 
+@cache
 def load_weights(file: Path) -> dict[str, torch.Tensor]:
-    """The state dict in a safetensors or pth file, on the processor."""
+    """The state dict in a safetensors or pth file, on the processor; read once, so not to be changed."""
     if file.suffix == ".pth":
         return torch.load(file, map_location="cpu", weights_only=True)
     return load_file(file)
 
 
-@cache
 def local_weights(name: str) -> dict[str, torch.Tensor] | None:
     """The state dict in the file that ``find_weights`` finds, or None."""
     file = find_weights(name)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.models import augment
 from automl_engine.models.image_autoclint import ImageAutoclint, Rate
+from automl_engine.models.vision import torchvision
 from automl_engine.spec import Spec
 from tests.engine.toy_examples import toy
+
+SHAPE = {"shape": [16, 16, 3], "classes": 2, "multi_label": False, "flips": []}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,21 @@ def test_the_rate_warms_up_and_falls_on_plateaus() -> None:
     assert rate.at(50) == pytest.approx(0.01)
     rate.observe(0.5)
     assert rate.waited == 0
+
+
+def test_a_trunk_of_our_own_is_taken_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In half precision and without a last layer, as ``pretrain`` writes it."""
+    monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
+    trunk = torchvision().resnet18(weights=None)
+    trunk.fc = torch.nn.Identity()
+    save_file(trunk.half().state_dict(), tmp_path / "resnet18_mixed.safetensors")
+    train, notes = toy("image", 8, False, seed=0), []
+    model = ImageAutoclint(train.spec, device="cpu", slice_s=0.0)
+    model.emit = lambda kind, **fields: notes.append(fields["text"]) if kind == "note" else None
+    built = model.build({"network": "resnet18", "pretrained": True, "tau": 8.0, **SHAPE}).body[1]
+    torch.testing.assert_close(built.layer4[1].conv2.weight, trunk.layer4[1].conv2.weight.float())
+    model.train(train, 10)
+    assert notes == ["AutoCLINT uses the weights of resnet18_mixed."]
 
 
 def test_the_second_network_predicts_once_it_fits_better() -> None:

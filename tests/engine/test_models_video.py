@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +22,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder where weights are looked for."""
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    vision.local_weights.cache_clear()
-    yield tmp_path
-    vision.local_weights.cache_clear()
+    return tmp_path
 
 
 def test_mixed_convolutions_take_the_weights_of_torchvision() -> None:
@@ -75,10 +72,12 @@ def test_pretrained_first_layers_are_frozen(weights: Path) -> None:
     torch.manual_seed(0)
     save_file(MixedConvolutions(PRETRAINED_WIDTH, 400).state_dict(), str(weights / "mc3_18-test.safetensors"))
     split = toy("video", 4, False, seed=0)
-    model = VideoMc3(split.spec, frames=[2], side=16, batch=2, device="cpu", seed=0, slice_s=1.0)
+    model, notes = VideoMc3(split.spec, frames=[2], side=16, batch=2, device="cpu", seed=0, slice_s=1.0), []
+    model.emit = lambda kind, **fields: notes.append(fields["text"]) if kind == "note" else None
     assert model.params["width"] == PRETRAINED_WIDTH
     while not getattr(model, "steps", 0):  # the first slice may end before the first step
         model.train(split, 10)
+    assert notes == ["video_mc3 uses the weights of mc3_18-test."]
     saved = vision.local_weights("mc3_18")
     assert saved is not None
     state = model.network.body.network.state_dict()
@@ -97,17 +96,4 @@ def test_the_architecture_is_remembered_where_the_weights_are_gone(weights: Path
     (tmp_path / "saved").mkdir()
     model.save(tmp_path / "saved")
     (weights / "efficientnet_b0-test.safetensors").unlink()
-    vision.local_weights.cache_clear()
     np.testing.assert_allclose(VideoFrames.load(tmp_path / "saved", split.spec).test(split, 5), expected, atol=1e-5)
-
-
-def test_weights_are_found_by_name(weights: Path) -> None:
-    state: dict[str, Any] = {"a": torch.ones(2)}
-    assert vision.local_weights("net") is None
-    (weights / "hub" / "checkpoints").mkdir(parents=True)
-    torch.save(state, weights / "hub" / "checkpoints" / "net-1234.pth")
-    vision.local_weights.cache_clear()
-    found = vision.local_weights("net")
-    assert found is not None
-    assert found["a"].tolist() == [1, 1]
-    assert vision.local_weights("ne") is None

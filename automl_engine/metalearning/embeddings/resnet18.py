@@ -1,7 +1,7 @@
 """Images as the 512 features before the head of a ResNet-18 (Freiburg, section 5.1; He et al., CVPR 2016), at 96 × 96.
 
-Its weights are those of ImageNet where ``AUTODL_WEIGHTS_DIR`` or torchvision's cache holds them, else random, the same
-in every process: points of two machines can be compared only where ``source()`` says the same.
+Its weights are those that ``find_weights`` finds (ImageNet's or our own), else random, the same in every process:
+points of two machines can be compared only where ``source()`` says the same.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.models.pretrained import calibrate, in_pieces, standard_pixels
-from automl_engine.models.vision import local_weights, torchvision
+from automl_engine.models.vision import find_weights, load_weights, torchvision
 
 SIDE = 96
 NAMES = tuple(f"resnet18_{unit}" for unit in range(512))
 
 
 def source() -> str:
-    """Where the weights come from: ``imagenet`` or ``random``."""
-    return "random" if local_weights("resnet18") is None else "imagenet"
+    """The name of the file with the weights, or ``random``."""
+    file = find_weights("resnet18")
+    return file.stem if file else "random"
 
 
 @cache
 def network() -> nn.Module:
     """(n, 3, SIDE, SIDE) -> (n, 512), for inference; called once before the clock starts, it is ready."""
     body = torchvision().resnet18(weights=None)
-    state = local_weights("resnet18")
-    if state is None:
+    body.fc = nn.Identity()
+    file = find_weights("resnet18")
+    if file is None:
         calibrate(body)
     else:
-        body.load_state_dict(state)
-    body.fc = nn.Identity()
+        body.load_state_dict({key: value for key, value in load_weights(file).items() if not key.startswith("fc.")})
     return body.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
