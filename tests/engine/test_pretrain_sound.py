@@ -110,7 +110,7 @@ def test_a_rhythm_starts_at_time_0_with_a_step_that_sounds() -> None:
     assert (notes.amplitude[times_s >= 0].reshape(32, -1).amax(1) > 0.02).all()
     assert notes.amplitude.max() <= 1
     assert notes.amplitude.min() >= 0
-    assert (notes.age_s[:, 80] < 0.005).all()
+    assert (notes.age_s[:, 81] < 0.005).all()  # the first after time 0
 
 
 def test_some_sounds_are_short_and_followed_by_the_quietest_level_of_each_band(sounds: Sounds) -> None:
