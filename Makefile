@@ -1,12 +1,13 @@
 # make run      everything, on http://localhost:8000   (PORT=, HOST=, DATA_DIR=)
 # make demo     the whole job without a browser        (BUDGET=60)
+# make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make test     the test suite
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
 
-.PHONY: run setup demo test check test-data
+.PHONY: run setup demo weights test check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -29,6 +30,9 @@ setup: .venv/.installed
 
 demo: setup
 	@$(BIN)/python -m webapp.ops.demo
+
+weights: setup
+	@$(BIN)/python -m automl_engine.weights
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
