@@ -65,8 +65,8 @@ class Sounds:
         """(n, frames, BANDS) of loudness 1 -> in a room, through a microphone, with noise, at some gain."""
         n, frames, _ = energies.shape
         device = self.device
-        noise = self._noise(n, frames) / self.rounding.sum(1).mean() * _slopes(n, 2.5, device)
-        noise *= torch.exp(-3 - 15 * torch.rand(n, 1, 1, device=device))
+        noise = self._noise(n, frames) / self.rounding.sum(1).mean() * _slopes(n, 1.5, device)
+        noise *= torch.exp(-4 - 14 * torch.rand(n, 1, 1, device=device))
         gain = torch.exp(QUIETEST + (LOUDEST - QUIETEST) * torch.rand(n, 1, 1, device=device).sqrt())
         heard = (torch.bmm(_echoes(n, frames, device), energies) + noise) * gain * _slopes(n, 1.5, device)
         return heard * _cut(n, device) + self._noise(n, frames)

@@ -68,8 +68,8 @@ class Rhythms:
 
     def play(self, which: torch.Tensor, times_s: torch.Tensor) -> Notes:
         """Of the formulas ``which`` (n,), from one of their onsets on, at time 0 of ``times_s`` (n, times)."""
-        rows = _jitter(which, 0.15)
-        period_s = self.period_s[which] * rows
+        pace = _jitter(which, 0.15)
+        period_s = self.period_s[which] * pace
         slot = torch.randint(0, SLOTS, (len(which), 1), device=which.device)
         place = times_s / period_s + slot - self.since[which].gather(1, slot)
         step = place.floor()
@@ -83,7 +83,7 @@ class Rhythms:
         amplitude = swell * (sustain + (1 - sustain) * fade) * self.accent[which].gather(1, slot)
         over_s = age_s - self.hold_s[which] * _jitter(which, 0.2)
         amplitude = amplitude * (-over_s.clamp(min=0) / self.release_s[which]).exp()
-        phase = torch.rand(len(which), 1, device=which.device) + self.tremble_hz[which] / rows * times_s
+        phase = torch.rand(len(which), 1, device=which.device) + self.tremble_hz[which] / pace * times_s
         amplitude = amplitude * (1 - self.tremble[which] * (0.5 + 0.5 * torch.sin(2 * math.pi * phase)))
         return Notes(age_s, slot, amplitude * (times_s >= 0))
 
