@@ -13,7 +13,7 @@ from automl_engine.pretrain.sources import Targets
 from automl_engine.pretrain.sources.shapes import shares
 from automl_engine.pretrain.sources.voices import BLOCK, Rhythms, Voices
 
-VOICES, RHYTHMS = 256, 64
+VOICES, RHYTHMS = 512, 128
 CROWDED = 0.4
 """Share of the sounds that are two at once."""
 SPAN = 2
