@@ -7,6 +7,7 @@
     python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
     python -m automl_engine meta scores|costs|evaluate|reduce ...
     python -m automl_engine search --row ROW --data DIR --out OUT [--trials 30]
+    python -m automl_engine pretrain --arch ARCH --source SOURCE --hours H --out FOLDER
 
 Exit codes: 0 done; 1 nothing was predicted; 2 the data (or an argument) is wrong, one sentence on stderr says how to
 fix it; 3 the run is fine but its model could not be exported; 4 the machine failed (disk full, no permission).
@@ -183,7 +184,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
-    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta|pretrain")
 
     verb = verbs.add_parser("run", help="learn from a data set until the budget ends")
     verb.set_defaults(verb=run)
@@ -215,6 +216,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     _add_bench(verbs.add_parser("bench", help="models over data sets and seeds: table, plots and CSV; resumable"))
+    _add_room(
+        verbs.add_parser("pretrain", help="weights of our own, from what formulas draw"), "automl_engine.pretrain"
+    )
     _add_room(verbs.add_parser("search", help="optimise a row's parameters on data sets"), "automl_engine.search")
     meta = verbs.add_parser("meta", help="what past runs teach: score tables, costs, selectors")
     metas = meta.add_subparsers(required=True, metavar="|".join(VERBS))

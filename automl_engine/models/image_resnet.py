@@ -22,8 +22,11 @@ from automl_engine.features.image import gradient_features
 from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
+from automl_engine.models.trunk import MOST, fit_last_layer, take_over
+from automl_engine.models.vision import describe_weights, find_weights
 from automl_engine.models.workload import workload
 
+SMALL_SIDE = 40
 FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
@@ -61,10 +64,10 @@ class Block(nn.Module):
 def residual_network(
     channels: int, classes: int, side: int, width: int, blocks: int = 1, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Three stages of so many blocks each; the stem halves images of more than 40 pixels."""
+    """Three stages of so many blocks each; the stem halves images of more than ``SMALL_SIDE``."""
     stem = (
         nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        if side <= 40
+        if side <= SMALL_SIDE
         else nn.Conv2d(channels, width, 5, 2, 2, bias=False)
     )
     body: list[nn.Module] = []
@@ -103,9 +106,9 @@ class Cycles:
 
 
 class ImageResnet(ImageModel):
-    """Params: ``side``, ``width`` (channels of the stem), ``blocks`` (a stage), ``dropout`` (before the last layer),
-    ``optimiser`` ("sgd", the default, or "adam"), ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is done to
-    an image that is shifted and mirrored:
+    """Params: ``weights`` (of ``pretrain``, to begin with: a name or a file), ``side``, ``width`` (channels of the
+    stem), ``blocks`` (a stage), ``dropout`` (before the last layer), ``optimiser`` ("sgd", the default, or "adam"),
+    ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is done to an image that is shifted and mirrored:
 
     - ``augment``: "shift" (nothing, the default), "faa" (the policies that ``augment.search`` finds), "random" (any one
       operation, of strength up to ``strength``);
@@ -140,6 +143,8 @@ class ImageResnet(ImageModel):
             split = self.fitting(split)
         if not hasattr(self, "images"):
             self._prepare(split)
+            if self.knows:
+                return  # what it knows already is worth a prediction
         self.pace = Pace()
         while clock.now_s() < end and not self.done_training:
             self._one_pass(end)
@@ -165,6 +170,7 @@ class ImageResnet(ImageModel):
         sample = images[:: max(1, len(images) // 500)].float()
         network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
         network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
+        self.knows = self._take_over_weights(network, images, split.labels)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
@@ -180,6 +186,20 @@ class ImageResnet(ImageModel):
         self.held_out, self.seen = order[:held], order[held:]
         self.policy: list[augment.SubPolicy] = []
         self.early = held > 0 or self.full_size != self.config["feature_params"]
+
+    def _take_over_weights(self, network: PixelNetwork, images: torch.Tensor, labels: np.ndarray) -> bool:
+        """Begin with the weights of ``weights``, if there are any on this machine; the journal says which."""
+        if "weights" not in self.params:
+            return False
+        file = find_weights(self.params["weights"])
+        self.emit("note", text=f"{self.name} uses {describe_weights(file)}.")
+        if file is None:
+            return False
+        take_over(network.body, file)
+        part = torch.randperm(len(images))[:MOST].sort().values
+        inputs = network.standardise(images[part])
+        fit_last_layer(network.body, inputs, labels[part.numpy()], self.config["multi_label"], self.name)
+        return True
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
         decay = self.params.get("decay", 1e-3)
