@@ -100,7 +100,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "tensorflow", "django"},
     ),
     "formatters": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "webapp.engine": ({"automl_engine.events", "automl_engine.curve"}, {"torch", "tensorflow"}),
+    "webapp.engine": (
+        {"automl_engine.events", "automl_engine.curve", "automl_engine.weights"},
+        {"torch", "tensorflow"},
+    ),
     "webapp": ({"webapp.engine"}, {"torch", "tensorflow", "automl_engine", "formatters"}),
 }
 EXCEPTIONS = {

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from django.conf import settings
 
-from automl_engine import curve, events
+from automl_engine import curve, events, weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
 
@@ -38,6 +38,7 @@ __all__ = [
     "read_json",
     "start_run",
     "unpack",
+    "weights_card",
     "write_knowledge",
 ]
 
@@ -155,6 +156,11 @@ def model_names() -> list[str]:
     from automl_engine.models import MODELS
 
     return sorted(MODELS)
+
+
+def weights_card(name: str) -> dict[str, Any]:
+    """What is known of weights that ship with the engine; empty if none of them has this name."""
+    return weights.card(weights.FOLDER / f"{name}.safetensors")
 
 
 def read_json(path: Path) -> Any | None:

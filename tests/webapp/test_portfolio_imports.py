@@ -17,7 +17,8 @@ from django.test import Client
 from safetensors.numpy import save
 
 from automl_engine import __main__ as engine_main
-from webapp import body_limit
+from automl_engine.pretrain.architectures import Stems
+from webapp import body_limit, engine
 from webapp.portfolio import files, imports, rows
 from webapp.portfolio.models import PortfolioRow
 
@@ -51,6 +52,12 @@ def send(client: Client, kind: str, file_name: str, content: bytes, **fields: st
 
 def weights(shape: tuple[int, ...] = (1280, 112, 1, 1)) -> bytes:
     return save({imports.LAST_LAYER: np.zeros(shape, np.float16)})
+
+
+def trunk(width: int, channels: int, **changes: tuple[int, ...] | None) -> bytes:
+    """What ``pretrain`` writes, its filters alone; None leaves a tensor out."""
+    shapes = {**imports._trunk(width, channels), "body.4.weight": (8 * width,), **changes}
+    return save({key: np.zeros(shape, np.float16) for key, shape in shapes.items() if shape is not None})
 
 
 def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> None:
@@ -121,6 +128,25 @@ def test_weights_become_a_row(admin_client: Client, tmp_path: Path) -> None:
     assert Path(found["params"]["weights"]).read_bytes() == weights()
 
 
+@pytest.mark.parametrize(("channels", "learner"), [(3, ("image", "image_resnet")), (1, ("audio", "audio_resnet"))])
+def test_a_trunk_of_any_width_becomes_a_row(
+    admin_client: Client, tmp_path: Path, channels: int, learner: tuple[str, str]
+) -> None:
+    PortfolioRow.objects.create(name="first", modality=learner[0], model="constant", position=7)
+    assert send(admin_client, "weights", "resnet_mixed.safetensors", trunk(6, channels)).status_code == 302
+    row = PortfolioRow.objects.get(name="foreign")
+    assert (row.modality, row.model, row.enabled, row.position) == (*learner, False, 8)
+    assert row.params == {"width": 6, "weights": "foreign/resnet_mixed.safetensors"}
+    rows.write_enabled(tmp_path / "portfolio.yaml", "foreign")
+    found = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())[-1]
+    assert Path(found["params"]["weights"]).read_bytes() == trunk(6, channels)
+
+
+def test_the_trunk_is_that_of_the_engine() -> None:
+    shapes = {key: tuple(value.shape) for key, value in Stems(3, 24).state_dict().items()}
+    assert imports.learner_of(shapes) == ("image", "image_resnet", {"width": 24})
+
+
 def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(size_bytes)
@@ -140,6 +166,14 @@ def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
         ),
         ("net.safetensors", weights((10, 10)), "shape (10, 10)"),
         ("net.safetensors", save({"other": np.zeros(3)}), "no weights of mobilenet_v2"),
+        ("net.safetensors", b"\0", "no sound safetensors file"),
+        ("net.safetensors", broken({str(i): {} for i in range(100_000)}), "its header has"),
+        ("net.safetensors", trunk(6, 2), "shape (6, 2, 3, 3)"),
+        ("net.safetensors", trunk(0, 3), "shape (0, 3, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{imports.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{imports.STEM: (6, 3, 5, 5)}), "must be (6, 3, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{"body.2.conv1.weight": None}), "of nothing, it is not there"),
+        ("net.safetensors", trunk(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "must be left out"),
     ],
 )
 def test_what_are_no_weights_leaves_nothing(admin_client: Client, name: str, content: bytes, sentence: str) -> None:
@@ -168,6 +202,20 @@ def test_a_row_never_names_what_is_not_its_own(admin_client: Client, path: str, 
         rows.write_enabled(tmp_path / "portfolio.yaml")
         assert yaml.safe_load((tmp_path / "portfolio.yaml").read_text()) == []
         PortfolioRow.objects.all().delete()
+
+
+def test_weights_may_be_known_by_name(admin_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine finds them; the page of the row shows their card where they ship with it."""
+    fields = {"name": "own", "modality": "image", "model": "image_resnet", "position": "0", "enabled": "on"}
+    assert admin_client.post("/portfolio/add", fields | {"params_text": "weights: small_mixed"}).status_code == 302
+    rows.write_enabled(tmp_path / "portfolio.yaml")
+    (found,) = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())
+    assert found["params"] == {"weights": "small_mixed"}
+    assert "begins with" not in admin_client.get("/portfolio/row/own").content.decode()
+    monkeypatch.setattr(engine.weights, "FOLDER", tmp_path)
+    (tmp_path / "small_mixed.json").write_text(json.dumps({"formula": "mixed: <512> fractals", "chars_nauc": 0.5}))
+    page = admin_client.get("/portfolio/row/own").content.decode()
+    assert "<dt>formula</dt><dd>mixed: &lt;512&gt; fractals</dd><dt>chars nauc</dt><dd>0.5</dd>" in page
 
 
 def test_a_file_that_is_gone_is_told(admin_client: Client) -> None:

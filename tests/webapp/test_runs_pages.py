@@ -90,6 +90,17 @@ def test_points_shown_are_predictions_scored(owner_client: Any, run: Run) -> Non
     assert len(lines) == 1 + len(scored)
 
 
+def test_what_a_model_noted_stays_to_be_read(owner_client: Any, run: Run) -> None:
+    note = "image_resnet uses weights of our own: small (mixed: 512 <fractals>; 1.2 M examples)."
+    later = [{"event": "chosen", "row": f"row-{n}", "reason": "tried"} for n in range(9)]
+    lines = [{"event": "chosen", "row": "first", "reason": "old"}, {"event": "note", "text": note}, *later]
+    (run.dir / "events.jsonl").write_text("".join(json.dumps(line | {"time": 0, "t": 0.1}) + "\n" for line in lines))
+    html = owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["doing"]
+    assert html.count("<li") == 9
+    assert html.index("row-1”") < html.index("weights of our own: small (mixed: 512 &lt;fractals&gt;; 1.2 M examples)")
+    assert "row-0" not in html
+
+
 def test_axis_is_log_time_with_ticks_in_seconds() -> None:
     main = figure.Curve("run 1", [{"t": 60.0, "nauc": 0.5, "by": "toy"}], 1200, 60)
     drawn = figure.figure(main)

@@ -102,12 +102,11 @@ class FileForm(forms.Form):
 class BinaryForm(FileForm, forms.ModelForm):
     """With what the file itself does not tell."""
 
-    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
     field_order = ("name", "modality", "origin", "file")
 
     class Meta:
         model = PortfolioRow
-        fields = ("name", "modality", "origin")
+        fields = ["name", "origin"]
         widgets = {"origin": forms.Textarea(attrs={"rows": 2})}
 
     @property
@@ -116,17 +115,21 @@ class BinaryForm(FileForm, forms.ModelForm):
 
 
 class CodeForm(BinaryForm):
+    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
     file = forms.FileField(label="Submission", help_text="a zip with model.py and its class Model(metadata)")
     trusted = forms.BooleanField(label="I have read this code, or I trust who wrote it.")
+
+    class Meta(BinaryForm.Meta):
+        fields = ["name", "modality", "origin"]
 
     def keep(self, by: User) -> PortfolioRow:
         return imports.code(self.instance, self.cleaned_data["file"], by)
 
 
 class WeightsForm(BinaryForm):
-    modality = forms.ChoiceField(choices=[("image", "image")], widget=forms.HiddenInput, initial="image")
     file = forms.FileField(
-        label="Weights", help_text="a safetensors file of torchvision's MobileNetV2, of width 1 or 0.35"
+        label="Weights",
+        help_text="a safetensors file: torchvision's MobileNetV2 (of width 1 or 0.35), or what “pretrain” wrote",
     )
 
     def keep(self, by: User) -> PortfolioRow:

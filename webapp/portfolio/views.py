@@ -11,9 +11,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from webapp import engine
 from webapp.access import signed_in
 from webapp.engine import DataError
-from webapp.portfolio import evaluation, history, imports, matrix
+from webapp.portfolio import evaluation, files, history, imports, matrix
 from webapp.portfolio.forms import CodeForm, FileForm, RowForm, WeightsForm
 from webapp.portfolio.models import PortfolioRow, RowChange
 from webapp.portfolio.record import wins
@@ -73,6 +74,7 @@ def _known(row: PortfolioRow) -> dict[str, Any]:
         "datasets": evaluation.open_datasets(row).count(),
         "conditions": evaluation.conditions(found),
         "progress": evaluation.progress(row),
+        "card": engine.weights_card(files.weights_name(row.model, row.params)),
     }
 
 

@@ -98,7 +98,7 @@ def curve_summary(points: list[dict[str, Any]]) -> str:
 
 
 def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]]:
-    """What the engine does and did, newest first: ``{"kind", "text", "t", "fraction"}``.
+    """What the engine does and did, the newest first, then the notes of old: ``{"kind", "text", "t", "fraction"}``.
 
     kind is ``now``, ``done``, ``answer`` or ``trouble``.  Of successive progress lines of one model the last is kept.
     """
@@ -115,7 +115,8 @@ def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]
     for index, line in enumerate(lines):
         if line["kind"] == "now" and (ended or index < len(lines) - 1):
             line["kind"], line["fraction"] = "done", None
-    return lines[::-1][:newest]
+    lines.reverse()
+    return lines[:newest] + [line for line in lines[newest:] if line.get("stays")]
 
 
 def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
@@ -130,7 +131,7 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
             by = rest.get("by", "")
             return {"kind": "now", "text": f"{by}: {text}" if by and not text.startswith(by) else text, "by": by}
         case {"event": "note", "text": text}:
-            return {"kind": "done", "text": text}
+            return {"kind": "done", "text": text, "stays": True}
         case {"event": "score", "k": k, "nauc": nauc, "t": t, "by": by}:
             reason = predictions.get(k, {}).get("reason", "")
             what = f"{by}: {'first ' if k == 0 else ''}answer after {duration(t)}, NAUC {nauc:.3f}"

@@ -1,4 +1,4 @@
-"""``{{ row.name|breakable }}``."""
+"""``{{ row.name|breakable }}``, ``{{ key|spaced }}``."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ BREAK = mark_safe("_<wbr>")
 def breakable(name: str) -> SafeString:
     """A row's name that a narrow column may break after each underscore."""
     return format_html_join(BREAK, "{}", ((part,) for part in name.split("_")))
+
+
+@register.filter
+def spaced(key: str) -> str:
+    """A key of a file in words."""
+    return key.replace("_", " ")
