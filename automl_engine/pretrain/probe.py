@@ -15,7 +15,9 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.errors import DataError
 from automl_engine.features import feature
+from automl_engine.features.audio import picture_frames
 from automl_engine.metalearning.samples import data_dir_of
+from automl_engine.modality import modality
 from automl_engine.models.base import is_multi_label
 from automl_engine.models.image_network import input_side
 from automl_engine.models.linear import fit_ridge
@@ -62,9 +64,10 @@ def _channels(trunk: nn.Module) -> int:
 
 def _pixels(split: Examples, folder: Path) -> np.ndarray:
     """(N, H, W, C) uint8."""
-    if split.spec.domain == "image":
+    kind = modality(split)[0]
+    if kind == "image":
         side = input_side(split)
         return feature("pixels")(split, height=side, width=side)
-    if split.spec.domain == "audio":
-        return feature("mel_picture")(split, frames=96)
-    raise DataError(f"{folder.name} is {split.spec.domain}; a probe needs images or sounds.")
+    if kind == "audio":
+        return feature("mel_picture")(split, frames=picture_frames(split))
+    raise DataError(f"{folder.name} is {kind}; a probe needs images or sounds.")

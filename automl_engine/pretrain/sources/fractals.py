@@ -35,7 +35,7 @@ class FractalFormulas:
         seen = ((at >= 0) & (at < side)).all(2)
         pixel = (at[..., 1] * side + at[..., 0]).where(seen, torch.tensor(0.0, device=at.device)).long()
         hits = torch.zeros(len(which), side * side, device=at.device).scatter_add_(1, pixel, seen.float())
-        typical = hits.sum(1, keepdim=True) / (hits > 0).sum(1, keepdim=True).clamp(min=1)
+        typical = hits.sum(1, keepdim=True).clamp(min=1) / (hits > 0).sum(1, keepdim=True).clamp(min=1)
         return (hits / typical).clamp(max=1).reshape(-1, side, side)
 
     def _points(self, which: torch.Tensor) -> torch.Tensor:
