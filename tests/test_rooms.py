@@ -95,6 +95,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {f"automl_engine.{room}" for room in ("portfolio", "run", "scoreboard")},
         {"torch", "tensorflow", "django"},
     ),
+    "automl_engine.pretrain": (
+        {f"automl_engine.{room}" for room in ("dataset", "features", "metalearning", "modality", "models")}
+        | {"automl_engine.scoring", "automl_engine.splits"},
+        {"tensorflow", "django"},
+    ),
     "automl_engine.predictor": (
         {"automl_engine.dataset", "automl_engine.features", "formatters"},
         {"torch", "tensorflow", "django"},
