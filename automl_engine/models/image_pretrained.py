@@ -17,16 +17,17 @@ from torch import nn
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
+from automl_engine.features.image import typical_side
 from automl_engine.features.kept import kept
 from automl_engine.models.base import is_multi_label
 from automl_engine.models.image_network import ImageModel, PixelNetwork
 from automl_engine.models.linear import CLIP, LinearHead, fit_ridge
 from automl_engine.models.pretrained import (
-    FEATURES,
+    NETWORKS,
     Trunk,
+    build,
     in_pieces,
     known_weights,
-    mobilenet,
     seconds_per_image,
     standard_pixels,
     trunk,
@@ -46,13 +47,13 @@ ROUND = 128
 
 
 class Head(nn.Module):
-    """``LinearHead`` as a layer: (n, ``FEATURES``) -> logits (n, K)."""
+    """``LinearHead`` as a layer: (n, D) -> logits (n, K)."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, features: int, classes: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("scale", torch.zeros(FEATURES))
-        self.register_buffer("weights", torch.zeros(FEATURES, classes))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.zeros(features))
+        self.register_buffer("weights", torch.zeros(features, classes))
         self.register_buffer("bias", torch.zeros(classes))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -64,12 +65,12 @@ class Head(nn.Module):
 
 
 class ColourNetwork(PixelNetwork):
-    """Sees three channels, standardised as ImageNet's: grey three times, of more than three the first."""
+    """Sees three channels, standardised as the trunk knows them: grey three times, of more than three the first."""
 
-    def __init__(self, body: nn.Module, channels: int, multi_label: bool) -> None:
+    def __init__(self, trunk_name: str, body: nn.Module, channels: int, multi_label: bool) -> None:
         super().__init__(body, 3, multi_label)
         self.picks = [min(i, channels - 1) for i in range(3)]
-        for buffer, value in zip((self.mean, self.scale), standard_pixels(), strict=True):
+        for buffer, value in zip((self.mean, self.scale), standard_pixels(trunk_name), strict=True):
             buffer.copy_(value)
 
     def standardise(self, images: torch.Tensor) -> torch.Tensor:
@@ -78,8 +79,9 @@ class ColourNetwork(PixelNetwork):
 
 class ImagePretrained(ImageModel):
     """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
-    affordable), ``limit_s`` (that looking at all training examples should take), ``weights`` (a safetensors
-    file, instead of what this machine has)."""
+    affordable), ``enlarge`` (whether small images may be seen twice as large and more; true if absent), ``limit_s``
+    (that looking at all training examples should take), ``weights`` (a safetensors file, instead of what this
+    machine has)."""
 
     name = "image_pretrained"
 
@@ -108,8 +110,9 @@ class ImagePretrained(ImageModel):
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork:
-        body = nn.Sequential(mobilenet(config["trunk"], config["padded"]), Head(config["classes"]))
-        return ColourNetwork(body, config["shape"][2], config["multi_label"])
+        name = config["trunk"]
+        body = nn.Sequential(build(name, config["padded"]), Head(NETWORKS[name].features, config["classes"]))
+        return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
 
     def frozen(self) -> Self:
         return copy.copy(self)  # train makes a new network
@@ -127,9 +130,11 @@ class ImagePretrained(ImageModel):
             "trunk": self.trunk_name,
             "padded": found.padded,
         }
-        head = Head(split.spec.output_dim)
+        head = Head(NETWORKS[self.trunk_name].features, split.spec.output_dim)
         body = nn.Sequential(found.network, head).to(self.device)
-        self.network = ColourNetwork(body, split.spec.num_channels, self.config["multi_label"]).to(self.device)
+        self.network = ColourNetwork(self.trunk_name, body, split.spec.num_channels, self.config["multi_label"]).to(
+            self.device
+        )
         seen, order = self._seen_in_time(split, SLACK * limit_s)
         head.copy_from(fit_ridge(seen, split.labels[order], self.config["multi_label"])[0])
         self.done_training = True
@@ -146,13 +151,15 @@ class ImagePretrained(ImageModel):
             self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {describe_weights(found.source)}.")
             if len(root) > MANY and self.costs_s[-1] * len(root) > most_s:
                 raise RuntimeError(f"{len(root)} images are too many for {self.trunk_name} in the time that is left")
-            fits = [side for side, cost_s in zip(self.sides, self.costs_s, strict=True) if cost_s * len(root) < limit_s]
+            above = float("inf") if self.params.get("enlarge", True) else 2 * typical_side(root)
+            costs = zip(self.sides, self.costs_s, strict=True)
+            fits = [side for side, cost_s in costs if cost_s * len(root) < limit_s and side < above]
             return [(*fits, self.sides[-1])[0]]
 
         return kept(root.subset([0]), (found.network, "side"), choose)[0]
 
     def _seen_in_time(self, split: Examples, time_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Features (n, ``FEATURES``) and positions of as many examples as the time allows, at random but always in
+        """Features (n, D) and positions of as many examples as the time allows, at random but always in
         the same order, so that folds share them."""
         root, indices = split.origin()
         rank = np.random.default_rng(self.params.get("seed", 0)).permutation(len(root))[indices]
@@ -165,7 +172,7 @@ class ImagePretrained(ImageModel):
         return seen, order[: len(seen)]
 
     def _seen(self, split: Examples) -> np.ndarray:
-        """(N, ``FEATURES``) float32."""
+        """(N, D) float32."""
         return np.stack(kept(split, (self.network.body[0], *self.config["shape"][:2]), self._look))
 
     def _look(self, examples: Examples) -> np.ndarray:

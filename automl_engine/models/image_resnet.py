@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
@@ -22,11 +21,10 @@ from automl_engine.features.image import gradient_features
 from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
-from automl_engine.models.trunk import MOST, fit_last_layer, take_over
+from automl_engine.models.residual import MOST, fit_last_layer, residual_network, take_over
 from automl_engine.models.vision import describe_weights, find_weights
 from automl_engine.models.workload import workload
 
-SMALL_SIDE = 40
 FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
@@ -40,49 +38,6 @@ HELD_OUT, MOST_HELD_OUT = 0.2, 250
 """Of the training examples, kept from the network until augmentations have been searched on them."""
 FLIP_TOLERANCE = 0.25
 """Mirrored images are used where mirroring costs a linear model at most this share of its log-loss gain."""
-
-
-class Block(nn.Module):
-    """Pre-activation residual block with two 3 × 3 convolutions."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.shortcut = (
-            nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        active = F.relu(self.norm1(x))
-        shortcut = x if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
-        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(active))))
-
-
-def residual_network(
-    channels: int, classes: int, side: int, width: int, blocks: int = 1, dropout: float = 0.0
-) -> nn.Sequential:
-    """Three stages of so many blocks each; the stem halves images of more than ``SMALL_SIDE``."""
-    stem = (
-        nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        if side <= SMALL_SIDE
-        else nn.Conv2d(channels, width, 5, 2, 2, bias=False)
-    )
-    body: list[nn.Module] = []
-    for outputs in (2 * width, 4 * width, 8 * width):
-        body += [Block(outputs // 2, outputs, 2), *(Block(outputs, outputs, 1) for _ in range(blocks - 1))]
-    return nn.Sequential(
-        stem,
-        *body,
-        nn.BatchNorm2d(8 * width),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        *([nn.Dropout(dropout)] if dropout else []),
-        nn.Linear(8 * width, classes),
-    )
 
 
 class Cycles:

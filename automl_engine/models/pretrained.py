@@ -1,9 +1,9 @@
-"""Networks that know ImageNet, frozen: where their weights come from, and what they see in an image, computed once.
+"""Networks that were trained before, frozen: where their weights come from, and what they see in an image.
 
-MobileNetV2 (Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018) as torchvision
-builds it, with its batch normalisation folded into the convolutions.  Weights that were converted from TensorFlow
-(``*_imagenet.safetensors``) want TensorFlow's padding: their kernels are mirrored left to right, so that it is on the
-left and at the bottom.
+Our own small one knows what formulas draw (``pretrain``).  MobileNetV2 (Sandler et al., "MobileNetV2: inverted
+residuals and linear bottlenecks", CVPR 2018) as torchvision builds it knows ImageNet; its batch normalisation is folded
+into the convolutions.  Weights that were converted from TensorFlow (``*_imagenet.safetensors``) want TensorFlow's
+padding: their kernels are mirrored left to right, so that it is on the left and at the bottom.
 """
 
 from __future__ import annotations
@@ -11,34 +11,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from automl_engine import clock
 from automl_engine.models.image_network import CORES
+from automl_engine.models.residual import MIDDLE, SCALE, Stems
 from automl_engine.models.vision import find_weights, load_weights, torchvision
 
-FEATURES = 1280
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels in 0..1, by colour."""
 PIECE = 8
 """Images in one forward pass on the processor."""
 CONVERTED = "_imagenet"
-NETWORKS: dict[str, tuple[float, tuple[str, ...]]] = {
-    "mobilenet_v2": (1.0, ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104")),
-    "mobilenet_v2_035": (0.35, ("mobilenet_v2_035_imagenet",)),
-}
-"""Width, and the files (without their ending) that may hold the weights, the first that is there."""
+OWN_WIDTH = 24
+OWN_MOMENTS = (3 * (MIDDLE / 255,), 3 * (1 / (255 * SCALE),))
+State = dict[str, torch.Tensor]
+
+
+class Known(NamedTuple):
+    """A network that may be used frozen."""
+
+    build: Callable[[State | None, bool], nn.Module]
+    """From its weights (None: random ones), and whether TensorFlow's padding is wanted; (n, 3, H, W) -> (n, D)."""
+    features: int
+    """D."""
+    files: tuple[str, ...]
+    """The first that is there (without its ending) holds the weights."""
+    moments: tuple[tuple[float, ...], tuple[float, ...]] = MEAN, DEVIATION
+    """Of the pixels that it was trained on, in 0..1, by colour."""
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """A frozen network (n, 3, H, W) -> (n, ``FEATURES``) and the file of its weights, if there was one."""
+    """A frozen network and the file of its weights, if there was one."""
 
     network: nn.Module
     source: Path | None
@@ -48,7 +61,7 @@ class Trunk:
 
 def known_weights(name: str) -> Path | None:
     """The file with the weights of ``name`` on this machine, or None."""
-    return next((found for file in NETWORKS[name][1] if (found := find_weights(file))), None)
+    return next((found for file in NETWORKS[name].files if (found := find_weights(file))), None)
 
 
 @cache
@@ -61,19 +74,61 @@ def trunk(name: str, file: str | None = None) -> Trunk:
     source = Path(file) if file else known_weights(name)
     padded = source is not None and source.stem.endswith(CONVERTED)
     state = load_weights(source) if source else None
-    return Trunk(mobilenet(name, padded, state), source, padded)
+    return Trunk(build(name, padded, state), source, padded)
 
 
-def mobilenet(name: str, padded: bool, state: dict[str, torch.Tensor] | None = None) -> nn.Module:
+def build(name: str, padded: bool, state: State | None = None) -> nn.Module:
     """The network without its classifier, for inference, with the weights of ``state``."""
-    network = torchvision().mobilenet_v2(weights=None, width_mult=NETWORKS[name][0])
+    return NETWORKS[name].build(state, padded).requires_grad_(False).eval()
+
+
+def _mobilenet(state: State | None, padded: bool, width: float) -> nn.Module:
+    network = torchvision().mobilenet_v2(weights=None, width_mult=width)
     if state is None:
         calibrate(network)
     else:
         network.classifier = nn.Identity()
         network.load_state_dict({key: value for key, value in state.items() if not key.startswith("classifier.")})
     layers = _folded(network.features.eval(), padded)
-    return nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
+    return nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Stages(nn.Module):
+    """What our own trunk sees: the means of its first stages, and of the quarters of the image for the last."""
+
+    def __init__(self, stems: Stems) -> None:
+        super().__init__()
+        self.stems = stems
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        stems = self.stems
+        seen, stages = stems.stem_for(images)(images), []
+        for block in stems.body[:3]:
+            seen = block(seen)
+            stages.append(seen)
+        first = [F.relu(stems.body[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
+        last = F.adaptive_avg_pool2d(stems.body[3:5](stages[2]), 2).flatten(1)
+        return torch.cat([last, *first], 1)
+
+
+def _own(state: State | None, padded: bool) -> nn.Module:
+    stems = Stems(3, OWN_WIDTH)
+    if state is None:
+        calibrate(stems)
+    else:
+        stems.load_state_dict(state)
+    return Stages(stems.eval())
+
+
+NETWORKS = {
+    "mobilenet_v2": Known(
+        partial(_mobilenet, width=1.0),
+        1280,
+        ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104"),
+    ),
+    "mobilenet_v2_035": Known(partial(_mobilenet, width=0.35), 1280, ("mobilenet_v2_035_imagenet",)),
+    "resnet_small": Known(_own, 4 * 8 * OWN_WIDTH + 6 * OWN_WIDTH, ("resnet_small_mixed",), OWN_MOMENTS),
+}
 
 
 def calibrate(network: nn.Module) -> None:
@@ -133,7 +188,8 @@ def seconds_per_image(name: str, side: int) -> float:
     return (clock.now_s() - start) / len(images)
 
 
-def standard_pixels() -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and 1 / deviation of pixels in 0..255, each (1, 3, 1, 1)."""
-    mean, deviation = (255 * torch.tensor(np.array(x), dtype=torch.float32).view(1, 3, 1, 1) for x in (MEAN, DEVIATION))
+def standard_pixels(name: str = "mobilenet_v2") -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and 1 / deviation of pixels in 0..255 for one of ``NETWORKS``, each (1, 3, 1, 1)."""
+    moments = NETWORKS[name].moments
+    mean, deviation = (255 * torch.tensor(np.array(x), dtype=torch.float32).view(1, 3, 1, 1) for x in moments)
     return mean, 1 / deviation

@@ -66,7 +66,7 @@ def _train(training: Training, probes: list[Probe], folder: Path) -> None:
     started_steps, started_s = training.steps, training.spent_s
     while True:
         losses = _work(training)
-        naucs = {probe.name: round(probe.nauc(training.trunk), 4) for probe in probes}
+        naucs = {f"nauc_{probe.name}": round(probe.nauc(training.trunk), 4) for probe in probes}
         training.save(folder)
         rate = (training.steps - started_steps) * training.recipe.batch / max(1e-9, training.spent_s - started_s)
         line = (
@@ -106,9 +106,8 @@ def _card(training: Training, line: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     recipe, device = training.recipe, training.device
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} core(s)"
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} of the processor's cores"
     return {
-        "architecture": recipe.arch,
         "formula": f"{recipe.source}: {', '.join(f'{n} {kind}s' for kind, n in training.source.classes.items())}",
         **recipe._asdict(),
         **line,

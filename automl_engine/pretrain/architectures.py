@@ -10,25 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from automl_engine.models.image_autoclint import resnet9
-from automl_engine.models.image_resnet import SMALL_SIDE, residual_network
+from automl_engine.models.residual import Stems
 from automl_engine.models.vision import torchvision
-
-
-class Stems(nn.Module):
-    """The trunk of ``image_resnet``: one body behind a stem for small images and one for larger ones."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        small, large = (residual_network(channels, 1, side, width) for side in (SMALL_SIDE, SMALL_SIDE + 1))
-        self.small, self.large, self.body = small[0], large[0], small[1:-1]
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        stem = self.small if max(images.shape[2:]) <= SMALL_SIDE else self.large
-        return self.body(stem(images))
 
 
 def _resnet18(channels: int) -> nn.Module:

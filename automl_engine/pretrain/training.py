@@ -20,6 +20,7 @@ from torch import nn
 from automl_engine.errors import DataError
 from automl_engine.models.image_network import PixelNetwork
 from automl_engine.models.image_resnet import half_precision_is_faster
+from automl_engine.models.residual import MIDDLE, SCALE
 from automl_engine.pretrain.architectures import ARCHITECTURES
 from automl_engine.pretrain.sources import source
 
@@ -28,8 +29,6 @@ LR, DECAY, WARM_UP = 3e-3, 0.05, 100
 AVERAGE = 0.999
 """Share of the old weights in the average, after every step."""
 STATE = "training.pt"
-MIDDLE, SCALE = 128.0, 1 / 64
-"""How pixels are standardised."""
 
 
 class Recipe(NamedTuple):

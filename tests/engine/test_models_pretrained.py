@@ -69,7 +69,7 @@ def tensorflow_padding(network: nn.Module) -> nn.Module:
 def test_the_folded_network_is_the_same_function(network: nn.Module) -> None:
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        plain = pretrained.mobilenet(SMALL, False, network.state_dict())(images)
+        plain = pretrained.build(SMALL, False, network.state_dict())(images)
         torch.testing.assert_close(plain, network(images), rtol=1e-3, atol=1e-3)
         found = pretrained.trunk(SMALL)
         assert found.source is not None
@@ -130,7 +130,7 @@ def test_too_many_images_are_left_to_others(network: nn.Module, monkeypatch: pyt
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_any_number_of_channels(channels: int) -> None:
     images = torch.randint(0, 256, (2, 8, 8, channels), dtype=torch.uint8)
-    seen = ColourNetwork(nn.Identity(), channels, False).standardise(images)
+    seen = ColourNetwork(SMALL, nn.Identity(), channels, False).standardise(images)
     assert seen.shape == (2, 3, 8, 8)
     picks = {1: [0, 0, 0], 2: [0, 1, 1]}.get(channels, [0, 1, 2])
     torch.testing.assert_close(
@@ -164,3 +164,20 @@ def test_a_row_can_bring_its_own_weights(folder: Path, network: nn.Module) -> No
     assert model.network.body[0] is pretrained.trunk(SMALL, str(own)).network
     with pytest.raises(RuntimeError, match="size mismatch"):
         ImagePretrained(examples.spec, **params | {"network": "mobilenet_v2"})
+
+
+def test_our_own_trunk_sees_small_images_as_they_are(folder: Path) -> None:
+    """It works with whatever weights there are, and its bundle says what it says."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    train = toy("image", 60, False, seed=0)
+    model = ImagePretrained(train.spec, network="resnet_small", sides=[64, 32], enlarge=False, device="cpu")
+    model.train(train, 100)
+    assert model.config["shape"] == [32, 32, 3]
+    [entry] = model.export(folder)
+    pixels = model.pixels(train)
+    graph = onnxruntime.InferenceSession(str(folder / entry["graph"]))
+    told = graph.run(None, {"pixels": pixels.numpy()})[0]
+    np.testing.assert_allclose(told, model.test(train, 100), atol=1e-4)
+    assert (told.argmax(1) == train.labels.argmax(1)).mean() > 0.9
+    loaded = pretrained.NETWORKS["resnet_small"]
+    assert model.network.body[0](torch.zeros(1, 3, 64, 64)).shape == (1, loaded.features)

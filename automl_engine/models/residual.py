@@ -1,4 +1,5 @@
-"""A residual network that begins with what another has learned: its trunk taken over, its last layer in closed form.
+"""Small residual networks (He et al., "Identity mappings in deep residual networks", ECCV 2016), and how they begin
+with what ``pretrain`` has learned: its trunk taken over, the last layer in closed form.
 
 First the last layer alone and then all layers: so the trunk isn't spoiled by a head that knows nothing (Kumar et al.,
 "Fine-tuning can distort pretrained features and underperform out-of-distribution", ICLR 2022).
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from automl_engine import clock
@@ -17,8 +19,72 @@ from automl_engine.models.linear import fit_ridge
 from automl_engine.models.vision import load_weights
 from automl_engine.models.workload import workload
 
+SMALL_SIDE = 40
+MIDDLE, SCALE = 128.0, 1 / 64
+"""How ``pretrain`` standardises pixels."""
 MOST, BATCH = 4000, 250
 """Examples that the last layer is fitted to, and how many of them pass at once."""
+
+
+class Block(nn.Module):
+    """Pre-activation residual block with two 3 × 3 convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut = (
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        active = F.relu(self.norm1(x))
+        shortcut = x if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
+        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(active))))
+
+
+def residual_network(
+    channels: int, classes: int, side: int, width: int, blocks: int = 1, dropout: float = 0.0
+) -> nn.Sequential:
+    """Three stages of so many blocks each; the stem halves images of more than ``SMALL_SIDE``."""
+    stem = (
+        nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        if side <= SMALL_SIDE
+        else nn.Conv2d(channels, width, 5, 2, 2, bias=False)
+    )
+    body: list[nn.Module] = []
+    for outputs in (2 * width, 4 * width, 8 * width):
+        body += [Block(outputs // 2, outputs, 2), *(Block(outputs, outputs, 1) for _ in range(blocks - 1))]
+    return nn.Sequential(
+        stem,
+        *body,
+        nn.BatchNorm2d(8 * width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        *([nn.Dropout(dropout)] if dropout else []),
+        nn.Linear(8 * width, classes),
+    )
+
+
+class Stems(nn.Module):
+    """What ``pretrain`` trains for a ``residual_network``: one body behind a stem for small images and one for larger.
+
+    (n, C, H, W), standardised -> (n, 8 * width).
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        small, large = (residual_network(channels, 1, side, width) for side in (SMALL_SIDE, SMALL_SIDE + 1))
+        self.small, self.large, self.body = small[0], large[0], small[1:-1]
+
+    def stem_for(self, images: torch.Tensor) -> nn.Module:
+        return self.small if max(images.shape[2:]) <= SMALL_SIDE else self.large
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(self.stem_for(images)(images))
 
 
 def take_over(network: nn.Sequential, file: Path) -> None:
