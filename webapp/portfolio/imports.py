@@ -169,7 +169,7 @@ def _learner_of_trunk(shapes: dict[str, Shape]) -> tuple[str, str, dict[str, Any
 
 
 def _trunk(width: int, channels: int) -> dict[str, Shape]:
-    """The filters of ``pretrain.architectures.Stems``: two stems, and three blocks that each double the channels."""
+    """The filters of ``models.residual.Stems``: two stems, and three blocks that each double the channels."""
     found: dict[str, Shape] = {STEM: (width, channels, 3, 3), "large.weight": (width, channels, 5, 5)}
     for block, inputs in enumerate((width, 2 * width, 4 * width), 1):
         found[f"body.{block}.conv1.weight"] = (2 * inputs, inputs, 3, 3)
