@@ -28,6 +28,9 @@ from automl_engine.models.workload import workload
 FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
+LR, CAREFUL_LR, LR_PER_EXAMPLE = 0.05, 0.005, 1e-5
+"""The rate; that of a network which begins with weights that few examples should not spoil (measured on 300 to 3000
+training examples, docs/measurements.md)."""
 LONGER = 2.0
 SEARCH_AT, SEARCH_SHARE = 0.3, 0.05
 """Augmentations are searched, and images grow, at this point of the first cycle; the share of a cycle that a search
@@ -126,6 +129,8 @@ class ImageResnet(ImageModel):
         network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
         network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
         self.knows = self._take_over_weights(network, images, split.labels)
+        careful = max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * len(images)))
+        self.lr = self.params.get("lr", careful if self.knows else LR)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
@@ -201,7 +206,7 @@ class ImageResnet(ImageModel):
             cosine = 0.5 * (1 + math.cos(math.pi * self.cycles.fraction)) if self.cycle else 1.0
             rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
             for group in self.optimiser.param_groups:
-                group["lr"] = self.params.get("lr", 0.05) * rate
+                group["lr"] = self.lr * rate
             with clock.work(self._step_name, lambda chosen=chosen: self._step_amounts(len(chosen))):
                 self.pace(lambda chosen=chosen: self._step(chosen))
                 self._update_average(max(0.01, 1 / (2 * steps_a_pass)))

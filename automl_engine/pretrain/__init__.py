@@ -106,7 +106,11 @@ def _card(training: Training, line: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     recipe, device = training.recipe, training.device
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} of the processor's cores"
+    kind = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{torch.get_num_threads()} of the processor's cores"
+    )
     return {
         "formula": f"{recipe.source}: {', '.join(f'{n} {kind}s' for kind, n in training.source.classes.items())}",
         **recipe._asdict(),

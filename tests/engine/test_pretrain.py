@@ -13,11 +13,14 @@ from safetensors.torch import load_file
 from automl_engine.__main__ import main
 from automl_engine.models import residual
 from automl_engine.models.image_resnet import ImageResnet
+from automl_engine.portfolio import load
 from automl_engine.pretrain.architectures import ARCHITECTURES
+from automl_engine.pretrain.sources import source
 from automl_engine.pretrain.sources.contours import ContourFormulas
 from automl_engine.pretrain.sources.fractals import FractalFormulas
 from automl_engine.pretrain.sources.shapes import SHAPES, Contours, Fractals, Mixed
 from automl_engine.pretrain.training import STATE, Recipe, Training
+from automl_engine.weights import FOLDER as weights_folder
 from tests.engine.toy_examples import hidden, toy
 
 CPU = torch.device("cpu")
@@ -172,3 +175,20 @@ def test_without_the_weights_the_network_is_random_and_says_so(monkeypatch: pyte
     model.emit = lambda kind, **fields: told.append(fields.get("text"))
     model.train(train, 20)
     assert told[0] == "image_resnet uses random weights: none were found."
+
+
+def test_what_ships_is_small_and_has_a_card_and_a_row() -> None:
+    """Every file of weights says what it is made of, and is used by a row that is switched on."""
+    files = sorted(weights_folder.glob("*.safetensors"))
+    assert files
+    assert sum(file.stat().st_size for file in files) < 30e6
+    used = {row.params.get("weights") for row in load() if row.enabled}
+    for file in files:
+        assert file.stem in used
+        told = json.loads(file.with_suffix(".json").read_text())
+        assert {"formula", "steps", "examples", "device", "date", "licence"} <= told.keys()
+        assert any(key.startswith("nauc_") for key in told)
+        kind = source(told["source"])(told["seed"], CPU)
+        formula = ", ".join(f"{count} {name}s" for name, count in kind.classes.items())
+        assert told["formula"] == f"{told['source']}: {formula}"
+        ARCHITECTURES[told["arch"]].build(kind.channels).load_state_dict(load_file(file))
