@@ -129,8 +129,9 @@ class ImageResnet(ImageModel):
         network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
         network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
         self.knows = self._take_over_weights(network, images, split.labels)
-        careful = max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * len(images)))
-        self.lr = self.params.get("lr", careful if self.knows else LR)
+        careful = self.knows and not multi_label  # binary losses, averaged over classes, have small gradients
+        usual = max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * len(images))) if careful else LR
+        self.lr = self.params.get("lr", usual)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)

@@ -2,7 +2,7 @@
 
 Every image has a textured background and one to ``MOST`` shapes, each filled with a texture; which formulas they are
 of is what a network learns to tell (multi-instance prediction: Anderson & Farrell, "Improving fractal pre-training",
-WACV 2022, section 3.4).  Place, size, turn, colours, light and noise are at random: they say nothing about the class.
+WACV 2022, section 3.4), and which colours there are.  Place, size, turn, light and noise say nothing about the class.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class Mixed:
         hard = torch.rand(count, device=device)
         palette, contrast = _palettes(MOST + 1, hard)
         image = _coloured(self.textures.draw(texture[0], x, y), palette[0])
-        shown = torch.ones(count, side, side, device=device)
-        weights = [shown]
+        shown = [torch.ones(count, side, side, device=device)]
         shape = torch.randint(0, self.classes["shape"], (MOST, count), device=device)
         present = torch.arange(MOST, device=device)[:, None] < 1 + (torch.rand(count, device=device) ** 2 * MOST).long()
         crowd = present.sum(0)
@@ -54,8 +53,8 @@ class Mixed:
             image = torch.lerp(
                 image, _coloured(self.textures.draw(texture[i + 1], x, y), palette[i + 1]), mask[:, None]
             )
-            weights = [*(weight * (1 - mask) for weight in weights), mask]
-        area = torch.stack(weights).mean((2, 3))  # (MOST + 1, count), of what is not covered
+            shown = [*(below * (1 - mask) for below in shown), mask]
+        area = torch.stack(shown).mean((2, 3))  # (MOST + 1, count), of what is not covered
         image = _photographed(image, hard)
         return image, {
             "shape": shares(shape, present.float(), self.classes["shape"]),
