@@ -7,7 +7,7 @@ first axis = examples).  A new one: its file, and one line here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 FEATURES: dict[str, str] = {
@@ -32,5 +32,4 @@ def feature(name: str) -> Callable[..., Any]:
     """The function behind a name of ``FEATURES``."""
     if name not in FEATURES:
         raise ValueError(f"feature must be one of {sorted(FEATURES)} but got {name!r}")
-    module, _, attribute = FEATURES[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return resolve_name(FEATURES[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,5 +43,4 @@ def model_class(name: str) -> type[AnytimeModel]:
     """The class behind a name of ``MODELS``."""
     if name not in MODELS:
         raise ValueError(f"model must be one of {sorted(MODELS)} but got {name!r}")
-    module, _, attribute = MODELS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return resolve_name(MODELS[name])

@@ -8,7 +8,7 @@ score that is not known is NaN, then ``rank(features (F,)) -> order (C,)``, the 
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,5 +33,4 @@ def selector_class(name: str) -> type[Selector]:
     """The class behind a name of ``SELECTORS``."""
     if name not in SELECTORS:
         raise ValueError(f"selector must be one of {sorted(SELECTORS)} but got {name!r}")
-    module, _, attribute = SELECTORS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return resolve_name(SELECTORS[name])

@@ -7,7 +7,7 @@ varies them (Kataoka et al., "Pre-training without natural images", ACCV 2020).
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Protocol
 
 import torch
@@ -36,6 +36,5 @@ class Source(Protocol):
 
 
 def source(name: str) -> type[Source]:
-    module, _, attribute = SOURCES[name].partition(":")
-    found: type[Source] = getattr(import_module(module), attribute)
+    found: type[Source] = resolve_name(SOURCES[name])
     return found
