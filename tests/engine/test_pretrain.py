@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,17 @@ def test_what_ships_is_small_and_has_a_card_and_a_row() -> None:
         formula = ", ".join(f"{count} {name}s" for name, count in kind.classes.items())
         assert told["formula"] == f"{told['source']}: {formula}"
         ARCHITECTURES[told["arch"]].build(kind.channels).load_state_dict(load_file(file))
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_thousands_of_images_a_second() -> None:
+    device = torch.device("cuda")
+    training = Training(Recipe("resnet18", "mixed", 1.0, batch=512), device)
+    losses = training.step()
+    assert all(np.isfinite(loss) for loss in losses.values())
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(20):
+        training.source.draw(512, 64)
+    torch.cuda.synchronize()
+    assert 20 * 512 / (time.perf_counter() - start) >= 5000
