@@ -196,6 +196,7 @@ def test_what_ships_is_small_and_has_a_card_and_a_row() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator on this machine")
 def test_a_gpu_draws_thousands_of_images_a_second() -> None:
     device = torch.device("cuda")
     training = Training(Recipe("resnet18", "mixed", 1.0, batch=512), device)
