@@ -34,8 +34,9 @@ FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular
 """Examples behind the first prediction, at most."""
 FIRST_BYTES = 40e6
 """And what they may hold: large photographs take their time to decode."""
-TINY = 100
-"""With fewer examples only quick rows run: too little is left to check a network on."""
+TINY, TINIEST = 100, 30
+"""With fewer examples only quick rows run: too little is left to check a network on.  One that begins with weights
+predicts well from the start, and runs down to the lesser number."""
 FOLDS, MOST_FOLDS = 5, 50
 FOLD_EXAMPLES = 100, 2000
 """Where there are enough, a fold takes four times as long to read as the first sample, within these bounds."""
@@ -57,8 +58,13 @@ class AutoModel(AnytimeModel):
         domains = ("audio", "timeseries") if spec.domain == "series" else (spec.domain,)
         rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
         self.rows = [row for row in rows if model_class(row["model"]).available(row.get("params", {}))]
-        for row in self.rows:
-            self._new_model(row["name"])  # imports, weights and tables are not on the clock
+        self._broken: dict[str, Exception] = {}
+        for row in self.rows:  # imports, weights and tables are not on the clock
+            try:
+                self._new_model(row["name"])
+            except Exception as error:  # told once there is a journal
+                self._broken[row["name"]] = error
+        self.rows = [row for row in self.rows if row["name"] not in self._broken]
         names, folder = [row["name"] for row in self.rows], Path(self.params.get("knowledge", tables.HERE))
         self._knowledge = {kind: Knowledge(kind, names, folder) for kind in {row["modality"] for row in self.rows}}
         self.described: dict[str, Any] | None = None  # for whoever lets the run teach the meta-learner
@@ -90,6 +96,8 @@ class AutoModel(AnytimeModel):
     def _begin(self, split: Examples, budget_s: float) -> None:
         """Look at the data, and fit the first row that works to a small sample."""
         self._start, self.budget_s = clock.now_s(), budget_s
+        for name, error in self._broken.items():
+            self._failed(name, error)
         kind, kind_reason = modality(split)
         self.rows = [row for row in self.rows if row["modality"] == kind]
         self._modality = kind
@@ -100,8 +108,8 @@ class AutoModel(AnytimeModel):
         affordable = _affordable(split)
         fold_count = np.clip(-(-len(split) // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS)
         self.folds = fold_numbers(self.labels, int(fold_count), self._seed)
-        quick = [row for row in self.rows if model_class(row["model"]).quick]
-        self._queue = quick if quick and len(split) < TINY else list(self.rows)
+        enough = [row for row in self.rows if len(split) >= _least_examples(row)]
+        self._queue = enough or list(self.rows)
         if len(self._queue) < len(self.rows):
             self.emit("note", text=f"{len(split)} examples are too few to check a network on; quick models only.")
         sample = stratified_sample(self.labels, min(FIRST_SAMPLE[kind], affordable), self._seed)
@@ -372,11 +380,14 @@ class AutoModel(AnytimeModel):
         except DataError:
             raise  # the user's to fix, and no row can do without the data
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            self.emit("failed", what=rung.name, error=text, traceback=traceback.format_exc(), fatal=False)
+            self._failed(rung.name, error)
             rung.checked[:], rung.test_s = np.nan, 0.0
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             return False
+
+    def _failed(self, name: str, error: Exception) -> None:
+        text, trace = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+        self.emit("failed", what=name, error=text, traceback=trace, fatal=False)
 
     # Files
 
@@ -412,6 +423,13 @@ class AutoModel(AnytimeModel):
                 share = np.asarray(member["weight"], np.float64) * weight
                 members.append({**member, **files, "name": name, "weight": share.tolist()})
         return members
+
+
+def _least_examples(row: Mapping[str, Any]) -> int:
+    """That are worth running the row on."""
+    if model_class(row["model"]).quick:
+        return 0
+    return TINIEST if "weights" in row.get("params", {}) else TINY
 
 
 def _affordable(split: Examples, probes: int = 8) -> int:

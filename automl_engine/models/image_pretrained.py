@@ -1,4 +1,4 @@
-"""A ridge regression on what a frozen ImageNet network sees: strong on few photographs, within seconds.
+"""A ridge regression on what a frozen, pretrained network sees: strong on few photographs, within seconds.
 
 Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual recognition", ICML 2014.  What the
 network sees in an example is computed once, whichever fold asks for it; so another fold costs a ridge regression.

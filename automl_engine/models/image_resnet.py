@@ -1,4 +1,4 @@
-"""A small residual network trained from scratch, slice by slice, on uint8 images held in memory.
+"""A small residual network trained slice by slice, from scratch or from ``weights``, on uint8 images held in memory.
 
 He et al., "Identity mappings in deep residual networks", ECCV 2016 (pre-activation blocks); trained by SGD with
 Nesterov momentum in cosine cycles, each longer than the one before (Loshchilov & Hutter, "SGDR", ICLR 2017), so
@@ -103,6 +103,8 @@ class ImageResnet(ImageModel):
             self._prepare(split)
             if self.knows:
                 return  # what it knows already is worth a prediction
+        if not self.passes:
+            self.pass_start_s = clock.now_s()
         self.pace = Pace()
         while clock.now_s() < end and not self.done_training:
             self._one_pass(end)
@@ -119,7 +121,7 @@ class ImageResnet(ImageModel):
         multi_label = self.config["multi_label"]
         self.config |= {
             "stem_side": self.full_size.get("height", images.shape[1]),
-            "width": self.params.get("width", 24 if self.device.type == "cpu" else 64),
+            "width": self.params.get("width", 24 if self.device.type == "cpu" or "weights" in self.params else 64),
             "blocks": self.params.get("blocks", 1),
             "dropout": self.params.get("dropout", 0.0),
             "flips": harmless_flips(images.numpy(), split.labels, multi_label) if self.may_mirror else [],
@@ -128,11 +130,11 @@ class ImageResnet(ImageModel):
         sample = images[:: max(1, len(images) // 500)].float()
         network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
         network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
-        self.knows = self._take_over_weights(network, images, split.labels)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.knows = self._take_over_weights(images, split.labels)
         careful = self.knows and not multi_label  # binary losses, averaged over classes, have small gradients
         usual = max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * len(images))) if careful else LR
         self.lr = self.params.get("lr", usual)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
         self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
         self.batch = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
@@ -141,14 +143,13 @@ class ImageResnet(ImageModel):
             self.network, self.images[: self.batch], self.name
         )
         self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
-        self.pass_start_s = clock.now_s()
         order = torch.randperm(len(images), device=self.device)
         held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
         self.held_out, self.seen = order[:held], order[held:]
         self.policy: list[augment.SubPolicy] = []
         self.early = held > 0 or self.full_size != self.config["feature_params"]
 
-    def _take_over_weights(self, network: PixelNetwork, images: torch.Tensor, labels: np.ndarray) -> bool:
+    def _take_over_weights(self, images: torch.Tensor, labels: np.ndarray) -> bool:
         """Begin with the weights of ``weights``, if there are any on this machine; the journal says which."""
         if "weights" not in self.params:
             return False
@@ -156,10 +157,9 @@ class ImageResnet(ImageModel):
         self.emit("note", text=f"{self.name} uses {describe_weights(file)}.")
         if file is None:
             return False
-        take_over(network.body, file)
+        take_over(self.network.body, file)
         part = torch.randperm(len(images))[:MOST].sort().values
-        inputs = network.standardise(images[part])
-        fit_last_layer(network.body, inputs, labels[part.numpy()], self.config["multi_label"], self.name)
+        fit_last_layer(self.network, images[part], labels[part.numpy()], self.name)
         return True
 
     def _make_optimiser(self) -> torch.optim.Optimizer:

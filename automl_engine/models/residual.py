@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from automl_engine import clock
+from automl_engine.models.image_network import PixelNetwork
 from automl_engine.models.linear import fit_ridge
 from automl_engine.models.vision import load_weights
 from automl_engine.models.workload import workload
 
 SMALL_SIDE = 40
+STEMS = "small.weight", "large.weight"
 MIDDLE, SCALE = 128.0, 1 / 64
 """How ``pretrain`` standardises pixels."""
 MOST, BATCH = 4000, 250
@@ -95,16 +97,15 @@ def take_over(network: nn.Sequential, file: Path) -> None:
     Raises:
         RuntimeError: the file is of another network.
     """
-    state = load_weights(file)
-    stem = network[0].weight
-    found = next(
-        (state[key] for key in ("small.weight", "large.weight") if state[key].shape[2:] == stem.shape[2:]), None
-    )
-    if found is None or len(found) != len(stem):
-        raise RuntimeError(f"{file.name} was not made for a network of {len(stem)} channels")
+    state, stem = load_weights(file), network[0].weight
+    found = next((state.get(key) for key in STEMS if key in state and state[key].shape[2:] == stem.shape[2:]), None)
+    body = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
+    wanted = {key: value.shape for key, value in network[1:-1].state_dict().items()}
+    if found is None or len(found) != len(stem) or {key: value.shape for key, value in body.items()} != wanted:
+        raise RuntimeError(f"{file.name} was not made for a residual network of {len(stem)} channels like this one")
     with torch.no_grad():
         stem.copy_(for_channels(found, stem.shape[1]))
-    network[1:-1].load_state_dict({key.removeprefix("body."): v for key, v in state.items() if key.startswith("body.")})
+    network[1:-1].load_state_dict(body)
 
 
 def for_channels(filters: torch.Tensor, channels: int) -> torch.Tensor:
@@ -115,26 +116,25 @@ def for_channels(filters: torch.Tensor, channels: int) -> torch.Tensor:
     return filters[:, [i % taken for i in range(channels)]] * (taken / channels)
 
 
-def fit_last_layer(
-    network: nn.Sequential, inputs: torch.Tensor, labels: np.ndarray, multi_label: bool, name: str
-) -> None:
+def fit_last_layer(network: PixelNetwork, images: torch.Tensor, labels: np.ndarray, name: str) -> None:
     """The last layer by ridge regression on what the others see.
 
     Args:
-        inputs: (n, C, H, W), standardised.
+        images: (n, H, W, C) uint8.
         labels: (n, K).
         name: by which the clock knows the network.
     """
     network.eval()
-    parts = []
-    for batch in inputs.split(BATCH):
+    body, device, parts = network.body, network.mean.device, []
+    for batch in images.split(BATCH):
+        inputs = network.standardise(batch.to(device))
         with (
-            clock.work(f"{name} forward", lambda batch=batch: workload(network, batch[:1], len(batch))),
+            clock.work(f"{name} forward", lambda inputs=inputs: workload(body, inputs[:1], len(inputs))),
             torch.inference_mode(),
         ):
-            parts.append(network[:-1](batch).cpu())
-    head, _ = fit_ridge(torch.cat(parts).numpy(), labels, multi_label)
+            parts.append(body[:-1](inputs).cpu())
+    head, _ = fit_ridge(torch.cat(parts).numpy(), labels, network.multi_label)
     weights = torch.from_numpy(head.scale[:, None] * head.weights)
     with torch.no_grad():
-        network[-1].weight.copy_(weights.T)
-        network[-1].bias.copy_(torch.from_numpy(head.bias - head.mean @ weights.numpy()))
+        body[-1].weight.copy_(weights.T)
+        body[-1].bias.copy_(torch.from_numpy(head.bias - head.mean @ weights.numpy()))

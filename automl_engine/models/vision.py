@@ -52,8 +52,9 @@ def find_weights(name: str) -> Path | None:
     folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints", weights.FOLDER]
     for folder in (Path(folder) for folder in folders if folder):
         for end in ("safetensors", "pth"):
-            for file in sorted([*folder.glob(f"{name}.{end}"), *folder.glob(f"{name}[-_]*.{end}")]):
-                return file
+            for pattern in (f"{name}.{end}", f"{name}-*.{end}", f"{name}_*.{end}"):
+                for file in sorted(folder.glob(pattern)):
+                    return file
     return None
 
 
@@ -76,6 +77,6 @@ def describe_weights(file: Path | None) -> str:
     if file is None:
         return "random weights: none were found"
     whose = "weights of our own:" if file.parent == weights.FOLDER else "the weights of"
-    card = weights.card(file)
+    card = weights.card(file) if file.parent == weights.FOLDER else {}
     made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""
     return f"{whose} {file.stem}{made}"

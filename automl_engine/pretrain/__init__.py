@@ -4,14 +4,14 @@
 
 Formula-driven supervised learning (Kataoka et al., "Pre-training without natural images", ACCV 2020): endless
 examples with perfect labels, no licence but our own, nothing to download.  The folder gets ARCH_SOURCE.safetensors
-(half precision), its card ARCH_SOURCE.json, log.csv and the state from which the same command goes on.
+(half precision), its card ARCH_SOURCE.json, log.jsonl and the state from which the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY_S = 60.0
 LICENCE = "CC0-1.0"
+EXIT_STOPPED = 130
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,35 +51,39 @@ def main(options: argparse.Namespace) -> int:
 
     if options.arch not in ARCHITECTURES:
         raise DataError(f"--arch must be one of {', '.join(ARCHITECTURES)}; but got {options.arch!r}.")
+    if not (0 < options.hours < float("inf") and options.batch > 1):
+        raise DataError(f"--hours must be above 0 and --batch above 1; but got {options.hours} and {options.batch}.")
     device = options.device.replace("auto", "cuda" if torch.cuda.is_available() else "cpu")
     options.out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(options.arch, options.source, options.hours, options.batch, options.seed)
     training = Training(recipe, torch.device(device))
     if (options.out / STATE).exists():
         training.resume(options.out)
-    probes = [Probe(folder) for folder in options.probe]
-    _train(training, probes, options.out)
+    probes = [Probe(folder, training.source.channels) for folder in options.probe]
+    try:
+        _train(training, probes, options.out)
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from the last minute.", file=sys.stderr)
+        return EXIT_STOPPED
     print(f"The weights and their card are in {options.out}.")
     return 0
 
 
 def _train(training: Training, probes: list[Probe], folder: Path) -> None:
     started_steps, started_s = training.steps, training.spent_s
-    while True:
+    name = f"{training.recipe.arch}_{training.recipe.source}"
+    while training.progress < 1:
         losses = _work(training)
         naucs = {f"nauc_{probe.name}": round(probe.nauc(training.trunk), 4) for probe in probes}
         training.save(folder)
-        rate = (training.steps - started_steps) * training.recipe.batch / max(1e-9, training.spent_s - started_s)
-        line = (
-            {"steps": training.steps, "spent_s": round(training.spent_s), "images_per_s": round(rate)} | losses | naucs
-        )
-        _log(folder / "log.csv", line)
-        name = f"{training.recipe.arch}_{training.recipe.source}"
+        rate = (training.steps - started_steps) * training.recipe.batch / (training.spent_s - started_s)
+        done = {"steps": training.steps, "spent_s": round(training.spent_s), "images_per_s": round(rate)}
+        line = done | losses | naucs
+        print(", ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
         training.write_weights(folder, name)
-        card = _card(training, line)
-        (folder / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-        if training.progress >= 1:
-            return
+        (folder / f"{name}.json").write_text(json.dumps(_card(training, line), indent=1) + "\n", encoding="utf-8")
 
 
 def _work(training: Training) -> dict[str, float]:
@@ -91,32 +96,19 @@ def _work(training: Training) -> dict[str, float]:
     return {f"{kind}_loss": round(total / max(1, count), 4) for kind, total in sums.items()}
 
 
-def _log(path: Path, line: dict[str, Any]) -> None:
-    print(", ".join(f"{key} {value}" for key, value in line.items()), flush=True)
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, line)
-        if new:
-            writer.writeheader()
-        writer.writerow(line)
-
-
 def _card(training: Training, line: dict[str, Any]) -> dict[str, Any]:
     """What the weights are, beside them."""
     import torch
 
     recipe, device = training.recipe, training.device
-    kind = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{torch.get_num_threads()} of the processor's cores"
-    )
+    cores = f"{torch.get_num_threads()} of the processor's cores"
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else cores
     return {
         "formula": f"{recipe.source}: {', '.join(f'{n} {kind}s' for kind, n in training.source.classes.items())}",
         **recipe._asdict(),
         **line,
         "examples": training.steps * recipe.batch,
-        "device": kind,
+        "device": device_name,
         "date": datetime.now(UTC).date().isoformat(),
         "licence": LICENCE,
     }

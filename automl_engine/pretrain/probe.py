@@ -30,16 +30,23 @@ MOST, BATCH = 2000, 250
 class Probe:
     """A data set, as networks see it; asked again and again while a trunk learns."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, channels: int) -> None:
         """
+        Args:
+            channels: that the trunk wants.
+
         Raises:
-            DataError: the folder holds neither images nor sounds.
+            DataError: the folder holds neither images nor sounds, or not what the trunk wants.
         """
         data_dir = data_dir_of(folder)
         split = open_split(data_dir, "train")
         split = split.subset(np.sort(stratified_sample(split.labels, MOST, seed=0)))
         self.name, self.labels = data_dir.stem, split.labels
         self.pixels = torch.from_numpy(_pixels(split, folder))
+        if self.pixels.shape[3] == 1:
+            self.pixels = self.pixels.expand(-1, -1, -1, channels)
+        if self.pixels.shape[3] != channels:
+            raise DataError(f"{folder.name} has {self.pixels.shape[3]} channels; this network wants {channels}.")
         self.held_out = fold_numbers(self.labels, 4, seed=0) == 0
 
     def nauc(self, trunk: nn.Module) -> float:
@@ -47,8 +54,6 @@ class Probe:
         trunk.eval()
         device = next(trunk.parameters()).device
         planes = self.pixels.permute(0, 3, 1, 2)
-        if planes.shape[1] == 1 and _channels(trunk) == 3:
-            planes = planes.expand(-1, 3, -1, -1)
         sample = planes[:500].float()
         mean, scale = sample.mean((0, 2, 3), keepdim=True), 1 / (sample.std((0, 2, 3), keepdim=True) + 4)
         with torch.inference_mode():
@@ -56,10 +61,6 @@ class Probe:
         known, multi_label = ~self.held_out, is_multi_label(self.labels)
         head, _ = fit_ridge(seen[known].numpy(), self.labels[known], multi_label)
         return nauc(self.labels[self.held_out], head.predict(seen[self.held_out].numpy()))
-
-
-def _channels(trunk: nn.Module) -> int:
-    return next(module.in_channels for module in trunk.modules() if isinstance(module, nn.Conv2d))
 
 
 def _pixels(split: Examples, folder: Path) -> np.ndarray:

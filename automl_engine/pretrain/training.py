@@ -1,7 +1,7 @@
 """The training of a trunk on what a source draws: endless examples, one cosine cycle, resumable.
 
-The heads (one for each kind of formula) are softmax layers whose targets are shares: an image with a fractal and two
-contours is a third of each.  What is kept is an average of the weights over the last steps.
+The heads (one for each kind of formula) are softmax layers whose targets are shares: an image with a fractal and a
+contour is half of each.  What is kept is an average of the weights over the last steps.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Training:
         Raises:
             DataError: that is of another network, source, batch or seed.
         """
-        saved = torch.load(folder / STATE, map_location=self.device, weights_only=True)
+        saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         if {**saved["recipe"], "hours": 0} != {**self.recipe._asdict(), "hours": 0}:
             raise DataError(f"{folder / STATE} was made by {saved['recipe']}; choose another --out folder.")
         for name in ("network", "average", "optimiser"):
@@ -128,8 +128,8 @@ class Training:
         torch.manual_seed(self.recipe.seed + self.steps)
 
     def write_weights(self, folder: Path, name: str) -> None:
-        """The averaged trunk as NAME.safetensors in half precision."""
+        """The averaged trunk as NAME.safetensors in half precision; the file that was there is replaced at once."""
         state = {key: value.detach().cpu().contiguous() for key, value in self.trunk.state_dict().items()}
-        save_file(
-            {k: v.half() if v.is_floating_point() else v for k, v in state.items()}, folder / f"{name}.safetensors"
-        )
+        part = folder / f"{name}.part"
+        save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, part)
+        part.replace(folder / f"{name}.safetensors")

@@ -431,3 +431,21 @@ def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_pa
     path.write_text(text)
     with pytest.raises(DataError, match=problem):
         load(path)
+
+
+def test_a_row_that_cannot_be_made_is_told_and_left_out(tmp_path: Path) -> None:
+    """Weights that are torn, for instance."""
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"\x08")
+    rows = [
+        {"name": "linear", "modality": "image", "model": "image_linear"},
+        {"name": "torn", "modality": "image", "model": "image_pretrained", "params": {"weights": str(torn)}},
+    ]
+    train = toy("image", 40, False, seed=0)
+    auto, told = AutoModel(train.spec, rows=rows), []
+    auto.emit = lambda kind, **fields: told.append((kind, fields))
+    auto.train(train, 20)
+    [failed] = [fields for kind, fields in told if kind == "failed"]
+    assert failed["what"] == "torn"
+    assert "Traceback" in failed["traceback"]
+    assert auto.test(train, 20).shape == (40, 3)

@@ -179,5 +179,8 @@ def test_our_own_trunk_sees_small_images_as_they_are(folder: Path) -> None:
     told = graph.run(None, {"pixels": pixels.numpy()})[0]
     np.testing.assert_allclose(told, model.test(train, 100), atol=1e-4)
     assert (told.argmax(1) == train.labels.argmax(1)).mean() > 0.9
-    loaded = pretrained.NETWORKS["resnet_small"]
-    assert model.network.body[0](torch.zeros(1, 3, 64, 64)).shape == (1, loaded.features)
+    features = pretrained.NETWORKS["resnet_small"].features
+    assert model.network.body[0](torch.zeros(1, 3, 64, 64)).shape == (1, features)
+    model.save(folder)
+    loaded = ImagePretrained.load(folder, train.spec)
+    np.testing.assert_allclose(loaded.test(train, 100), model.test(train, 100), atol=1e-6)

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from automl_engine.__main__ import main
+from automl_engine.errors import DataError
 from automl_engine.models import residual
 from automl_engine.models.image_resnet import ImageResnet
 from automl_engine.portfolio import load
 from automl_engine.pretrain.architectures import ARCHITECTURES
+from automl_engine.pretrain.probe import Probe
 from automl_engine.pretrain.sources import source
 from automl_engine.pretrain.sources.contours import ContourFormulas
 from automl_engine.pretrain.sources.fractals import FractalFormulas
 from automl_engine.pretrain.sources.shapes import SHAPES, Contours, Fractals, Mixed
 from automl_engine.pretrain.training import STATE, Recipe, Training
+from automl_engine.spec import Spec
 from automl_engine.weights import FOLDER as weights_folder
 from tests.engine.toy_examples import hidden, toy
+from tests.engine.toys import write_dataset
 
 CPU = torch.device("cpu")
 
@@ -103,7 +110,9 @@ def test_the_verb_writes_weights_and_a_card_and_goes_on(tmp_path: Path, capsys: 
     assert {value.dtype for value in state.values()} <= {torch.float16, torch.int64}
     assert main([*command, "--hours", str((card["spent_s"] + 1) / 3600)]) == 0
     assert json.loads((out / "resnet_small_mixed.json").read_text())["steps"] > card["steps"]
-    assert len((out / "log.csv").read_text().splitlines()) == 3
+    assert len((out / "log.jsonl").read_text().splitlines()) == 2
+    assert main([*command, "--hours", str(hours)]) == 0  # no more to do
+    assert len((out / "log.jsonl").read_text().splitlines()) == 2
     capsys.readouterr()
     assert main([*command, "--seed", "1"]) == 2
     assert "choose another --out folder" in capsys.readouterr().err
@@ -117,6 +126,9 @@ def test_a_training_is_resumed_where_it_was(tmp_path: Path) -> None:
     assert (second.steps, second.spent_s) == (1, first.spent_s)
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
+        assert torch.equal(first.average.state_dict()[name], second.average.state_dict()[name]), name
+    old, new = (training.optimiser.state_dict()["state"][0]["exp_avg"] for training in (first, second))
+    assert torch.equal(old, new)
     assert (tmp_path / STATE).exists()
     assert not (tmp_path / "training.part").exists()
 
@@ -142,8 +154,13 @@ def test_a_network_takes_the_trunk_over(weights: Path, side: int, stem: str) -> 
 
 
 def test_a_trunk_of_another_width_is_refused(weights: Path) -> None:
-    with pytest.raises(RuntimeError, match="was not made for a network of 16 channels"):
+    with pytest.raises(RuntimeError, match="was not made for a residual network of 16 channels"):
         residual.take_over(residual.residual_network(3, 5, 32, 16), weights)
+    with pytest.raises(RuntimeError, match="of 24 channels like this one"):
+        residual.take_over(residual.residual_network(3, 5, 32, 24, blocks=2), weights)
+    save_file({"features.0.weight": torch.zeros(1)}, weights.with_name("foreign.safetensors"))
+    with pytest.raises(RuntimeError, match="was not made for a residual network of 24"):
+        residual.take_over(residual.residual_network(3, 5, 32, 24), weights.with_name("foreign.safetensors"))
 
 
 def test_filters_answer_as_strongly_to_any_number_of_channels() -> None:
@@ -157,7 +174,7 @@ def test_filters_answer_as_strongly_to_any_number_of_channels() -> None:
 def test_the_first_prediction_needs_no_training_of_the_trunk(weights: Path) -> None:
     """The last layer in closed form on what the trunk sees; then the whole network learns."""
     train, test = toy("image", 90, False, 0), toy("image", 30, False, 1)
-    model, told = ImageResnet(train.spec, weights=str(weights), slice_s=0.5), []
+    model, told = ImageResnet(train.spec, weights=str(weights), slice_s=0.5, device="cpu"), []
     model.emit = lambda kind, **fields: told.append(fields.get("text"))
     model.train(train, 20)
     assert told == ["image_resnet uses the weights of trunk."]
@@ -172,7 +189,7 @@ def test_the_first_prediction_needs_no_training_of_the_trunk(weights: Path) -> N
 def test_without_the_weights_the_network_is_random_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
     train = toy("image", 30, False, 0)
-    model, told = ImageResnet(train.spec, weights="nobody_has_this", slice_s=0.2), []
+    model, told = ImageResnet(train.spec, weights="nobody_has_this", slice_s=0.2, device="cpu"), []
     model.emit = lambda kind, **fields: told.append(fields.get("text"))
     model.train(train, 20)
     assert told[0] == "image_resnet uses random weights: none were found."
@@ -208,3 +225,30 @@ def test_a_gpu_draws_thousands_of_images_a_second() -> None:
         training.source.draw(512, 64)
     torch.cuda.synchronize()
     assert 20 * 512 / (time.perf_counter() - start) >= 5000
+
+
+def test_a_probe_asks_what_a_frozen_trunk_is_worth(tmp_path: Path) -> None:
+    """Held-out training examples that differ in colour, seen through a trunk that knows nothing yet."""
+    labels = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    images = np.random.default_rng(0).integers(0, 80, (40, 24, 24, 3))
+    images[:, :, :, 0] += 150 * labels[:, 1, None, None].astype(int)
+    steps = [[cv2.imencode(".png", image[..., ::-1].astype(np.uint8))[1].tobytes()] for image in images]
+    spec = Spec("colours", 40, 2, 1, 24, 24, 3, format="COMPRESSED", label_to_index={"a": 0, "b": 1})
+    train = [(step, [int(row.argmax())]) for step, row in zip(steps, labels, strict=True)]
+    write_dataset(tmp_path / "colours", spec, train, train[:4])
+    probe = Probe(tmp_path / "colours", channels=3)
+    assert (probe.name, int(probe.held_out.sum())) == ("colours", 10)
+    assert probe.nauc(begun().trunk) > 0.9
+    with pytest.raises(DataError, match="colours has 3 channels; this network wants 1"):
+        Probe(tmp_path / "colours", channels=1)
+
+
+@pytest.mark.parametrize("wrong", [["--hours", "0"], ["--batch", "1"], ["--arch", "vgg"]])
+def test_wrong_arguments_are_told(wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pretrain", "--out", str(tmp_path), *wrong]) == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_the_command_line_is_there_before_torch() -> None:
+    ask = "import sys; from automl_engine.__main__ import _parser; _parser(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout == "False\n"

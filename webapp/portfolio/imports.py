@@ -161,7 +161,7 @@ def _learner_of_trunk(shapes: dict[str, Shape]) -> tuple[str, str, dict[str, Any
     wrong = next((key for key in expected | found if expected.get(key) != found.get(key)), None)
     if wrong:
         raise DataError(
-            f"This is no trunk of {width} channels as “automl_engine pretrain” writes it: “{wrong}” has the shape "
+            f"This is no trunk of {width} channels as “automl_engine pretrain” writes it: “{wrong[:80]}” has the shape "
             f"{shapes.get(wrong, 'of nothing, it is not there')}, which must be {expected.get(wrong, 'left out')}."
         )
     modality, model = TRUNKS[channels]

@@ -8,11 +8,12 @@ varies them (Kataoka et al., "Pre-training without natural images", ACCV 2020).
 from __future__ import annotations
 
 from pkgutil import resolve_name
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-Targets = dict[str, torch.Tensor]
+Targets = dict[str, "torch.Tensor"]
 """By kind of formula: (n, formulas) float32, each row the shares of the formulas in the example (they add up to 1)."""
 
 SOURCES = {
