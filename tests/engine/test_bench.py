@@ -107,7 +107,11 @@ def test_it_goes_on_where_it_was(data: Path, out: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path, number: signal.Signals) -> None:
     options = ["--data", str(data), "--sets", "toy", "--models", "tabular_lightgbm", "--out", str(tmp_path / "out")]
-    process = subprocess.Popen([sys.executable, "-m", "automl_engine", "bench", *options], cwd=ROOT)
+    own = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children are deaf to it
+    try:
+        process = subprocess.Popen([sys.executable, "-m", "automl_engine", "bench", *options], cwd=ROOT)
+    finally:
+        signal.signal(signal.SIGINT, own)
     run_dir = tmp_path / "out" / "runs" / "toy" / "tabular_lightgbm" / "0"
     end = time.time() + 60
     while not (run_dir / "start.txt").exists():
