@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine import clock
-from automl_engine.errors import DataError, exit_code
+from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
 from automl_engine.metalearning import VERBS
 
-EXIT_NOTHING, EXIT_EXPORT, EXIT_STOPPED = 1, 3, 130  # 2 and 4: errors.py
+EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 
 
 def main(arguments: list[str] | None = None) -> int:

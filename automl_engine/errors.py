@@ -6,7 +6,7 @@ import errno
 import sys
 from collections.abc import Callable
 
-EXIT_DATA, EXIT_MACHINE = 2, 4
+EXIT_DATA, EXIT_MACHINE, EXIT_STOPPED = 2, 4, 130
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
 
 

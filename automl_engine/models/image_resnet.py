@@ -21,7 +21,7 @@ from automl_engine.features.image import gradient_features
 from automl_engine.models import augment
 from automl_engine.models.image_network import ImageModel, Pace, PixelNetwork
 from automl_engine.models.linear import fit_ridge
-from automl_engine.models.residual import MOST, fit_last_layer, residual_network, take_over
+from automl_engine.models.residual import MOST, fit_last_layer, move_towards, residual_network, take_over
 from automl_engine.models.vision import describe_weights, find_weights
 from automl_engine.models.workload import workload
 
@@ -271,11 +271,7 @@ class ImageResnet(ImageModel):
 
     def _update_average(self, share: float) -> None:
         """Exponential average of weights and batch statistics, faster at the beginning."""
-        share = max(share, 1 / (1 + self.steps / 4))
-        with torch.no_grad():
-            old, new = self.average.state_dict().values(), self.network.state_dict().values()
-            pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.dtype.is_floating_point]
-            torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], share)
+        move_towards(self.average, self.network, max(share, 1 / (1 + self.steps / 4)))
 
 
 def harmless_flips(images: np.ndarray, labels: np.ndarray, multi_label: bool) -> list[int]:

@@ -98,7 +98,7 @@ def take_over(network: nn.Sequential, file: Path) -> None:
         RuntimeError: the file is of another network.
     """
     state, stem = load_weights(file), network[0].weight
-    found = next((state.get(key) for key in STEMS if key in state and state[key].shape[2:] == stem.shape[2:]), None)
+    found = next((state[key] for key in STEMS if key in state and state[key].shape[2:] == stem.shape[2:]), None)
     body = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
     wanted = {key: value.shape for key, value in network[1:-1].state_dict().items()}
     if found is None or len(found) != len(stem) or {key: value.shape for key, value in body.items()} != wanted:
@@ -138,3 +138,11 @@ def fit_last_layer(network: PixelNetwork, images: torch.Tensor, labels: np.ndarr
     with torch.no_grad():
         body[-1].weight.copy_(weights.T)
         body[-1].bias.copy_(torch.from_numpy(head.bias - head.mean @ weights.numpy()))
+
+
+@torch.no_grad()
+def move_towards(average: nn.Module, network: nn.Module, share: float) -> None:
+    """Weights and batch statistics of ``average`` by ``share`` of the way to those of ``network``."""
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    old, new = zip(*((a, b) for a, b in pairs if a.dtype.is_floating_point), strict=True)
+    torch._foreach_lerp_(old, new, share)

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl_engine.errors import EXIT_STOPPED, DataError
+
 if TYPE_CHECKING:
     from automl_engine.pretrain.probe import Probe
     from automl_engine.pretrain.training import Training
 
 LOG_EVERY_S = 60.0
 LICENCE = "CC0-1.0"
-EXIT_STOPPED = 130
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,6 @@ def main(options: argparse.Namespace) -> int:
     """Trains until the hours are over; Ctrl-C loses at most a minute."""
     import torch
 
-    from automl_engine.errors import DataError
     from automl_engine.pretrain.architectures import ARCHITECTURES
     from automl_engine.pretrain.probe import Probe
     from automl_engine.pretrain.training import STATE, Recipe, Training

@@ -20,7 +20,7 @@ from torch import nn
 from automl_engine.errors import DataError
 from automl_engine.models.image_network import PixelNetwork
 from automl_engine.models.image_resnet import half_precision_is_faster
-from automl_engine.models.residual import MIDDLE, SCALE
+from automl_engine.models.residual import MIDDLE, SCALE, move_towards
 from automl_engine.pretrain.architectures import ARCHITECTURES
 from automl_engine.pretrain.sources import source
 
@@ -94,17 +94,11 @@ class Training:
         torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        self._average()
+        move_towards(self.average, self.network, max(1 - AVERAGE, 1 / (self.steps + 1)))
         self.steps += 1
         values = {kind: loss.item() for kind, loss in losses.items()}
         self.spent_s += time.perf_counter() - start
         return values
-
-    def _average(self) -> None:
-        share = max(1 - AVERAGE, 1 / (self.steps + 1))
-        old, new = self.average.state_dict().values(), self.network.state_dict().values()
-        pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.dtype.is_floating_point]
-        torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], share)
 
     def save(self, folder: Path) -> None:
         """All that ``resume`` needs; the file that was there is replaced at once."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_engine.errors import DataError
+from automl_engine.errors import EXIT_STOPPED, DataError
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from automl_engine.search import report
     from automl_engine.search.runs import Plan
 
-EXIT_STOPPED = 130
 OPTIONS = ("row", "budget", "t0", "seed", "device", "clock")
 """What all workers of a search must be told alike, beside the data."""
 
