@@ -111,7 +111,8 @@ class AutoModel(AnytimeModel):
         enough = [row for row in self.rows if len(split) >= _least_examples(row)]
         self._queue = enough or list(self.rows)
         if len(self._queue) < len(self.rows):
-            self.emit("note", text=f"{len(split)} examples are too few to check a network on; quick models only.")
+            left_out = ", ".join(row["name"] for row in self.rows if row not in self._queue)
+            self.emit("note", text=f"{len(split)} examples are too few to check {left_out} on; the others run.")
         sample = stratified_sample(self.labels, min(FIRST_SAMPLE[kind], affordable), self._seed)
         while self._queue and not self.weights:
             rung = self._open(self._queue[0])
