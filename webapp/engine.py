@@ -26,6 +26,7 @@ from automl_engine.metalearning import tables
 
 __all__ = [
     "DataError",
+    "compare_classes",
     "convert",
     "curve",
     "end",
@@ -132,6 +133,11 @@ def export(run_dir: Path) -> Path:
     """Make and prove ``model.zip``; raises EngineError or DataError."""
     _call(["automl_engine", "export", str(run_dir)])
     return run_dir / "model.zip"
+
+
+def compare_classes(data_dir: Path, modality: str, out_json: Path) -> None:
+    """Which known class each of a data set's looks most like; raises DataError or EngineError."""
+    _call(["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)])
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path) -> None:

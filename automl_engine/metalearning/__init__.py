@@ -12,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "start": ("automl_engine.metalearning.start", "what a chosen start of auto is worth"),
     "vae": ("automl_engine.metalearning.vae.training", "train the autoencoder whose latent space compares images"),
     "samples": ("automl_engine.metalearning.samples", "keep some samples of public data sets to compare with"),
+    "classes": ("automl_engine.metalearning.vae.classes", "which known class each of a data set's looks most like"),
     "recognise": ("automl_engine.metalearning.recognition", "how often a batch's source is known, by its size"),
     "reduce": ("automl_engine.metalearning.reduce", "the few rows that are nearly as good as all"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from scipy.stats import ttest_ind
 from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 
+from automl_engine.__main__ import main
 from automl_engine.errors import DataError
 from automl_engine.metalearning import samples as store
 from automl_engine.metalearning import vae
@@ -20,10 +22,11 @@ from automl_engine.metalearning.selectors.nearest_centroid import NearestCentroi
 from automl_engine.metalearning.selectors.vae import LatentNearest
 from automl_engine.metalearning.selectors.voting import SampleSelector, order_by_votes
 from automl_engine.metalearning.vae import training, welch
-from automl_engine.metalearning.vae.classes import nearest_classes
+from automl_engine.metalearning.vae.classes import FEWEST, NEAR, classes_alike, nearest_classes
 from automl_engine.metalearning.vae.network import Decoder, Encoder, log_likelihood
 from automl_engine.search.space import parse
 from tests.engine.toy_examples import toy
+from tests.engine.toys import write_dataset
 
 SELECTORS = [NearestCentroid, MlpSamples, LatentNearest]
 NAN = float("nan")
@@ -135,11 +138,37 @@ def test_deviations_tell_sets_of_one_mean_apart() -> None:
 
 
 def test_which_class_of_which_set() -> None:
-    known = dict(zip(("pets/cat", "pets/dog", "digits/0"), clouds(3), strict=True))
+    known = dict(zip(("pets/cat", "pets--n90/dog", "digits/0"), clouds(3), strict=True))
     new = dict(zip(("tiger", "wolf"), clouds(2, seed=1), strict=True))
-    told = {alike.label: alike.in_words() for alike in nearest_classes(new, known)}
-    assert told["tiger"] == "your class tiger is most like cat of pets"
-    assert told["wolf"] == "your class wolf is most like dog of pets"
+    told = {alike.label: alike for alike in nearest_classes(new, known)}
+    assert told["tiger"].in_words().startswith("your class tiger looks most like cat of pets (")
+    assert (told["wolf"].dataset, told["wolf"].known_label) == ("pets", "dog")
+    assert all(alike.distance < NEAR for alike in told.values())
+
+
+def test_what_is_far_or_too_small_is_not_named() -> None:
+    first, second, far = clouds(3)
+    new = clouds(1, seed=1)[0]
+    assert nearest_classes({"a": new}, {"x/far": far}) == []
+    assert nearest_classes({"a": new}, {}) == []
+    assert nearest_classes({"a": np.tile(new[: FEWEST - 1], (9, 1))}, {"x/first": first}) == []
+    assert nearest_classes({"a": new}, {"x/first": first[: FEWEST - 1], "x/second": second}) == []
+    assert [alike.label for alike in nearest_classes({"a": new, "far": far + 9}, {"x/first": first})] == ["a"]
+
+
+def test_the_verb_names_the_classes_of_a_known_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, split = tmp_path / "new", toy("image", 60, multi_label=False, seed=0)
+    rows = [(split.steps(i), np.flatnonzero(split.labels[i]).tolist()) for i in range(60)]
+    write_dataset(data, split.spec, rows, rows[:3])
+    store.add(split, "toys", "image", tmp_path)
+    found = {alike.label: alike for alike in classes_alike(split, "image", tmp_path)}
+    assert found
+    order = ["meta", "classes", str(data), "--modality=image", f"--out={tmp_path / 'alike.json'}"]
+    assert main([*order, f"--tables={tmp_path}"]) == 0
+    told = json.loads((tmp_path / "alike.json").read_text())["alike"]
+    assert {line["label"] for line in told} == set(found)
+    assert {line["dataset"] for line in told} == {"toys"}
+    assert len(capsys.readouterr().out.splitlines()) == len(told)
 
 
 def test_samples_on_disk_grow_by_data_set(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def explained(events: list[dict[str, Any]], viewer: User | AnonymousUser) -> Cho
     if event is None:
         return None
     told = event["resembles"][:2]
-    found = _datasets([each["dataset"] for each in told], viewer)
+    found = shown_datasets([each["dataset"] for each in told], viewer)
     nearest, *others = [_resembled(each, found.get(each["dataset"])) for each in told]
     if nearest.dataset:
         nearest.samples.extend(cards.samples(nearest.dataset)[:SHOWN_SAMPLES])
@@ -84,7 +84,7 @@ def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
     return Resembled(source, part, told["distance"], told.get("alc"), dataset)
 
 
-def _datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, Dataset]:
+def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, Dataset]:
     """Those that the viewer may see, by the engine's name.
 
     Of data sets that did not learn here only those of administrators count: anybody can call theirs "mnist".

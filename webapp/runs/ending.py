@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp import engine
-from webapp.runs import journal, knowledge, queue, words
+from webapp.runs import alike, journal, knowledge, queue, words
 from webapp.runs.models import Run
 
 SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
@@ -60,6 +60,8 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
     with transaction.atomic():
         if _write(run, state=Run.State.FINISHED, export_state=Run.Export.QUEUED, error="", **fields):
             queue.enqueue_export(run.pk)
+            if alike.is_missing(run.dataset):
+                queue.enqueue_compare(run.dataset_id)
     knowledge.teach(run)
 
 

@@ -17,8 +17,9 @@ from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from webapp import engine
+from webapp.datasets.models import Dataset
 from webapp.portfolio import rows
-from webapp.runs import ending, journal, knowledge, queue
+from webapp.runs import alike, ending, journal, knowledge, queue
 from webapp.runs.models import Prediction, Run
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,13 @@ def export(run_id: str) -> None:
             (run.dir / "export.log").write_text(str(reason))
     state = Run.Export.FAILED if error else Run.Export.READY
     Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).update(export_state=state, export_error=error)
+
+
+def compare(dataset_id: str) -> None:
+    """Which known classes those of a data set look like, once; off every run's clock."""
+    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    if dataset and alike.is_missing(dataset):
+        engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset))
 
 
 def predict(prediction_id: str) -> None:

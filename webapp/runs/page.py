@@ -13,7 +13,7 @@ from webapp import engine
 from webapp.access import owns, visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import choice, figure, journal, results, start, words
+from webapp.runs import alike, choice, figure, journal, results, start, words
 from webapp.runs.advice import advice
 from webapp.runs.models import Run, ScorePoint
 
@@ -77,6 +77,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
         "points": points,
         "elapsed_words": _elapsed(run),
         "choice": choice.explained(events, viewer),
+        "alike": alike.told(run.dataset, viewer),
         "doings": words.doings(events),
         "summary": words.curve_summary(points),
         "others": others,

@@ -12,6 +12,7 @@ from webapp.runs.models import Prediction, Run
 TRAIN_MARGIN_S = 900  # loading before the clock, the last prediction after it
 EXPORT_TIMEOUT_S = 900
 PREDICT_TIMEOUT_S = 300
+COMPARE_TIMEOUT_S = 120
 ALIVE = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.STARTED)
 
 
@@ -38,6 +39,12 @@ def enqueue_predict(prediction: Prediction) -> None:
     queue.enqueue(
         "webapp.runs.jobs.predict", prediction.pk, job_id=job_id, job_timeout=PREDICT_TIMEOUT_S, at_front=True
     )
+
+
+def enqueue_compare(dataset_id: str) -> None:
+    """In front of the packing, after which the page is not sent again; once for a data set, and it takes seconds."""
+    queue = django_rq.get_queue("work")
+    queue.enqueue("webapp.runs.jobs.compare", dataset_id, job_timeout=COMPARE_TIMEOUT_S, at_front=True)
 
 
 def export_job(run_id: str) -> str:
