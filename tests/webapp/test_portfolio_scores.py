@@ -250,6 +250,25 @@ def test_a_failed_run_is_a_failure(run: Run) -> None:
     assert images().lines[0].failures == 1
 
 
+def test_a_failure_tells_why_and_is_no_empty_cell(run: Run, table: Path, admin_client: Client) -> None:
+    """Row a failed on the run's data, where the others were never run; c failed elsewhere, nobody knows why."""
+    run.state, run.error = Run.State.FAILED, "The engine ran out of <memory>. Your data is safe."
+    run.budget_s, run.t0_s = 60, 60
+    run.save()
+    add_run_score(run)
+    a, b, c, _ = images().lines
+    failed = [cell for cell in a.cells if cell and cell.alc is None]
+    assert [cell.why for cell in failed] == ["The engine ran out of <memory>"]
+    assert b.cells[a.cells.index(failed[0])] is None
+    assert [cell.title for cell in c.cells if cell and cell.alc is None] == ["c on digits: failed"]
+    page = admin_client.get("/portfolio").content.decode()
+    why = "The engine ran out of &lt;memory&gt;"
+    assert f'<td class="failed" title="a on confidential: failed ({why})">✕</td>' in page
+    page = admin_client.get("/portfolio/row/a").content.decode()
+    assert f"failed: {why}</span>" in page
+    assert "Your data is safe" not in page
+
+
 def test_of_private_data_nothing_is_left_when_the_run_goes(run: Run, owner: User, make_run: Make) -> None:
     open_run = make_run(Dataset.objects.get(), model="b")
     tell(open_run, stopped="done")

@@ -16,6 +16,7 @@ from webapp.portfolio.models import MODALITIES, PortfolioRow, Score
 
 FIELDS = ("modality", "row", "version", "dataset", "source", "budget_s", "t0_s", "alc", "wall_s")
 OF_SITE = ("site_dataset_id", "site_dataset__name")
+OF_RUN = ("run__error",)
 NEAR = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
 """Steps of the colour: how far below the best row of a data set."""
 Ranks = dict[str, float]
@@ -32,6 +33,8 @@ class Cell:
     wall_s: float | None
     where: str
     """Row and data set, in words."""
+    why: str = ""
+    """The newest failure, where it happened on this site."""
     step: int = len(NEAR)
     """Of the colour: 0 is the best row of the data set."""
 
@@ -39,7 +42,8 @@ class Cell:
     def title(self) -> str:
         """All of it, for whoever points at it."""
         if self.alc is None:
-            return f"{self.where}: failed"
+            times = "failed" if self.runs == 1 else f"all {self.runs} runs failed"
+            return f"{self.where}: {times}{f' ({self.why})' if self.why else ''}"
         told = [f"ALC {self.alc:.4f}", "best" if self.step == 0 else "", f"{self.runs} runs" if self.runs > 1 else ""]
         told += [f"{self.failures} failed" if self.failures else "", f"{self.wall_s:.0f} s" if self.wall_s else ""]
         return f"{self.where}: {', '.join(filter(None, told))}"
@@ -103,14 +107,14 @@ class Matrix:
 def matrices(modality: str = "") -> list[Matrix]:
     """All modalities with rows, or one of them; two queries."""
     rows = PortfolioRow.objects.all()
-    scores = Score.objects.values_list(*FIELDS, *OF_SITE)
+    scores = Score.objects.values_list(*FIELDS, *OF_SITE, *OF_RUN)
     if modality:
         rows, scores = rows.filter(modality=modality), scores.filter(modality=modality)
     by_modality: dict[str, list[PortfolioRow]] = defaultdict(list)
     for row in rows:
         by_modality[row.modality].append(row)
     known: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for score in scores.order_by("source", "dataset"):
+    for score in scores.order_by("source", "dataset", "pk"):
         known[score[0]].append(score)
     order = sorted(by_modality, key=MODALITIES.index)
     return [_matrix(name, by_modality[name], known[name]) for name in order]
@@ -126,7 +130,7 @@ def _matrix(modality: str, rows: list[PortfolioRow], scores: list[tuple[Any, ...
     runs: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
     datasets: dict[str, dict[str, Any]] = {}
     for score in scores:
-        _, name, version, dataset, source, *condition, _, _, site_id, site_name = score
+        _, name, version, dataset, source, *condition, _, _, site_id, site_name, _ = score
         if name in names and version == newest[name] and tuple(condition) == usual:
             runs[name, dataset].append(score)
             label = site_name or dataset
@@ -149,12 +153,14 @@ def _cell(runs: list[tuple[Any, ...]] | None, where: str) -> Cell | None:
         return None
     alcs = [run[7] for run in runs if run[7] is not None]
     walls_s = [run[8] for run in runs if run[8] is not None]
+    errors = [run[-1] for run in runs if run[7] is None and run[-1]]
     return Cell(
         alc=fmean(alcs) if alcs else None,
         runs=len(runs),
         failures=len(runs) - len(alcs),
         wall_s=median(walls_s) if walls_s else None,
         where=where,
+        why=errors[-1].partition(". ")[0].rstrip(".") if errors else "",  # the rest is for its owner
     )
 
 
