@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from safetensors.numpy import save
 
 from automl_engine import __main__ as engine_main
-from automl_engine.pretrain.architectures import Stems
+from automl_engine.models.residual import Stems
+from automl_engine.models.vision import torchvision
 from webapp import body_limit, engine
-from webapp.portfolio import files, imports, rows
+from webapp.portfolio import files, imports, networks, rows
 from webapp.portfolio.models import PortfolioRow
 
 URL = "/portfolio/import"
@@ -50,14 +52,19 @@ def send(client: Client, kind: str, file_name: str, content: bytes, **fields: st
     return client.post(URL, prefixed | {"kind": kind, f"{kind}-file": file})
 
 
-def weights(shape: tuple[int, ...] = (1280, 112, 1, 1)) -> bytes:
-    return save({imports.LAST_LAYER: np.zeros(shape, np.float16)})
+def packed(shapes: networks.Shapes, **changes: tuple[int, ...] | None) -> bytes:
+    """Zeros of these shapes; None leaves a tensor out."""
+    return save({key: np.zeros(shape, np.float16) for key, shape in {**shapes, **changes}.items() if shape is not None})
+
+
+def weights(**changes: tuple[int, ...] | None) -> bytes:
+    """A small MobileNetV2 with its classifier."""
+    return packed({**networks.mobilenet_v2(0.35), "classifier.1.bias": (1000,)}, **changes)
 
 
 def trunk(width: int, channels: int, **changes: tuple[int, ...] | None) -> bytes:
-    """What ``pretrain`` writes, its filters alone; None leaves a tensor out."""
-    shapes = {**imports._trunk(width, channels), "body.4.weight": (8 * width,), **changes}
-    return save({key: np.zeros(shape, np.float16) for key, shape in shapes.items() if shape is not None})
+    """What ``pretrain`` writes."""
+    return packed(networks.trunk(width, channels), **changes)
 
 
 def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> None:
@@ -142,9 +149,31 @@ def test_a_trunk_of_any_width_becomes_a_row(
     assert Path(found["params"]["weights"]).read_bytes() == trunk(6, channels)
 
 
-def test_the_trunk_is_that_of_the_engine() -> None:
-    shapes = {key: tuple(value.shape) for key, value in Stems(3, 24).state_dict().items()}
-    assert imports.learner_of(shapes) == ("image", "image_resnet", {"width": 24})
+@pytest.mark.parametrize(
+    ("make", "expected", "learner"),
+    [
+        (lambda: Stems(3, 24), networks.trunk(24, 3), ("image", "image_resnet", {"width": 24})),
+        (lambda: Stems(1, 16), networks.trunk(16, 1), ("audio", "audio_resnet", {"width": 16})),
+        *(
+            (
+                lambda width=width: torchvision().mobilenet_v2(weights=None, width_mult=width),
+                networks.mobilenet_v2(width),
+                ("image", "image_pretrained", {"network": name}),
+            )
+            for name, width in networks.MOBILENETS.values()
+        ),
+    ],
+)
+def test_the_networks_are_those_of_the_engine(make: Any, expected: networks.Shapes, learner: Any) -> None:
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in make().state_dict().items()}
+    assert {key: shape for key, shape in shapes.items() if not key.startswith("classifier")} == expected
+    assert networks.learner_of(shapes) == learner
+
+
+def test_an_old_file_has_no_counters() -> None:
+    shapes = {key: shape for key, shape in networks.mobilenet_v2(1.0).items() if not key.endswith(networks.COUNTER)}
+    assert networks.learner_of(shapes)[1] == "image_pretrained"
 
 
 def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
@@ -161,19 +190,30 @@ def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
         ("net.safetensors", weights()[:-1], "no sound safetensors file"),
         (
             "net.safetensors",
-            broken({imports.LAST_LAYER: {"dtype": "F16", "shape": [1280, 112, 1, 1], "data_offsets": [0, 8]}}, 8),
+            broken({networks.LAST_LAYER: {"dtype": "F16", "shape": [1280, 112, 1, 1], "data_offsets": [0, 8]}}, 8),
             "no sound safetensors file",
         ),
-        ("net.safetensors", weights((10, 10)), "shape (10, 10)"),
+        ("net.safetensors", weights(**{networks.LAST_LAYER: (10, 10)}), "shape (10, 10)"),
         ("net.safetensors", save({"other": np.zeros(3)}), "no weights of mobilenet_v2"),
         ("net.safetensors", b"\0", "no sound safetensors file"),
         ("net.safetensors", broken({str(i): {} for i in range(100_000)}), "its header has"),
         ("net.safetensors", trunk(6, 2), "shape (6, 2, 3, 3)"),
         ("net.safetensors", trunk(0, 3), "shape (0, 3, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{imports.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{imports.STEM: (6, 3, 5, 5)}), "must be (6, 3, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{networks.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{networks.STEM: (6, 3, 5, 5)}), "must be (6, 3, 3, 3)"),
         ("net.safetensors", trunk(6, 3, **{"body.2.conv1.weight": None}), "of nothing, it is not there"),
         ("net.safetensors", trunk(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "must be left out"),
+        (
+            "net.safetensors",
+            trunk(6, 3, **{"body.2.norm1.running_var": (5,), "body.4.bias": (1,)}),
+            "“body.2.norm1.running_var” has the shape (5,), which must be (12,) (1 more of the tensors do not fit)",
+        ),
+        (
+            "net.safetensors",
+            weights(**{"features.7.conv.1.1.bias": (3,)}),
+            "“features.7.conv.1.1.bias” has the shape (3,), which must be (96,).",
+        ),
+        ("net.safetensors", weights(**{"features.3.conv.2.weight": None}), "of nothing, it is not there"),
     ],
 )
 def test_what_are_no_weights_leaves_nothing(admin_client: Client, name: str, content: bytes, sentence: str) -> None:

@@ -24,20 +24,12 @@ from webapp import engine
 from webapp.accounts.models import User
 from webapp.engine import DataError
 from webapp.filenames import safe_name
-from webapp.portfolio import files, history, rows
+from webapp.portfolio import files, history, networks, rows
 from webapp.portfolio.models import PortfolioRow
 
 MAX_BYTES = 512 * 2**20
 MAX_UNPACKED_BYTES, MAX_FILES = 2 * 2**30, 5000  # of a submission
 MAX_HEADER_BYTES = 2**20  # of a safetensors file; that of a network with 1000 tensors has a tenth of it
-LAST_LAYER = "features.18.0.weight"
-NETWORKS = {(1280, 320, 1, 1): "mobilenet_v2", (1280, 112, 1, 1): "mobilenet_v2_035"}
-"""What ``image_pretrained`` can load weights into, by the shape of ``LAST_LAYER``."""
-STEM = "small.weight"
-TRUNKS = {3: ("image", "image_resnet"), 1: ("audio", "audio_resnet")}
-"""Who learns on top of what ``automl_engine pretrain`` made, by the channels of ``STEM``: modality and model."""
-
-Shape = tuple[int, ...]
 
 
 def code(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
@@ -65,7 +57,7 @@ def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
         if source.suffix != ".safetensors":
             raise DataError(f"{source.name} is no safetensors file; other formats can hide code, so save it as that.")
         place = f"{row.name}/{source.name}"
-        row.modality, row.model, params = learner_of(_shapes(source))
+        row.modality, row.model, params = networks.learner_of(_shapes(source))
         row.params = params | {"weights": place}
         return _adopted(row, source, place, by)
 
@@ -117,7 +109,7 @@ def _last(modality: str) -> int:
     return 0 if last is None else last + 1
 
 
-def _shapes(path: Path) -> dict[str, Shape]:
+def _shapes(path: Path) -> networks.Shapes:
     """The tensors of a safetensors file.  Only the header is read; the library checks that it is sound.
 
     Raises:
@@ -132,50 +124,6 @@ def _shapes(path: Path) -> dict[str, Shape]:
             return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DataError(f"This is no sound safetensors file ({error}); save the weights again.") from error
-
-
-def learner_of(shapes: dict[str, Shape]) -> tuple[str, str, dict[str, Any]]:
-    """(modality, model, parameters) of the row that can begin with tensors of these names and shapes.
-
-    Raises:
-        DataError: the engine has no such network.
-    """
-    if STEM in shapes:
-        return _learner_of_trunk(shapes)
-    shape = shapes.get(LAST_LAYER, ())
-    if shape not in NETWORKS:
-        raise DataError(
-            f"These are no weights of {' or '.join(NETWORKS.values())} as torchvision names them "
-            f"(“{LAST_LAYER}” has the shape {shape or 'of nothing: it is not there'}), nor a trunk of image_resnet as "
-            f"“automl_engine pretrain” writes it (“{STEM}” is not there); no other network takes a file."
-        )
-    return "image", "image_pretrained", {"network": NETWORKS[shape]}
-
-
-def _learner_of_trunk(shapes: dict[str, Shape]) -> tuple[str, str, dict[str, Any]]:
-    width, channels, *_ = (*shapes[STEM], 0, 0)
-    expected = _trunk(width, channels)
-    if not width or channels not in TRUNKS:
-        raise DataError(f"“{STEM}” has the shape {shapes[STEM]}; it must be (width, 3 or 1 channels, 3, 3).")
-    found = {key: shape for key, shape in shapes.items() if len(shape) == 4}
-    wrong = next((key for key in expected | found if expected.get(key) != found.get(key)), None)
-    if wrong:
-        raise DataError(
-            f"This is no trunk of {width} channels as “automl_engine pretrain” writes it: “{wrong[:80]}” has the shape "
-            f"{shapes.get(wrong, 'of nothing, it is not there')}, which must be {expected.get(wrong, 'left out')}."
-        )
-    modality, model = TRUNKS[channels]
-    return modality, model, {"width": width}
-
-
-def _trunk(width: int, channels: int) -> dict[str, Shape]:
-    """The filters of ``models.residual.Stems``: two stems, and three blocks that each double the channels."""
-    found: dict[str, Shape] = {STEM: (width, channels, 3, 3), "large.weight": (width, channels, 5, 5)}
-    for block, inputs in enumerate((width, 2 * width, 4 * width), 1):
-        found[f"body.{block}.conv1.weight"] = (2 * inputs, inputs, 3, 3)
-        found[f"body.{block}.conv2.weight"] = (2 * inputs, 2 * inputs, 3, 3)
-        found[f"body.{block}.shortcut.weight"] = (2 * inputs, inputs, 1, 1)
-    return found
 
 
 def _check_code(root: Path) -> None:
