@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.blend import best_share, difference_error, mix, noise, quality, validation_nauc
+from automl_engine.blend import clearly_worse, holds_up, mix, reweighed, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
@@ -43,9 +43,14 @@ FOLD_EXAMPLES = 100, 2000
 PERFECT = 0.9999
 SPACING = 0.08
 """A better blend is written once this share of the time since the start has passed since the last prediction."""
-TRUST = 0.5
-"""A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 PATIENCE_S = 60.0
+SETTLED_S, SETTLED_SHARE = 20.0, 0.33
+"""A network that has not gained for so long, nor for this share of the time since the start, leaves the rest of the
+time to versions of it that learn without another fold: their mean is better than any of them (Breiman, "Bagging
+predictors", 1996), together they have seen all examples, and the blend is decided on more of them."""
+MOST_VERSIONS = 5
+LEAST_VERSION_S = 30.0
+"""A version learns as long as the first took to its best state, and no less."""
 
 
 class AutoModel(AnytimeModel):
@@ -131,22 +136,42 @@ class AutoModel(AnytimeModel):
             self._check_first_look(split, *self._first_look)
             with clock.work(f"choose among {self._modality} rows"):
                 self._choose(split)
-        if self._queue:
-            rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
-            limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
-        else:
-            rung, limit_s = self._half_checked()[0], self._remaining_s()
+        if not self._queue:
+            self._check_more(split)
+            return
+        rung = self.rungs.get(self._queue[0]["name"]) or self._open(self._queue[0])
+        limit_s = max(1.0, min(0.25 * self._elapsed_s(), 0.05 * self._remaining_s()))
         quick = type(rung.live).quick
         worked = self._guarded(
             rung, lambda: self._check_folds(rung, split, limit_s) if quick else self._slice(rung, split)
         )
-        with clock.work("consider", scores=self.labels.size):
-            better = worked and self._consider(rung)
-        if better and quick:
-            self._guarded(rung, lambda: self._refit(rung, split))
+        if worked:
+            self._judge(rung, split)
         if not worked or quick or rung.live.done_training or self._has_stalled(rung):
             self._queue = [row for row in self._queue if row["name"] != rung.name]
-            rung.live = rung.live if quick or not worked else rung.live.frozen()  # without its images
+            if not quick and worked:
+                rung.live = rung.live.frozen()  # without its images
+                if rung.adopted_checked is not None:
+                    rung.checked[:] = rung.adopted_checked
+
+    def _check_more(self, split: Examples) -> None:
+        """At last the folds left out: all of a quick row; of a network the next, and then all are judged again."""
+        rung = self._half_checked()[0]
+        if type(rung.live).quick:
+            if self._guarded(rung, lambda: self._check_folds(rung, split, self._remaining_s())):
+                self._judge(rung, split)
+        elif self._guarded(rung, lambda: self._learn_again(rung, split)):
+            checked = [other for other in self.rungs.values() if not np.isnan(other.checked).all()]
+            for other in [rung, *(other for other in checked if type(other.live).quick)]:
+                self._judge(other, split)
+
+    def _judge(self, rung: Rung, split: Examples) -> None:
+        if rung.whole is not None and rung.adopted is rung.whole:
+            rung.adopted_checked = rung.checked.copy()  # it is what it was, known on more folds
+        with clock.work("consider", scores=self.labels.size):
+            better = self._consider(rung)
+        if better and type(rung.live).quick:
+            self._guarded(rung, lambda: self._refit(rung, split))
 
     def _choose(self, split: Examples) -> None:
         """After the first look: of several networks, those that did best on data like these come first.
@@ -205,12 +230,46 @@ class AutoModel(AnytimeModel):
         return np.unique(self.folds[np.isnan(rung.checked).any(1)])
 
     def _half_checked(self) -> list[Rung]:
-        """Quick rungs that were checked on some folds only, where there is time for all and no network limits us."""
-        quick = [rung for rung in self.rungs.values() if type(rung.live).quick]
-        if not set(self.weights) <= {rung.name for rung in quick}:
+        """Rungs checked on some folds only, where there is time for more: quick ones first, for they cost least.
+
+        While a network in the blend is checked on one fold, others' folds tell nothing.
+        """
+        begun = [rung for rung in self.rungs.values() if not np.isnan(rung.checked).all()]
+        quick = [rung for rung in begun if type(rung.live).quick]
+        networks = [rung for rung in begun if rung not in quick and rung.name in self.weights]
+        again = [rung for rung in networks if self._can_learn_again(rung)]
+        if networks and not again:
             return []
-        begun = [rung for rung in quick if not np.isnan(rung.checked).all()]
-        return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
+        affordable = [rung for rung in quick if 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
+        return [rung for rung in affordable if len(self._unchecked_folds(rung))] + again
+
+    def _can_learn_again(self, rung: Rung) -> bool:
+        versions_left = min(MOST_VERSIONS - len(rung.versions), len(self._unchecked_folds(rung)))
+        return versions_left > 0 and 0.7 * self._learning_s(rung) < self._remaining_s()
+
+    def _learning_s(self, rung: Rung) -> float:
+        """What it took the network to become as good as it is."""
+        return max(LEAST_VERSION_S, rung.gained_at - rung.opened_at)
+
+    def _learn_again(self, rung: Rung, split: Examples) -> None:
+        """A network like it learns without another fold, for as long as the first did; from now on both predict."""
+        assert rung.adopted_checked is not None
+        fold, model = self._unchecked_folds(rung)[0], self._new_model(rung.name)
+        members = split.subset(np.flatnonzero(self.folds != fold))
+        end = clock.now_s() + min(self._learning_s(rung), self._remaining_s())
+        while not model.done_training and clock.now_s() < end:
+            model.train(members, end - clock.now_s())
+            text = f"{self._said or rung.name}, version {len(rung.versions) + 1} on other examples"
+            self._emit_progress(rung, text)
+        held_out, known = self.folds == fold, ~np.isnan(rung.adopted_checked).any(1)
+        self._check(rung, model, split, np.flatnonzero(held_out))
+        if clearly_worse(
+            (self.labels[held_out], rung.checked[held_out]), (self.labels[known], rung.adopted_checked[known])
+        ):
+            self.emit("note", text=f"Version {len(rung.versions) + 1} of {rung.name} learned less and is left out.")
+            return
+        rung.others.append(model.frozen())
+        rung.adopted_checked[held_out] = rung.checked[held_out]
 
     def _check(self, rung: Rung, model: AnytimeModel, split: Examples, members: np.ndarray) -> None:
         start = clock.now_s()
@@ -240,55 +299,42 @@ class AutoModel(AnytimeModel):
 
     def _consider(self, rung: Rung) -> bool:
         """Adopt what the rung has learned if that improves the blend on unseen examples; tell how it stands."""
-        known = {name: self.rungs[name].adopted_checked for name in self.weights}
-        known = {name: checked for name, checked in known.items() if checked is not None}
-        seen = np.logical_and.reduce([~np.isnan(c).any(1) for c in (rung.checked, *known.values())])
-        labels = self.labels[seen]
-        weights = {name: self.weights[name] for name in known}
-        mixed = self._mixed(known, weights, seen) if known else None
-        present = -np.inf if mixed is None else quality(labels, mixed, self.multi_label) + noise(labels, mixed)
-        others = {name: weight for name, weight in weights.items() if name != rung.name}
-        others_mixed = self._mixed(known, others, seen) if others else None
-        share, found = best_share(labels, others_mixed, rung.checked[seen], self.multi_label)
-        better = share > 0 and found > present
-        if better:
-            total = sum(others.values())
-            weights = {name: (1 - share) * weight / total for name, weight in others.items()} | {rung.name: share}
-            self.weights = {name: weight for name, weight in weights.items() if weight > 0}
-            rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
-            rung.gained_at = clock.now_s()
-        elif rung.name in known and not type(rung.live).quick and self._holds_up(rung, known, seen):
+        known = self._known()
+        seen = np.logical_and.reduce([~np.isnan(checked).any(1) for checked in (rung.checked, *known.values())])
+        labels, newcomer = self.labels[seen], {rung.name: rung.checked[seen]}
+        known = {name: checked[seen] for name, checked in known.items()}
+        weights = reweighed(labels, known, self.weights, newcomer, self.multi_label)
+        learning = not type(rung.live).quick and not rung.others  # a network before it has other versions
+        if weights:
+            self.weights = weights
+            if not rung.others:
+                rung.adopted, rung.gained_at = rung.live.frozen(), clock.now_s()
+            rung.adopted_checked = rung.checked.copy()
+        elif rung.name in known and learning and holds_up(labels, known, self.weights, newcomer, self.multi_label):
             rung.adopted = rung.live.frozen()
-        self._tell(rung, seen, better)
-        return better
+        self._tell(rung, seen, bool(weights))
+        return bool(weights)
 
-    def _holds_up(self, rung: Rung, known: Mapping[str, np.ndarray], seen: np.ndarray) -> bool:
-        """Whether the blend with what the network is now is not clearly worse than with its best state.
-
-        More training helps more often than not, and what few unseen examples say of one more slice is mostly chance.
-        """
-        weights = {name: self.weights[name] for name in known}
-        best, now = (self._mixed(c, weights, seen) for c in (known, {**known, rung.name: rung.checked}))
-        labels = self.labels[seen]
-        loss = quality(labels, best, self.multi_label) - quality(labels, now, self.multi_label)
-        return loss < TRUST * difference_error(labels, now, best)
-
-    def _mixed(self, checked: Mapping[str, np.ndarray], weights: Mapping[str, float], seen: np.ndarray) -> np.ndarray:
-        return mix({name: checked[name][seen] for name in weights}, weights)
+    def _known(self) -> dict[str, np.ndarray]:
+        """What the blend's rows were checked to be; the first look is never checked."""
+        checked = {name: self.rungs[name].adopted_checked for name in self.weights}
+        return {name: c for name, c in checked.items() if c is not None}
 
     def _tell(self, rung: Rung, seen: np.ndarray, better: bool) -> None:
-        checked = {name: self.rungs[name].adopted_checked for name in self.weights}
-        known = {name: c for name, c in checked.items() if c is not None}  # the first look is never checked
-        weights = {name: self.weights[name] for name in known}
-        blend = self._mixed(known, weights, seen) if known else rung.checked[seen]
+        known = {name: checked[seen] for name, checked in self._known().items()}
+        blend = mix(known, self.weights) if known else rung.checked[seen]
         alone = validation_nauc(self.labels[seen], rung.checked[seen])
         self.validation = validation_nauc(self.labels[seen], blend)
         text = f"{self._said or rung.name}: validation {alone:.3f}"
         if len(self.weights) > 1:
             text += f", blend {self.validation:.3f}"
-        self.emit("progress", by=rung.name, text=text, fraction=round(min(1.0, self._elapsed_s() / self.budget_s), 3))
+        self._emit_progress(rung, text)
         if better:
             self._explain(f"validation NAUC {self.validation:.3f} on {seen.sum()} unseen training examples")
+
+    def _emit_progress(self, rung: Rung, text: str) -> None:
+        fraction = min(1.0, self._elapsed_s() / self.budget_s)
+        self.emit("progress", by=rung.name, text=text, fraction=round(fraction, 3))
 
     def _explain(self, why: str) -> None:
         shares = sorted(self.weights.items(), key=lambda item: -item[1])
@@ -318,7 +364,7 @@ class AutoModel(AnytimeModel):
 
     def _remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""
-        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * sum(rung.test_s for rung in self.rungs.values())
+        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * sum(rung.next_test_s for rung in self.rungs.values())
         return self._end - clock.now_s() - reserve_s
 
     def _nothing_left(self) -> str:
@@ -330,7 +376,7 @@ class AutoModel(AnytimeModel):
         return ""
 
     def _prediction_is_due(self) -> bool:
-        cost_s = sum(self.rungs[name].test_s for name in self.weights)
+        cost_s = sum(self.rungs[name].next_test_s for name in self.weights)
         pause_s = max(SPACING * self._elapsed_s(), 2 * cost_s)
         return self._has_news() and clock.now_s() - self._written_at >= pause_s
 
@@ -338,13 +384,16 @@ class AutoModel(AnytimeModel):
         """Whether the next prediction would differ from the last."""
         return self._blend() != self._written_blend
 
-    def _blend(self) -> tuple[tuple[AnytimeModel | None, float], ...]:
-        return tuple((self.rungs[name].adopted, weight) for name, weight in self.weights.items())
+    def _blend(self) -> tuple[tuple[tuple[AnytimeModel, ...], float], ...]:
+        return tuple((self.rungs[name].versions, weight) for name, weight in self.weights.items())
 
     def _has_stalled(self, rung: Rung) -> bool:
-        """Without a gain for long; where the ranking of unseen examples is perfect already, for less long."""
+        """Without a gain for long; for less long where the ranking of unseen examples is perfect already, or where
+        there is something better to do with the time."""
+        idle_s, elapsed_s = clock.now_s() - rung.gained_at, self._elapsed_s()
         patience_s = PATIENCE_S if self.validation < PERFECT else PATIENCE_S / 4
-        return clock.now_s() - rung.gained_at > max(patience_s, 0.5 * self._elapsed_s())
+        settled = rung.name in self.weights and idle_s > max(SETTLED_S, SETTLED_SHARE * elapsed_s)
+        return idle_s > max(patience_s, 0.5 * elapsed_s) or (settled and self._can_learn_again(rung))
 
     # Rungs
 
@@ -355,7 +404,7 @@ class AutoModel(AnytimeModel):
     def _open(self, row: Mapping[str, Any]) -> Rung:
         self.emit("chosen", row=row["name"], reason=row.get("origin", ""))
         rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan, np.float32))
-        rung.gained_at = clock.now_s()
+        rung.opened_at = rung.gained_at = clock.now_s()
         self.rungs[rung.name] = rung
         return rung
 
@@ -394,12 +443,10 @@ class AutoModel(AnytimeModel):
 
     def save(self, dir: Path) -> None:
         members = []
-        for name, weight in self.weights.items():
-            adopted = self.rungs[name].adopted
-            assert adopted is not None
+        for name, model, weight in self._versions():
             (dir / name).mkdir()
-            adopted.save(dir / name)
-            members.append({"name": name, "model": adopted.name, "weight": weight})
+            model.save(dir / name)
+            members.append({"name": name, "model": model.name, "weight": weight})
         (dir / "auto.json").write_text(json.dumps(members))
 
     @classmethod
@@ -415,15 +462,20 @@ class AutoModel(AnytimeModel):
     def export(self, dir: Path) -> list[dict[str, Any]]:
         """Members of all rows, each in a folder of its own."""
         members = []
-        for name, weight in self.weights.items():
-            adopted = self.rungs[name].adopted
-            assert adopted is not None
+        for name, model, weight in self._versions():
             (dir / name).mkdir()
-            for member in adopted.export(dir / name):
+            for member in model.export(dir / name):
                 files = {key: f"{name}/{member[key]}" for key in ("graph", "booster", "arrays") if member.get(key)}
                 share = np.asarray(member["weight"], np.float64) * weight
                 members.append({**member, **files, "name": name, "weight": share.tolist()})
         return members
+
+    def _versions(self) -> Iterator[tuple[str, AnytimeModel, float]]:
+        """(name, model, weight) of all that predicts; versions of one row share its weight."""
+        for name, weight in self.weights.items():
+            versions = self.rungs[name].versions
+            for number, model in enumerate(versions, 1):
+                yield name if number == 1 else f"{name}.{number}", model, weight / len(versions)
 
 
 def _least_examples(row: Mapping[str, Any]) -> int:

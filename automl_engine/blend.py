@@ -16,6 +16,8 @@ FEW = 15.0
 """A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
 """A gain below this share of the standard error of the NAUC is not worth a change."""
+TRUST = 0.5
+"""A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 
 
 def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -39,7 +41,12 @@ def quality(labels: np.ndarray, probabilities: np.ndarray, multi_label: bool) ->
 
 
 def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """A difference in quality that says nothing.
+    """A difference in quality that says nothing."""
+    return NOISE * standard_error(labels, probabilities)
+
+
+def standard_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Of the NAUC as ``quality`` weighs the classes; 0 if no class is known.
 
     The variance of an AUC is about A (1 - A) (1 / n1 + 1 / n0) / 3 (after Hanley & McNeil, Radiology 1982).
     """
@@ -50,7 +57,14 @@ def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
     pairs, areas = _effective_counts(labels)[known], (naucs[known] + 1) / 2
     weights = pairs / (pairs + FEW)
     variances = 4 * areas * (1 - areas) / (3 * pairs)
-    return float(NOISE * np.sqrt((weights**2 * variances).sum()) / weights.sum())
+    return float(np.sqrt((weights**2 * variances).sum()) / weights.sum())
+
+
+def clearly_worse(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether the first of two (labels, probabilities), of different examples, is below the second by two standard
+    errors of the difference."""
+    error = np.hypot(standard_error(*one), standard_error(*other))
+    return validation_nauc(*one) < validation_nauc(*other) - 2 * float(error)
 
 
 def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
@@ -86,9 +100,50 @@ def _effective_counts(labels: np.ndarray) -> np.ndarray:
 
 
 def mix(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """The weighted mean (N, K) of predictions by name; the weights need not sum to one."""
-    total = sum(weights.values())
-    return sum(predictions[name] * (weight / total) for name, weight in weights.items())  # type: ignore[return-value]
+    """The weighted mean (N, K) of predictions by name; their weights need not sum to one."""
+    total = sum(weights[name] for name in predictions)
+    return sum(p * (weights[name] / total) for name, p in predictions.items())  # type: ignore[return-value]
+
+
+def reweighed(
+    labels: np.ndarray,
+    known: Mapping[str, np.ndarray],
+    weights: Mapping[str, float],
+    newcomer: Mapping[str, np.ndarray],
+    multi_label: bool,
+) -> dict[str, float] | None:
+    """The blend's weights with the newcomer (one, by its name: a stranger, or a new state of a member), if it gains.
+
+    ``labels`` (n, K); predictions (n, K) of examples that neither side has seen; no known ones: the newcomer is all.
+    """
+    ((name, prediction),) = newcomer.items()
+    present = -np.inf
+    if known:
+        mixed = mix(known, weights)
+        present = quality(labels, mixed, multi_label) + noise(labels, mixed)
+    others = {other: p for other, p in known.items() if other != name}
+    share, found = best_share(labels, mix(others, weights) if others else None, prediction, multi_label)
+    if share == 0 or found <= present:
+        return None
+    total = sum(weights[other] for other in others)
+    shares = {other: (1 - share) * weights[other] / total for other in others} | {name: share}
+    return {name: share for name, share in shares.items() if share > 0}
+
+
+def holds_up(
+    labels: np.ndarray,
+    known: Mapping[str, np.ndarray],
+    weights: Mapping[str, float],
+    newcomer: Mapping[str, np.ndarray],
+    multi_label: bool,
+) -> bool:
+    """Whether the blend with what a network is now is not clearly worse than with its best state; see ``reweighed``.
+
+    More training helps more often than not, and what few unseen examples say of one more slice is mostly chance.
+    """
+    best, now = mix(known, weights), mix({**known, **newcomer}, weights)
+    loss = quality(labels, best, multi_label) - quality(labels, now, multi_label)
+    return loss < TRUST * difference_error(labels, now, best)
 
 
 def best_share(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,22 +21,39 @@ class Rung:
     """(N, K) predictions by models that had not seen the example; NaN = not predicted."""
     adopted: AnytimeModel | None = None
     """The version that is in the blend."""
+    others: list[AnytimeModel] = field(default_factory=list)
+    """Networks that learned with other folds left out: the rung predicts the mean of all."""
     adopted_checked: np.ndarray | None = None
     """What its best version so far was ``checked`` to be."""
     whole: AnytimeModel | None = None
     """The version that was fitted to all training examples."""
     fit_s: float = 0.0
     test_s: float = 0.0
-    """What predicting the test set takes, at most."""
+    """What it takes one version to predict the test set, at most."""
+    opened_at: float = 0.0
     gained_at: float = 0.0
-    tested: tuple[AnytimeModel, Examples, np.ndarray] | None = None
-    """The last test: (version, split, prediction)."""
+    tested: list[tuple[AnytimeModel, Examples, np.ndarray]] = field(default_factory=list)
+    """The last test: (version, split, prediction) of each."""
+
+    @property
+    def versions(self) -> tuple[AnytimeModel, ...]:
+        assert self.adopted is not None
+        return self.adopted, *self.others
+
+    @property
+    def next_test_s(self) -> float:
+        """What the next test takes: versions that predicted already cost nothing."""
+        known = {id(model) for model, _, _ in self.tested}
+        return self.test_s * sum(id(model) not in known for model in (self.adopted, *self.others))
 
     def predict(self, split: Examples, remaining_s: float) -> np.ndarray:
-        """(N, K) by the adopted version; the same split is predicted once."""
-        assert self.adopted is not None
-        if self.tested is None or self.tested[0] is not self.adopted or self.tested[1] is not split:
-            start = clock.now_s()
-            self.tested = self.adopted, split, np.asarray(self.adopted.test(split, remaining_s), np.float64)
-            self.test_s = max(self.test_s, clock.now_s() - start)
-        return self.tested[2]
+        """(N, K), the mean of all versions; each predicts the same split once."""
+        known = {id(model): prediction for model, of, prediction in self.tested if of is split}
+        self.tested = [(model, split, known[id(model)]) for model in self.versions if id(model) in known]
+        for model in self.versions:
+            if id(model) not in known:
+                start = clock.now_s()
+                prediction = np.asarray(model.test(split, remaining_s), np.float64)
+                self.test_s = max(self.test_s, clock.now_s() - start)
+                self.tested.append((model, split, prediction))
+        return np.mean([prediction for _, _, prediction in self.tested], 0)

@@ -209,6 +209,64 @@ def test_a_slice_that_is_not_clearly_worse_is_believed(tables: tuple[MemoryExamp
     assert adopted.slices == 3
 
 
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks leave the time to further versions at once, and these take as long as they like."""
+    for name in ("SETTLED_S", "SETTLED_SHARE", "LEAST_VERSION_S"):
+        monkeypatch.setattr(f"automl_engine.auto.{name}", 0.01)
+
+
+def test_versions_without_other_folds_join_a_network(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    train, test = tables
+    model, journal = auto(train, toy_rows(first=[0.1], second=[0.2, 0.5]))
+    drive(model, train, hidden(test), budget_s=20)
+    second = model.rungs["second"]
+    assert len(second.versions) == 5
+    assert len({id(version) for version in second.versions}) == 5
+    assert second.adopted_checked is not None
+    assert not np.isnan(second.adopted_checked).any()
+    assert "version 5" in journal.of("progress")[-3]["text"]
+
+
+def test_a_version_that_learned_less_is_left_out(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    train, test = tables
+    model, journal = auto(train, toy_rows(first=[0.1], second=[0.5, 0.0]))
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    scores = [nauc(test.labels, prediction) for prediction in predictions]
+    assert scores[-1] == max(scores)
+    assert len(model.rungs["second"].versions) == 1
+    assert sum("is left out" in event["text"] for event in journal.of("note")) == 4
+
+
+def test_versions_are_saved_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    monkeypatch.setattr("automl_engine.auto.MOST_VERSIONS", 2)
+    train, test = toy("image", 120, False, seed=1), hidden(toy("image", 30, False, seed=2))
+    params = {"width": 8, "side": 16, "slice_s": 0.2}
+    rows = [
+        {"name": "quick", "modality": "image", "model": "constant", "origin": "a test"},
+        {"name": "slow", "modality": "image", "model": "image_resnet", "params": params, "origin": "a test"},
+    ]
+    model, _ = auto(train, rows)
+    drive(model, train, test, budget_s=30)
+    expected = model.rungs["slow"].predict(test, 10)
+    del model.weights["quick"]  # it cannot be saved
+    for name in ("saved", "bundle"):
+        (tmp_path / name).mkdir()
+    model.save(tmp_path / "saved")
+    loaded = AutoModel.load(tmp_path / "saved", train.spec)
+    assert {*loaded.weights} == {"slow", "slow.2"}
+    assert loaded.weights["slow"] == loaded.weights["slow.2"]
+    np.testing.assert_allclose(loaded.test(test, 10), expected, atol=1e-6)
+    exported = exported_prediction(loaded, tmp_path / "bundle", test, False)
+    np.testing.assert_allclose(exported, expected, atol=1e-4)
+
+
 class SlowToy(Toy):
     """Quick, but not so quick that all folds are checked at once."""
 
