@@ -19,6 +19,7 @@ FEATURES: dict[str, str] = {
     "motion": "automl_engine.features.video:motion",
     "pixels": "automl_engine.features.image:pixels",
     "random_convolutions": "automl_engine.features.series:random_convolutions",
+    "same_length": "automl_engine.features.series:same_length",
     "series_statistics": "automl_engine.features.series:series_statistics",
     "stacked_frames": "automl_engine.features.video:stacked_frames",
     "tabular_basis": "automl_engine.features.tabular:tabular_basis",

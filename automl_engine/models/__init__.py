@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
     "series_convolutions": "automl_engine.models.series_linear:SeriesConvolutions",
     "series_hydra": "automl_engine.models.series_linear:SeriesHydra",
     "series_statistics": "automl_engine.models.series_linear:SeriesStatistics",
+    "series_trunk": "automl_engine.models.series_trunk:SeriesTrunk",
     "tabular_ensemble": "automl_engine.models.tabular_ensemble:TabularEnsemble",
     "tabular_forest": "automl_engine.models.tabular_forest:TabularForest",
     "tabular_lightgbm": "automl_engine.models.tabular_lightgbm:TabularLightGBM",

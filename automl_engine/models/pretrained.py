@@ -131,8 +131,12 @@ NETWORKS = {
 }
 
 
-def calibrate(network: nn.Module) -> None:
-    """Random weights and the batch statistics that go with them, without which the signal fades from layer to layer."""
+def calibrate(network: nn.Module, shape: tuple[int, ...] = (8, 3, 64, 64)) -> None:
+    """Random weights and the batch statistics that go with them, without which the signal fades from layer to layer.
+
+    Args:
+        shape: of a batch.
+    """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         for module in network.modules():
@@ -140,7 +144,7 @@ def calibrate(network: nn.Module) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1.0
-        network.train()(torch.randn(8, 3, 64, 64))
+        network.train()(torch.randn(shape))
 
 
 def _folded(layers: nn.Sequential, padded: bool) -> nn.Sequential:

@@ -29,14 +29,15 @@ MOST, BATCH = 4000, 250
 
 
 class Block(nn.Module):
-    """Pre-activation residual block with two 3 × 3 convolutions."""
+    """Pre-activation residual block with two convolutions, 3 × 3 if not told otherwise."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, kernel: tuple[int, int] = (3, 3)) -> None:
         super().__init__()
+        padding = kernel[0] // 2, kernel[1] // 2
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, kernel, 1, padding, bias=False)
         self.shortcut = (
             nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
         )

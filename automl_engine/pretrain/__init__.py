@@ -31,7 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from automl_engine.pretrain.sources import SOURCES
 
     add = parser.add_argument
-    add("--arch", default="resnet_small", help="resnet_small, resnet_medium, resnet9 or resnet18 (resnet_small)")
+    add(
+        "--arch",
+        default="resnet_small",
+        help="one of resnet_small, _medium, 9, 18, series_small (resnet_small)",
+    )
     add("--source", choices=SOURCES, default="mixed", help="what is drawn (mixed: fractals and contours)")
     add("--hours", type=float, default=1.0, metavar="H", help="of work in all, earlier calls counted (1)")
     add("--out", type=Path, required=True, metavar="FOLDER", help="the same folder again: goes on")
@@ -47,10 +51,16 @@ def main(options: argparse.Namespace) -> int:
 
     from automl_engine.pretrain.architectures import ARCHITECTURES
     from automl_engine.pretrain.probe import Probe
+    from automl_engine.pretrain.sources import SERIES
     from automl_engine.pretrain.training import STATE, Recipe, Training
 
     if options.arch not in ARCHITECTURES:
         raise DataError(f"--arch must be one of {', '.join(ARCHITECTURES)}; but got {options.arch!r}.")
+    if ARCHITECTURES[options.arch].series != (options.source in SERIES):
+        raise DataError(
+            f"--arch series_small and --source {', '.join(SERIES)} go together; but got {options.arch!r} and "
+            f"{options.source!r}."
+        )
     if not (0 < options.hours < float("inf") and options.batch > 1):
         raise DataError(f"--hours must be above 0 and --batch above 1; but got {options.hours} and {options.batch}.")
     device = options.device.replace("auto", "cuda" if torch.cuda.is_available() else "cpu")
@@ -59,7 +69,7 @@ def main(options: argparse.Namespace) -> int:
     training = Training(recipe, torch.device(device))
     if (options.out / STATE).exists():
         training.resume(options.out)
-    probes = [Probe(folder, training.source.channels) for folder in options.probe]
+    probes = [Probe(folder, training.source.channels, training.is_series) for folder in options.probe]
     try:
         _train(training, probes, options.out)
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """The networks that can be pretrained; a new one is a function here and a line in ``ARCHITECTURES``.
 
-A trunk takes standardised images (n, C, H, W) and returns (n, features); its state is what the rows of the portfolio
-take over.
+A trunk takes standardised images (n, C, H, W), or series as images of height 1, and returns (n, features); its state is
+what the rows of the portfolio take over.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import nn
 
 from automl_engine.models.image_autoclint import resnet9
 from automl_engine.models.residual import Stems
+from automl_engine.models.series_trunk import SeriesStages
 from automl_engine.models.vision import torchvision
 
 
@@ -29,7 +30,9 @@ class Architecture(NamedTuple):
     build: Callable[[int], nn.Module]
     """From the number of channels."""
     sides: tuple[int, ...]
-    """Of the images of a batch, in turn."""
+    """Of the images of a batch, in turn; of series, their lengths."""
+    series: bool = False
+    """Whether it sees series: pictures of one row, standardised already."""
 
 
 ARCHITECTURES = {
@@ -37,4 +40,5 @@ ARCHITECTURES = {
     "resnet_medium": Architecture(partial(Stems, width=40), (32, 64, 24, 48)),
     "resnet9": Architecture(lambda channels: resnet9(channels, 64, lambda features: nn.Identity()), (64,)),
     "resnet18": Architecture(_resnet18, (64,)),
+    "series_small": Architecture(SeriesStages, (128, 32, 64, 96), series=True),
 }

@@ -27,7 +27,8 @@ from automl_engine.pretrain.sources import source
 LR, DECAY, WARM_UP = 3e-3, 0.05, 100
 """Of AdamW; steps of warm-up."""
 AVERAGE = 0.999
-"""Share of the old weights in the average, after every step."""
+FIRST = 10
+"""Share of the old weights in the average, after every step; it begins as that of the last tenth of the steps."""
 STATE = "training.pt"
 
 
@@ -49,11 +50,12 @@ class Training:
         self.recipe, self.device = recipe, device
         self.source = source(recipe.source)(recipe.seed, device)
         architecture = ARCHITECTURES[recipe.arch]
-        self.sides = architecture.sides
+        self.sides, self.is_series = architecture.sides, architecture.series
         trunk = architecture.build(self.source.channels)
         side = self.sides[0]
+        height = 1 if self.is_series else side
         with torch.no_grad():
-            features = trunk.eval()(torch.zeros(1, self.source.channels, side, side)).shape[1]
+            features = trunk.eval()(torch.zeros(1, self.source.channels, height, side)).shape[1]
         heads = nn.ModuleDict({kind: nn.Linear(features, count) for kind, count in self.source.classes.items()})
         self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
@@ -62,7 +64,7 @@ class Training:
         groups = [{"params": decayed, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=LR)
         self.steps, self.spent_s = 0, 0.0
-        blank = torch.zeros(recipe.batch, side, side, self.source.channels, dtype=torch.uint8)
+        blank = torch.zeros(recipe.batch, height, side, self.source.channels, dtype=torch.uint8)
         self.half = device.type == "cuda" or half_precision_is_faster(
             PixelNetwork(trunk, self.source.channels, False), blank, "image_resnet"
         )
@@ -81,7 +83,8 @@ class Training:
         """One batch; the loss of each head."""
         start = time.perf_counter()
         images, targets = self.source.draw(self.recipe.batch, self.sides[self.steps % len(self.sides)])
-        inputs = ((images - MIDDLE) * SCALE).contiguous(memory_format=torch.channels_last)
+        inputs = images if self.is_series else (images - MIDDLE) * SCALE
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         rate = LR * min(1.0, (self.steps + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -94,7 +97,7 @@ class Training:
         torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        move_towards(self.average, self.network, max(1 - AVERAGE, 1 / (self.steps + 1)))
+        move_towards(self.average, self.network, max(1 - AVERAGE, FIRST / (self.steps + FIRST)))
         self.steps += 1
         values = {kind: loss.item() for kind, loss in losses.items()}
         self.spent_s += time.perf_counter() - start

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.models import series_linear
+from automl_engine.models import series_linear, series_trunk
 from automl_engine.models.audio_resnet import PITCH_REACH, AudioResnet, _mask
 from automl_engine.models.series_linear import SeriesConvolutions
+from automl_engine.models.series_trunk import SHORTEST, SeriesTrunk
 from automl_engine.scoring import nauc
 from automl_engine.spec import Spec
 from tests.engine.toy_examples import toy
@@ -67,3 +70,45 @@ def test_sound_is_moved_but_not_bent() -> None:
         if len(bright):
             assert abs(int(bright[0, 0]) - 30) <= PITCH_REACH
             assert abs(int(bright[0, 1]) - 20) <= 48 // 8
+
+
+def test_a_trunk_sees_every_fold_the_same_way_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Length and scale are those of the whole data set; more channels than it takes are mixed."""
+    looked = []
+    look = SeriesTrunk._look
+    monkeypatch.setattr(SeriesTrunk, "_look", lambda self, part: looked.append(len(part)) or look(self, part))
+    train = bursts(60, 1)
+    for fold in range(3):
+        model = SeriesTrunk(train.spec, weights="nobody_has_this")
+        model.train(train.subset(np.flatnonzero(np.arange(60) % 3 != fold)), 60)
+        model.test(train.subset(np.flatnonzero(np.arange(60) % 3 == fold)), 60)
+    assert sum(looked) == 60
+    assert model.config == {"channels": 1, "mixtures": 1, "length": 120}
+
+
+@pytest.mark.parametrize(("channels", "length", "mixtures"), [(3, 5, 3), (40, 20, 16)])
+def test_a_trunk_takes_any_length_and_channels(channels: int, length: int, mixtures: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    classes = np.arange(24) % 2
+    steps = [(rng.normal(size=(length, 1, 1, channels)) + 3 * c).astype(np.float32) for c in classes]
+    spec = Spec("toy", 24, 2, -1, 1, 1, channels, is_sequence=True)
+    train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[classes])
+    model = SeriesTrunk(spec, weights="nobody_has_this")
+    model.train(train, 60)
+    assert model.config == {"channels": channels, "mixtures": mixtures, "length": SHORTEST}
+    prediction = model.test(train, 60)
+    assert (prediction.argmax(1) == classes).mean() > 0.9
+    model.save(tmp_path)
+    np.testing.assert_allclose(SeriesTrunk.load(tmp_path, spec).test(train, 60), prediction, atol=1e-6)
+
+
+def test_a_trunk_of_many_series_sees_fewer_mixtures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_trunk, "WORK", 60 * 120)
+    rng = np.random.default_rng(0)
+    spec = Spec("toy", 60, 2, -1, 1, 1, 4, is_sequence=True)
+    steps = [rng.normal(size=(120, 1, 1, 4)).astype(np.float32) for _ in range(60)]
+    train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(60) % 2])
+    model = SeriesTrunk(spec, weights="nobody_has_this")
+    model.train(train, 60)
+    assert model.network.mixture.shape == (1, 4)
+    assert np.isfinite(model.test(train, 60)).all()

@@ -17,10 +17,11 @@ PARAMETER = {
     "image_pretrained": "weights",
     "image_resnet": "weights",
     "audio_resnet": "weights",
+    "series_trunk": "weights",
     "video_resnet": "weights",
 }
 """Model -> the parameter that names a file or a folder."""
-KNOW_NAMES = ("image_resnet", "audio_resnet", "video_resnet")
+KNOW_NAMES = ("image_resnet", "audio_resnet", "series_trunk", "video_resnet")
 
 
 def folder() -> Path:

@@ -21,7 +21,10 @@ SOURCES = {
     "contour": "automl_engine.pretrain.sources.shapes:Contours",
     "mixed": "automl_engine.pretrain.sources.shapes:Mixed",
     "sound": "automl_engine.pretrain.sources.sound:Sounds",
+    "dynamics": "automl_engine.pretrain.sources.dynamics:Dynamics",
 }
+SERIES = {"dynamics"}
+"""Those that draw series, for networks of series."""
 
 
 class Source(Protocol):
@@ -33,7 +36,8 @@ class Source(Protocol):
     def __init__(self, seed: int, device: torch.device) -> None: ...
 
     def draw(self, count: int, side: int) -> tuple[torch.Tensor, Targets]:
-        """(count, channels, height, width) float32 in 0..255, of about ``side`` pixels, and what they show."""
+        """(count, channels, height, width) float32 in 0..255, of about ``side`` pixels, and what they show; of
+        ``SERIES`` (count, 1, 1, side), standardised."""
 
 
 def source(name: str) -> type[Source]:
