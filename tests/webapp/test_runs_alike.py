@@ -43,7 +43,7 @@ def test_it_is_told_modestly(owner: User, owner_client: Any, make_dataset: Any, 
     html = owner_client.get(run.get_absolute_url()).content.decode()
     words = shown(html)
     assert "Your class wolf looks most like dog of cats_dogs (distance 0.91). 2 more" in words
-    assert "Your class &lt;b&gt;tiger looks most like cat of cifar10 (distance 1.5)" in words
+    assert '<th scope="row">&lt;b&gt;tiger</th><td>cat <span class="quiet">of cifar10</span></td>' in html
     assert "A guess by looks alone" in words
     assert "wolf" in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
     write(run.dataset, [])
