@@ -46,8 +46,8 @@ SPACING = 0.08
 PATIENCE_S = 60.0
 SETTLED_S, SETTLED_SHARE = 20.0, 0.33
 """A network that has not gained for so long, nor for this share of the time since the start, leaves the rest of the
-time to versions of it that learn without another fold: their mean is better than any of them (Breiman, "Bagging
-predictors", 1996), together they have seen all examples, and the blend is decided on more of them."""
+time to versions of it that learn without another fold: together they have seen all examples, and their mean is better
+than any of them (Breiman, "Bagging predictors", 1996)."""
 MOST_VERSIONS = 5
 LEAST_VERSION_S = 30.0
 """A version learns as long as the first took to its best state, and no less."""
@@ -151,19 +151,14 @@ class AutoModel(AnytimeModel):
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             if not quick and worked:
                 rung.live = rung.live.frozen()  # without its images
-                if rung.adopted_checked is not None:
-                    rung.checked[:] = rung.adopted_checked
 
     def _check_more(self, split: Examples) -> None:
-        """At last the folds left out: all of a quick row; of a network the next, and then all are judged again."""
+        """At last the folds left out: all of a quick row, or the next of a network."""
         rung = self._half_checked()[0]
-        if type(rung.live).quick:
-            if self._guarded(rung, lambda: self._check_folds(rung, split, self._remaining_s())):
-                self._judge(rung, split)
-        elif self._guarded(rung, lambda: self._learn_again(rung, split)):
-            checked = [other for other in self.rungs.values() if not np.isnan(other.checked).all()]
-            for other in [rung, *(other for other in checked if type(other.live).quick)]:
-                self._judge(other, split)
+        if not type(rung.live).quick:
+            self._guarded(rung, lambda: self._learn_again(rung, split))
+        elif self._guarded(rung, lambda: self._check_folds(rung, split, self._remaining_s())):
+            self._judge(rung, split)
 
     def _judge(self, rung: Rung, split: Examples) -> None:
         if rung.whole is not None and rung.adopted is rung.whole:
@@ -230,18 +225,12 @@ class AutoModel(AnytimeModel):
         return np.unique(self.folds[np.isnan(rung.checked).any(1)])
 
     def _half_checked(self) -> list[Rung]:
-        """Rungs checked on some folds only, where there is time for more: quick ones first, for they cost least.
-
-        While a network in the blend is checked on one fold, others' folds tell nothing.
-        """
+        """Rungs that were checked on some folds only, where there is time for more."""
         begun = [rung for rung in self.rungs.values() if not np.isnan(rung.checked).all()]
-        quick = [rung for rung in begun if type(rung.live).quick]
-        networks = [rung for rung in begun if rung not in quick and rung.name in self.weights]
-        again = [rung for rung in networks if self._can_learn_again(rung)]
-        if networks and not again:
-            return []
-        affordable = [rung for rung in quick if 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
-        return [rung for rung in affordable if len(self._unchecked_folds(rung))] + again
+        networks = [rung for rung in begun if rung.name in self.weights and not type(rung.live).quick]
+        if networks:  # they are checked on fold 0: how quick rows do on others tells nothing
+            return [rung for rung in networks if self._can_learn_again(rung)]
+        return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
 
     def _can_learn_again(self, rung: Rung) -> bool:
         versions_left = min(MOST_VERSIONS - len(rung.versions), len(self._unchecked_folds(rung)))
@@ -261,15 +250,13 @@ class AutoModel(AnytimeModel):
             model.train(members, end - clock.now_s())
             text = f"{self._said or rung.name}, version {len(rung.versions) + 1} on other examples"
             self._emit_progress(rung, text)
-        held_out, known = self.folds == fold, ~np.isnan(rung.adopted_checked).any(1)
+        held_out, first = self.folds == fold, ~np.isnan(rung.adopted_checked).any(1)
         self._check(rung, model, split, np.flatnonzero(held_out))
-        if clearly_worse(
-            (self.labels[held_out], rung.checked[held_out]), (self.labels[known], rung.adopted_checked[known])
-        ):
+        one = self.labels[held_out], rung.checked[held_out]
+        if clearly_worse(one, (self.labels[first], rung.adopted_checked[first])):
             self.emit("note", text=f"Version {len(rung.versions) + 1} of {rung.name} learned less and is left out.")
-            return
-        rung.others.append(model.frozen())
-        rung.adopted_checked[held_out] = rung.checked[held_out]
+        else:
+            rung.others.append(model.frozen())
 
     def _check(self, rung: Rung, model: AnytimeModel, split: Examples, members: np.ndarray) -> None:
         start = clock.now_s()
@@ -304,13 +291,15 @@ class AutoModel(AnytimeModel):
         labels, newcomer = self.labels[seen], {rung.name: rung.checked[seen]}
         known = {name: checked[seen] for name, checked in known.items()}
         weights = reweighed(labels, known, self.weights, newcomer, self.multi_label)
-        learning = not type(rung.live).quick and not rung.others  # a network before it has other versions
         if weights:
             self.weights = weights
-            if not rung.others:
-                rung.adopted, rung.gained_at = rung.live.frozen(), clock.now_s()
-            rung.adopted_checked = rung.checked.copy()
-        elif rung.name in known and learning and holds_up(labels, known, self.weights, newcomer, self.multi_label):
+            rung.adopted, rung.adopted_checked = rung.live.frozen(), rung.checked.copy()
+            rung.gained_at = clock.now_s()
+        elif (
+            rung.name in known
+            and not type(rung.live).quick
+            and holds_up(labels, known, self.weights, newcomer, self.multi_label)
+        ):
             rung.adopted = rung.live.frozen()
         self._tell(rung, seen, bool(weights))
         return bool(weights)

@@ -16,6 +16,7 @@ FEW = 15.0
 """A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
 """A gain below this share of the standard error of the NAUC is not worth a change."""
+CLEAR = 3.0
 TRUST = 0.5
 """A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 
@@ -61,10 +62,10 @@ def standard_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def clearly_worse(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether the first of two (labels, probabilities), of different examples, is below the second by two standard
-    errors of the difference."""
+    """Whether the first of two (labels, probabilities), of different examples, is below the second by ``CLEAR``
+    standard errors of the difference."""
     error = np.hypot(standard_error(*one), standard_error(*other))
-    return validation_nauc(*one) < validation_nauc(*other) - 2 * float(error)
+    return validation_nauc(*one) < validation_nauc(*other) - CLEAR * float(error)
 
 
 def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:

@@ -225,9 +225,29 @@ def test_versions_without_other_folds_join_a_network(
     second = model.rungs["second"]
     assert len(second.versions) == 5
     assert len({id(version) for version in second.versions}) == 5
-    assert second.adopted_checked is not None
-    assert not np.isnan(second.adopted_checked).any()
-    assert "version 5" in journal.of("progress")[-3]["text"]
+    assert "version 5" in journal.of("progress")[-1]["text"]
+
+
+def test_a_version_that_fails_is_told_once_and_the_first_goes_on(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    train, test = tables
+    model, journal = auto(train, toy_rows(first=[0.1], second=[0.5]))
+    made = itertools.count()
+    usual = model._new_model
+
+    def breaking(name: str) -> AnytimeModel:
+        toy = usual(name)
+        if name == "second" and next(made) > 0:
+            toy.params = {"skill": []}
+        return toy
+
+    monkeypatch.setattr(model, "_new_model", breaking)
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]
+    assert len(model.rungs["second"].versions) == 1
+    assert nauc(test.labels, predictions[-1]) > 0.7
 
 
 def test_a_version_that_learned_less_is_left_out(
