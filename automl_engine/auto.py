@@ -79,6 +79,7 @@ class AutoModel(AnytimeModel):
         self._start: float | None = None
         self._first_look: tuple[Rung, np.ndarray] | None = None
         self._written, self._written_blend, self._test_count, self._said = 0, self._blend(), 0, ""
+        self._noted: set[str] = set()
 
     # The ladder
 
@@ -248,7 +249,7 @@ class AutoModel(AnytimeModel):
         end = clock.now_s() + min(self._learning_s(rung), self._remaining_s())
         while not model.done_training and clock.now_s() < end:
             model.train(members, end - clock.now_s())
-            text = f"{self._said or rung.name}, version {len(rung.versions) + 1} on other examples"
+            text = f"version {len(rung.versions) + 1} on other examples: {self._said or rung.name}"
             self._emit_progress(rung, text)
         held_out, first = self.folds == fold, ~np.isnan(rung.adopted_checked).any(1)
         self._check(rung, model, split, np.flatnonzero(held_out))
@@ -405,10 +406,11 @@ class AutoModel(AnytimeModel):
         return model
 
     def _relay(self, kind: str, **fields: Any) -> None:
-        """A rung's progress is told together with how it does on unseen examples."""
+        """A rung's progress is told together with how it does on unseen examples, and its notes once, not by fold."""
         if kind == "progress":
             self._said = fields["text"]
-        else:
+        elif kind != "note" or fields["text"] not in self._noted:
+            self._noted.add(fields.get("text", ""))
             self.emit(kind, **fields)
 
     def _guarded(self, rung: Rung, work: Callable[[], Any]) -> bool:

@@ -59,9 +59,9 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
     fields["reason"] = _why_ended(run, scores, trouble or _trouble(run, code))
     with transaction.atomic():
         if _write(run, state=Run.State.FINISHED, export_state=Run.Export.QUEUED, error="", **fields):
-            queue.enqueue_export(run.pk)
             if alike.is_missing(run.dataset):
                 queue.enqueue_compare(run.dataset_id)
+            queue.enqueue_export(run.pk)
     knowledge.teach(run)
 
 

@@ -42,7 +42,7 @@ def enqueue_predict(prediction: Prediction) -> None:
 
 
 def enqueue_compare(dataset_id: str) -> None:
-    """In front of the packing, after which the page is not sent again; once for a data set, and it takes seconds."""
+    """To be queued before the packing, after which the page is not sent again; once for a data set, takes seconds."""
     queue = django_rq.get_queue("work")
     queue.enqueue("webapp.runs.jobs.compare", dataset_id, job_timeout=COMPARE_TIMEOUT_S, at_front=True)
 
