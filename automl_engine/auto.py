@@ -95,7 +95,7 @@ class AutoModel(AnytimeModel):
                 self.emit("note", text=f"Training is over: {reason}.")
             else:
                 self._advance(split)
-                if self._prediction_is_due():
+                if self._prediction_is_due() or (not self._queue and self._has_news()):  # long steps follow
                     break
         return None
 
@@ -157,13 +157,12 @@ class AutoModel(AnytimeModel):
         """At last the folds left out: all of a quick row, or the next of a network."""
         rung = self._half_checked()[0]
         if not type(rung.live).quick:
-            self._guarded(rung, lambda: self._learn_again(rung, split))
+            if not self._guarded(rung, lambda: self._learn_again(rung, split)):
+                rung.spare_folds.clear()  # it would fail again
         elif self._guarded(rung, lambda: self._check_folds(rung, split, self._remaining_s())):
             self._judge(rung, split)
 
     def _judge(self, rung: Rung, split: Examples) -> None:
-        if rung.whole is not None and rung.adopted is rung.whole:
-            rung.adopted_checked = rung.checked.copy()  # it is what it was, known on more folds
         with clock.work("consider", scores=self.labels.size):
             better = self._consider(rung)
         if better and type(rung.live).quick:
@@ -227,15 +226,16 @@ class AutoModel(AnytimeModel):
 
     def _half_checked(self) -> list[Rung]:
         """Rungs that were checked on some folds only, where there is time for more."""
-        begun = [rung for rung in self.rungs.values() if not np.isnan(rung.checked).all()]
-        networks = [rung for rung in begun if rung.name in self.weights and not type(rung.live).quick]
+        blended = [self.rungs[name] for name in self.weights]
+        networks = [rung for rung in blended if not type(rung.live).quick]
         if networks:  # they are checked on fold 0: how quick rows do on others tells nothing
             return [rung for rung in networks if self._can_learn_again(rung)]
+        begun = [rung for rung in self.rungs.values() if not np.isnan(rung.checked).all()]
         return [rung for rung in begun if 0 < 2 * rung.fit_s * len(self._unchecked_folds(rung)) < self._remaining_s()]
 
     def _can_learn_again(self, rung: Rung) -> bool:
-        versions_left = min(MOST_VERSIONS - len(rung.versions), len(self._unchecked_folds(rung)))
-        return versions_left > 0 and 0.7 * self._learning_s(rung) < self._remaining_s()
+        is_checked = bool(rung.spare_folds) and rung.adopted_checked is not None
+        return is_checked and 0.7 * self._learning_s(rung) < self._remaining_s() - 2 * rung.test_s
 
     def _learning_s(self, rung: Rung) -> float:
         """What it took the network to become as good as it is."""
@@ -244,18 +244,17 @@ class AutoModel(AnytimeModel):
     def _learn_again(self, rung: Rung, split: Examples) -> None:
         """A network like it learns without another fold, for as long as the first did; from now on both predict."""
         assert rung.adopted_checked is not None
-        fold, model = self._unchecked_folds(rung)[0], self._new_model(rung.name)
+        fold, model, number = rung.spare_folds.pop(0), self._new_model(rung.name), len(rung.versions) + 1
         members = split.subset(np.flatnonzero(self.folds != fold))
-        end = clock.now_s() + min(self._learning_s(rung), self._remaining_s())
+        end = clock.now_s() + min(self._learning_s(rung), self._remaining_s() - 2 * rung.test_s)
         while not model.done_training and clock.now_s() < end:
             model.train(members, end - clock.now_s())
-            text = f"version {len(rung.versions) + 1} on other examples: {self._said or rung.name}"
-            self._emit_progress(rung, text)
+            self._emit_progress(rung, f"version {number} on other examples: {self._said or rung.name}")
         held_out, first = self.folds == fold, ~np.isnan(rung.adopted_checked).any(1)
         self._check(rung, model, split, np.flatnonzero(held_out))
         one = self.labels[held_out], rung.checked[held_out]
         if clearly_worse(one, (self.labels[first], rung.adopted_checked[first])):
-            self.emit("note", text=f"Version {len(rung.versions) + 1} of {rung.name} learned less and is left out.")
+            self.emit("note", text=f"Version {number} of {rung.name} learned less and is left out.")
         else:
             rung.others.append(model.frozen())
 
@@ -287,6 +286,10 @@ class AutoModel(AnytimeModel):
 
     def _consider(self, rung: Rung) -> bool:
         """Adopt what the rung has learned if that improves the blend on unseen examples; tell how it stands."""
+        first_known = False
+        if type(rung.live).quick and rung.adopted is not None and rung.adopted is rung.whole:
+            first_known = rung.adopted_checked is None
+            rung.adopted_checked = rung.checked.copy()  # it is what it was, and now known on more folds
         known = self._known()
         seen = np.logical_and.reduce([~np.isnan(checked).any(1) for checked in (rung.checked, *known.values())])
         labels, newcomer = self.labels[seen], {rung.name: rung.checked[seen]}
@@ -302,7 +305,7 @@ class AutoModel(AnytimeModel):
             and holds_up(labels, known, self.weights, newcomer, self.multi_label)
         ):
             rung.adopted = rung.live.frozen()
-        self._tell(rung, seen, bool(weights))
+        self._tell(rung, seen, bool(weights) or first_known)
         return bool(weights)
 
     def _known(self) -> dict[str, np.ndarray]:
@@ -338,7 +341,12 @@ class AutoModel(AnytimeModel):
         self._test_count = len(split)
         for name in list(self.weights):
             rung = self.rungs[name]
-            if not self._guarded(rung, lambda rung=rung: rung.predict(split, remaining_time_budget)):
+            predicts = self._guarded(rung, lambda rung=rung: rung.predict(split, remaining_time_budget))
+            if not predicts and rung.others:
+                rung.others.clear()
+                predicts = self._guarded(rung, lambda rung=rung: rung.predict(split, remaining_time_budget))
+            if not predicts:
+                rung.checked[:] = np.nan
                 del self.weights[name]
         if not self.weights:
             raise RuntimeError("no row of the portfolio can predict; the journal tells why")
@@ -354,7 +362,8 @@ class AutoModel(AnytimeModel):
 
     def _remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""
-        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * sum(rung.next_test_s for rung in self.rungs.values())
+        tests_s = sum(max(rung.test_s, rung.next_test_s) for rung in self.rungs.values())
+        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * tests_s
         return self._end - clock.now_s() - reserve_s
 
     def _nothing_left(self) -> str:
@@ -395,6 +404,7 @@ class AutoModel(AnytimeModel):
         self.emit("chosen", row=row["name"], reason=row.get("origin", ""))
         rung = Rung(row["name"], self._new_model(row["name"]), np.full(self.labels.shape, np.nan, np.float32))
         rung.opened_at = rung.gained_at = clock.now_s()
+        rung.spare_folds = list(range(1, int(self.folds.max()) + 1))[: MOST_VERSIONS - 1]
         self.rungs[rung.name] = rung
         return rung
 
@@ -422,7 +432,8 @@ class AutoModel(AnytimeModel):
             raise  # the user's to fix, and no row can do without the data
         except Exception as error:
             self._failed(rung.name, error)
-            rung.checked[:], rung.test_s = np.nan, 0.0
+            if rung.name not in self.weights:
+                rung.checked[:], rung.test_s = np.nan, 0.0
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             return False
 

@@ -16,9 +16,10 @@ FEW = 15.0
 """A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
 """A gain below this share of the standard error of the NAUC is not worth a change."""
-CLEAR = 3.0
 TRUST = 0.5
 """A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
+CLEAR = 3.0
+"""A version is left out if it is worse than the first by so many."""
 
 
 def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -34,11 +35,15 @@ def quality(labels: np.ndarray, probabilities: np.ndarray, multi_label: bool) ->
         log_likelihood = (labels * np.log(clipped) + (1 - labels) * np.log(1 - clipped)).mean()
     else:
         log_likelihood = (labels * np.log(clipped)).sum(1).mean()
+    return float(weighted_nauc(labels, probabilities) + CALIBRATION * log_likelihood)
+
+
+def weighted_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean over the classes that are there, sure ones counting more; 0 if there is none."""
     naucs = class_naucs(labels, probabilities)
     known = ~np.isnan(naucs)
     pairs = _effective_counts(labels)[known]
-    mean = np.average(naucs[known], weights=pairs / (pairs + FEW)) if known.any() else 0.0
-    return float(mean + CALIBRATION * log_likelihood)
+    return float(np.average(naucs[known], weights=pairs / (pairs + FEW))) if known.any() else 0.0
 
 
 def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -47,7 +52,7 @@ def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def standard_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Of the NAUC as ``quality`` weighs the classes; 0 if no class is known.
+    """Of ``weighted_nauc``; 0 if no class is known.
 
     The variance of an AUC is about A (1 - A) (1 / n1 + 1 / n0) / 3 (after Hanley & McNeil, Radiology 1982).
     """
@@ -65,7 +70,7 @@ def clearly_worse(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, n
     """Whether the first of two (labels, probabilities), of different examples, is below the second by ``CLEAR``
     standard errors of the difference."""
     error = np.hypot(standard_error(*one), standard_error(*other))
-    return validation_nauc(*one) < validation_nauc(*other) - CLEAR * float(error)
+    return weighted_nauc(*one) < weighted_nauc(*other) - CLEAR * float(error)
 
 
 def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:

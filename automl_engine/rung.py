@@ -23,6 +23,8 @@ class Rung:
     """The version that is in the blend."""
     others: list[AnytimeModel] = field(default_factory=list)
     """Networks that learned with other folds left out: the rung predicts the mean of all."""
+    spare_folds: list[int] = field(default_factory=list)
+    """That no version has been tried without."""
     adopted_checked: np.ndarray | None = None
     """What its best version so far was ``checked`` to be."""
     whole: AnytimeModel | None = None

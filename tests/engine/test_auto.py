@@ -210,9 +210,9 @@ def test_a_slice_that_is_not_clearly_worse_is_believed(tables: tuple[MemoryExamp
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks leave the time to further versions at once, and these take as long as they like."""
-    for name in ("SETTLED_S", "SETTLED_SHARE", "LEAST_VERSION_S"):
-        monkeypatch.setattr(f"automl_engine.auto.{name}", 0.01)
+    """Networks leave the time to further versions at once, and these learn for three seconds at most."""
+    for name, value in (("SETTLED_S", 0.01), ("SETTLED_SHARE", 0.01), ("LEAST_VERSION_S", 3.0)):
+        monkeypatch.setattr(f"automl_engine.auto.{name}", value)
 
 
 def test_versions_without_other_folds_join_a_network(
@@ -224,7 +224,7 @@ def test_versions_without_other_folds_join_a_network(
     drive(model, train, hidden(test), budget_s=20)
     second = model.rungs["second"]
     assert len(second.versions) == 5
-    assert len({id(version) for version in second.versions}) == 5
+    assert not np.isnan(second.checked).any()  # each learned without a fold of its own
     assert "version 5" in journal.of("progress")[-1]["text"]
 
 
