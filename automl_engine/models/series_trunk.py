@@ -38,7 +38,8 @@ LOOKED_AT = 200
 MOST_CHANNELS = 16
 """Of more, the network sees so many random mixtures of channels."""
 WORK = 4 * 10**6
-"""Values that the network may have to see in all examples (some ten seconds); of more, it sees fewer mixtures."""
+"""Values that the network may have to see in all examples (some ten seconds); of more, it sees fewer mixtures, though
+not fewer than one: very many long series take their time."""
 ROUND = 128
 """Examples at once."""
 

@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--arch",
         default="resnet_small",
-        help="one of resnet_small, _medium, 9, 18, series_small (resnet_small)",
+        help="resnet_small, resnet_medium, resnet9, resnet18; of series: series_small (resnet_small)",
     )
     add("--source", choices=SOURCES, default="mixed", help="what is drawn (mixed: fractals and contours)")
     add("--hours", type=float, default=1.0, metavar="H", help="of work in all, earlier calls counted (1)")

@@ -27,8 +27,9 @@ from automl_engine.pretrain.sources import source
 LR, DECAY, WARM_UP = 3e-3, 0.05, 100
 """Of AdamW; steps of warm-up."""
 AVERAGE = 0.999
+"""Share of the old weights in the average, after every step."""
 FIRST = 10
-"""Share of the old weights in the average, after every step; it begins as that of the last tenth of the steps."""
+"""At first the average is that of the last one in so many steps, so that a short training forgets its random start."""
 STATE = "training.pt"
 
 

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from automl_engine import __main__ as engine_main
 from automl_engine.models.residual import Stems
+from automl_engine.models.series_trunk import SeriesStages
 from automl_engine.models.vision import torchvision
 from webapp import body_limit, engine
 from webapp.portfolio import files, imports, networks, rows
@@ -154,6 +155,7 @@ def test_a_trunk_of_any_width_becomes_a_row(
     [
         (lambda: Stems(3, 24), networks.trunk(24, 3), ("image", "image_resnet", {"width": 24})),
         (lambda: Stems(1, 16), networks.trunk(16, 1), ("audio", "audio_resnet", {"width": 16})),
+        (SeriesStages, networks.series_trunk(), ("timeseries", "series_trunk", {})),
         *(
             (
                 lambda width=width: torchvision().mobilenet_v2(weights=None, width_mult=width),

@@ -20,6 +20,7 @@ RESIDUALS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160
 CLASSIFIER, COUNTER = "classifier.", ".num_batches_tracked"
 """What a file may have in vain, and what may be missing in an old one."""
 STEM = "small.weight"
+SERIES_STEM = "stem.weight"
 TRUNKS = {3: ("image", "image_resnet"), 1: ("audio", "audio_resnet")}
 """Who learns on top of what ``automl_engine pretrain`` made, by the channels of ``STEM``: modality and model."""
 
@@ -32,12 +33,15 @@ def learner_of(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
     """
     if STEM in shapes:
         return _learner_of_trunk(shapes)
+    if SERIES_STEM in shapes:
+        _check(shapes, series_trunk(), "series_small as “automl_engine pretrain” writes it")
+        return "timeseries", "series_trunk", {}
     shape = shapes.get(LAST_LAYER, ())
     if shape not in MOBILENETS:
         raise DataError(
             f"These are no weights of {' or '.join(name for name, _ in MOBILENETS.values())} as torchvision names them "
-            f"(“{LAST_LAYER}” has the shape {shape or 'of nothing: it is not there'}), nor a trunk of image_resnet as "
-            f"“automl_engine pretrain” writes it (“{STEM}” is not there); no other network takes a file."
+            f"(“{LAST_LAYER}” has the shape {shape or 'of nothing: it is not there'}), nor a trunk as "
+            f"“automl_engine pretrain” writes it (“{STEM}” and “{SERIES_STEM}” are not there); no other takes a file."
         )
     name, width = MOBILENETS[shape]
     expected = mobilenet_v2(width)
@@ -70,12 +74,27 @@ def trunk(width: int, channels: int) -> Shapes:
     """``models.residual.Stems``: two stems, three blocks that each double the channels, and a last normalisation."""
     found: Shapes = {STEM: (width, channels, 3, 3), "large.weight": (width, channels, 5, 5)}
     for block, inputs in enumerate((width, 2 * width, 4 * width), 1):
-        outputs, name = 2 * inputs, f"body.{block}"
-        found |= _norm(f"{name}.norm1", inputs) | _norm(f"{name}.norm2", outputs)
-        found[f"{name}.conv1.weight"] = (outputs, inputs, 3, 3)
-        found[f"{name}.conv2.weight"] = (outputs, outputs, 3, 3)
-        found[f"{name}.shortcut.weight"] = (outputs, inputs, 1, 1)
+        found |= _block(f"body.{block}", inputs, 2 * inputs, (3, 3))
     return found | _norm("body.4", 8 * width)
+
+
+def series_trunk() -> Shapes:
+    """``models.series_trunk.SeriesStages`` of one channel."""
+    found: Shapes = {SERIES_STEM: (32, 1, 1, 7)}
+    for block, (inputs, outputs) in enumerate(((32, 64), (64, 128), (128, 128))):
+        found |= _block(f"blocks.{block}", inputs, outputs, (1, 5)) | _norm(f"norms.{block}", outputs)
+    return found
+
+
+def _block(name: str, inputs: int, outputs: int, kernel: Shape) -> Shapes:
+    """``models.residual.Block``; one that keeps its channels has no filters beside the way."""
+    found: Shapes = {
+        f"{name}.conv1.weight": (outputs, inputs, *kernel),
+        f"{name}.conv2.weight": (outputs, outputs, *kernel),
+        **_norm(f"{name}.norm1", inputs),
+        **_norm(f"{name}.norm2", outputs),
+    }
+    return found | ({f"{name}.shortcut.weight": (outputs, inputs, 1, 1)} if inputs != outputs else {})
 
 
 def mobilenet_v2(width: float) -> Shapes:

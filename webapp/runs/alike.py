@@ -1,7 +1,7 @@
 """Which class of which known data set each of a data set's classes looks most like: the engine's guess by looks.
 
 Of pictures alone: of other data nothing is known class by class.  The engine compares with public data sets only.  The
-answer (``autodl/alike.json``, docs/formats.md) is made by a job after the first run; a new conversion forgets it.
+answer (``autodl/alike.json``, docs/formats.md) is made by a job after the first run.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ def path(dataset: Dataset) -> Path:
 def is_missing(dataset: Dataset) -> bool:
     """Whether it can be told of such data and has not been asked yet."""
     return dataset.modality in MODALITIES and not path(dataset).exists()
+
+
+def give_up(dataset: Dataset) -> None:
+    """So that it is not asked again before every packing."""
+    if dataset.autodl_dir.exists():
+        path(dataset).write_text('{"alike": []}')
 
 
 def told(dataset: Dataset, viewer: User | AnonymousUser) -> list[Alike]:

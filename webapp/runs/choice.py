@@ -92,10 +92,13 @@ def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, 
     own = [name for name in names if name.startswith(knowledge.PREFIX)]
     taught = Dataset.objects.filter(lessons__name__in=own).annotate(known_as=F("lessons__name"))
     found: dict[str, Dataset] = {dataset.known_as: dataset for dataset in visible(taught, viewer)} if own else {}
-    for name in set(names) - set(own):
-        source = name.split(MARK)[0]
-        same = Q(name__iexact=source) | Q(raw_name__istartswith=f"{source}.")
-        ours = Dataset.objects.filter(Q(starter=True) | Q(owner__is_staff=True), same, public=True)
-        if match := ours.order_by("-starter", "created").first():
-            found[name] = match
+    sources = {name: name.split(MARK)[0].lower() for name in names if name not in own}
+    same = Q()
+    for source in set(sources.values()):
+        same |= Q(name__iexact=source) | Q(raw_name__istartswith=f"{source}.")
+    ours = Dataset.objects.filter(Q(starter=True) | Q(owner__is_staff=True), same, public=True)
+    for dataset in ours.order_by("starter", "-created") if sources else ():  # the best one last
+        for name, source in sources.items():
+            if dataset.name.lower() == source or dataset.raw_name.lower().startswith(f"{source}."):
+                found[name] = dataset
     return found

@@ -127,10 +127,15 @@ def export(run_id: str) -> None:
 
 
 def compare(dataset_id: str) -> None:
-    """Which known classes those of a data set look like, once; off every run's clock."""
+    """Which known classes those of a data set look like, once; off every run's clock.  Failed, it says nothing."""
     dataset = Dataset.objects.filter(pk=dataset_id).first()
-    if dataset and alike.is_missing(dataset):
+    if dataset is None or not alike.is_missing(dataset):
+        return
+    try:
         engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset))
+    except (engine.DataError, engine.EngineError, OSError, JobTimeoutException) as reason:
+        log.error("comparing the classes of data set %s: %s", dataset_id, reason)
+        alike.give_up(dataset)
 
 
 def predict(prediction_id: str) -> None:

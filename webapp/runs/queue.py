@@ -44,7 +44,13 @@ def enqueue_predict(prediction: Prediction) -> None:
 def enqueue_compare(dataset_id: str) -> None:
     """To be queued before the packing, after which the page is not sent again; once for a data set, takes seconds."""
     queue = django_rq.get_queue("work")
-    queue.enqueue("webapp.runs.jobs.compare", dataset_id, job_timeout=COMPARE_TIMEOUT_S, at_front=True)
+    queue.enqueue(
+        "webapp.runs.jobs.compare",
+        dataset_id,
+        job_id=f"compare-{dataset_id}",
+        job_timeout=COMPARE_TIMEOUT_S,
+        at_front=True,
+    )
 
 
 def export_job(run_id: str) -> str:
