@@ -156,7 +156,7 @@ def test_what_was_best_on_data_like_these_comes_next(
     assert [event["row"] for event in told] == ["third"]
     assert "your data resembles like" in told[0]["reason"]
     assert told[0]["resembles"][0]["alc"] == 0.9
-    assert told[0]["by"] == "average"
+    assert told[0]["by"] == "resemblance"
     opened = [event["row"] for event in journal.of("chosen") if "resembles" not in event]
     assert opened == ["first", "third", "second"]
     assert model.described is not None
