@@ -18,8 +18,9 @@ NOISE = 0.05
 """A gain below this share of the standard error of the NAUC is not worth a change."""
 TRUST = 0.5
 """A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
-CLEAR = 3.0
-"""A version is left out if it is worse than the first by so many."""
+CLEAR = 4.0
+"""A version is left out if it is worse than the first by so many; of two classes these are not quite three, for they
+err together."""
 
 
 def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:

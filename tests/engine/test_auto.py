@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from automl_engine.auto import FIRST_SAMPLE, AutoModel
-from automl_engine.blend import best_share, difference_error, mix, quality
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.metalearning.features import meta_features
@@ -419,37 +418,6 @@ def test_the_first_prediction_comes_from_a_sample_and_the_next_from_all(
     model.train(train, 10)
     assert "of 200 training examples" in model.why
     assert int(model.why.split(" on ")[1].split()[0]) < 60
-
-
-def test_the_error_of_a_difference_is_what_resampling_finds() -> None:
-    generator = np.random.default_rng(0)
-    labels = np.eye(2)[np.arange(300) % 2]
-    shared = labels + generator.normal(size=(300, 1)) * [1, -1]
-    one, other = (shared + 0.3 * generator.normal(size=labels.shape) for _ in range(2))
-    picks = [generator.integers(300, size=300) for _ in range(400)]
-    differences = [nauc(labels[p], one[p]) - nauc(labels[p], other[p]) for p in picks]
-    assert difference_error(labels, one, other) == pytest.approx(np.std(differences), rel=0.2)
-    assert difference_error(labels, one, one) == 0
-
-
-def test_on_few_examples_nobody_has_the_whole_say() -> None:
-    labels = np.eye(2)[np.arange(40) % 2]
-    share, _ = best_share(labels, 1 - labels, labels, False)
-    assert 0.5 < share < 0.9
-
-
-def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
-    generator = np.random.default_rng(0)
-    labels = np.eye(3)[generator.integers(0, 3, 300)]
-    good = 0.6 * labels + 0.4 * generator.random((300, 3))
-    other = 0.6 * labels + 0.4 * generator.random((300, 3))
-    junk = generator.random((300, 3))
-    assert best_share(labels, None, junk, False)[0] == 1
-    assert best_share(labels, good, junk, False)[0] == 0
-    share, found = best_share(labels, 0.3 * labels + 0.7 * junk, good, False)
-    assert share > 0.5
-    assert found > quality(labels, junk, False)
-    np.testing.assert_allclose(mix({"a": good, "b": other}, {"a": 1, "b": 3}), 0.25 * good + 0.75 * other)
 
 
 def test_folds_are_stratified_and_leave_rare_classes_in_training() -> None:

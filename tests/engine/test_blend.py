@@ -1,0 +1,66 @@
+"""The blend: what a newcomer may say, and what few examples cannot tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from automl_engine.blend import best_share, clearly_worse, difference_error, mix, quality, reweighed
+from automl_engine.scoring import nauc
+
+
+def test_the_error_of_a_difference_is_what_resampling_finds() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(2)[np.arange(300) % 2]
+    shared = labels + generator.normal(size=(300, 1)) * [1, -1]
+    one, other = (shared + 0.3 * generator.normal(size=labels.shape) for _ in range(2))
+    picks = [generator.integers(300, size=300) for _ in range(400)]
+    differences = [nauc(labels[p], one[p]) - nauc(labels[p], other[p]) for p in picks]
+    assert difference_error(labels, one, other) == pytest.approx(np.std(differences), rel=0.2)
+    assert difference_error(labels, one, one) == 0
+
+
+def test_on_few_examples_nobody_has_the_whole_say() -> None:
+    labels = np.eye(2)[np.arange(40) % 2]
+    share, _ = best_share(labels, 1 - labels, labels, False)
+    assert 0.5 < share < 0.9
+
+
+def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(3)[generator.integers(0, 3, 300)]
+    good = 0.6 * labels + 0.4 * generator.random((300, 3))
+    other = 0.6 * labels + 0.4 * generator.random((300, 3))
+    junk = generator.random((300, 3))
+    assert best_share(labels, None, junk, False)[0] == 1
+    assert best_share(labels, good, junk, False)[0] == 0
+    share, found = best_share(labels, 0.3 * labels + 0.7 * junk, good, False)
+    assert share > 0.5
+    assert found > quality(labels, junk, False)
+    np.testing.assert_allclose(mix({"a": good, "b": other}, {"a": 1, "b": 3}), 0.25 * good + 0.75 * other)
+
+
+def predicted(skill: float, seed: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (count, 2) and probabilities that know the truth so well."""
+    labels = np.eye(2, dtype=np.float32)[np.arange(count) % 2]
+    noise = np.random.default_rng(seed).random((count, 2))
+    return labels, skill * labels + (1 - skill) * noise
+
+
+def test_only_a_clear_difference_on_other_examples_counts() -> None:
+    assert clearly_worse(predicted(0.0, 1), predicted(0.6, 2))
+    assert not clearly_worse(predicted(0.6, 1), predicted(0.0, 2))
+    assert not any(clearly_worse(predicted(0.3, seed), predicted(0.3, seed + 100)) for seed in range(50))
+
+
+def test_a_newcomer_that_adds_nothing_changes_no_weight() -> None:
+    labels, known = predicted(0.6, 1)
+    assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2)[1]}, False) is None
+
+
+def test_a_better_state_of_a_member_takes_its_own_place() -> None:
+    labels, weak = predicted(0.1, 1)
+    weights = reweighed(labels, {"a": weak, "b": weak}, {"a": 0.5, "b": 0.5}, {"b": predicted(0.7, 2)[1]}, False)
+    assert weights is not None
+    assert weights["b"] > 0.5
+    assert sum(weights.values()) == 1.0
