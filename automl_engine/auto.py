@@ -432,8 +432,9 @@ class AutoModel(AnytimeModel):
             raise  # the user's to fix, and no row can do without the data
         except Exception as error:
             self._failed(rung.name, error)
-            if rung.name not in self.weights:
-                rung.checked[:], rung.test_s = np.nan, 0.0
+            rung.checked[:] = np.nan
+            if rung.name not in self.weights:  # else what it is in the blend goes on predicting
+                rung.test_s = 0.0
             self._queue = [row for row in self._queue if row["name"] != rung.name]
             return False
 

@@ -22,7 +22,6 @@ from automl_engine.models.base import AnytimeModel
 from automl_engine.portfolio import MODALITIES, load
 from automl_engine.scoring import nauc
 from automl_engine.spec import Spec
-from automl_engine.splits import fold_numbers, stratified_sample
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
 
@@ -311,6 +310,22 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
     assert not np.isnan(model.rungs["only"].checked).any()
 
 
+def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
+    model, journal = auto(train, toy_rows(only=[0.5]))
+    model.train(train, 20)
+    model.test(hidden(test), 20)
+    model.train(train, 20)
+    model.rows[0]["params"]["skill"] = []
+    drive(model, train, hidden(test), budget_s=20)
+    assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]
+    assert set(model.weights) == {"only"}
+
+
 class Fickle(Toy):
     """Learns more from a sample than from all."""
 
@@ -418,24 +433,6 @@ def test_the_first_prediction_comes_from_a_sample_and_the_next_from_all(
     model.train(train, 10)
     assert "of 200 training examples" in model.why
     assert int(model.why.split(" on ")[1].split()[0]) < 60
-
-
-def test_folds_are_stratified_and_leave_rare_classes_in_training() -> None:
-    labels = np.eye(4)[[0] * 50 + [1] * 25 + [2] * 3 + [3]]
-    folds = fold_numbers(labels, 5, seed=0)
-    assert np.bincount(folds[:50]).tolist() == [10] * 5
-    assert np.bincount(folds[50:75]).tolist() == [5] * 5
-    assert sorted(set(folds[75:78])) == sorted(folds[75:78])
-    assert folds[78] != 0
-    assert (fold_numbers(np.eye(100)[np.arange(300) % 100], 5, seed=0) == 0).sum() > 30
-    assert not np.array_equal(folds, fold_numbers(labels, 5, seed=1))
-
-
-def test_a_sample_keeps_every_class() -> None:
-    labels = np.eye(3)[[0] * 500 + [1] * 20 + [2] * 2]
-    chosen = stratified_sample(labels, 50, seed=0)
-    assert labels[chosen].sum(0).tolist() == [48, 2, 2]
-    assert len(set(stratified_sample(labels, 10_000, seed=0))) == len(labels)
 
 
 @pytest.mark.parametrize("kind", sorted(TOYS))
