@@ -6,13 +6,9 @@ exported bundle repeats ``test`` exactly.  ``test`` runs in float32.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
-import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -28,7 +24,7 @@ from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models import augment
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.network_files import read_network, write_network
+from automl_engine.models.network_files import read_network, write_graph, write_network
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
 
@@ -184,32 +180,8 @@ class ImageModel(AnytimeModel):
         config, params = self.config, self.config["feature_params"]
         example = torch.zeros(2, *config["shape"], dtype=torch.uint8)
         graph = f"{self.name}.onnx"
-        with quiet():
-            torch.onnx.export(
-                self.predictor().cpu().eval(),
-                (example,),
-                str(dir / graph),
-                dynamo=True,
-                external_data=False,
-                input_names=["pixels"],
-                output_names=["probabilities"],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
-                verbose=False,
-            )
+        write_graph(dir / graph, self.predictor().cpu(), example, "pixels")
         return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """The exporter's chatter (progress lines, deprecations inside torch) kept off the journal."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
 
 
 def input_side(split: Examples, largest: int = 64) -> int:

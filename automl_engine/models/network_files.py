@@ -1,12 +1,17 @@
-"""A network on disk: what it is made of (JSON) and its weights (safetensors)."""
+"""A network on disk: what it is made of (JSON) and its weights (safetensors); the graph of an exported one (ONNX)."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -28,3 +33,32 @@ def read_network(
     network = build(saved["config"])
     network.load_state_dict(load_file(str(dir / "model.safetensors")))
     return saved["params"], saved["config"], network
+
+
+def write_graph(path: Path, network: nn.Module, example: torch.Tensor, input_name: str) -> None:
+    """The graph that maps (n, ...) inputs like ``example`` to (n, K) "probabilities"."""
+    with quiet():
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            input_names=[input_name],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter's chatter (progress lines, deprecations inside torch) kept off the journal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

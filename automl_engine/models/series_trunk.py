@@ -20,10 +20,9 @@ from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.kept import kept
 from automl_engine.features.series import channel_scale, same_length, typical_length
-from automl_engine.models.image_network import quiet
 from automl_engine.models.image_pretrained import Head
 from automl_engine.models.linear import FeatureLinear, LinearHead
-from automl_engine.models.network_files import read_network, write_network
+from automl_engine.models.network_files import read_network, write_graph, write_network
 from automl_engine.models.pretrained import calibrate, in_pieces
 from automl_engine.models.residual import Block
 from automl_engine.models.vision import describe_weights, find_weights, load_weights
@@ -185,17 +184,7 @@ class SeriesTrunk(FeatureLinear):
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         graph, config = f"{self.name}.onnx", self.config
-        with quiet():
-            torch.onnx.export(
-                Answer(self.network, self.head).eval(),
-                (torch.zeros(2, config["channels"], config["length"]),),
-                str(dir / graph),
-                dynamo=True,
-                external_data=False,
-                input_names=["values"],
-                output_names=["probabilities"],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
-                verbose=False,
-            )
+        example = torch.zeros(2, config["channels"], config["length"])
+        write_graph(dir / graph, Answer(self.network, self.head), example, "values")
         params = {"length": config["length"]}
         return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]

@@ -26,8 +26,8 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.features import text as tokens
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.image_network import Pace, quiet
-from automl_engine.models.network_files import read_network, write_network
+from automl_engine.models.image_network import Pace
+from automl_engine.models.network_files import quiet, read_network, write_network
 from automl_engine.models.text_bodies import BODIES
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec

@@ -295,16 +295,24 @@ class SlowToy(Toy):
         time.sleep(0.4)
 
 
+def half_checked(
+    train: MemoryExamples, test: MemoryExamples, monkeypatch: pytest.MonkeyPatch
+) -> tuple[AutoModel, Journal]:
+    """After the first look and the first of five folds."""
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
+    model, journal = auto(train, toy_rows(only=[0.5]))
+    model.train(train, 20)
+    model.test(hidden(test), 20)
+    model.train(train, 20)
+    return model, journal
+
+
 def test_folds_left_out_at_first_are_checked_when_there_is_time(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = tables
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
-    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
-    model, _ = auto(train, toy_rows(only=[0.5]))
-    model.train(train, 20)
-    model.test(hidden(test), 20)
-    model.train(train, 20)
+    model, _ = half_checked(train, test, monkeypatch)
     assert np.isnan(model.rungs["only"].checked).any()
     drive(model, train, hidden(test), budget_s=20)
     assert not np.isnan(model.rungs["only"].checked).any()
@@ -314,12 +322,7 @@ def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = tables
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
-    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
-    model, journal = auto(train, toy_rows(only=[0.5]))
-    model.train(train, 20)
-    model.test(hidden(test), 20)
-    model.train(train, 20)
+    model, journal = half_checked(train, test, monkeypatch)
     model.rows[0]["params"]["skill"] = []
     drive(model, train, hidden(test), budget_s=20)
     assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]
