@@ -76,8 +76,8 @@ def _costs(knowledge: Path | None) -> Path:
 def resolve(
     name: str, data_dir: Path, portfolio: Path | None, knowledge: Path | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """(key of MODELS, parameters) behind ``--model``: auto, a portfolio row, a model, a baseline, or a folder with
-    challenge code.
+    """(key of MODELS, parameters) behind ``--model``: auto, auto with or without a row, a row, a model, a baseline, or
+    a folder with challenge code.
 
     Raises:
         DataError: there is no such model.
@@ -91,12 +91,12 @@ def resolve(
         return name, {}
     if name in BASELINES:
         return MODEL, {"program": name}
-    from automl_engine.portfolio import load
+    from automl_engine.portfolio import changed_row, ladder, load
 
     rows = load(portfolio)
-    if name == "auto":
+    if name == "auto" or changed_row(name, rows):
         told = {} if knowledge is None else {"knowledge": str(knowledge.resolve())}
-        return name, {"rows": [asdict(row) for row in rows if row.enabled], **told}
+        return "auto", {"rows": [{**asdict(row), "enabled": True} for row in ladder(name, rows)], **told}
     found = next((row for row in rows if row.name == name), None)
     if found:
         needed = {"data_dir": str(data_dir.resolve())} if found.model == "challenge" else {}
@@ -104,7 +104,8 @@ def resolve(
     if name in MODELS and name != "challenge":
         return name, {}
     known = ", ".join(row.name for row in rows)
-    raise DataError(f"--model must be auto, constant, a folder with model.py, or one of {known}; but got {name!r}.")
+    known = f"auto, auto-ROW, auto+ROW, constant, a folder with model.py, or one of {known}"
+    raise DataError(f"--model must be {known}; but got {name!r}.")
 
 
 def print_scores(scores: dict[str, Any]) -> None:
@@ -192,7 +193,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for predictions, scores, model")
     verb.add_argument("--budget", type=_positive, default=1200.0, metavar="S", help="seconds on the clock (1200)")
     verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")
-    verb.add_argument("--model", default="auto", help="auto, a portfolio row, or a folder with challenge code")
+    verb.add_argument(
+        "--model",
+        default="auto",
+        help="auto, auto-ROW (without it), auto+ROW (with one that is off), a portfolio row, or challenge code",
+    )
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: as on the machine of meta costs")

@@ -19,7 +19,7 @@ from automl_engine.bench.baselines import BASELINES, TUNED
 from automl_engine.bench.report import Result, write_report
 from automl_engine.bench.sets import call, convert, find_sets
 from automl_engine.errors import DataError
-from automl_engine.portfolio import Row, load
+from automl_engine.portfolio import Row, changed_row, load
 from automl_engine.scoreboard import write_json
 
 ANY_MODALITY = ("auto", "constant")
@@ -36,8 +36,9 @@ class Plan:
     data: Path
     out: Path
     models: Sequence[str]
-    """auto, constant, a portfolio row, its name without the modality (``linear``), a baseline, or a folder with
-    challenge code; ``baselines`` means all of them but the tuned one, which needs its time."""
+    """auto, without or with a row (auto-ROW, auto+ROW), constant, a portfolio row, its name without the modality
+    (``linear``), a baseline, or a folder with challenge code; ``baselines``: all of them but the tuned one, which needs
+    its time."""
     budgets_s: Mapping[str, float]
     """By modality; that of "" holds for the others."""
     t0_s: float
@@ -96,10 +97,11 @@ def _labels(models: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
     models = [name for model in models for name in (SHORT_BASELINES if model == "baselines" else [model])]
     for model in dict.fromkeys(models):
         is_code = (Path(model) / "model.py").is_file()
-        is_ours = model in BASELINES or any(_is_meant(model, row) for row in rows)
+        is_ours = model in BASELINES or bool(changed_row(model, rows)) or any(_is_meant(model, row) for row in rows)
         if not is_code and model not in ANY_MODALITY and not is_ours:
             known = ", ".join([*(row.name for row in rows), "baselines", *BASELINES])
-            raise DataError(f"--models knows auto, constant, folders with model.py, and {known}; but got {model!r}.")
+            known = f"auto, auto-ROW, auto+ROW, constant, folders with model.py, and {known}"
+            raise DataError(f"--models knows {known}; but got {model!r}.")
         labels[Path(model).resolve().name if is_code else model] = model
     if len(labels) < len(set(models)):
         raise DataError("Two of --models have the same name; rename one of the folders.")
@@ -144,6 +146,9 @@ def _asked(label: str, model: str, modality: str, rows: Sequence[Row]) -> str | 
         return str(Path(model).resolve())
     if model in ANY_MODALITY:
         return model
+    changed = changed_row(model, rows)
+    if changed:
+        return model if changed.modality == modality else None
     if model in BASELINES:
         return model if modality in BASELINES[model] else None
     return next((row.name for row in rows if row.modality == modality and _is_meant(model, row)), None)

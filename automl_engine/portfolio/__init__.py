@@ -5,6 +5,7 @@ A row is ``{name, modality, model, params, origin, enabled, space}``; a new one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ def load(path: Path | None = None) -> list[Row]:
     if twice:
         raise DataError(f"Two portfolio rows are called {twice}; give one of them another name.")
     return rows
+
+
+def changed_row(name: str, rows: Sequence[Row]) -> Row | None:
+    """The ROW of ``auto-ROW`` or ``auto+ROW``; None for other names."""
+    return next((row for row in rows if name in (f"auto-{row.name}", f"auto+{row.name}")), None)
+
+
+def ladder(name: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows that ``auto`` climbs; ``auto-ROW`` leaves one out, ``auto+ROW`` takes one that is off."""
+    changed = changed_row(name, rows)
+    return [row for row in rows if (name.startswith("auto+") if row is changed else row.enabled)]
 
 
 def _entries(file: Path) -> list[Any]:

@@ -23,6 +23,7 @@ from automl_engine.bench.report import REFERENCES, Result, auto_table, markdown,
 from automl_engine.bench.sets import find_sets
 from automl_engine.curve import alc
 from automl_engine.errors import DataError
+from automl_engine.portfolio import load
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,19 @@ def test_every_set_model_and_seed(out: Path) -> None:
     run = json.loads((out / "runs" / "toy" / "forest_10" / "1" / "run.json").read_text())
     assert (run["name"], run["seed"], run["budget_s"]) == ("tabular_forest_10", 1, 2)
     assert not list(out.rglob("model.zip"))
+
+
+def test_auto_without_a_row_and_with_one_that_is_off(data: Path, tmp_path: Path) -> None:
+    models = ["auto-tabular_forest", "auto+tabular_ensemble", "auto-image_linear"]
+    options = ["--models", ",".join(models), "--budget", "3", "--seeds", "1", "--sets", "toy", "--clock", "virtual"]
+    assert main(["bench", "--data", str(data), "--out", str(tmp_path / "out"), *options]) == 0
+    assert [row["model"] for row in results(tmp_path / "out")] == models[:2]  # the third is for images
+    used = {}
+    for model in models[:2]:
+        run = json.loads((tmp_path / "out" / "runs" / "toy" / model / "0" / "run.json").read_text())
+        used[model] = {row["name"] for row in run["params"]["rows"] if row["modality"] == "tabular"}
+    usual = {row.name for row in load() if row.modality == "tabular" and row.enabled}
+    assert used == {models[0]: usual - {"tabular_forest"}, models[1]: usual | {"tabular_ensemble"}}
 
 
 def test_the_table_and_the_plots(out: Path) -> None:
