@@ -15,7 +15,11 @@ CALIBRATION = 0.05
 FEW = 15.0
 """A class with so many examples on its rarer side counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
-"""A gain below this share of the standard error of the NAUC is not worth a change."""
+"""A gain below this share of the standard error of the NAUC is not worth a change of a network's state."""
+DOUBT = 0.25
+"""Shares whose qualities differ by less than this part of the standard error are about as likely to be the best."""
+LEAST_SHARE = 0.05
+"""Who gets less is not worth the time of the prediction."""
 TRUST = 0.5
 """A network that has learned on is believed unless it is worse by so many standard errors of the difference."""
 CLEAR = 4.0
@@ -47,21 +51,18 @@ def weighted_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.average(naucs[known], weights=pairs / (pairs + FEW))) if known.any() else 0.0
 
 
-def noise(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """A difference in quality that says nothing."""
-    return NOISE * standard_error(labels, probabilities)
-
-
 def standard_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Of ``weighted_nauc``; 0 if no class is known.
 
-    The variance of an AUC is about A (1 - A) (1 / n1 + 1 / n0) / 3 (after Hanley & McNeil, Radiology 1982).
+    The variance of an AUC is about A (1 - A) (1 / n1 + 1 / n0) / 3 (after Hanley & McNeil, Radiology 1982).  A is
+    taken as if half an example more stood on the wrong side: a perfect ranking of few examples proves little.
     """
     naucs = class_naucs(labels, probabilities)
     known = ~np.isnan(naucs)
     if not known.any():
         return 0.0
-    pairs, areas = _effective_counts(labels)[known], (naucs[known] + 1) / 2
+    pairs = _effective_counts(labels)[known]
+    areas = (pairs * (naucs[known] + 1) / 2 + 0.5) / (pairs + 1)
     weights = pairs / (pairs + FEW)
     variances = 4 * areas * (1 - areas) / (3 * pairs)
     return float(np.sqrt((weights**2 * variances).sum()) / weights.sum())
@@ -119,22 +120,21 @@ def reweighed(
     newcomer: Mapping[str, np.ndarray],
     multi_label: bool,
 ) -> dict[str, float] | None:
-    """The blend's weights with the newcomer (one, by its name: a stranger, or a new state of a member), if it gains.
+    """The blend's weights with the newcomer (one, by its name: a stranger, or a new state of a member), or None.
 
+    A stranger comes in unless it harms, for a mean of two is mostly better than either; a new state must gain.
     ``labels`` (n, K); predictions (n, K) of examples that neither side has seen; no known ones: the newcomer is all.
     """
     ((name, prediction),) = newcomer.items()
-    present = -np.inf
-    if known:
-        mixed = mix(known, weights)
-        present = quality(labels, mixed, multi_label) + noise(labels, mixed)
     others = {other: p for other, p in known.items() if other != name}
     share, found = best_share(labels, mix(others, weights) if others else None, prediction, multi_label)
-    if share == 0 or found <= present:
-        return None
+    if known:
+        mixed = mix(known, weights)
+        margin = (NOISE if name in known else -DOUBT) * standard_error(labels, mixed)
+        if share < LEAST_SHARE or found <= quality(labels, mixed, multi_label) + margin:
+            return None
     total = sum(weights[other] for other in others)
-    shares = {other: (1 - share) * weights[other] / total for other in others} | {name: share}
-    return {name: share for name, share in shares.items() if share > 0}
+    return {other: (1 - share) * weights[other] / total for other in others} | {name: share}
 
 
 def holds_up(
@@ -156,9 +156,10 @@ def holds_up(
 def best_share(
     labels: np.ndarray, others: np.ndarray | None, newcomer: np.ndarray, multi_label: bool
 ) -> tuple[float, float]:
-    """(share of the newcomer, quality of that blend): the smallest share within the noise of the best.
+    """(share of the newcomer, quality of that blend): the mean of all shares, each as likely as it is near the best.
 
-    Without others the share is 1; on few examples nobody may have the whole say.
+    Where much evidence tells them apart that is the best one; where little does, about half: nobody's luck on few
+    examples may decide, nor give anyone the whole say.  Without others the share is 1.
     """
     if others is None:
         return 1.0, quality(labels, newcomer, multi_label)
@@ -167,5 +168,7 @@ def best_share(
     blends = [(1 - share) * others + share * newcomer for share in shares]
     qualities = np.array([quality(labels, blend, multi_label) for blend in blends])
     best = int(np.argmax(qualities))
-    smallest = int(np.argmax(qualities >= qualities[best] - noise(labels, blends[best])))
-    return float(shares[smallest]), float(qualities[smallest])
+    doubt = max(DOUBT * standard_error(labels, blends[best]), 1e-9)
+    likelihoods = np.exp((qualities - qualities[best]) / doubt)
+    share = float(likelihoods @ shares / likelihoods.sum())
+    return share, quality(labels, (1 - share) * others + share * newcomer, multi_label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automl_engine.blend import best_share, clearly_worse, difference_error, mix, quality, reweighed
+from automl_engine.blend import LEAST_SHARE, best_share, clearly_worse, difference_error, mix, quality, reweighed
 from automl_engine.scoring import nauc
 
 
@@ -33,7 +33,7 @@ def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
     other = 0.6 * labels + 0.4 * generator.random((300, 3))
     junk = generator.random((300, 3))
     assert best_share(labels, None, junk, False)[0] == 1
-    assert best_share(labels, good, junk, False)[0] == 0
+    assert best_share(labels, good, junk, False)[0] < LEAST_SHARE
     share, found = best_share(labels, 0.3 * labels + 0.7 * junk, good, False)
     assert share > 0.5
     assert found > quality(labels, junk, False)
@@ -53,9 +53,22 @@ def test_only_a_clear_difference_on_other_examples_counts() -> None:
     assert not any(clearly_worse(predicted(0.3, seed), predicted(0.3, seed + 100)) for seed in range(50))
 
 
-def test_a_newcomer_that_adds_nothing_changes_no_weight() -> None:
+def test_a_newcomer_that_harms_changes_no_weight() -> None:
+    labels, known = predicted(0.6, 1, 400)
+    assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2, 400)[1]}, False) is None
+
+
+def test_what_few_examples_cannot_tell_apart_is_shared() -> None:
+    """Eight clips, on which both are perfect: before, who came first had the whole say."""
+    labels, one = predicted(0.9, 1, 8)
+    weights = reweighed(labels, {"one": one}, {"one": 1.0}, {"two": predicted(0.9, 2, 8)[1]}, False)
+    assert weights is not None
+    assert 0.05 < weights["two"] < 0.5
+
+
+def test_a_state_that_gains_nothing_takes_no_place() -> None:
     labels, known = predicted(0.6, 1)
-    assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2)[1]}, False) is None
+    assert reweighed(labels, {"a": known}, {"a": 1.0}, {"a": known}, False) is None
 
 
 def test_a_better_state_of_a_member_takes_its_own_place() -> None:
