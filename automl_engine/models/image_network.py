@@ -180,7 +180,7 @@ class ImageModel(AnytimeModel):
         config, params = self.config, self.config["feature_params"]
         example = torch.zeros(2, *config["shape"], dtype=torch.uint8)
         graph = f"{self.name}.onnx"
-        write_graph(dir / graph, self.predictor().cpu(), example, "pixels")
+        write_graph(dir / graph, self.predictor(), example, "pixels")
         return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]
 
 

@@ -27,7 +27,7 @@ from automl_engine.errors import DataError
 from automl_engine.features import text as tokens
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.image_network import Pace
-from automl_engine.models.network_files import quiet, read_network, write_network
+from automl_engine.models.network_files import read_network, write_graph, write_network
 from automl_engine.models.text_bodies import BODIES
 from automl_engine.models.workload import workload
 from automl_engine.spec import Spec
@@ -207,16 +207,7 @@ class TextNetwork(AnytimeModel):
         body, length = self.config["body"], self.config["length"]
         arrays, graph = f"{self.name}_{body}.npz", f"{self.name}_{body}.onnx"
         np.savez(dir / arrays, known=self.known)
-        with quiet():  # by tracing: torch.export would unroll the recurrence into one step a token
-            torch.onnx.export(
-                copy.deepcopy(self.predictor()).cpu().eval(),
-                (torch.zeros(2, length, dtype=torch.int64),),
-                str(dir / graph),
-                dynamo=False,
-                input_names=["ids"],
-                output_names=["probabilities"],
-                dynamic_axes={"ids": {0: "n"}},
-            )
+        write_graph(dir / graph, self.predictor(), torch.zeros(2, length, dtype=torch.int64), "ids")
         return [
             {
                 "name": f"{self.name} {body}",
