@@ -17,8 +17,8 @@ from automl_engine import clock
 from automl_engine.dataset import records
 from automl_engine.dataset.decode import ImageCache, prepare
 from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
-from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES, CorruptRecord
-from automl_engine.dataset.runs import Run, runs_of
+from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
+from automl_engine.dataset.runs import CHUNK, Run, context_lengths, label_kinds, runs_of
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 
@@ -26,7 +26,6 @@ HEAD_BYTES = 160
 """The context of an example with a few labels lies within."""
 FORGET_EVERY = 4096
 """Records: touching one maps up to 64 kB of the file."""
-MOST_KINDS = 100_000
 LARGE_BYTES = 1 << 15
 FEW = 16
 
@@ -105,28 +104,48 @@ class Shard:
     def error(self, number: int, what: object) -> DataError:
         return DataError(f"record {number} of {self.path.name} cannot be read: {what}; get the file again.")
 
+    def heads(self, numbers: np.ndarray) -> np.ndarray:
+        """(n, HEAD_BYTES) uint8, the first bytes of each record, unchecked; zeros behind the end of the file."""
+        starts, view = np.array(self._starts)[numbers], np.frombuffer(self._map or b"", np.uint8)
+        heads = np.zeros((len(numbers), HEAD_BYTES), np.uint8)
+        inside = starts + HEAD_BYTES <= self.size
+        if inside.any():
+            heads[inside] = np.lib.stride_tricks.sliding_window_view(view, HEAD_BYTES)[starts[inside]]
+        for row in np.flatnonzero(~inside):
+            heads[row, : self.size - starts[row]] = view[starts[row] :]
+        return heads
+
     def _scan(self) -> tuple[list[int], list[int]]:
         """Where the data of each record starts and ends."""
         starts: list[int] = []
         ends: list[int] = []
+        headers: list[bytes] = []
         at, size, view = 0, self.size, self._map
         while view and at < size:
-            try:
-                start = at + HEADER_BYTES
-                end = start + records.data_length(view[at:start])
-            except CorruptRecord as error:
-                raise self.error(len(starts), error) from error
+            header = view[at : at + HEADER_BYTES]
+            start = at + HEADER_BYTES
+            end = start + int.from_bytes(header[:8], "little")
             at = end + FOOTER_BYTES
-            if at > size:
-                raise self.error(len(starts), "the file ends in the middle of it")
+            headers.append(header)
             starts.append(start)
             ends.append(end)
+            if at > size or len(headers) == FORGET_EVERY:
+                self._check_headers(headers, len(starts) - len(headers))
+                self.forget()
+            if at > size:
+                raise self.error(len(starts) - 1, "the file ends in the middle of it")
             if len(starts) == FEW and at > FEW * LARGE_BYTES:
                 view.madvise(mmap.MADV_RANDOM)  # reading ahead would read the whole file
-            if len(starts) % FORGET_EVERY == 0:
-                self.forget()
+        self._check_headers(headers, len(starts) - len(headers))
         self.forget()
         return starts, ends
+
+    def _check_headers(self, headers: list[bytes], first: int) -> None:
+        """Empties the list of headers, which are those of the records from ``first`` on."""
+        found = records.bad_header(headers)
+        headers.clear()
+        if found:
+            raise self.error(first + found[0], found[1])
 
 
 class RecordExamples(Examples):
@@ -151,35 +170,33 @@ class RecordExamples(Examples):
 
     def _shard_labels(self, shard: Shard) -> np.ndarray:
         """(n, K) float32; records with the same labels share the bytes that say so, and each kind is parsed once."""
-        found = [run.label_kinds() for run in shard.runs]
-        kinds = [pair for pair in found if pair is not None]
-        if not shard.runs or len(kinds) < len(found):
-            return self._varied_labels(shard)
         matrix = np.empty((len(shard), self.spec.output_dim), np.float32)
-        for run, (ones, kind_of) in zip(shard.runs, kinds, strict=True):
-            rows = [self._labels_of(shard, run.first + number) for number in ones.tolist()]
-            matrix[run.first : run.first + len(run)] = np.stack(rows)[kind_of]
-        shard.forget()
+        for first in range(0, len(shard), CHUNK):
+            numbers = np.arange(first, min(first + CHUNK, len(shard)))
+            heads = shard.heads(numbers)
+            lengths = context_lengths(heads)
+            for length in np.unique(lengths).tolist():
+                alike = np.flatnonzero(lengths == length)
+                found = label_kinds(heads[alike, :length]) if length else None
+                matrix[numbers[alike]] = self._kinds_of(shard, numbers[alike], found)
+            shard.forget()
         return matrix
 
-    def _varied_labels(self, shard: Shard) -> np.ndarray:
-        """The same record by record, for contexts of any length."""
-        kinds: dict[bytes, int] = {}
-        rows: list[np.ndarray] = []
-        row_of: list[int] = []
-        for number in range(len(shard)):
+    def _kinds_of(self, shard: Shard, numbers: np.ndarray, found: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+        """(len(numbers), K): each kind parsed once, where kinds were found; else by the bytes that tell the labels."""
+        if found:
+            return np.stack([self._labels_of(shard, number) for number in numbers[found[0]].tolist()])[found[1]]
+        rows: dict[bytes, np.ndarray] = {}
+        out = np.empty((len(numbers), self.spec.output_dim), np.float32)
+        for place, number in enumerate(numbers.tolist()):
             key = records.label_bytes(shard.peek(number, HEAD_BYTES))
-            row = kinds.get(key) if key is not None else None
+            row = rows.get(key) if key is not None else None
             if row is None:
-                row = len(rows)
-                rows.append(self._labels_of(shard, number))
-                if key is not None and row < MOST_KINDS:
-                    kinds[key] = row
-            row_of.append(row)
-            if number % FORGET_EVERY == 0:
-                shard.forget()
-        shard.forget()
-        return np.array(rows, np.float32).reshape(-1, self.spec.output_dim)[row_of]
+                row = self._labels_of(shard, number)
+                if key is not None:
+                    rows[key] = row
+            out[place] = row
+        return out
 
     def _labels_of(self, shard: Shard, number: int) -> np.ndarray:
         row = np.zeros(self.spec.output_dim, np.float32)

@@ -27,9 +27,8 @@ Feature = list[bytes] | np.ndarray
 FeatureList = Sequence[Feature] | np.ndarray
 """One Feature a time step; a (T, n) float32 array where every step holds n floats."""
 
-_LENGTH = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
-HEADER_BYTES, FOOTER_BYTES = _LENGTH.size, _CRC.size
+HEADER_BYTES, FOOTER_BYTES = 12, _CRC.size
 _FLOAT_LIST_TAG = 2 << 3 | 2
 _ID_KEY = b"\n\x02id"
 
@@ -59,14 +58,15 @@ def frame(data: bytes) -> bytes:
     return b"".join((length, _CRC.pack(masked_crc(length)), data, _CRC.pack(masked_crc(data))))
 
 
-def data_length(header: bytes) -> int:
-    """The length of the data behind a record's first ``HEADER_BYTES`` bytes."""
-    if len(header) < HEADER_BYTES:
-        raise CorruptRecord("it is cut off")
-    length, crc = _LENGTH.unpack(header)
-    if crc != masked_crc(header[:8]):
-        raise CorruptRecord("its length field is damaged (bad checksum)")
-    return length
+def bad_header(headers: Sequence[bytes]) -> tuple[int, str] | None:
+    """The first of some records' ``HEADER_BYTES`` bytes that is not what it claims to be, and why."""
+    whole = [header for header in headers if len(header) == HEADER_BYTES]  # the last may be cut off
+    table = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, HEADER_BYTES)
+    sums = np.ascontiguousarray(table[:, 8:]).view("<u4")[:, 0]
+    damaged = np.flatnonzero(masked_crcs(np.ascontiguousarray(table[:, :8])) != sums)
+    if len(damaged):
+        return int(damaged[0]), "its length field is damaged (bad checksum)"
+    return (len(whole), "it is cut off") if len(whole) < len(headers) else None
 
 
 def checked(data: bytes, file: bytes | mmap, end: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Records of one size that follow each other are one array: labels and rows of a large table without a loop."""
+"""Many records at once, without a loop: the labels of all that are laid out alike, and the rows of a large table."""
 
 from __future__ import annotations
 
@@ -16,40 +16,18 @@ FEWEST = 256
 CHUNK = 16_384
 """Records that are checked at once."""
 PACKED = 8
-"""Bytes in which the labels of a run may differ: together they are one whole number."""
+"""Bytes in which labels of one length may differ: together they are one whole number."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The records ``first`` to ``first + len(records)`` of a file."""
+    """Records of one size that follow each other: ``first`` to ``first + len(records)`` of a file."""
 
     first: int
     bytes: np.ndarray  # (n, header + size + footer) uint8, on the memory map
 
     def __len__(self) -> int:
         return len(self.bytes)
-
-    def label_kinds(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(kinds,) one record of each kind, and (n,) the kind of each record; all of a kind have the same labels.
-
-        None where contexts are laid out in another way.  Records of a kind have the same context but for the content
-        of the entry ``id``, which begins and ends at the same byte in all of them.
-        """
-        heads = self.bytes[:, HEADER_BYTES:-FOOTER_BYTES]
-        span = records.id_span(heads[0].tobytes())
-        if span is None:
-            return None
-        heads = heads[:, : heads[0, 1] + 2]
-        differ = np.zeros(heads.shape[1], bool)
-        for at in range(0, len(heads), CHUNK):
-            differ |= (heads[at : at + CHUNK] != heads[0]).any(0)
-        differ[span] = False
-        if differ.sum() > PACKED:
-            return None
-        packed = np.zeros((len(heads), PACKED), np.uint8)
-        packed[:, : differ.sum()] = heads[:, differ]
-        _, one, kinds = np.unique(packed.view(np.uint64)[:, 0], return_index=True, return_inverse=True)
-        return one, kinds
 
     def rows(self, numbers: np.ndarray, width: int) -> np.ndarray | None:
         """(n, width) float32 of records that hold one step of so many floats, their checksums checked.
@@ -66,6 +44,31 @@ class Run:
                 return None
             parts.append(rows)
         return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+
+
+def context_lengths(heads: np.ndarray) -> np.ndarray:
+    """(n,) bytes of the context of each record, of which ``heads`` (n, bytes) uint8 are the first; 0 = not within."""
+    lengths = 2 + heads[:, 1].astype(np.int64)
+    return np.where((heads[:, 0] == 10) & (heads[:, 1] < 128) & (lengths <= heads.shape[1]), lengths, 0)
+
+
+def label_kinds(contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """(kinds,) one record of each kind, and (n,) the kind of each record; all of a kind have the same labels.
+
+    ``contexts`` (n, bytes) uint8.  Contexts of a kind are the same but for the content of the entry ``id``, which
+    begins and ends at the same byte in all; None where they are laid out in another way.
+    """
+    span = records.id_span(contexts[0].tobytes())
+    if span is None:
+        return None
+    differ = (contexts != contexts[0]).any(0)
+    differ[span] = False
+    if differ.sum() > PACKED:
+        return None
+    packed = np.zeros((len(contexts), PACKED), np.uint8)
+    packed[:, : differ.sum()] = contexts[:, differ]
+    _, one, kinds = np.unique(packed.view(np.uint64)[:, 0], return_index=True, return_inverse=True)
+    return one, kinds
 
 
 def runs_of(file: mmap, starts: list[int], ends: list[int]) -> list[Run]:

@@ -10,7 +10,7 @@ import pytest
 from automl_engine.bench.synthetic import Table, make_set
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.reader import RecordExamples, open_split
-from automl_engine.dataset.records import FOOTER_BYTES
+from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.features.tabular import tabular_values
@@ -49,6 +49,28 @@ def test_several_labels(tmp_path: Path, label_lists: list[list[int]]) -> None:
     expected = np.array([[float(c in labels) for c in range(3)] for labels in label_lists * 300])
     np.testing.assert_array_equal(examples.labels, expected)
     np.testing.assert_array_equal(tabular_values(examples), one_by_one(examples))
+
+
+def test_contexts_of_all_kinds_in_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No, one or up to twelve labels; ids of one and two bytes; the last records stand at the end of the file."""
+    monkeypatch.setattr("automl_engine.dataset.reader.CHUNK", 100)
+    generator = np.random.default_rng(0)
+    matrix = (generator.random((350, 12)) < generator.random((350, 1))).astype(np.float32)
+    spec = Spec("t", 0, 12, 1, 1, WIDTH, 1)
+    examples = [(np.zeros((1, 1, WIDTH, 1), "f4"), np.flatnonzero(row).tolist()) for row in matrix]
+    write_split(tmp_path / "t.data" / "train", spec, examples, 0, hide_labels=False)
+    np.testing.assert_array_equal(open_split(tmp_path / "t.data", "train").labels, matrix)
+
+
+def test_a_damaged_length_is_told_by_its_number(tmp_path: Path) -> None:
+    """Wherever reading on from it has led to."""
+    examples = table(tmp_path, [[0]] * 600)
+    path, place = examples._shards[0].path, examples._shards[0]._starts[420]
+    content = bytearray(path.read_bytes())
+    content[place - HEADER_BYTES] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"record 420 of .* its length field is damaged"):
+        open_split(tmp_path / "t.data", "train")
 
 
 def test_a_damaged_row_is_told_by_its_number(tmp_path: Path) -> None:
