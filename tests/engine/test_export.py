@@ -12,12 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 
 from automl_engine import export as exporting
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
 from automl_engine.export import ParityError, export, requirements
+from automl_engine.models.image_network import PixelNetwork
+from automl_engine.models.network_files import write_graph
+from automl_engine.models.residual import residual_network
 from automl_engine.predictor import predict_zip
 from formatters.base import Options
 from formatters.convert import convert
@@ -118,6 +123,24 @@ def test_the_bytes_repeat(run_dir: Path) -> None:
     assert export(run_dir).read_bytes() == before
     with zipfile.ZipFile(run_dir / "model.zip") as archive:
         assert not [name for name in archive.namelist() if "__pycache__" in name]
+
+
+def test_the_graph_of_a_network_repeats_it_for_any_number_of_examples_and_holds_no_path(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = PixelNetwork(residual_network(3, 2, side=64, width=8), 3, multi_label=False, flips=(3,))
+    network(torch.randint(256, (32, 64, 64, 3), dtype=torch.uint8))  # batch statistics that are not 0 and 1
+    graphs = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    for graph in graphs:
+        write_graph(graph, network, torch.zeros(2, 64, 64, 3, dtype=torch.uint8), "pixels")
+    written = graphs[0].read_bytes()
+    assert written == graphs[1].read_bytes()
+    assert str(exporting.ROOT).encode() not in written
+    session = onnxruntime.InferenceSession(written)
+    for count in (1, 2, 7):
+        pixels = torch.randint(256, (count, 64, 64, 3), dtype=torch.uint8)
+        with torch.inference_mode():
+            expected = network(pixels).numpy()
+        np.testing.assert_allclose(session.run(None, {"pixels": pixels.numpy()})[0], expected, atol=1e-5)
 
 
 def test_paths_may_be_relative(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
