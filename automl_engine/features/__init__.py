@@ -26,6 +26,7 @@ FEATURES: dict[str, str] = {
     "tabular_values": "automl_engine.features.tabular:tabular_values",
     "text_ngrams": "automl_engine.features.text:text_ngrams",
     "text_tokens": "automl_engine.features.text:text_tokens",
+    "word_means": "automl_engine.features.words:word_means",
 }
 
 

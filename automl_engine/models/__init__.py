@@ -33,6 +33,7 @@ MODELS: dict[str, str] = {
     "tabular_xgboost": "automl_engine.models.tabular_xgboost:TabularXGBoost",
     "text_linear": "automl_engine.models.text_linear:TextLinear",
     "text_network": "automl_engine.models.text_network:TextNetwork",
+    "text_words": "automl_engine.models.text_words:TextWords",
     "video_frames": "automl_engine.models.video_frames:VideoFrames",
     "video_linear": "automl_engine.models.video_linear:VideoLinear",
     "video_mc3": "automl_engine.models.video_mc3:VideoMc3",

@@ -30,13 +30,14 @@ LICENCE = "CC0-1.0"
 def arguments(parser: argparse.ArgumentParser) -> None:
     from automl_engine.pretrain.sources import SOURCES
 
+    text = "documentation"  # that lies on this machine: see words.py
     add = parser.add_argument
     add(
         "--arch",
         default="resnet_small",
-        help="resnet_small, resnet_medium, resnet9, resnet18; of series: series_small (resnet_small)",
+        help="resnet_small, resnet_medium, resnet9, resnet18; series: series_small; text: word_vectors (resnet_small)",
     )
-    add("--source", choices=SOURCES, default="mixed", help="what is drawn (mixed: fractals and contours)")
+    add("--source", choices=[*SOURCES, text], default="mixed", help="what is drawn (mixed: fractals and contours)")
     add("--hours", type=float, default=1.0, metavar="H", help="of work in all, earlier calls counted (1)")
     add("--out", type=Path, required=True, metavar="FOLDER", help="the same folder again: goes on")
     add("--probe", type=Path, nargs="*", default=[], metavar="DIR", help="data sets to try the network on, frozen")
@@ -49,11 +50,16 @@ def main(options: argparse.Namespace) -> int:
     """Trains until the hours are over; Ctrl-C loses at most a minute."""
     import torch
 
+    from automl_engine.pretrain import words
     from automl_engine.pretrain.architectures import ARCHITECTURES
     from automl_engine.pretrain.probe import Probe
     from automl_engine.pretrain.sources import SERIES
     from automl_engine.pretrain.training import STATE, Recipe, Training
 
+    if (options.arch, options.source) == (words.ARCH, words.SOURCE):
+        return words.main(options)
+    if options.arch == words.ARCH or options.source == words.SOURCE:
+        raise DataError(f"--arch {words.ARCH} and --source {words.SOURCE} go together.")
     if options.arch not in ARCHITECTURES:
         raise DataError(f"--arch must be one of {', '.join(ARCHITECTURES)}; but got {options.arch!r}.")
     if ARCHITECTURES[options.arch].series != (options.source in SERIES):

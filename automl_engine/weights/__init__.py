@@ -1,6 +1,7 @@
 """Small pretrained weights that ship with the engine: NAME.safetensors (half precision) and its card NAME.json.
 
-``python -m automl_engine pretrain`` makes both; nothing but formulas went into them, so their licence is ours to give.
+``python -m automl_engine pretrain`` makes both.  Nothing but formulas went into them, and into the word vectors
+statistics of freely licensed text, so their licence is ours to give.
 """
 
 from __future__ import annotations
