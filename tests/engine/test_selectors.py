@@ -134,6 +134,12 @@ def test_holes_are_filled_from_set_and_row() -> None:
     assert (full[:, 2] <= full[:, :2].min(1)).all()
 
 
+def test_a_row_that_was_not_run_is_never_expected_to_win() -> None:
+    """Above the others by .4 where all are bad, it would have 1.38 where all are good."""
+    full = filled(np.array([[0.2, 0.2, 0.8], [0.97, 0.99, NAN]]))
+    assert full[1, 2] == 0.99
+
+
 def test_targets_weigh_data_sets_as_they_say() -> None:
     scores = np.array([[0.1, 0.9, 0.5], [0.500, 0.502, 0.501]])
     np.testing.assert_allclose(TARGETS["alc"](scores)[1], [-0.001, 0.001, 0], atol=1e-12)

@@ -30,13 +30,15 @@ class Scale:
 def filled(scores: np.ndarray) -> np.ndarray:
     """(D, C): NaN becomes what set and row let expect (mean of the set + what the row has above the sets' means).
 
-    A row that was never run counts as the worst of each set.
+    It is no more than the best that was measured on the set: where all rows are near 1, so much above the others is not
+    to be had.  A row that was never run counts as the worst of each set.
     """
     told = ~np.isnan(scores)
     level = np.where(told, scores, 0).sum(1, keepdims=True) / np.maximum(told.sum(1, keepdims=True), 1)
     above = np.where(told, scores - level, 0).sum(0) / np.maximum(told.sum(0), 1)
     above = np.where(told.any(0), above, np.where(told, scores - level, 0).min())
-    return np.where(told, scores, level + above)
+    best = np.where(told.any(1), np.where(told, scores, -np.inf).max(1), np.inf)
+    return np.where(told, scores, np.minimum(level + above, best[:, None]))
 
 
 def deviations(scores: np.ndarray) -> np.ndarray:
