@@ -278,8 +278,9 @@ class AutoModel(AnytimeModel):
         rung.adopted = rung.whole or rung.adopted
 
     def _fit(self, model: AnytimeModel, split: Examples) -> None:
+        """A quick row to its end; a network, whose first look this is, for a slice."""
         model.train(split, max(1.0, self._remaining_s()))
-        while not model.done_training and self._remaining_s() > 0:
+        while type(model).quick and not model.done_training and self._remaining_s() > 0:
             model.train(split, self._remaining_s())
 
     # The blend

@@ -19,7 +19,7 @@ from automl_engine.metalearning.tables import Score, append_scores, features_pat
 from automl_engine.modality import modality
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
-from automl_engine.portfolio import MODALITIES, load
+from automl_engine.portfolio import load
 from automl_engine.scoring import nauc
 from automl_engine.spec import Spec
 from tests.engine.test_models import exported_prediction
@@ -184,6 +184,15 @@ def test_without_knowledge_the_order_of_the_portfolio_holds(
 ) -> None:
     _, journal = climbed(tables, tmp_path)
     assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
+
+
+def test_where_only_networks_are_on_the_first_look_is_one_slice(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, _ = tables
+    model, _ = auto(train, toy_rows(only=[0.2, 0.3, 0.4]))
+    model.train(train, 20)
+    first = model.rungs["only"].adopted
+    assert isinstance(first, Toy)
+    assert first.slices == 1
 
 
 def test_a_worse_slice_does_not_replace_a_better_one(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
@@ -449,34 +458,6 @@ def test_one_channel_of_small_numbers_is_no_sound() -> None:
     spec = Spec("heart", 2, 2, -1, 1, 1, 1)
     waves = [np.sin(np.arange(3000) / 9).astype(np.float32).reshape(-1, 1, 1, 1)] * 2
     assert modality(MemoryExamples(spec, waves))[0] == "timeseries"
-
-
-def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path) -> None:
-    rows = load()
-    assert {row.modality for row in rows} == set(MODALITIES)
-    for row in rows:
-        assert row.model in MODELS
-        assert row.origin
-    own = tmp_path / "own.yaml"
-    own.write_text("- {name: a, modality: image, model: image_linear, enabled: false}\n")
-    assert [(row.name, row.enabled, row.params) for row in load(own)] == [("a", False, {})]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("a: 1", "must be a list of rows"),
-        ("- {name: a}", "must have name, modality, model"),
-        ("- {name: a, modality: smell, model: m}", "modality must be one of image"),
-        ("- {name: a, modality: image, model: m}\n- {name: a, modality: image, model: m}", "Two portfolio rows"),
-        ("- [", "cannot be read"),
-    ],
-)
-def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_path: Path) -> None:
-    path = tmp_path / "rows.yaml"
-    path.write_text(text)
-    with pytest.raises(DataError, match=problem):
-        load(path)
 
 
 def test_a_row_that_cannot_be_made_is_told_and_left_out(tmp_path: Path) -> None:
