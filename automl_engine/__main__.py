@@ -94,10 +94,10 @@ def resolve(
     from automl_engine.portfolio import changed_row, ladder, load
 
     rows = load(portfolio)
-    if name == "auto" or changed_row(name, rows):
+    found = next((row for row in rows if row.name == name), None)
+    if name == "auto" or (changed_row(name, rows) and not found):
         told = {} if knowledge is None else {"knowledge": str(knowledge.resolve())}
         return "auto", {"rows": [{**asdict(row), "enabled": True} for row in ladder(name, rows)], **told}
-    found = next((row for row in rows if row.name == name), None)
     if found:
         needed = {"data_dir": str(data_dir.resolve())} if found.model == "challenge" else {}
         return found.model, {**found.params, **needed}

@@ -124,7 +124,7 @@ class AutoModel(AnytimeModel):
             rung = self._open(self._queue[0])
             if self._guarded(rung, lambda rung=rung: self._fit(rung.live, split.subset(sample))):
                 rung.adopted, self.weights = rung.live, {rung.name: 1.0}
-                rung.whole = rung.live if len(sample) == len(split) else None
+                rung.whole = rung.live if len(sample) == len(split) and type(rung.live).quick else None
                 rung.live = self._new_model(rung.name)  # the first has seen what is to be checked on
                 self._first_look = rung, sample
                 self._explain(f"first look: {rung.name} on {len(sample)} of {len(split)} training examples")
@@ -278,7 +278,7 @@ class AutoModel(AnytimeModel):
         rung.adopted = rung.whole or rung.adopted
 
     def _fit(self, model: AnytimeModel, split: Examples) -> None:
-        """A quick row to its end; a network, whose first look this is, for a slice."""
+        """A quick row to its end; a network (it is the first look) for a slice."""
         model.train(split, max(1.0, self._remaining_s()))
         while type(model).quick and not model.done_training and self._remaining_s() > 0:
             model.train(split, self._remaining_s())
@@ -293,6 +293,8 @@ class AutoModel(AnytimeModel):
             rung.adopted_checked = rung.checked.copy()  # it is what it was, and now known on more folds
         known = self._known()
         seen = np.logical_and.reduce([~np.isnan(checked).any(1) for checked in (rung.checked, *known.values())])
+        if not seen.any():
+            return False
         labels, newcomer = self.labels[seen], {rung.name: rung.checked[seen]}
         known = {name: checked[seen] for name, checked in known.items()}
         weights = reweighed(labels, known, self.weights, newcomer, self.multi_label)

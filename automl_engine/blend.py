@@ -122,7 +122,8 @@ def reweighed(
 ) -> dict[str, float] | None:
     """The blend's weights with the newcomer (one, by its name: a stranger, or a new state of a member), or None.
 
-    A stranger comes in unless it harms, for a mean of two is mostly better than either; a new state must gain.
+    A stranger comes in unless it harms by ``DOUBT`` standard errors, for a mean of two is mostly better than either; a
+    new state must gain.  Members whose share becomes less than ``LEAST_SHARE`` leave.
     ``labels`` (n, K); predictions (n, K) of examples that neither side has seen; no known ones: the newcomer is all.
     """
     ((name, prediction),) = newcomer.items()
@@ -134,7 +135,9 @@ def reweighed(
         if share < LEAST_SHARE or found <= quality(labels, mixed, multi_label) + margin:
             return None
     total = sum(weights[other] for other in others)
-    return {other: (1 - share) * weights[other] / total for other in others} | {name: share}
+    shares = {other: (1 - share) * weights[other] / total for other in others} | {name: share}
+    kept = {who: part for who, part in shares.items() if part >= min(LEAST_SHARE, max(shares.values()))}
+    return {who: part / sum(kept.values()) for who, part in kept.items()}
 
 
 def holds_up(
@@ -158,8 +161,8 @@ def best_share(
 ) -> tuple[float, float]:
     """(share of the newcomer, quality of that blend): the mean of all shares, each as likely as it is near the best.
 
-    Where much evidence tells them apart that is the best one; where little does, about half: nobody's luck on few
-    examples may decide, nor give anyone the whole say.  Without others the share is 1.
+    Where much evidence tells them apart that is the best one; where little does, half of the most that so few examples
+    allow: nobody's luck may decide, nor give anyone the whole say.  Without others the share is 1.
     """
     if others is None:
         return 1.0, quality(labels, newcomer, multi_label)

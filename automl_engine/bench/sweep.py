@@ -19,7 +19,7 @@ from automl_engine.bench.baselines import BASELINES, TUNED
 from automl_engine.bench.report import Result, write_report
 from automl_engine.bench.sets import call, convert, find_sets
 from automl_engine.errors import DataError
-from automl_engine.portfolio import Row, changed_row, load
+from automl_engine.portfolio import Row, changed_row, ladder, load
 from automl_engine.scoreboard import write_json
 
 ANY_MODALITY = ("auto", "constant")
@@ -94,6 +94,8 @@ def bench(plan: Plan, say: Say) -> list[str]:
 def _labels(models: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
     """What each model is called in the table: a folder of challenge code by its name."""
     labels: dict[str, str] = {}
+    for model in models:
+        ladder(model, rows)  # told before hours of runs
     models = [name for model in models for name in (SHORT_BASELINES if model == "baselines" else [model])]
     for model in dict.fromkeys(models):
         is_code = (Path(model) / "model.py").is_file()

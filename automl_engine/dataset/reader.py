@@ -18,7 +18,7 @@ from automl_engine.dataset import records
 from automl_engine.dataset.decode import ImageCache, prepare
 from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
 from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
-from automl_engine.dataset.runs import CHUNK, Run, context_lengths, label_kinds, runs_of
+from automl_engine.dataset.runs import Run, context_lengths, label_kinds, runs_of
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 
@@ -104,10 +104,11 @@ class Shard:
     def error(self, number: int, what: object) -> DataError:
         return DataError(f"record {number} of {self.path.name} cannot be read: {what}; get the file again.")
 
-    def heads(self, numbers: np.ndarray) -> np.ndarray:
-        """(n, HEAD_BYTES) uint8, the first bytes of each record, unchecked; zeros behind the end of the file."""
-        starts, view = np.array(self._starts)[numbers], np.frombuffer(self._map or b"", np.uint8)
-        heads = np.zeros((len(numbers), HEAD_BYTES), np.uint8)
+    def heads(self, first: int, end: int) -> np.ndarray:
+        """(end - first, HEAD_BYTES) uint8, the first bytes of records, unchecked; zeros behind the end of the file."""
+        assert self._map
+        starts, view = np.array(self._starts[first:end]), np.frombuffer(self._map, np.uint8)
+        heads = np.zeros((len(starts), HEAD_BYTES), np.uint8)
         inside = starts + HEAD_BYTES <= self.size
         if inside.any():
             heads[inside] = np.lib.stride_tricks.sliding_window_view(view, HEAD_BYTES)[starts[inside]]
@@ -171,9 +172,9 @@ class RecordExamples(Examples):
     def _shard_labels(self, shard: Shard) -> np.ndarray:
         """(n, K) float32; records with the same labels share the bytes that say so, and each kind is parsed once."""
         matrix = np.empty((len(shard), self.spec.output_dim), np.float32)
-        for first in range(0, len(shard), CHUNK):
-            numbers = np.arange(first, min(first + CHUNK, len(shard)))
-            heads = shard.heads(numbers)
+        for first in range(0, len(shard), FORGET_EVERY):
+            heads = shard.heads(first, first + FORGET_EVERY)
+            numbers = np.arange(first, first + len(heads))
             lengths = context_lengths(heads)
             for length in np.unique(lengths).tolist():
                 alike = np.flatnonzero(lengths == length)

@@ -23,7 +23,7 @@ def word_means(examples: Examples, hashes: np.ndarray, vectors: np.ndarray) -> n
         text_of = np.repeat(np.arange(len(texts)), lengths)
         places = np.searchsorted(hashes, tokens)
         known = np.append(hashes, -1)[places] == tokens
-        sums = np.zeros((len(texts), vectors.shape[1]), np.float32)
-        np.add.at(sums, text_of[known], vectors[places[known]].astype(np.float32))
-        counts = np.bincount(text_of[known], minlength=len(texts))
-        return sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+        text_of, places, count = text_of[known], places[known], len(texts)
+        words = np.maximum(np.bincount(text_of, minlength=count), 1)
+        sums = [np.bincount(text_of, column[places], minlength=count) for column in vectors.T]  # bounds the memory
+        return (np.stack(sums, 1) / words[:, None]).astype(np.float32)

@@ -77,13 +77,17 @@ def search(
         time_s: after this no further policy is tried.
     """
     stop = clock.now_s() + time_s
-    plain = nauc(labels, predict(images))
+    truth = (labels > 0.5).astype(np.float32)
+    if not (truth.any(0) & ~truth.all(0)).any():  # nothing can be told
+        return []
+    plain = nauc(truth, predict(images))
     found: list[tuple[float, list[SubPolicy]]] = []
     for _ in range(tries):
         policy = [SUB_POLICIES[i] for i in torch.randperm(len(SUB_POLICIES))[:count].tolist()]
         with clock.work("augment", values=images.numel()):
             changed = apply(policy, images)
-        score = nauc(labels, predict(changed))
+        predictions = predict(changed)
+        score = nauc(truth, predictions) if np.isfinite(predictions).all() else -1.0
         if score > plain:
             found.append((score, policy))
         if clock.now_s() > stop:

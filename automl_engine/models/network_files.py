@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -43,7 +44,7 @@ def write_graph(path: Path, network: nn.Module, example: torch.Tensor, input_nam
     """
     with quiet():
         torch.onnx.export(
-            network.cpu().eval(),
+            copy.deepcopy(network).cpu().eval(),
             (example,),
             str(path),
             dynamo=False,

@@ -25,25 +25,24 @@ class TextWords(FeatureLinear):
     name: ClassVar[str] = "text_words"
     feature: ClassVar[str] = "word_means"
 
-    def __init__(self, spec: Spec, **params: Any) -> None:
-        """Loads the table.
-
-        Raises:
-            FileNotFoundError: this machine doesn't have it.
-        """
-        super().__init__(spec, **params)
-        self.file = find_weights(params.get("weights", WEIGHTS))
-        if self.file is None:
-            raise FileNotFoundError(f"the word vectors {params.get('weights', WEIGHTS)} are not on this machine")
-        self.arrays = load_file(self.file)
+    arrays: dict[str, np.ndarray]
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
         return find_weights(params.get("weights", WEIGHTS)) is not None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
+        """
+        Raises:
+            FileNotFoundError: this machine has no such vectors.
+        """
+        wanted = self.params.get("weights", WEIGHTS)
+        file = find_weights(wanted)
+        if file is None:
+            raise FileNotFoundError(f"the word vectors {wanted} are not on this machine")
+        self.arrays = load_file(file)
         super().train(split, remaining_time_budget)
-        self.emit("note", text=f"{self.name} uses {describe_weights(self.file)}.")
+        self.emit("note", text=f"{self.name} uses {describe_weights(file)}.")
 
     def inputs(self, split: Examples) -> np.ndarray:
         return word_means(split, **self.arrays)

@@ -55,8 +55,16 @@ def changed_row(name: str, rows: Sequence[Row]) -> Row | None:
 
 
 def ladder(name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows that ``auto`` climbs; ``auto-ROW`` leaves one out, ``auto+ROW`` takes one that is off."""
+    """The rows that ``auto`` climbs; ``auto-ROW`` leaves one out, ``auto+ROW`` takes one that is off.
+
+    Raises:
+        DataError: the row is off, or on, already.
+    """
     changed = changed_row(name, rows)
+    if changed and changed.enabled != name.startswith("auto-"):
+        raise DataError(
+            f"{name} is no other than auto: {changed.name} is {'on' if changed.enabled else 'off'} already."
+        )
     return [row for row in rows if (name.startswith("auto+") if row is changed else row.enabled)]
 
 

@@ -38,7 +38,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="resnet_small, resnet_medium, resnet9, resnet18; series: series_small; text: word_vectors (resnet_small)",
     )
     add("--source", choices=[*SOURCES, text], default="mixed", help="what is drawn (mixed: fractals and contours)")
-    add("--hours", type=float, default=1.0, metavar="H", help="of work in all, earlier calls counted (1)")
+    add(
+        "--hours",
+        type=float,
+        default=1.0,
+        metavar="H",
+        help="of work in all, with earlier calls; of networks (1)",
+    )
     add("--out", type=Path, required=True, metavar="FOLDER", help="the same folder again: goes on")
     add("--probe", type=Path, nargs="*", default=[], metavar="DIR", help="data sets to try the network on, frozen")
     add("--batch", type=int, default=128)

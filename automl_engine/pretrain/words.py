@@ -41,11 +41,11 @@ SMOOTHING = 0.75
 RARE = 1e-3
 LARGEST_BYTES = 3_000_000
 PROBE_EXAMPLES, PROBE_OTHERS = 100, 2000
-FREE = re.compile(r"\b(MIT|BSD|Apache|PSF|Python Software Foundation|ISC|Unlicense)\b", re.I)
+FREE = re.compile(r"MIT\b|BSD|Apache|PSF|Python Software Foundation|ISC\b|Unlicense|Zlib|CC0|BSL-1", re.I)
 COPYLEFT = re.compile(r"GPL|General Public|Mozilla|MPL", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+")
 _COMMENTS = re.compile(r"(?:^[ \t]*#.*\n)+", re.M)
-_LICENCE = "CC0-1.0 (statistics of texts under PSF, MIT, BSD, Apache and ISC licences; no text is kept)"
+_LICENCE = "CC0-1.0 (statistics of texts under PSF, MIT, BSD, Apache and the like; no text is kept)"
 
 
 def main(options: argparse.Namespace) -> int:
@@ -79,15 +79,17 @@ def main(options: argparse.Namespace) -> int:
 def is_free(package: Distribution) -> bool:
     """Whether its text may be used by anyone for anything, as its metadata say."""
     about = package.metadata
-    said = [about.get("License-Expression") or "", (about.get("License") or "")[:200]]
-    said += [value for value in about.get_all("Classifier") or [] if value.startswith("License")]
-    return bool(FREE.search(" ".join(said))) and not COPYLEFT.search(" ".join(said))
+    said = re.split(r"\bAND\b", about.get("License-Expression") or "")
+    said += [(about.get("License") or "").partition("\n")[0]]
+    said += [value for value in about.get_all("Classifier") or [] if value.startswith("License :: OSI Approved ::")]
+    said = [part for part in said if part.strip()]
+    return bool(said) and all(FREE.search(part) and not COPYLEFT.search(part) for part in said)
 
 
 def passages(packages: list[Distribution]) -> Iterator[str]:
     """Each once; of the standard library and these packages, in the order of their files."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    files = [path for path in root.rglob("*") if "site-packages" not in path.parts]
+    files = [path for path in root.rglob("*") if not {"site-packages", "dist-packages"} & set(path.parts)]
     files += [Path(str(file.locate())) for package in packages for file in package.files or []]
     seen: set[int] = set()
     for file in sorted(files):
@@ -99,7 +101,7 @@ def passages(packages: list[Distribution]) -> Iterator[str]:
 
 def _passages_of(file: Path) -> Iterator[str]:
     is_code = file.suffix in (".py", ".pyi")
-    if not (is_code or file.suffix in (".rst", ".md", ".txt") or file.name == "METADATA"):
+    if not (is_code or file.name.upper().startswith("README") or file.suffix == ".rst"):
         return
     if not file.is_file() or file.stat().st_size > LARGEST_BYTES:
         return

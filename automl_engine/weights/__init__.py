@@ -1,4 +1,4 @@
-"""Small pretrained weights that ship with the engine: NAME.safetensors (half precision) and its card NAME.json.
+"""Small pretrained weights that ship with the engine: NAME.safetensors (half precision or less) and its card NAME.json.
 
 ``python -m automl_engine pretrain`` makes both.  Nothing but formulas went into them, and into the word vectors
 statistics of freely licensed text, so their licence is ours to give.

@@ -77,3 +77,12 @@ def test_a_better_state_of_a_member_takes_its_own_place() -> None:
     assert weights is not None
     assert weights["b"] > 0.5
     assert sum(weights.values()) == 1.0
+
+
+def test_on_many_examples_who_adds_nothing_leaves() -> None:
+    """Its share is zero to the last digit there; a second state must find a blend that can be mixed."""
+    labels, weak = predicted(0.0, 1, 20_000)
+    weights = reweighed(labels, {"a": weak}, {"a": 1.0}, {"b": predicted(0.7, 2, 20_000)[1]}, False)
+    assert weights == {"b": 1.0}
+    better = predicted(0.8, 3, 20_000)[1]
+    assert reweighed(labels, {"b": predicted(0.7, 2, 20_000)[1]}, weights, {"b": better}, False) == {"b": 1.0}

@@ -53,7 +53,7 @@ def test_several_labels(tmp_path: Path, label_lists: list[list[int]]) -> None:
 
 def test_contexts_of_all_kinds_in_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No, one or up to twelve labels; ids of one and two bytes; the last records stand at the end of the file."""
-    monkeypatch.setattr("automl_engine.dataset.reader.CHUNK", 100)
+    monkeypatch.setattr("automl_engine.dataset.reader.FORGET_EVERY", 100)
     generator = np.random.default_rng(0)
     matrix = (generator.random((350, 12)) < generator.random((350, 1))).astype(np.float32)
     spec = Spec("t", 0, 12, 1, 1, WIDTH, 1)

@@ -129,6 +129,7 @@ def test_the_graph_of_a_network_repeats_it_for_any_number_of_examples_and_holds_
     torch.manual_seed(0)
     network = PixelNetwork(residual_network(3, 2, side=64, width=8), 3, multi_label=False, flips=(3,))
     network(torch.randint(256, (32, 64, 64, 3), dtype=torch.uint8))  # batch statistics that are not 0 and 1
+    network.eval()
     graphs = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
     for graph in graphs:
         write_graph(graph, network, torch.zeros(2, 64, 64, 3, dtype=torch.uint8), "pixels")
