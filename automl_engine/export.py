@@ -39,7 +39,7 @@ LIBRARY = (
     "automl_engine/predictor.py",
     "automl_engine/dataset/*.py",
     "automl_engine/features/*.py",
-    "formatters/*.py",
+    "formatters/**/*.py",
 )
 DECODERS = {
     "image": ["opencv-python-headless", "simplejpeg", "pillow"],

@@ -12,7 +12,7 @@ import numpy as np
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
-from formatters.media import (
+from formatters.media.samples import (
     Spool,
     UnreadableError,
     formatted,

@@ -27,7 +27,7 @@ from formatters import recipe
 from formatters.archive import unpack
 from formatters.base import Options, Table
 from formatters.detect import detect, formatter
-from formatters.media import THREADS
+from formatters.media.samples import THREADS
 from formatters.previews import write_previews
 from formatters.report import NOUNS, make_report
 from formatters.split import Split, check_labels, split

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
-from formatters.media import (
+from formatters.media.samples import (
     UnreadableError,
     formatted,
     media_files,

@@ -17,7 +17,7 @@ from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Evidence, Options, Sample, Side, Table, spec_of
-from formatters.media import THREADS, spread
+from formatters.media.samples import THREADS, spread
 from formatters.split import Split
 
 MAX_TEXT_CHARS = 500

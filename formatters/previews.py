@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from formatters.base import Sample, Table
-from formatters.media import THREADS
+from formatters.media.samples import THREADS
 from formatters.split import Split
 
 MAX_TEST = 1000

@@ -15,7 +15,7 @@ import numpy as np
 from automl_engine.dataset.examples import Steps
 from automl_engine.spec import VARIABLE
 from formatters.base import Doubt, Options, Table
-from formatters.media import THREADS
+from formatters.media.samples import THREADS
 from formatters.split import Split
 from formatters.words import counted
 

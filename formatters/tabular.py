@@ -14,11 +14,11 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder, mean_chars
-from formatters.new_rows import layout, read_new_rows, write_new_rows
-from formatters.table_files import TableUpload, load
-from formatters.table_kind import judge
-from formatters.target import RowLabels, Target, choose, read_labels
+from formatters.tables.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder, mean_chars
+from formatters.tables.files import TableUpload, load
+from formatters.tables.kind import judge
+from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
+from formatters.tables.target import RowLabels, Target, choose, read_labels
 
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles

@@ -16,13 +16,13 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.columns import Column, describe, profile
-from formatters.labels import files_below, labelled_files, without
-from formatters.new_rows import layout, read_new_rows, table_paths, write_new_rows
-from formatters.table_files import OTHER_DATA, Side, TableUpload, load
-from formatters.table_io import decode_text, read_table
-from formatters.table_kind import judge, text_columns
-from formatters.target import choose, read_labels
+from formatters.media.labels import files_below, labelled_files, without
+from formatters.tables.columns import Column, describe, profile
+from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
+from formatters.tables.kind import judge, text_columns
+from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
+from formatters.tables.reader import decode_text, read_table
+from formatters.tables.target import choose, read_labels
 from formatters.tokens import index_texts, language_of
 from formatters.words import counted
 

@@ -16,15 +16,15 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.columns import Column, describe, parse_number, profile
-from formatters.label_table import sides_of_paths
-from formatters.labels import natural
-from formatters.new_rows import layout, read_new_rows, table_paths, write_new_rows
-from formatters.table_files import TableUpload, load
-from formatters.table_io import RawTable, read_table
-from formatters.table_kind import judge, series_channels
-from formatters.target import choose, read_labels
-from formatters.ts_file import TsFile, is_ts, read_ts, write_ts
+from formatters.media.label_table import sides_of_paths
+from formatters.media.labels import natural
+from formatters.tables.columns import Column, describe, parse_number, profile
+from formatters.tables.files import TableUpload, load
+from formatters.tables.kind import judge, series_channels
+from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
+from formatters.tables.reader import RawTable, read_table
+from formatters.tables.target import choose, read_labels
+from formatters.tables.ts_file import TsFile, is_ts, read_ts, write_ts
 from formatters.words import counted
 
 PREVIEW_POINTS = 100

@@ -15,7 +15,7 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.image import mostly_animated
-from formatters.media import (
+from formatters.media.samples import (
     Spool,
     UnreadableError,
     formatted,

@@ -9,7 +9,7 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters.base import Options
-from formatters.labels import Labelled, labelled_files, natural
+from formatters.media.labels import Labelled, labelled_files, natural
 
 
 def label(

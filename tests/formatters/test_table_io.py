@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from automl_engine.errors import DataError
-from formatters.table_io import RawTable, decode_text, read_table
+from formatters.tables.reader import RawTable, decode_text, read_table
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from automl_engine.errors import DataError
 from formatters import recipe as recipes
 from formatters import tabular
 from formatters.base import Options, Table
-from formatters.columns import encode_cells, encoder, profile
 from formatters.detect import detect
+from formatters.tables.columns import encode_cells, encoder, profile
 
 RNG = random.Random(0)
 

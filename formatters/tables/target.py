@@ -16,10 +16,10 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.columns import ID_NAME, Column, boolean_values
-from formatters.label_table import list_separator, split_list
-from formatters.labels import natural
-from formatters.table_io import RawTable
+from formatters.media.label_table import list_separator, split_list
+from formatters.media.labels import natural
+from formatters.tables.columns import ID_NAME, Column, boolean_values
+from formatters.tables.reader import RawTable
 
 Kind = Literal["classes", "columns", "lists", "median"]
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Options
-from formatters.columns import Column, mean_chars, parse_number
-from formatters.table_files import TableUpload, load
-from formatters.target import choose
+from formatters.tables.columns import Column, mean_chars, parse_number
+from formatters.tables.files import TableUpload, load
+from formatters.tables.target import choose
 
 NUMBERED = re.compile(r"(.*?)[_\s.:-]*(\d+)")
 TIME_PREFIXES = frozenset(

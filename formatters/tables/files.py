@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
-from formatters.columns import Column, profile
-from formatters.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
-from formatters.labels import NO_TABLE, files_below
-from formatters.table_io import TABLE_SUFFIXES, RawTable, read_table
+from formatters.media.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
+from formatters.media.labels import NO_TABLE, files_below
+from formatters.tables.columns import Column, profile
+from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
 Side = Literal["train", "test"]
 OTHER_DATA = re.compile(

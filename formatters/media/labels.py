@@ -13,7 +13,7 @@ from pathlib import Path
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Sample, Side
-from formatters.label_table import (
+from formatters.media.label_table import (
     FileIndex,
     FileLabels,
     file_column,
@@ -22,7 +22,7 @@ from formatters.label_table import (
     sides_of_paths,
     split_sides,
 )
-from formatters.table_io import RawTable, read_table
+from formatters.tables.reader import RawTable, read_table
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")

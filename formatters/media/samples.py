@@ -18,7 +18,7 @@ import numpy as np
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Table
-from formatters.labels import NO_TABLE, TABLE_SUFFIXES, Labelled, files_below, labelled_files, without
+from formatters.media.labels import NO_TABLE, TABLE_SUFFIXES, Labelled, files_below, labelled_files, without
 
 THREADS = min(8, os.cpu_count() or 1)
 CERTAIN = 0.95

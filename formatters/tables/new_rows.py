@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.table_io import TABLE_SUFFIXES, RawTable, read_table
+from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
 ROW_SUFFIXES = (*TABLE_SUFFIXES, ".json")
 

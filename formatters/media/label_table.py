@@ -15,7 +15,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
-from formatters.table_io import RawTable
+from formatters.tables.reader import RawTable
 from formatters.words import counted
 
 VALIDATION = ("valid", "validation", "val", "dev")

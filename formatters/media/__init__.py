@@ -1,0 +1,1 @@
+"""Files beside labels: images, video, audio."""

@@ -1,0 +1,1 @@
+"""Tables of any format: reading, columns, which column is the label."""
