@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 EXIT_DATA, EXIT_MACHINE, EXIT_STOPPED = 2, 4, 130
+MAX_CHARS = 900
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
 
 
@@ -17,12 +18,19 @@ class DataError(Exception):
     """
 
 
+def _shortened(sentence: str) -> str:
+    """A name or a cell in it may be a megabyte long."""
+    return (
+        sentence if len(sentence) <= MAX_CHARS else f"{sentence[: MAX_CHARS * 2 // 3]}...{sentence[-MAX_CHARS // 3 :]}"
+    )
+
+
 def exit_code(command: Callable[[], int]) -> int:
     """Run it; wrong data or a failing machine (a full disk, no permission) is one sentence on stderr and 2 or 4."""
     try:
         return command()
     except DataError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(_shortened(" ".join(str(error).split())), file=sys.stderr)
         return EXIT_DATA
     except OSError as error:
         if error.errno not in MACHINE:  # perhaps our own mistake

@@ -116,7 +116,7 @@ class Spec:
             raise ValueError(f"it has {len(matrices)} matrix_spec blocks; exactly one is needed")
         matrix = matrices[0]
         format_ = str(_last(matrix, "format", "SPARSE" if _last(matrix, "is_sparse", False) else "DENSE"))
-        format_ = FORMATS[int(format_)] if format_.isdigit() else format_
+        format_ = FORMATS[int(format_)] if format_.isdecimal() else format_
         if format_ not in FORMATS:
             raise ValueError(f"format must be one of {FORMATS} but got {format_!r}")
         channels = int(_last(matrix, "num_channels", -1))

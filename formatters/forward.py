@@ -13,12 +13,12 @@ from typing import IO, cast
 from automl_engine.errors import DataError
 
 MAX_HEADER_BYTES = COPY_BYTES = 2**20  # headers: long names and pax records
-OPENERS: dict[bytes, Callable[[Path], object]] = {
+OPENERS: dict[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
     b"]\0\0": lzma.open,
-    b"": lambda path: open(path, "rb"),
+    b"": Path.open,
 }
 
 
@@ -31,7 +31,7 @@ class Forward:
         with open(source, "rb") as file:
             head = file.read(6)
         opener = next(opener for magic, opener in OPENERS.items() if head.startswith(magic))
-        self._stream = cast(IO[bytes], opener(source))
+        self._stream = cast(IO[bytes], opener(source, "rb"))
 
     def tell(self) -> int:
         return self._at

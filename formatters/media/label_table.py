@@ -307,7 +307,7 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
             continue
         parts = Counter(part for row in rows for part in row)
         values = set(filled)
-        numbers = all(part.isdigit() for part in parts)
+        numbers = all(part.isdecimal() for part in parts)
         if bracketed and separator != " ":
             return separator
         if separator == " " and not numbers and column not in ("labels", "tags", "classes", "categories"):
@@ -330,7 +330,7 @@ def names_of_indices(labels: dict[str, tuple[str, ...]], root: Path) -> dict[str
     """The challenge's ``label.name`` (a name a line) when the labels are indices into it."""
     files = sorted(path for path in root.rglob("*label.name") if path.is_file())
     used = {label for names in labels.values() for label in names}
-    if not files or not all(label.isdigit() for label in used):
+    if not files or not all(label.isdecimal() for label in used):
         return None
     names = files[0].read_text("utf-8", "replace").split("\n")
     names = [name.strip() for name in names if name.strip()]

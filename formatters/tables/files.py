@@ -114,7 +114,8 @@ def _join(tables: list[RawTable]) -> RawTable:
     first = tables[0]
     rows = list(first.rows)
     for table in tables[1:]:
-        order = [table.columns.index(name) for name in first.columns]
+        places = {name: at for at, name in enumerate(table.columns)}
+        order = [places[name] for name in first.columns]
         rows += [[row[at] for at in order] for row in table.rows]
     return replace(first, rows=rows)
 

@@ -5,7 +5,6 @@ judge(root, options) -> {modality: Evidence}; the reasons are fit for the report
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from formatters.tables.columns import Column, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
 from formatters.tables.target import choose
 
-NUMBERED = re.compile(r"(.*?)[_\s.:-]*(\d+)")
+MAX_DIGITS = 9  # of the number of a column
 TIME_PREFIXES = frozenset(
     ["t", "ts", "time", "timestep", "step", "tick", "sample", "lag", "sec", "ms", "hour", "day", "week", "month"]
 )
@@ -106,17 +105,23 @@ def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[s
 
 
 def _numbered_prefix(name: str) -> str:
-    match = NUMBERED.fullmatch(name)
-    return match[1].lower() if match else ""
+    return _numbered(name)[0].lower()
+
+
+def _numbered(name: str) -> tuple[str, int | None]:
+    """("x", 12) of "x_12", and ("", None) of a name without a number; linear, where a pattern would not be."""
+    bare = name.rstrip("0123456789")
+    digits = name[len(bare) :]
+    return (bare.rstrip("_ \t.:-"), int(digits)) if 0 < len(digits) <= MAX_DIGITS else ("", None)
 
 
 def _numbered_channels(names: list[str]) -> list[list[str]]:
     """Names that share a prefix and count up, by prefix; all of one length."""
     groups: dict[str, dict[int, str]] = {}
     for name in names:
-        match = NUMBERED.fullmatch(name)
-        if match and not match[1].lower().startswith(PIXEL_PREFIXES):
-            groups.setdefault(match[1], {})[int(match[2])] = name
+        prefix, number = _numbered(name)
+        if number is not None and not prefix.lower().startswith(PIXEL_PREFIXES):
+            groups.setdefault(prefix, {})[number] = name
     runs = [group for group in groups.values() if max(group) - min(group) + 1 == len(group) >= MIN_TIMED_COLUMNS]
     if not runs or len({len(group) for group in runs}) > 1:
         return []
@@ -129,7 +134,8 @@ def _is_timed(channels: list[list[str]]) -> bool:
 
 def _roughness(upload: TableUpload, names: list[str]) -> float:
     """Median over rows of sum (x[t+1]-x[t])^2 / sum (x[t]-mean)^2 (von Neumann 1941), columns standardised."""
-    at = [upload.table.columns.index(name) for name in names]
+    places = {name: place for place, name in enumerate(upload.table.columns)}
+    at = [places[name] for name in names]
     stride = max(1, len(upload.table.rows) // SMOOTHNESS_ROWS)
     cells = [[parse_number(row[i]) for i in at] for row in upload.table.rows[::stride]]
     values = np.array(cells, float)

@@ -29,7 +29,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes taken literally": {"quoting": csv.QUOTE_NONE},
     "loose quotes": {},
 }
-SAMPLE_CHARS = 200_000
+SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
@@ -38,7 +38,10 @@ HEADER_NAMES = frozenset(
     title description label labels class classes category target y species sentiment type subset split fold group
     speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
 )
-csv.field_size_limit(2**27)
+MAX_LINE_BYTES = 2**24
+MAX_COLUMNS = 120_000
+MAX_JSON_CELLS = 20_000_000
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 @dataclass
@@ -80,6 +83,8 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
+    if path.suffix.lower() != ".json":
+        check_lines(path)
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
@@ -93,6 +98,7 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     rows, quoting = _parse(text, delimiter, path.name)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
+    _check_width(width, path.name)
     filled = [row for row in rows if keep_empty or any(row)]
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
@@ -105,6 +111,25 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
     notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
     return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
+
+
+def check_lines(path: Path) -> None:
+    """Look for a line without end before the file is read into memory.
+
+    Raises:
+        DataError: a line is longer than MAX_LINE_BYTES (those of twice that length are always found).
+    """
+    with open(path, "rb") as file:
+        while len(block := file.read(MAX_LINE_BYTES)) == MAX_LINE_BYTES:
+            if b"\n" not in block and b"\r" not in block:
+                raise DataError(
+                    f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line, as plain text."
+                )
+
+
+def _check_width(width: int, name: str) -> None:
+    if width > MAX_COLUMNS:
+        raise DataError(f"{name} has {width:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
 
 
 def decode_text(path: Path) -> tuple[str, str]:
@@ -171,12 +196,13 @@ def _preamble_lines(text: str) -> int:
 
 def _sniff_delimiter(text: str) -> str:
     """The delimiter that cuts most sampled lines into as many cells as the first line."""
-    sample = text[:SAMPLE_CHARS].lstrip("\n")
+    wide = len("\n".join(text[:MAX_SAMPLE_CHARS].split("\n", 3)[:3]))  # a few lines at least
+    sample = text[: max(SAMPLE_CHARS, wide + 1)].lstrip("\n")
     fits: dict[str, float] = {}
     for delimiter in DELIMITERS:
         for quoting in ({}, {"quoting": csv.QUOTE_NONE}):
             rows = [row for _, row in islice(_reader(sample, delimiter, quoting), SAMPLE_ROWS)]
-            rows = rows[:-1] if len(text) > SAMPLE_CHARS else rows
+            rows = rows[:-1] if len(text) > max(SAMPLE_CHARS, wide + 1) else rows
             if rows and len(rows[0]) > 1:
                 same = sum(len(row) in (len(rows[0]), len(rows[0]) + 1) for row in rows[1:])
                 fits[delimiter] = max(fits.get(delimiter, 0.0), same / max(1, len(rows) - 1))
@@ -193,7 +219,7 @@ def _sniff_delimiter(text: str) -> str:
 def _is_space_delimited(sample: str) -> bool:
     """Old research archives separate plain numbers by blanks."""
     rows = [line.split() for line in sample.splitlines()[:50]][: 49 if len(sample) >= SAMPLE_CHARS else 50]
-    numbers = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
+    numbers = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
     cells = [cell for row in rows[1:] for cell in row]
     same = len(rows) > 1 and len({len(row) for row in rows if row}) == 1 and len(rows[0]) > 1
     return same and sum(bool(numbers.fullmatch(cell)) for cell in cells) > 0.7 * len(cells)
@@ -258,13 +284,16 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
 def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> NoReturn:
     """DataError for the first line with an unusual number of cells."""
     width = 0
-    for line, row in _reader(text, delimiter, quoting):
-        width = width or len(row)
-        if len(row) != width:
-            raise DataError(
-                f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give every line "
-                f"the same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
-            )
+    try:
+        for line, row in _reader(text, delimiter, quoting):
+            width = width or len(row)
+            if len(row) != width:
+                raise DataError(
+                    f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give each line the "
+                    f"same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
+                )
+    except csv.Error as error:
+        raise DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.") from error
     raise DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
 
 
@@ -318,7 +347,7 @@ def _is_number(cell: str) -> bool:
 
 def _counts_up(cells: list[str]) -> bool:
     """Are these 0, 1, 2, ... but for a few words, as pandas names columns?"""
-    numbers = [int(cell) for cell in cells if cell.isdigit() and len(cell) < 10]
+    numbers = [int(cell) for cell in cells if cell.isdecimal() and len(cell) < 10]
     if len(numbers) < 3 or len(numbers) < len(cells) - 3:
         return False
     return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -326,12 +355,12 @@ def _counts_up(cells: list[str]) -> bool:
 
 def _distinct_names(header: list[str]) -> list[str]:
     names: dict[str, None] = {}  # in order
+    copies: dict[str, int] = {}  # of a name so far: not counted anew for each
     for i, cell in enumerate(header):
         base = name = cell or f"column_{i}"
-        copy = 1
         while name in names:
-            copy += 1
-            name = f"{base}_{copy}"
+            copies[base] = copies.get(base, 1) + 1
+            name = f"{base}_{copies[base]}"
         names[name] = None
     return list(names)
 
@@ -357,17 +386,25 @@ def _notes(
 def _from_json(text: str, encoding: str, name: str) -> RawTable:
     try:
         objects = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # damaged, numbers of thousands of digits, brackets in brackets
         raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
     objects = [objects] if isinstance(objects, dict) else objects
     if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
         raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
     columns = list(dict.fromkeys(key for item in objects for key in item))
+    _check_width(len(columns), name)
+    if len(objects) * len(columns) > MAX_JSON_CELLS:
+        raise DataError(f"{name} makes a table of more than {MAX_JSON_CELLS:,} cells; save it as CSV.")
     rows = [[_json_cell(item.get(column)) for column in columns] for item in objects]
-    return RawTable(columns, rows, True, ",", encoding, [], name)
+    return RawTable(_distinct_names([_written(key) for key in columns]), rows, True, ",", encoding, [], name)
 
 
 def _json_cell(value: Any) -> str:
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _written(value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _written(text: str) -> str:
+    """JSON can name half a character, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
