@@ -95,10 +95,10 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     skipped = 0 if separator else _preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
+    _check_width(len(next(_reader(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
     rows, quoting = _parse(text, delimiter, path.name)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
-    _check_width(width, path.name)
     filled = [row for row in rows if keep_empty or any(row)]
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
@@ -123,7 +123,7 @@ def check_lines(path: Path) -> None:
         while len(block := file.read(MAX_LINE_BYTES)) == MAX_LINE_BYTES:
             if b"\n" not in block and b"\r" not in block:
                 raise DataError(
-                    f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line, as plain text."
+                    f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line as plain text."
                 )
 
 
