@@ -27,6 +27,8 @@ from formatters.words import counted
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au", ".amr")
 RATE_HZ = 16_000
+RATES_HZ = range(1000, 1_000_000)  # of files
+BLOCK = 65_536  # samples that are read at once, whatever the header promises
 MAX_DURATION_S = 300  # what follows is left out, and told
 PREVIEW_S = 5
 
@@ -101,7 +103,8 @@ def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
     try:
         with soundfile.SoundFile(path) as file:
             rate_hz, channels = file.samplerate, file.channels
-            samples = file.read(rate_hz * MAX_DURATION_S + 1, dtype="float32", always_2d=True)
+            _check_rate(rate_hz)
+            samples = _first_samples(file, rate_hz * MAX_DURATION_S + 1)
     except soundfile.LibsndfileError:
         samples, rate_hz = _load_with_av(path)
         channels = samples.shape[1]
@@ -116,6 +119,20 @@ def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
     return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16), rate_hz, channels, cut
 
 
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz not in RATES_HZ:
+        raise UnreadableError(f"its header gives a sample rate of {rate_hz} Hz")
+
+
+def _first_samples(file: Any, count: int) -> np.ndarray:
+    """(T, channels) float32, at most ``count`` steps, of an open sound file."""
+    blocks, left = [np.empty((0, file.channels), np.float32)], count
+    while left > 0 and len(block := file.read(min(left, BLOCK), dtype="float32", always_2d=True)):
+        blocks.append(block)
+        left -= len(block)
+    return np.concatenate(blocks)
+
+
 def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
     """((T, channels) float32, rate in Hz)."""
     import av
@@ -127,7 +144,8 @@ def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
             if not container.streams.audio:
                 raise UnreadableError("no sound in it")
             stream = container.streams.audio[0]
-            rate_hz = int(stream.rate)
+            rate_hz = int(getattr(stream, "rate", None) or 0)
+            _check_rate(rate_hz)
             planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate_hz)
             for frame in container.decode(stream):
                 for part in planar.resample(frame):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.media.samples import (
@@ -28,6 +31,9 @@ from formatters.words import counted
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 THUMBNAIL_PX = 128
 MAX_PIXELS = 100_000_000
+LARGE_PIXELS = 16_000_000  # such images are decoded one at a time
+MAX_TOTAL_PIXELS, MAX_PIXELS_PER_BYTE = 500_000_000, 1000  # of all files: more than both is a bomb
+STRIP_ROWS = 256  # searched for colour at once
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
 KEPT_MODES = {  # what decode_image of the challenge reads, by format as Pillow calls it
     "JPEG": {"L", "RGB"},
@@ -102,8 +108,21 @@ class _Prober:
 
     def __init__(self) -> None:
         self._colour_seen = False
+        self._pixels = self._bytes = 0
+        self._counting, self._large = threading.Lock(), threading.Lock()
 
     def __call__(self, path: Path) -> _Info:
+        pixels = _pixels(path)
+        with self._counting:
+            self._pixels, self._bytes = self._pixels + pixels, self._bytes + path.stat().st_size
+            if self._pixels > MAX_TOTAL_PIXELS + MAX_PIXELS_PER_BYTE * self._bytes:
+                raise DataError(
+                    f"The images up to {path.name} unpack to {self._pixels:,} pixels, far too many for files so small."
+                )
+        with self._large if pixels > LARGE_PIXELS else nullcontext():
+            return self._probe(path)
+
+    def _probe(self, path: Path) -> _Info:
         with _opened(path) as image:
             grey = image.mode in GREY_MODES or (not self._colour_seen and _has_no_colour(image))
             self._colour_seen |= not grey
@@ -111,6 +130,15 @@ class _Prober:
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
             return _Info(image.width, image.height, grey, animated, transparent, turned)
+
+
+def _pixels(path: Path) -> int:
+    """By the header; 0 for what is no image, which is told when it is decoded."""
+    try:
+        with Image.open(path) as image:
+            return min(MAX_PIXELS, image.width * image.height)
+    except Exception:  # Pillow's plug-ins raise anything for damaged files
+        return 0
 
 
 def _opened(path: Path) -> Image.Image:
@@ -134,8 +162,12 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _has_no_colour(image: Image.Image) -> bool:
-    pixels = np.asarray(image.convert("RGB"), np.int16)
-    return not np.any(pixels[..., 0] - pixels[..., 1]) and not np.any(pixels[..., 1] - pixels[..., 2])
+    for top in range(0, image.height, STRIP_ROWS):
+        strip = image.crop((0, top, image.width, min(top + STRIP_ROWS, image.height)))
+        pixels = np.asarray(strip.convert("RGB"))
+        if (pixels != pixels[..., :1]).any():
+            return False
+    return True
 
 
 def _spec(infos: list[_Info]) -> Spec:

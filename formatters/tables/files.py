@@ -25,7 +25,7 @@ OTHER_DATA = re.compile(
 MAX_TABLES = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that what was judged is remembered
 class TableUpload:
     """All rows of an upload's table files; ``sources`` and ``sides`` run along the rows."""
 

@@ -6,6 +6,7 @@ judge(root, options) -> {modality: Evidence}; the reasons are fit for the report
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,11 @@ def judge(root: Path, options: Options) -> dict[str, Evidence]:
         DataError: a table is there and cannot be read.
     """
     upload = load(root)
-    if upload is None:
-        return {}
+    return {} if upload is None else _judge(upload, options)
+
+
+@lru_cache(maxsize=1)  # each of the three kinds asks
+def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
     target = _target_names(upload, options)
     features = [column for column in upload.columns if column.name not in target]
     usable = [column for column in features if not column.why_ignored]
