@@ -6,6 +6,7 @@ the junk of operating systems is left out and told; folders that merely wrap the
 
 from __future__ import annotations
 
+import bz2
 import errno
 import lzma
 import os
@@ -33,6 +34,7 @@ MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
 MAX_DEPTH, MAX_PATH_BYTES = 64, 2048  # of a whole path
 MAX_SHOWN_CHARS = 200  # of a path in a message
 BLIND_COPY_BYTES = 4096  # zipfile unpacks so much of bzip2 and LZMA at once, whatever comes out
+MAX_BLIND_BYTES = 2**26
 
 JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
@@ -61,6 +63,23 @@ class _Member:
     content: Path | IO[bytes] | None
     refused: str = ""  # why it can never be unpacked
     copy_bytes: int = COPY_BYTES  # read at once
+
+
+class _Bounded:
+    """As bz2 unpacks, but what zipfile passes at once may not become gigabytes."""
+
+    def __init__(self) -> None:
+        self._bz2 = bz2.BZ2Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return self._bz2.eof
+
+    def decompress(self, data: bytes) -> bytes:
+        out = self._bz2.decompress(data, MAX_BLIND_BYTES)
+        if not (self._bz2.eof or self._bz2.needs_input):
+            raise zipfile.BadZipFile(f"{len(data):,} bytes unpack to more than {MAX_BLIND_BYTES:,}")
+        return out
 
 
 def unpack(source: Path, target: Path) -> Upload:
@@ -230,6 +249,8 @@ def _zip_members(source: Path) -> Iterator[_Member]:
                 )
                 continue
             blind = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if info.compress_type == zipfile.ZIP_BZIP2:
+                cast(Any, content)._decompressor = _Bounded()
             with content:
                 yield _Member(name, info.file_size, content, copy_bytes=BLIND_COPY_BYTES if blind else COPY_BYTES)
 
