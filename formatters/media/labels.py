@@ -5,14 +5,13 @@ labelled_files(root, suffixes, options, noun) -> Labelled
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Options, Sample, Side
+from formatters.base import Doubt, Options, Sample
+from formatters.media.folders import folder_sides, from_folders
 from formatters.media.label_table import (
     FileIndex,
     FileLabels,
@@ -20,16 +19,14 @@ from formatters.media.label_table import (
     names_of_indices,
     read_labels,
     sides_of_paths,
-    split_sides,
 )
+from formatters.media.order import files_below, natural
+from formatters.media.parts import copies
 from formatters.tables.reader import RawTable, read_table
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
 NO_LABELS = ("submission",)  # tables to be filled in for a contest
-SORT_THEM = (
-    "sort them into one folder per class, or add a labels.csv with a column of file names and a column of labels."
-)
 MAX_TABLE_BYTES = 200 * 2**20
 
 
@@ -61,6 +58,8 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     files = [path for path in every if path.rpartition("/")[2].lower().endswith(tuple(suffixes))]
     if not files:
         raise DataError(f"The upload holds no {noun}; add them, or choose another modality.")
+    repeated = copies(root, files)
+    files = [path for path in files if path not in repeated]
     tables, errors = _label_tables(root, every, files, suffixes, options)
     if tables:
         result = _from_tables(root, files, tables)
@@ -68,23 +67,13 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         if options.target:
             raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
         result = _from_folders(root, files, noun, errors)
+    if repeated:
+        what = f"{len(repeated):,} of the {noun} repeat others: a folder holds a copy of the data set; left out"
+        result.doubts.append(Doubt(what, "nothing needs to be done", min(repeated), "info"))
+    result.ignored += [{"path": path, "why": "a copy of the same file further up"} for path in sorted(repeated)]
     used = {sample.source for sample in result.samples} | set(tables) | {entry["path"] for entry in result.ignored}
     result.ignored += [{"path": p, "why": f"not one of the {noun}"} for p in every if p not in used]
     return result
-
-
-def files_below(root: Path) -> list[str]:
-    """Paths of all files below a folder, relative, in natural order ("a2" before "a10")."""
-    start = len(os.path.join(root, ""))
-    found = (os.path.join(folder, name)[start:] for folder, _, names in os.walk(root) for name in names)
-    return sorted(found, key=natural)
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A sort key: digits by value, letters without regard to case."""
-    parts = re.findall(r"(\d{1,18})|(\D+|\d)", text)
-    key = [(0, int(number), "") if number else (1, 0, rest.casefold()) for number, rest in parts]
-    return [*key, (2, 0, text)]
 
 
 def _label_tables(
@@ -158,7 +147,7 @@ def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) ->
     kept = [file for file in files if file in labels and (labels[file] or multi_label)]
     used = {label for file in kept for label in labels[file]}
     order = [name for name in first.label_order or sorted(used, key=natural) if name in used]
-    sides = {file: side for table in tables.values() for file, side in table.sides.items()} or _folder_sides(kept)[0]
+    sides = {file: side for table in tables.values() for file, side in table.sides.items()} or folder_sides(kept)
     groups = {file: group for table in tables.values() for file, group in table.groups.items()}
     names = " and ".join(tables)
     result = Labelled(
@@ -180,71 +169,21 @@ def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) ->
     return result
 
 
-def _folder_sides(files: list[str]) -> tuple[dict[str, Side], int | None]:
-    """Side by file and the depth of the train/ and test/ folders; ({}, None) when there are none.
-
-    A class may be called "train", so a depth counts only if every folder there is named so.
-    """
-    for depth in range(3):
-        names = {file: file.split("/")[depth].lower() for file in files if file.count("/") > depth}
-        sides = split_sides(set(names.values()))
-        if names and all(name in sides for name in names.values()):
-            return {file: sides[name] for file, name in names.items()}, depth
-    return {}, None
-
-
 def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataError]) -> Labelled:
-    sides, depth = _folder_sides(files)
-    folders = {file: [p for at, p in enumerate(file.split("/")[:-1]) if at != depth] for file in files}
-    inside = [file for file in files if folders[file]]
-    if not inside:
-        if errors:
-            raise errors[0]
-        raise DataError(f"No labels found: all {noun} stand in one folder; {SORT_THEM}")
-    while len({folders[file][0] for file in inside}) == 1 and all(len(folders[file]) > 1 for file in inside):
-        for file in inside:
-            folders[file].pop(0)
-    samples = [Sample(file, (folders[file][0],), sides.get(file)) for file in inside]
-    if len({sample.labels for sample in samples}) == 1:
-        what = f"There is only one class: all {noun} stand in the folder {samples[0].labels[0]!r}"
-        raise errors[0] if errors else DataError(f"{what}; {SORT_THEM}")
-    result = Labelled(
-        [root / file for file in inside],
-        samples,
-        sorted({sample.labels[0] for sample in samples}, key=natural),
+    try:
+        found = from_folders(files, noun, read_names=not errors)
+    except DataError as error:
+        raise errors[0] if errors else error from None
+    kept = [file for file in files if file in found.labels]
+    return Labelled(
+        [root / file for file in kept],
+        [Sample(file, (found.labels[file],), found.sides.get(file)) for file in kept],
+        sorted(set(found.labels.values()), key=natural),
         False,
-        [f"each class has its folder ({_examples([sample.labels[0] for sample in samples])})"],
+        found.why,
+        found.doubts,
+        [{"path": file, "why": why} for file, why in found.unlabelled.items()],
     )
-    if {sample.split for sample in samples} == {"train", "test"}:
-        result.why.append("the split into train and test is given by the folders")
-    outside = [file for file in files if not folders[file]]
-    result.ignored = [{"path": file, "why": "stands outside the class folders"} for file in outside]
-    result.doubts = _folder_doubts([folders[file] for file in inside], outside, noun)
-    return result
-
-
-def _folder_doubts(folders: list[list[str]], outside: list[str], noun: str) -> list[Doubt]:
-    """``folders``: those around each file, the class first; ``outside``: files in none."""
-    doubts = []
-    if outside:
-        stand = "stands outside the class folders and is" if len(outside) == 1 else ""
-        what = f"{len(outside):,} of the {noun} {stand or 'stand outside the class folders and are'} left out"
-        doubts.append(Doubt(what, "move each into the folder of its class", outside[0]))
-    inner: dict[str, set[str]] = {}
-    for around in folders:
-        inner.setdefault(around[0], set()).add(around[1] if len(around) > 1 else "")
-    deeper = set().union(*inner.values()) - {""}
-    if deeper:
-        what = f"class folders hold folders ({_examples(list(deeper))}); all {noun} in them belong to the upper folder"
-        same = len(deeper) > 1 and all(names == deeper for names in inner.values())  # perhaps several data sets
-        fix = "move these folders up if they are the classes" + ", or upload each upper folder by itself" * same
-        doubts.append(Doubt(what, fix, level="warning" if same else "info"))
-    return doubts
-
-
-def _examples(names: list[str]) -> str:
-    distinct = sorted(set(names), key=natural)
-    return ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
 
 
 def without(labelled: Labelled, unreadable: list[dict[str, str]], noun: str) -> Labelled:

@@ -215,3 +215,60 @@ def test_a_target_that_is_no_column(tmp_path: Path) -> None:
 
 def test_natural_order() -> None:
     assert sorted(["b2", "B10", "a", "2", "10"], key=natural) == ["2", "10", "a", "b2", "B10"]
+
+
+def in_folders(*folders: str, count: int = 3) -> list[str]:
+    return [f"{folder}/{i}.png" for folder in folders for i in range(count)]
+
+
+@pytest.mark.parametrize("names", ["seg_{0}/seg_{0}", "{0}ing_set/{0}ing_set", "{0}2024", "data-{0}/images", "{0}/{0}"])
+def test_folders_named_after_a_part_are_no_classes(tmp_path: Path, names: str) -> None:
+    train, test = names.format("train"), names.format("test")
+    result = label(tmp_path, in_folders(f"{train}/oak", f"{train}/elm", f"{test}/oak", f"{test}/elm"))
+    assert result.label_names == ["elm", "oak"]
+    assert {sample.source.startswith(test): sample.split for sample in result.samples} == {True: "test", False: "train"}
+
+
+@pytest.mark.parametrize("bare", ["Test", "test/images", "test/test", "pred/pred", "unsup", "test1"])
+def test_parts_without_labels_are_left_out_and_told(tmp_path: Path, bare: str) -> None:
+    result = label(tmp_path, in_folders("Train/oak", "Train/elm", bare))
+    assert result.label_names == ["elm", "oak"]
+    assert len(result.samples) == 6
+    assert all(entry["why"].startswith("belongs to a part without labels") for entry in result.ignored)
+    assert "3 of the images" in result.doubts[0].what
+
+
+def test_validation_is_the_test_where_the_test_has_no_labels(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("train/oak", "train/elm", "val/oak", "val/elm", "test"))
+    assert {sample.source.split("/")[0]: sample.split for sample in result.samples} == {"train": "train", "val": "test"}
+
+
+def test_a_data_set_that_holds_a_copy_of_itself(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("oak", "elm", "trees/oak", "trees/elm"))
+    assert [sample.source.split("/")[0] for sample in result.samples] == ["elm"] * 3 + ["oak"] * 3
+    assert "holds a copy of the data set" in result.doubts[-1].what
+
+
+def test_two_classes_that_are_parts_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'test' and 'train' beside extra look like the parts of a split"):
+        label(tmp_path, in_folders("train/oak", "test/oak", "extra"))
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        ("train/{0}.{1}.png", ["elm", "oak"]),
+        ("0{1}-{0}-speaker{1}.png", ["elm", "oak"]),
+        ("{0}{1}.png", ["elm", "oak"]),
+        ("red_{0}_{1}.png", ["elm", "oak"]),
+    ],
+)
+def test_the_class_in_the_names_of_files(tmp_path: Path, names: str, classes: list[str]) -> None:
+    result = label(tmp_path, [names.format(c, i) for c in ("oak", "elm") for i in range(4)])
+    assert result.label_names == classes
+    assert "taken from the names of the files" in result.doubts[0].what
+
+
+def test_numbers_and_names_of_devices_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No labels found"):
+        label(tmp_path, [f"{device}_{i}.png" for device in ("IMG", "DSC") for i in range(4)])
