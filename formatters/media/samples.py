@@ -19,14 +19,11 @@ from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Table
 from formatters.media.labels import NO_TABLE, TABLE_SUFFIXES, Labelled, files_below, labelled_files, without
+from formatters.media.unreadable import UnreadableError
 
 THREADS = min(8, os.cpu_count() or 1)
 CERTAIN = 0.95
 Info = TypeVar("Info")
-
-
-class UnreadableError(Exception):
-    """This file cannot be decoded; the message says why, in a few words."""
 
 
 def media_files(root: Path, suffixes: Collection[str]) -> list[Path]:
