@@ -222,7 +222,7 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_requirements_are_exact(modality: str, member: str, records: bool, packages: list[str]) -> None:
-    lines = requirements(modality, [{member: "x"}], records).split()
+    lines = requirements({"modality": modality}, [{member: "x"}], records).split()
     assert lines == [f"{package}=={importlib.metadata.version(package)}" for package in packages]
 
 

@@ -358,3 +358,47 @@ def test_placeholders_and_empty_pictures_are_told(tmp_path: Path) -> None:
     said = [doubt.what for doubt in image.read(tmp_path, Options()).doubts]
     assert any("1 picture stands under several classes" in what for what in said)
     assert any("2 images are nearly empty" in what for what in said)
+
+
+@pytest.mark.parametrize(("promised", "trailing"), [(0, b""), (0xFFFFFFFF, b""), (8008, b""), (8000, b"junk" * 5)])
+def test_wavs_with_a_wrong_length_are_played_to_the_end(tmp_path: Path, promised: int, trailing: bytes) -> None:
+    path = tmp_path / "a.wav"
+    toys.write_wav(path, np.full(4000, 5000, np.int16), 16000)
+    data = bytearray(path.read_bytes())
+    data[40:44] = promised.to_bytes(4, "little")
+    path.write_bytes(bytes(data) + trailing)
+    assert len(audio.load(path)[0]) == 4000
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.caf", "PCM_16"), ("a.aiff", "PCM_16"), ("a.wav", "IMA_ADPCM"), ("a.wav", "MS_ADPCM"), ("a.au", "PCM_16")],
+)
+def test_less_usual_sounds(tmp_path: Path, name: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, SECOND, 22050, subtype=subtype)
+    assert len(audio.load(tmp_path / name)[0]) == pytest.approx(16000, abs=1000)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate_hz"), [(".webm", "libopus", 48000), (".mp4", "aac", 16000), (".3gp", "aac", 16000)]
+)
+def test_sound_in_containers_of_videos(tmp_path: Path, suffix: str, codec: str, rate_hz: int) -> None:
+    import av
+
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        with av.open(str(tmp_path / label / f"x{suffix}"), "w") as container:
+            stream = container.add_stream(codec, rate=rate_hz, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.tile(SECOND, 3)[None, :rate_hz], format="flt", layout="mono")
+            frame.sample_rate = rate_hz
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    assert video.sniff(tmp_path, Options()) is None
+    assert audio.sniff(tmp_path, Options()).score > 0.9
+    assert len(audio.read(tmp_path, Options()).samples) == 2
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mts", "libx264"), (".3gp", "mpeg4")])
+def test_less_usual_videos(tmp_path: Path, suffix: str, codec: str) -> None:
+    toys.write_video(tmp_path / f"x{suffix}", toys.moving_bar("right", 0, 12, 64), codec)
+    assert len(video.decode(tmp_path / f"x{suffix}", Spool(tmp_path)).frames) == 12
