@@ -11,7 +11,7 @@ from types import ModuleType
 from automl_engine.errors import DataError
 from formatters import FORMATTERS
 from formatters.base import Evidence, Options
-from formatters.media.labels import files_below
+from formatters.media.order import files_below
 
 DOUBTFUL = 0.1  # below this a formatter would only guess
 READ = (

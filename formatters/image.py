@@ -166,7 +166,7 @@ def _doubts(infos: list[_Info]) -> list[Doubt]:
             "have transparent parts, shown",
             "on white",
         ),
-        (sum(info.turned for info in infos), "is turned", "are turned", "as its EXIF note says"),
+        (sum(info.turned for info in infos), "is turned", "are turned", "upright, by the EXIF note"),
         (
             sum(info.value_range is not None for info in infos),
             "has",

@@ -5,29 +5,20 @@ labelled_files(root, suffixes, options, noun) -> Labelled
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Sample
+from formatters.media.annotations import masks, other_task
+from formatters.media.beside import Beside, look_beside, names_of_indices
 from formatters.media.folders import folder_sides, from_folders
-from formatters.media.label_table import (
-    FileIndex,
-    FileLabels,
-    file_column,
-    names_of_indices,
-    read_labels,
-    sides_of_paths,
-)
 from formatters.media.order import files_below, natural
 from formatters.media.parts import copies
-from formatters.tables.reader import RawTable, read_table
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
-NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
-NO_LABELS = ("submission",)  # tables to be filled in for a contest
-MAX_TABLE_BYTES = 200 * 2**20
+from formatters.words import counted
 
 
 @dataclass
@@ -60,94 +51,50 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         raise DataError(f"The upload holds no {noun}; add them, or choose another modality.")
     repeated = copies(root, files)
     files = [path for path in files if path not in repeated]
-    tables, errors = _label_tables(root, every, files, suffixes, options)
-    if tables:
-        result = _from_tables(root, files, tables)
+    regions = masks(files) if noun == "images" else set()
+    files = [path for path in files if path not in regions]
+    beside = look_beside(root, every, files, suffixes, options)
+    if beside.tables:
+        result = _from_tables(root, every, files, beside)
     else:
         if options.target:
             raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
-        result = _from_folders(root, files, noun, errors)
-    if repeated:
-        what = f"{len(repeated):,} of the {noun} repeat others: a folder holds a copy of the data set; left out"
-        result.doubts.append(Doubt(what, "nothing needs to be done", min(repeated), "info"))
-    result.ignored += [{"path": path, "why": "a copy of the same file further up"} for path in sorted(repeated)]
-    used = {sample.source for sample in result.samples} | set(tables) | {entry["path"] for entry in result.ignored}
+        result = _from_folders(root, every, files, regions, noun, beside)
+    for left_out, why in ((repeated, "a copy of the same file further up"), (regions, "a mask of another image")):
+        result.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
+        if left_out:
+            what = counted(len(left_out), "file is", "files are") + f" left out, each {why}"
+            result.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
+    used = (
+        {sample.source for sample in result.samples}
+        | set(beside.tables)
+        | set(beside.lists)
+        | {entry["path"] for entry in result.ignored}
+    )
     result.ignored += [{"path": p, "why": f"not one of the {noun}"} for p in every if p not in used]
     return result
 
 
-def _label_tables(
-    root: Path, every: list[str], files: list[str], suffixes: Collection[str], options: Options
-) -> tuple[dict[str, FileLabels], list[DataError]]:
-    """Tables that name our files and hold labels, by path; and what was wrong with the others."""
-    index = FileIndex(files)
-    found: dict[str, FileLabels] = {}
-    errors: list[DataError] = []
-    for path in every:
-        suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
-        if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or stem.endswith(NO_LABELS):
-            continue
-        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
-            continue
-        try:
-            table = _two_columns(read_table(root / path))
-        except DataError as error:
-            if suffix not in (".txt", ".json"):  # any prose is a "ragged table"
-                errors.append(error)
-            continue
-        at = file_column(table, index)
-        if at is None:
-            at = _column_of_missing_files(table.rows, suffixes)
-        if at is None:
-            continue
-        labels = read_labels(table, at, path, index, options.target)
-        if labels:
-            found[path] = labels
-        else:
-            others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
-            what = f"{path} names the files, but holds no label" + (
-                f": the values of {others} hardly come back" * bool(others)
-            )
-            errors.append(DataError(f"{what}; add a column with the class of each file."))
-    return found, errors
-
-
-def _two_columns(table: RawTable) -> RawTable:
-    """Lists such as "images/1.png 3" have a blank between the name and the label."""
-    if len(table.columns) > 1 or not all(" " in row[0] for row in table.rows):
-        return table
-    rows = [row[0].rsplit(maxsplit=1) for row in table.rows]
-    first = table.columns[0].rsplit(maxsplit=1)
-    if Path(first[0]).suffix == Path(rows[0][0]).suffix != "":  # taken for a header, but a row like the others
-        rows, first = [first, *rows], []
-    header = first if len(first) == 2 else ["file", "label"]
-    return replace(table, columns=header, rows=rows, has_header=header == first)
-
-
-def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:
-    """A column of names like ours, none of which was uploaded."""
-    for at in range(len(rows[0])):
-        if all(row[at].lower().endswith(tuple(suffixes)) for row in rows[:100]):
-            return at
-    return None
-
-
-def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) -> Labelled:
+def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside) -> Labelled:
+    tables = beside.tables
     labels: dict[str, tuple[str, ...]] = {}
-    for path, side in sides_of_paths(tables).items():
-        table = tables[path]
+    for table in tables.values():
         labels |= table.labels
-        if side and len(tables) > 1 and not table.sides:
-            table.sides = dict.fromkeys(table.labels, side)
-    first = next(iter(tables.values()))
     multi_label = any(table.multi_label for table in tables.values())
-    renamed = names_of_indices(labels, root)
+    labels = _same_numbers({file: tuple(map(_composed, names)) for file, names in labels.items()})
+    doubts = [doubt for table in tables.values() for doubt in table.doubts]
+    if not multi_label:
+        labels, told = _with_folders(labels, files)
+        doubts += told
+    renamed = names_of_indices(labels, root, [path for path in every if path not in tables])
     if renamed:
         labels = {file: tuple(renamed[label] for label in names) for file, names in labels.items()}
     kept = [file for file in files if file in labels and (labels[file] or multi_label)]
     used = {label for file in kept for label in labels[file]}
+    first = next(iter(tables.values()))
     order = [name for name in first.label_order or sorted(used, key=natural) if name in used]
-    sides = {file: side for table in tables.values() for file, side in table.sides.items()} or folder_sides(kept)
+    sides = {file: side for table in tables.values() for file, side in table.sides.items()}
+    sides = sides or beside.sides() or folder_sides(kept)
     groups = {file: group for table in tables.values() for file, group in table.groups.items()}
     names = " and ".join(tables)
     result = Labelled(
@@ -156,28 +103,74 @@ def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) ->
         order,
         multi_label,
         [f"{names} names the files and holds their labels ({first.target})"],
-        [doubt for table in tables.values() for doubt in table.doubts],
+        doubts,
         target=first.target,
         target_candidates=first.candidates,
     )
-    without = [file for file in files if file not in set(kept)]
-    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in without]
-    if without:
-        have = "has no label" if len(without) == 1 else "have no label"
-        what = f"{len(without):,} of {len(files):,} files {have} in {names}; left out"
-        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", without[0]))
+    left_out = [file for file in files if file not in set(kept)]
+    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in left_out]
+    if left_out:
+        have = "has no label" if len(left_out) == 1 else "have no label"
+        what = f"{len(left_out):,} of {len(files):,} files {have} in {names}; left out"
+        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", left_out[0]))
     return result
 
 
-def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataError]) -> Labelled:
+def _composed(label: str) -> str:
+    return unicodedata.normalize("NFC", label)
+
+
+def _same_numbers(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """0 and 0.0 are one class where all labels are whole numbers and some are written both ways."""
+    used = {label for names in labels.values() for label in names}
+    short = {label: re.sub(r"\.0+$", "", label) for label in used}
+    if not all(re.fullmatch(r"-?\d+", name) for name in short.values()) or len(set(short.values())) == len(used):
+        return labels
+    return {file: tuple(dict.fromkeys(short[label] for label in names)) for file, names in labels.items()}
+
+
+def _with_folders(
+    labels: dict[str, tuple[str, ...]], files: list[str]
+) -> tuple[dict[str, tuple[str, ...]], list[Doubt]]:
+    """Files without a row take the class of their folder, where folders and tables speak of the same classes."""
+    missing = [file for file in files if not labels.get(file)]
+    if not missing:
+        return labels, []
     try:
-        found = from_folders(files, noun, read_names=not errors)
+        by_folder = from_folders(files, "files", read_names=False).labels
+    except DataError:  # the folders are no classes
+        return labels, []
+    known: dict[str, tuple[str, ...]] = {}
+    pairs = {(labels[file][0], by_folder[file]) for file in by_folder if labels.get(file)}
+    renamed = dict(pairs)
+    used = {names[0] for names in labels.values() if names}
+    if pairs and len(pairs) == len(renamed) == len(set(renamed.values())):
+        known = {file: (renamed.get(names[0], names[0]),) for file, names in labels.items() if names}
+    elif not pairs and used <= set(by_folder.values()):
+        known = {file: names for file, names in labels.items() if names}
+    else:
+        return labels, []
+    added = [file for file in missing if file in by_folder]
+    if not added:
+        return labels, []
+    what = f"{len(added):,} files without a row take their class from their folder"
+    told = Doubt(what, "add rows for them if that is wrong", added[0], "info")
+    return known | {file: (by_folder[file],) for file in added}, [told]
+
+
+def _from_folders(
+    root: Path, every: list[str], files: list[str], regions: set[str], noun: str, beside: Beside
+) -> Labelled:
+    try:
+        found = from_folders(files, noun, read_names=not beside.errors)
     except DataError as error:
-        raise errors[0] if errors else error from None
+        known = other_task(root, every, [*files, *regions])
+        raise known or (beside.errors[0] if beside.errors else error) from None
+    sides = found.sides or beside.sides()
     kept = [file for file in files if file in found.labels]
     return Labelled(
         [root / file for file in kept],
-        [Sample(file, (found.labels[file],), found.sides.get(file)) for file in kept],
+        [Sample(file, (found.labels[file],), sides.get(file)) for file in kept],
         sorted(set(found.labels.values()), key=natural),
         False,
         found.why,

@@ -12,9 +12,9 @@ from formatters.base import Side
 
 Part = Literal["train", "validation", "test", "unlabelled", ""]
 PART_WORDS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training", "trn", "trainset"), "train"),
+    **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "testset", "holdout"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
     **dict.fromkeys(("pred", "predict", "prediction", "predictions", "inference"), "unlabelled"),
     **dict.fromkeys(("unsup", "unsupervised", "unlabelled", "unlabeled"), "unlabelled"),
 }
@@ -23,6 +23,7 @@ PART_WORDS: dict[str, Part] = {
 def part_of(name: str) -> Part:
     """The part that a folder such as "Test1", "seg_train" or "trainingSet" is named after; "" when it is none."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    words = [re.sub("(list|lists|set|data|images)$", "", word) for word in words]
     found = {PART_WORDS[word] for word in words if word in PART_WORDS}
     return found.pop() if len(found) == 1 else ""
 
