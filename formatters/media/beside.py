@@ -101,12 +101,12 @@ def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -
 
 
 def _drop_templates(found: Beside) -> None:
-    """A table with one label for all files of the test, beside one with several, is a form to be filled in."""
+    """A table with one label for all its files, of the test or labelled elsewhere, is a form to be filled in."""
     several = {path for path, table in found.tables.items() if len(set(table.labels.values())) > 1}
     for path in set(found.tables) - several if several else ():
-        if len(found.tables[path].labels) > 2 and {part_of_path(file) for file in found.tables[path].labels} == {
-            "test"
-        }:
+        filled = found.tables[path].labels
+        labelled = {file for other in several for file in found.tables[other].labels}
+        if len(filled) > 2 and all(part_of_path(file) == "test" or file in labelled for file in filled):
             del found.tables[path]
 
 

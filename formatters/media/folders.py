@@ -123,6 +123,10 @@ def _unlabelled(files: list[str], parts: dict[str, Part], labels: dict[str, str]
     classes: dict[Part, set[str]] = {}
     for file, label in labels.items():
         classes.setdefault(parts[file], set()).add(label)
+    names_of_all = set(labels.values())
+    bare_names = {name for name in names_of_all if part_of(name) == "unlabelled"}
+    if len(names_of_all - bare_names) > 1:
+        found |= {file: "belongs to a part without labels" for file, label in labels.items() if label in bare_names}
     learnt = classes.get("train") or classes.get("validation") or set()
     for part, names in classes.items():
         if part == "unlabelled" or (learnt and part != "train" and len(names) == 1 and not names & learnt):
@@ -152,7 +156,7 @@ def _unlabelled_doubts(unlabelled: dict[str, str], noun: str) -> list[Doubt]:
     apart = [file for file, why in unlabelled.items() if why.startswith("belongs")]
     outside = [file for file in unlabelled if file not in set(apart)]
     if apart:
-        where = examples({file.split("/")[0] for file in apart})
+        where = examples({file.rpartition("/")[0] for file in apart})
         what = f"{len(apart):,} of the {noun} ({where}) have no label and are left out"
         doubts.append(Doubt(what, "add their labels if you have them", apart[0], "info"))
     if outside:

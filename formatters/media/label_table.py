@@ -142,7 +142,7 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, target: s
 def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> tuple[RawTable, list[str], list[Doubt]]:
     """(the table without the rows whose file is missing, the file of each row left, what was left out)."""
     near = path.rpartition("/")[0]
-    parts = _parts_of_rows(table, path)
+    parts = _parts_of_rows(table, at, path)
     files: list[str] = []
     rows: list[list[str]] = []
     missing: list[tuple[int, str]] = []
@@ -170,12 +170,13 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> tup
     return replace(table, rows=rows), files, [told]
 
 
-def _parts_of_rows(table: RawTable, path: str) -> list[str]:
-    """The part of the data set ("train", "test") that each row belongs to, by a column or the table's own name."""
+def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[str]:
+    """The part ("train", "test") of each row, by a column or the table's own name; else what is labelled is train."""
     for at in range(len(table.columns)):
         if _is_split_column(table, at):
             return [SPLIT_SIDES[row[at].lower()] for row in table.rows]
-    return [part_of_path(path)] * len(table.rows)
+    once = len({row[file_at] for row in table.rows}) == len(table.rows)
+    return [part_of_path(path) or ("train" if once else "")] * len(table.rows)
 
 
 def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str]) -> None:
@@ -219,8 +220,9 @@ def _choose_target(table: RawTable, file_at: int, target: str | None) -> _Choice
     if target:
         return _given_target(table, target, cells, candidates)
     yes_no = [name for name in others if cells[name] and all(cell.lower() in YES_NO for cell in cells[name])]
+    varying = [name for name in yes_no if len({YES_NO[cell.lower()] for cell in cells[name]}) > 1]
     named = [name for name in candidates if _plain(name) in (*LABEL_COLUMNS, CONFIDENCE_COLUMN)]
-    if len(yes_no) >= 2 and not named:
+    if len(varying) >= 2 and not named:
         return _Choice(yes_no, "yes_no", candidates)
     if not candidates:
         return None
@@ -279,7 +281,12 @@ def _parse_labels(table: RawTable, choice: _Choice) -> tuple[list[list[str]], bo
         rows = [
             [name for name, cells in columns if YES_NO.get(cells[i].lower(), False)] for i in range(len(table.rows))
         ]
-        return rows, any(len(labels) != 1 for labels in rows), []
+        unsure = [name for name, cells in columns if {"-1", "-1.0"} & set(cells) and {"0", "0.0"} & set(cells)]
+        doubts = [
+            Doubt(f"column {name!r} holds -1 beside 0 and 1; both count as no", "write 1 or 0 in each cell", name)
+            for name in unsure
+        ]
+        return rows, any(len(labels) != 1 for labels in rows), doubts
     cells = table.column(choice.columns[0])
     if _plain(choice.columns[0]) == CONFIDENCE_COLUMN:
         what = "confidences of labels are not kept: each named label counts fully"

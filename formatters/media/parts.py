@@ -12,7 +12,7 @@ from formatters.base import Side
 
 Part = Literal["train", "validation", "test", "unlabelled", ""]
 PART_WORDS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
     **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
     **dict.fromkeys(("pred", "predict", "prediction", "predictions", "inference"), "unlabelled"),

@@ -382,3 +382,26 @@ def test_masks_beside_images_are_left_out(tmp_path: Path, mask: str) -> None:
     result = label(tmp_path, files + [mask.format(c, i) for c in ("oak", "elm") for i in range(3)])
     assert (result.label_names, len(result.samples)) == (["elm", "oak"], 6)
     assert "6 files are left out, each a mask" in result.doubts[-1].what
+
+
+def test_a_form_that_names_the_test_files_like_the_train_files(tmp_path: Path) -> None:
+    files = [f"{side}/{i}.png" for side in ("train", "test") for i in range(6)]
+    (tmp_path / "example_entry.csv").write_text("id,kind\n" + "".join(f"{i},a\n" for i in range(6)))
+    result = label(tmp_path, files, "id,kind\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(6)), "train.csv")
+    assert pairs(result) == {f"train/{i}.png": ("ab"[i % 2],) for i in range(6)}
+
+
+def test_constant_columns_are_no_labels(tmp_path: Path) -> None:
+    table = "".join(f"{i}.png {i % 2 + 1} 1 1\n" for i in range(8))
+    assert label(tmp_path, FLAT, table, "list.txt").label_names == ["1", "2"]
+
+
+def test_unlabelled_folders_among_the_classes_of_a_part(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg"))
+    assert result.label_names == ["neg", "pos"]
+    assert "3 of the images (train/unsup) have no label" in result.doubts[0].what
+
+
+def test_minus_1_beside_0_is_told(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,Edema,Mass", *["1,0", "0,1", "-1,0", "0,1"] * 2))
+    assert "'Edema' holds -1 beside 0 and 1" in result.doubts[0].what
