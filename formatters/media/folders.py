@@ -40,10 +40,9 @@ def from_folders(files: list[str], noun: str, read_names: bool = True) -> Folder
     labels = {file: unicodedata.normalize("NFC", folders[file][0]) for file in files if folders[file]}
     why = [f"each class has its folder ({examples(labels.values())})"]
     doubts: list[Doubt] = []
-    if len(set(labels.values())) < 2 and read_names:
-        named = _from_names(files, parts)
-        if named:
-            labels, why, doubts = named
+    named = _from_names(files, parts) if read_names and len(set(labels.values())) < 2 else None
+    if named:
+        labels, why, doubts = named
     unlabelled = _unlabelled(files, parts, labels)
     labels = {file: label for file, label in labels.items() if file not in unlabelled}
     _check(labels, noun)
@@ -54,7 +53,7 @@ def from_folders(files: list[str], noun: str, read_names: bool = True) -> Folder
     if set(sides.values()) == {"train", "test"}:
         why.append("the split into train and test is given by the folders")
     doubts += _unlabelled_doubts(unlabelled, noun)
-    if not doubts or doubts[0].fix != NAMES_FIX:
+    if not named:
         doubts += _deeper_doubts([folders[file] for file in labels], noun)
     return FolderLabels(labels, sides, unlabelled, why, doubts)
 
@@ -96,9 +95,6 @@ def _strip_wrappers(inside: list[str], folders: dict[str, list[str]], others: se
             folders[file] = folders[file][1:]
 
 
-NAMES_FIX = "sort the files into one folder per class if that is wrong"
-
-
 def _from_names(files: list[str], parts: dict[str, Part]) -> tuple[dict[str, str], list[str], list[Doubt]] | None:
     first: Part = next((part for part in ("train", "validation", "", "test") if part in parts.values()), "")
     named_files = [file for file in files if parts[file] == first]
@@ -113,8 +109,9 @@ def _from_names(files: list[str], parts: dict[str, Part]) -> tuple[dict[str, str
         if more and set(more[0]) & set(classes):
             labels |= dict(zip(same, more[0], strict=True))
     what = f"the classes are taken from the names of the files ({examples(classes)})"
+    fix = "sort the files into one folder per class if that is wrong"
     runner_up = f"; the words like {', '.join(others[:3])} could be it too" if others else ""
-    return labels, [what], [Doubt(what + runner_up, NAMES_FIX, named_files[0])]
+    return labels, [what], [Doubt(what + runner_up, fix, named_files[0])]
 
 
 def _unlabelled(files: list[str], parts: dict[str, Part], labels: dict[str, str]) -> dict[str, str]:

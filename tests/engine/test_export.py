@@ -226,6 +226,11 @@ def test_requirements_are_exact(modality: str, member: str, records: bool, packa
     assert lines == [f"{package}=={importlib.metadata.version(package)}" for package in packages]
 
 
+def test_only_images_that_need_them_bring_further_decoders() -> None:
+    lines = requirements({"modality": "image", "packages": ["pillow-heif"]}, [], False).split()
+    assert f"pillow-heif=={importlib.metadata.version('pillow-heif')}" in lines
+
+
 def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
     with pytest.raises(DataError, match="left no model"):
