@@ -87,7 +87,7 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
         shutil.copytree(data_dir / "sample", bundle / "sample")
         members = json.loads((bundle / "model" / "predictor.json").read_text())["members"]
         records = any((bundle / "sample").rglob("*.tfrecord"))
-        (bundle / "requirements.txt").write_text(requirements(recipe["modality"], members, records))
+        (bundle / "requirements.txt").write_text(requirements(recipe, members, records))
         (bundle / "labels.txt").write_text("\n".join(recipe["labels"]) + "\n", encoding="utf-8")
         proof = verify(bundle, run_dir / f"{spec.name}.predict_{saved['k']}")
         (bundle / "verify.json").write_text(json.dumps(proof, indent=1))
@@ -116,9 +116,9 @@ def _write_library(bundle: Path) -> None:
             shutil.copyfile(file, target)
 
 
-def requirements(modality: str, members: list[dict[str, Any]], records: bool) -> str:
+def requirements(recipe: dict[str, Any], members: list[dict[str, Any]], records: bool) -> str:
     """Exact pins of the few packages that the bundle needs, a line each; ``records``: new data comes as TFRecords."""
-    packages = ["numpy", *DECODERS.get(modality, [])]
+    packages = ["numpy", *DECODERS.get(recipe["modality"], []), *recipe.get("packages", [])]
     packages += ["google-crc32c"] if records else []
     packages += ["onnxruntime"] if any("graph" in member for member in members) else []
     suffixes = {Path(member["booster"]).suffix for member in members if "booster" in member}

@@ -25,7 +25,12 @@ from formatters.media.samples import (
 )
 from formatters.words import counted
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au", ".amr")
+VIDEO_CONTAINERS = (".mp4", ".webm", ".3gp", ".3g2", ".mkv", ".mov")  # may hold sound alone
+SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".m4b", ".aac", ".wma", ".aif", ".aiff", ".aifc"),
+    *(".au", ".snd", ".amr", ".caf", ".mka", ".weba", ".w64", ".ac3", ".mp2", *VIDEO_CONTAINERS),
+)
+WHOLE_SHARE = 0.9  # of the promised length: what lacks less is played to its end by everybody
 RATE_HZ = 16_000
 RATES_HZ = range(1000, 1_000_000)  # of files
 BLOCK = 65_536  # samples that are read at once, whatever the header promises
@@ -48,7 +53,26 @@ class _Clip:
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
-    return sniff_files(root, media_files(root, SUFFIXES), "sounds")
+    files = media_files(root, SUFFIXES)
+    containers = [path for path in files if path.suffix.lower() in VIDEO_CONTAINERS]
+    if containers and not mostly_sound(containers):
+        files = [path for path in files if path not in set(containers)]
+    return sniff_files(root, files, "sounds")
+
+
+def mostly_sound(containers: list[Path]) -> bool:
+    """Do most of these files (the first 20 are looked at) hold sound and no moving pictures?"""
+    import av
+
+    def sound_alone(path: Path) -> bool:
+        try:
+            with av.open(str(path)) as container:
+                return bool(container.streams.audio) and not container.streams.video
+        except (av.FFmpegError, ValueError):
+            return False
+
+    looked_at = containers[:20]
+    return sum(map(sound_alone, looked_at)) > len(looked_at) / 2
 
 
 def read(root: Path, options: Options) -> Table:
@@ -108,6 +132,8 @@ def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
     except soundfile.LibsndfileError:
         samples, rate_hz = _load_with_av(path)
         channels = samples.shape[1]
+    if not len(samples):  # a WAV whose recorder never wrote the length
+        samples, rate_hz = _load_with_av(path)
     if not len(samples):
         raise UnreadableError("no sound in it")
     cut = len(samples) > rate_hz * MAX_DURATION_S
@@ -159,7 +185,7 @@ def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _check_wav_is_whole(path: Path) -> None:
-    """libsndfile plays what is left of a WAV that was cut off; its header tells how much there should be."""
+    """libsndfile plays what is left of a WAV that was cut off; its header tells about how much there should be."""
     size_bytes = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(12)
@@ -169,7 +195,9 @@ def _check_wav_is_whole(path: Path) -> None:
             length = int.from_bytes(chunk[4:], "little")
             if chunk[:4] == b"data":
                 left = size_bytes - file.tell()
-                if left < length < 0x7FFFFFFF:  # recorders that stream write the largest number instead
+                if (
+                    left < WHOLE_SHARE * length and length < 0x7FFFFFFF
+                ):  # recorders that stream write the largest number instead
                     raise UnreadableError(f"cut off: {left:,} of {length:,} bytes of sound are there")
                 return
             file.seek(length + length % 2, 1)

@@ -11,11 +11,11 @@ from types import ModuleType
 from automl_engine.errors import DataError
 from formatters import FORMATTERS
 from formatters.base import Evidence, Options
-from formatters.media.labels import files_below
+from formatters.media.order import files_below
 
 DOUBTFUL = 0.1  # below this a formatter would only guess
 READ = (
-    "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
+    "images (JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC, AVIF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
     "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
@@ -46,7 +46,7 @@ HOW_TO = (  # what to do with frequent kinds that we do not read
         "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row.",
     ),
     (
-        (".heic", ".heif", ".avif", ".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".dcm"),
+        (".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".jxl", ".exr"),
         "export the images as JPEG or PNG.",
     ),
     (

@@ -16,7 +16,8 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.media.labels import files_below, labelled_files, without
+from formatters.media.labels import labelled_files, without
+from formatters.media.order import files_below
 from formatters.tables.columns import Column, describe, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
 from formatters.tables.kind import judge, text_columns

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
+from formatters.media.beside import NO_TABLE
 from formatters.media.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
-from formatters.media.labels import NO_TABLE, files_below
+from formatters.media.order import files_below
 from formatters.tables.columns import Column, profile
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 

@@ -17,7 +17,7 @@ import numpy as np
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.media.label_table import list_separator, split_list
-from formatters.media.labels import natural
+from formatters.media.order import natural
 from formatters.tables.columns import ID_NAME, Column, boolean_values
 from formatters.tables.reader import RawTable
 

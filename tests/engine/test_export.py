@@ -222,8 +222,13 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_requirements_are_exact(modality: str, member: str, records: bool, packages: list[str]) -> None:
-    lines = requirements(modality, [{member: "x"}], records).split()
+    lines = requirements({"modality": modality}, [{member: "x"}], records).split()
     assert lines == [f"{package}=={importlib.metadata.version(package)}" for package in packages]
+
+
+def test_only_images_that_need_them_bring_further_decoders() -> None:
+    lines = requirements({"modality": "image", "packages": ["pillow-heif"]}, [], False).split()
+    assert f"pillow-heif=={importlib.metadata.version('pillow-heif')}" in lines
 
 
 def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:
