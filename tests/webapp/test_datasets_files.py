@@ -82,12 +82,13 @@ def test_upload_prediction_and_row_take_their_files(
     row.dir.mkdir(parents=True)
     (row.dir / "model.py").touch()
     prediction = Prediction.objects.get()
+    folder = prediction.dir
     with django_capture_on_commit_callbacks(execute=True):
         owner.uploads.get().delete()
         prediction.delete()
         row.delete()
     assert not files(media, "uploads", "portfolio")
-    assert not prediction.dir.exists()
+    assert not folder.exists()
     assert run.dir.exists()
 
 
