@@ -135,7 +135,7 @@ class Prediction(models.Model):
 
     @property
     def dir(self) -> Path:
-        return self.run.dir / "predictions" / self.id
+        return settings.MEDIA_ROOT / "runs" / self.run_id / "predictions" / self.id
 
     @property
     def source(self) -> Path:
