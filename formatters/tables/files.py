@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
-from formatters.media.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
+from formatters.media.label_table import sides_of_paths
 from formatters.media.labels import NO_TABLE, files_below
+from formatters.split_words import is_split_name, part_of, sides_of
 from formatters.tables.columns import Column, profile
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
+from formatters.words import counted
 
 Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
@@ -131,17 +133,33 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[dict[str,
 
 
 def _with_split_column(upload: TableUpload) -> TableUpload:
-    """A column named like "split" that holds train and test is obeyed, and is no feature."""
+    """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     for column in upload.columns:
-        sides_of = split_sides({cell.lower() for cell in column.counts})
-        known = all(cell.lower() in sides_of for cell in column.counts)
-        named = re.sub(r"[\s-]+", "_", column.name.lower()) in SPLIT_COLUMNS
-        if named and known and not column.missing and set(sides_of.values()) == {"train", "test"}:
-            sides = [sides_of[cell.lower()] for cell in upload.table.column(column.name)]
-            why = f"the split into train and test is given by column {column.name!r}"
-            columns = [
-                replace(other, why_ignored="it tells the split") if other is column else other
-                for other in upload.columns
-            ]
-            return replace(upload, sides=sides, columns=columns, why=[*upload.why, why])
+        parts = {part_of(cell) for cell in column.counts}
+        if "" in parts or not is_split_name(column.name) or not parts & {"train"} or len(parts) < 2:
+            continue
+        upload = _ignoring(upload, column, "it tells the split")
+        if column.missing or not parts & {"validation", "test"}:
+            continue
+        sides = sides_of(set(column.counts))
+        cells = upload.table.column(column.name)
+        kept = [at for at, cell in enumerate(cells) if cell in sides]
+        why = f"the split into train and test is given by column {column.name!r}"
+        if len(kept) < len(cells):
+            why += f"; {counted(len(cells) - len(kept), 'row')} of unlabelled parts left out"
+        return replace(
+            upload,
+            table=replace(upload.table, rows=[upload.table.rows[at] for at in kept]),
+            sources=[upload.sources[at] for at in kept],
+            sides=[sides[cells[at]] for at in kept],
+            why=[*upload.why, why],
+        )
+    folds = [c for c in upload.columns if is_split_name(c.name) and "fold" in c.name.lower() and c.numbers]
+    for column in folds:
+        upload = _ignoring(upload, column, "it numbers the folds of a cross-validation")
     return upload
+
+
+def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
+    columns = [replace(other, why_ignored=why) if other is column else other for other in upload.columns]
+    return replace(upload, columns=columns)

@@ -18,6 +18,7 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.media.label_table import list_separator, split_list
 from formatters.media.labels import natural
+from formatters.split_words import is_split_name
 from formatters.tables.columns import ID_NAME, Column, boolean_values
 from formatters.tables.reader import RawTable
 
@@ -68,9 +69,10 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     Raises:
         DataError: a wanted column does not exist or cannot be a target, or nothing can be.
     """
-    words = [column for column in columns if not column.numbers and column.type == "category"]
+    words = [c for c in columns if not c.numbers and c.type == "category" and not is_split_name(c.name)]
     only_words = words[0] if len(words) == 1 else None
-    places = {0: 1.0, len(columns) - 1: 3.0}
+    able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
+    places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
     scores = {
         column.name: _score(column, places.get(at, -1.0)) + (2 if column is only_words else 0)
         for at, column in enumerate(columns)
@@ -128,7 +130,7 @@ def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[
 
 def _score(column: Column, place: float) -> float:
     """How much a column looks like a label; ``place``: for where it stands."""
-    if column.distinct < 2 or column.type in ("text", "date") or column.present < 2:
+    if column.distinct < 2 or column.type in ("text", "date") or column.present < 2 or is_split_name(column.name):
         return -10
     if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
         return -10
