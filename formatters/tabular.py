@@ -142,6 +142,10 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             what = f"{count:,} cells of the number column {column.name!r} are no numbers (such as "
             what += f"{column.unreadable[0]!r}) and count as missing"
             doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
+        limits = [cell for cell in column.numbers if cell[:1] in "<>≤≥"]
+        if limits:
+            what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"
+            doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
         if day_and_month_ambiguous(column):
             what = f"the dates of column {column.name!r} were read with the day before the month, which is not sure"
             doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))

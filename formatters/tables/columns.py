@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from formatters.tables.numbers import Writing, find_writing, numbers_of
+
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 
 MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
@@ -25,7 +27,6 @@ DATE_FORMATS = (
     *("%d %B %Y", "%B %d, %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
     *("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"),
 )
-MAX_UNREADABLE_SHARE = 0.01  # of a number column
 ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
 MIN_CATEGORY_COUNT = 5
 MAX_CATEGORIES = 200
@@ -34,9 +35,6 @@ ID_NAME = re.compile(
     r"s(erial)?[._\s]?(no|number)\.?|no\.?|#|column_0$",
     re.IGNORECASE,
 )
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
-THOUSANDS_MARK = re.compile(r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # apostrophes and narrow blanks
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: there may be ten thousand
@@ -50,8 +48,12 @@ class Column:
     missing: int
     unreadable: list[str]  # cells of a number column that are no numbers
     date_format: str
-    decimal_comma: bool
+    writing: Writing
     why_ignored: str
+
+    @property
+    def decimal_comma(self) -> bool:
+        return self.writing.decimal_comma
 
     @property
     def distinct(self) -> int:
@@ -70,9 +72,8 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     """Decide on the type of a column from all its cells."""
     counts = Counter(cells)
     missing = sum(counts.pop(cell) for cell in [cell for cell in counts if is_missing(cell)])
-    commas = [cell for cell in counts if "," in cell]
-    decimal_comma = bool(commas) and (delimiter == ";" or not all(map(THOUSANDS.fullmatch, commas)))
-    numbers, date_format, unreadable = _numbers(counts, decimal_comma), "", []
+    writing = find_writing(counts, delimiter)
+    numbers, date_format, unreadable = numbers_of(counts, writing), "", []
     kind: ColumnType
     if numbers:
         kind = "boolean" if set(numbers.values()) == {0.0, 1.0} else "number"
@@ -86,40 +87,12 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"
-    return Column(name, kind, counts, numbers, missing, unreadable, date_format, decimal_comma, why)
-
-
-def _numbers(counts: Counter[str], decimal_comma: bool) -> dict[str, float]:
-    """The value of each distinct cell if (nearly) all are numbers, else nothing."""
-    numbers = {}
-    unreadable, allowed = 0, MAX_UNREADABLE_SHARE * counts.total()
-    for cell, count in counts.items():
-        value = parse_number(cell, decimal_comma)
-        if value is not None:
-            numbers[cell] = value
-        elif (unreadable := unreadable + count) > allowed:
-            return {}
-    return numbers
+    return Column(name, kind, counts, numbers, missing, unreadable, date_format, writing, why)
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
-    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else.
-
-    Those too large for float32 become the largest that it holds.
-    """
-    try:
-        value = float(cell)
-    except ValueError:
-        bare = THOUSANDS_MARK.sub("", cell.strip("$€£¥%\u00a0 ").replace("−", "-"))
-        if decimal_comma and bare.count(",") == 1:
-            bare = bare.replace(".", "").replace(",", ".")
-        elif THOUSANDS.fullmatch(bare):
-            bare = bare.replace(",", "")
-        try:
-            value = float(bare)
-        except ValueError:
-            return None
-    return max(-MAX_FLOAT32, min(value, MAX_FLOAT32)) if math.isfinite(value) and "_" not in cell else None
+    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else."""
+    return Writing(decimal_comma).number(cell)
 
 
 def boolean_values(counts: Counter[str]) -> tuple[str, str] | None:
@@ -214,7 +187,7 @@ def encoder(column: Column) -> dict[str, Any]:
         return row | {"format": column.date_format, "features": _date_features(column.name)}
     row["features"] = [column.name]
     if column.numbers:
-        return row | {"decimal_comma": column.decimal_comma}
+        return row | column.writing.told()
     pair = boolean_values(column.counts)
     if pair:
         return row | {"categories": list(pair), "other": False}
@@ -242,7 +215,7 @@ def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
         moment = _parse_date(cell, row["format"]) or _parse_date(cell, "iso")
         return (moment.timestamp() / 86400, moment.weekday(), moment.month) if moment else nothing
     if "categories" not in row:
-        value = parse_number(cell, row["decimal_comma"])
+        value = Writing.of(row).number(cell)
         return nothing if value is None else (value,)
     known = row["categories"]
     key = cell.lower() if row["type"] == "boolean" else cell
