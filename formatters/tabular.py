@@ -14,7 +14,15 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.tables.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder, mean_chars
+from formatters.tables.columns import (
+    Column,
+    as_label,
+    day_and_month_ambiguous,
+    describe,
+    encode_cells,
+    encoder,
+    mean_chars,
+)
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
@@ -102,7 +110,7 @@ def describe_columns(upload: TableUpload, target: Target, features: set[str]) ->
     rows = []
     for column in upload.columns:
         if column.name in target.columns:
-            rows.append(describe(column, "target", target.why))
+            rows.append(describe(as_label(column), "target", target.why))
         elif column.name in features:
             rows.append(describe(column, "feature", _how_used(column)))
         else:

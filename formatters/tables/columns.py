@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from formatters.tables.numbers import Writing, find_writing, numbers_of
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 
 MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
+CLASS_WORDS = frozenset(["none", "nil", "-", "--", "n/a"])  # of these, what may well be a class
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
 DATE_FORMATS = (
     "iso",
@@ -46,6 +47,7 @@ class Column:
     counts: Counter[str]  # cells that are not missing
     numbers: dict[str, float]  # their values, for numbers
     missing: int
+    fillers: Counter[str]  # words for a missing value, which may be classes in a label column
     unreadable: list[str]  # cells of a number column that are no numbers
     date_format: str
     writing: Writing
@@ -71,7 +73,9 @@ def is_missing(cell: str) -> bool:
 def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     """Decide on the type of a column from all its cells."""
     counts = Counter(cells)
-    missing = sum(counts.pop(cell) for cell in [cell for cell in counts if is_missing(cell)])
+    fillers = Counter({cell: counts.pop(cell) for cell in list(counts) if is_missing(cell)})
+    missing = fillers.total()
+    del fillers[""]
     writing = find_writing(counts, delimiter)
     numbers, date_format, unreadable = numbers_of(counts, writing), "", []
     kind: ColumnType
@@ -87,7 +91,7 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"
-    return Column(name, kind, counts, numbers, missing, unreadable, date_format, writing, why)
+    return Column(name, kind, counts, numbers, missing, fillers, unreadable, date_format, writing, why)
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
@@ -99,6 +103,22 @@ def boolean_values(counts: Counter[str]) -> tuple[str, str] | None:
     """(what means 0, what means 1), in lower case, if these are the only two values."""
     values = {cell.lower() for cell in counts}
     return next((pair for pair in BOOLEANS if values == set(pair)), None)
+
+
+def as_label(column: Column) -> Column:
+    """The column as a label column: "none", "-" and "N/A" are classes, other fillers where one class is left without.
+
+    Amounts stay numbers: what is missing among them is no class.
+    """
+    words = Counter({cell: count for cell, count in column.fillers.items() if cell.lower() in CLASS_WORDS})
+    if column.distinct + len(words) < 2:
+        words = column.fillers
+    if not words or (column.numbers and column.distinct > 1):
+        return column
+    counts = column.counts + words
+    kind: ColumnType = "boolean" if boolean_values(counts) else "category"
+    missing = column.missing - words.total()
+    return replace(column, type=kind, counts=counts, numbers={}, missing=missing, fillers=Counter(), why_ignored="")
 
 
 def _word_type(counts: Counter[str]) -> ColumnType:

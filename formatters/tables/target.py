@@ -19,7 +19,7 @@ from formatters.base import Doubt
 from formatters.media.label_table import list_separator, split_list
 from formatters.media.labels import natural
 from formatters.split_words import is_split_name
-from formatters.tables.columns import ID_NAME, Column, boolean_values
+from formatters.tables.columns import ID_NAME, Column, as_label, boolean_values, is_missing
 from formatters.tables.reader import RawTable
 
 Kind = Literal["classes", "columns", "lists", "median"]
@@ -28,6 +28,7 @@ NAME_SCORES: dict[str, int] = (
     dict.fromkeys(("target", "label", "labels", "class", "classes"), 9)
     | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
     | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
+    | dict.fromkeys(("attrition", "default", "defaulted", "approved", "purchased", "subscribed", "stroke", "fault"), 6)
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
 NAME_PARTS = {"target": 4, "label": 4, "class": 3, "outcome": 3, "survived": 3, "sentiment": 3, "churn": 3}
@@ -39,7 +40,7 @@ CLEAR_NAME = 4  # a name that settles the matter
 CLOSE_CALL = 2.0  # scores nearer than this make a doubt
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
-MISSING_LABELS = frozenset(["", "?", "nan", "null"])
+MAX_COUNTED_CLASSES = 10  # more whole numbers are a count or an age rather than classes
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     Raises:
         DataError: a wanted column does not exist or cannot be a target, or nothing can be.
     """
-    words = [c for c in columns if not c.numbers and c.type == "category" and not is_split_name(c.name)]
+    words = [c for c in map(as_label, columns) if not c.numbers and c.type == "category" and not is_split_name(c.name)]
     only_words = words[0] if len(words) == 1 else None
+    columns = [as_label(column) for column in columns]
     able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
     places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
     scores = {
@@ -134,14 +136,17 @@ def _score(column: Column, place: float) -> float:
         return -10
     if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
         return -10
-    score = _name_score(column.name) + place
+    name = _name_score(column.name)
+    if _is_continuous(column) and name < SURE_NAME:  # x, y and z are measures, a price is one
+        name = min(name, 2.0)
+    score = name + place
     if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
         score -= 4
     each = column.present / column.distinct
     if _is_continuous(column):
         score -= 1
     elif each >= 5 and column.distinct <= 20:
-        score += 2 + (column.distinct == 2)
+        score += (0 if column.numbers and column.distinct > MAX_COUNTED_CLASSES else 2) + (column.distinct == 2)
     elif each >= 10:
         score += 1
     elif each < 2:
@@ -250,7 +255,7 @@ def read_labels(table: RawTable, columns: Sequence[Column], target: Target) -> R
     Raises:
         DataError: fewer than two classes, or no class has two rows.
     """
-    by_name = {column.name: column for column in columns}
+    by_name = {column.name: as_label(column) for column in columns}
     if target.kind == "columns":
         result = _from_columns(table, [by_name[name] for name in target.columns])
     elif target.kind == "lists":
@@ -283,7 +288,7 @@ def _from_lists(table: RawTable, name: str) -> RowLabels:
 
 def _from_cells(table: RawTable, column: Column, cut: bool) -> RowLabels:
     cells = table.column(column.name)
-    present = [None if cell.lower() in MISSING_LABELS else cell for cell in cells]
+    present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
     if cut:
         present, names = _cut_at_median(cells, column)
     else:
