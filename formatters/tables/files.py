@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
+from formatters.base import Doubt
 from formatters.media.label_table import sides_of_paths
 from formatters.media.labels import NO_TABLE, files_below
 from formatters.split_words import is_split_name, part_of, sides_of
@@ -37,6 +38,7 @@ class TableUpload:
     sides: Sequence[Side | None]
     why: list[str]
     ignored: list[dict[str, str]]
+    doubts: list[Doubt]
 
 
 def load(root: Path) -> TableUpload | None:
@@ -77,7 +79,13 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
-    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, _left_aside(tables, group)))
+    ignored = _left_aside(tables, group)
+    doubts = [
+        Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
+        for path in group
+        for what in tables[path].left_out
+    ]
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts))
 
 
 def _is_about(path: str) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
@@ -28,6 +29,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False, "strict": True},
     "quotes taken literally": {"quoting": csv.QUOTE_NONE},
     "loose quotes": {},
+    "single quotes": {"quotechar": "'"},
 }
 SAMPLE_CHARS = 200_000
 SAMPLE_ROWS = 500
@@ -52,6 +54,8 @@ class RawTable:
     encoding: str
     notes: list[str] = field(default_factory=list)  # what was guessed
     file_name: str = ""
+    label: str = ""  # the label column where the file itself names it
+    left_out: list[str] = field(default_factory=list)  # what was no row
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -90,10 +94,14 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     skipped = 0 if separator else _preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
-    rows, quoting = _parse(text, delimiter, path.name)
+    rows, quoting, ragged = _parse(text, delimiter, path.name, strict=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
+    if not filled:
+        raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
+    tidied = Tidied(filled) if keep_empty else tidy(filled)
+    filled = tidied.rows
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
@@ -101,10 +109,13 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     columns = _distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
-    empty = len(rows) - len(filled) - has_header
+    empty = 0 if keep_empty else sum(not any(row) for row in rows)
     notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
     notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
-    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
+    left_out = ragged + tidied.left_out
+    notes += [f"left out: {what}" for what in left_out]
+    label = tidied.label if tidied.label in columns else ""
+    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out)
 
 
 def decode_text(path: Path) -> tuple[str, str]:
@@ -209,9 +220,9 @@ def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tupl
     yield from ((reader.line_num, row) for row in reader if row)
 
 
-def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
-    """Rows of equal length and the way of quoting that gave them."""
-    quotings = list(QUOTINGS) if '"' in text else ["quotes taken literally"]
+def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[list[str]], str, list[str]]:
+    """Rows of equal length, the way of quoting that gave them, and the lines left out (none if ``strict``)."""
+    quotings = [how for how in QUOTINGS if how != "single quotes"] if '"' in text else ["quotes taken literally"]
     if '\\"' not in text:
         quotings = [how for how in quotings if "backslash" not in how]
     if not delimiter and len(quotings) > 1:
@@ -229,10 +240,18 @@ def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
     if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
         del parsed["quotes taken literally"]
     if not parsed:
+        loose = "loose quotes" if '"' in text else "quotes taken literally"
+        for how in ("single quotes", loose) if "'" in text else (loose,):
+            rows = [(line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1]
+            if even := _even([row for _, row in rows]):
+                return even, how, []
+            tolerated = None if strict or not rows else without_ragged(rows)
+            if tolerated:
+                return tolerated[0], how, [tolerated[1]]
         _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
-    return parsed[how], how
+    return parsed[how], how, []
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
@@ -244,10 +263,14 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
     """The rows if all have one length; row names without a header and trailing delimiters are put right."""
     if not rows:
         return None
+    width = len(rows[0])
+    if width > 1:  # lines of blanks are no rows
+        rows = [row for row in rows if len(row) > 1 or row[0].strip()]
     widths = {len(row) for row in rows}
     if len(widths) == 1:
         return rows
-    width = len(rows[0])
+    if widths == {width, width - 1} and not any(row[-1].strip() for row in rows if len(row) == width):
+        return [row[: width - 1] for row in rows]
     if {len(row) for row in rows[1:]} == {width + 1}:
         if all(not row[-1].strip() for row in rows[1:]):
             return [rows[0], *(row[:-1] for row in rows[1:])]

@@ -88,8 +88,8 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
             f"{table.file_name} has only the column {columns[0].name!r}; a table needs columns to learn from and a "
             "column of labels, separated by commas, tabs or semicolons."
         )
-    if wanted:
-        return _wanted(table, by_name, wanted, ranked)
+    if wanted or table.label:
+        return _wanted(table, by_name, wanted or table.label, ranked)
     block = _label_block(columns)
     if block and max((_name_score(name) for name in ranked), default=0) < CLEAR_NAME:
         return _block_target(table, block, ranked)
