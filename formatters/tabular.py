@@ -147,7 +147,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
     for column in features:
         if column.unreadable:
             count = sum(column.counts[cell] for cell in column.unreadable)
-            what = f"{count:,} cells of the number column {column.name!r} are no numbers (such as "
+            what = f"{count:,} cells of the {column.type} column {column.name!r} are no {column.type}s (such as "
             what += f"{column.unreadable[0]!r}) and count as missing"
             doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
         limits = [cell for cell in column.numbers if cell[:1] in "<>≤≥"]

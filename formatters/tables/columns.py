@@ -10,11 +10,11 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
 
+from formatters.tables.dates import date_format, day_and_month_swapped, epoch_format, parse_date
 from formatters.tables.numbers import Writing, find_writing, numbers_of
 
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
@@ -22,12 +22,6 @@ ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
 CLASS_WORDS = frozenset(["none", "nil", "-", "--", "n/a"])  # of these, what may well be a class
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
-DATE_FORMATS = (
-    "iso",
-    *("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y"),
-    *("%d %B %Y", "%B %d, %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
-    *("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"),
-)
 ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
 MIN_CATEGORY_COUNT = 5
 MAX_CATEGORIES = 200
@@ -77,21 +71,24 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     missing = fillers.total()
     del fillers[""]
     writing = find_writing(counts, delimiter)
-    numbers, date_format, unreadable = numbers_of(counts, writing), "", []
+    numbers, format_, unreadable = numbers_of(counts, writing), "", []
     kind: ColumnType
-    if numbers:
+    if numbers and (format_ := epoch_format(name, set(numbers.values()))):
+        kind, numbers = "date", {}
+    elif numbers:
         kind = "boolean" if set(numbers.values()) == {0.0, 1.0} else "number"
         unreadable = [cell for cell in counts if cell not in numbers]
     elif boolean_values(counts):
         kind = "boolean"
-    elif date_format := _date_format(counts):
-        kind = "date"
+    elif found_format := date_format(counts):
+        kind, format_ = "date", found_format
+        unreadable = [cell for cell in counts if parse_date(cell, format_) is None]
     else:
         kind = _word_type(counts)
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"
-    return Column(name, kind, counts, numbers, missing, fillers, unreadable, date_format, writing, why)
+    return Column(name, kind, counts, numbers, missing, fillers, unreadable, format_, writing, why)
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
@@ -178,26 +175,10 @@ def _categories(counts: Counter[str]) -> list[str]:
     return [cell for cell in ranked if counts[cell] >= MIN_CATEGORY_COUNT][:MAX_CATEGORIES]
 
 
-def _parse_date(cell: str, format_: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(cell, format_)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _date_format(counts: Counter[str]) -> str:
-    """The first format that reads every cell, or ""."""
-    cells = list(counts)
-    if not cells or not re.search(r"\d", cells[0]) or not 6 <= len(cells[0]) <= 40:
-        return ""
-    return next((f for f in DATE_FORMATS if all(_parse_date(cell, f) is not None for cell in cells)), "")
-
-
 def day_and_month_ambiguous(column: Column) -> bool:
     """Could the days be months as well?"""
-    swapped = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}.get(column.date_format[:5], "")
-    return bool(swapped) and all(_parse_date(cell, swapped + column.date_format[5:]) for cell in column.counts)
+    swapped = day_and_month_swapped(column.date_format)
+    return bool(swapped) and all(parse_date(cell, swapped) for cell in column.counts if cell not in column.unreadable)
 
 
 def encoder(column: Column) -> dict[str, Any]:
@@ -232,7 +213,7 @@ def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
     if is_missing(cell):
         return nothing
     if "format" in row:
-        moment = _parse_date(cell, row["format"]) or _parse_date(cell, "iso")
+        moment = parse_date(cell, row["format"]) or parse_date(cell, "iso")
         return (moment.timestamp() / 86400, moment.weekday(), moment.month) if moment else nothing
     if "categories" not in row:
         value = Writing.of(row).number(cell)
