@@ -18,6 +18,7 @@ from formatters.media.label_table import sides_of_paths
 from formatters.media.labels import NO_TABLE, files_below
 from formatters.split_words import is_split_name, part_of, sides_of
 from formatters.tables.columns import Column, profile
+from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.words import counted
 
@@ -25,7 +26,6 @@ Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
-MAX_TABLES = 50
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,13 @@ def load(root: Path) -> TableUpload | None:
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
     named = [path for path in paths if not _is_about(path)]
-    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
+    packed = [path for path in named if PACKED_TABLE.fullmatch(path)]
+    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
+    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)] + packed
+    beside = [path for path in structured if tables_at and path.lower().endswith(JSONS)]  # words about the data
+    tables_at += [path for path in structured if path not in beside]
     if tables_at:
-        tables = {path: read_table(root / path) for path in tables_at[:MAX_TABLES]}
+        tables = {path: read_table(root / path) for path in tables_at}
     else:
         tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
     if not tables:
@@ -80,6 +84,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
     ignored = _left_aside(tables, group)
+    ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
     doubts = [
         Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
         for path in group

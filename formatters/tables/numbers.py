@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 MAX_FLOAT32 = 3.4028234663852886e38
-LOOK_CELLS = 20_000  # distinct ones
+LOOK_CELLS = 4_000  # distinct ones
 MAX_JUNK_SHARE = 0.2  # of cells that are no numbers in a number column
 MAX_FILLER_SHARE = 0.5  # where these are a few words for "missing"
 MAX_FILLERS = 5
@@ -156,6 +156,9 @@ def numbers_of(counts: Counter[str], writing: Writing) -> dict[str, float]:
     """The value of each distinct cell if nearly all are numbers, else nothing."""
     numbers: dict[str, float] = {}
     junk, words, present = 0, 0, counts.total()
+    look = list(counts)[:: max(1, len(counts) // LOOK_CELLS)]
+    if sum(writing.number(cell) is None for cell in look) > (MAX_FILLER_SHARE + 0.1) * len(look) > MAX_FILLERS:
+        return {}  # words, seen quickly
     for cell, count in counts.items():
         value = writing.number(cell)
         if value is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES, WORKBOOKS, read_structured, unpacked
 from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
 
@@ -84,11 +85,16 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
+    if PACKED_TABLE.fullmatch(path.name):
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, path.stem)
+            plain.write_bytes(unpacked(path))
+            return _read_table.__wrapped__(plain, has_header, keep_empty, size_bytes, mtime_ns)
+    if path.suffix.lower() in STRUCTURED_SUFFIXES:
+        return _structured(path, has_header, keep_empty)
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
-    if path.suffix.lower() == ".json":
-        return _from_json(text, encoding, path.name)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
     skipped = 0 if separator else _preamble_lines(text)
@@ -377,20 +383,17 @@ def _notes(
     return notes
 
 
-def _from_json(text: str, encoding: str, name: str) -> RawTable:
-    try:
-        objects = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
-    objects = [objects] if isinstance(objects, dict) else objects
-    if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
-        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
-    columns = list(dict.fromkeys(key for item in objects for key in item))
-    rows = [[_json_cell(item.get(column)) for column in columns] for item in objects]
-    return RawTable(columns, rows, True, ",", encoding, [], name)
-
-
-def _json_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _structured(path: Path, has_header: bool | None, keep_empty: bool) -> RawTable:
+    found = read_structured(path, decode_text)
+    tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
+    rows = tidied.rows if tidied else found.rows
+    if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
+        has_header = _has_header(rows[: SAMPLE_ROWS + 1])
+    header = [f"column_{i}" for i in range(len(rows[0]))] if has_header is False and rows else (rows or [[]]).pop(0)
+    if not rows:
+        raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
+    left_out = found.left_out + (tidied.left_out if tidied else [])
+    notes = [f"left out: {what}" for what in left_out]
+    return RawTable(
+        *(_distinct_names(header), rows, has_header is not False, ",", "utf-8", notes, path.name, found.label, left_out)
+    )
