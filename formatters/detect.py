@@ -16,7 +16,8 @@ from formatters.media.labels import files_below
 DOUBTFUL = 0.1  # below this a formatter would only guess
 READ = (
     "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
-    "tables and texts (CSV, TSV, Excel, ODS, Parquet, JSON, ARFF, SQLite), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
+    "tables and texts (CSV, TSV, Excel, ODS, Parquet, JSON, ARFF, SQLite), folders of .txt, "
+    "time series (.ts, CSV) and AutoDL data sets"
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
     ((".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".pkl", ".h5"), "save the table as CSV."),

@@ -5,6 +5,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from formatters.tables.target import RowLabels, Target, choose, read_labels
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
+LEAK_MIN_ROWS = 50  # for ranges of a number
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -164,7 +166,16 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:
+    """Has each value, or each range of values, one label?"""
     values = len(column.counts)
-    if values > LEAK_MAX_VALUES or column.present < LEAK_MIN_ROWS_A_VALUE * values or column.missing:
+    if column.missing or column.present < LEAK_MIN_ROWS_A_VALUE * len(labels.names):
         return False
-    return len(set(zip(upload.table.column(column.name), labels.rows, strict=True))) == values
+    pairs = set(zip(upload.table.column(column.name), labels.rows, strict=True))
+    if len(pairs) != values:
+        return False
+    if values <= LEAK_MAX_VALUES and column.present >= LEAK_MIN_ROWS_A_VALUE * values:
+        return True
+    if not column.numbers or len(column.numbers) != values or column.present < LEAK_MIN_ROWS:
+        return False
+    order = [label for _, label in sorted((column.numbers[cell], label or ()) for cell, label in pairs)]
+    return sum(one != other for one, other in pairwise(order)) == len(labels.names) - 1

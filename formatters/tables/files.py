@@ -19,6 +19,7 @@ from formatters.media.labels import NO_TABLE, files_below
 from formatters.split_words import is_split_name, part_of, sides_of
 from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.words import counted
 
@@ -70,6 +71,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
     if not tables:
         return None
+    tables = with_labels_beside(tables)
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
@@ -83,13 +85,18 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
-    ignored = _left_aside(tables, group)
-    ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
     doubts = [
         Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
         for path in group
         for what in tables[path].left_out
     ]
+    ignored = _left_aside(tables, group)
+    if not given and named_by_class(group, main.columns):
+        classes = [Path(path).stem for path in group for _ in tables[path].rows]
+        main = with_class_column(main, classes)
+        columns.append(profile(main.label, classes))
+        doubts.append(class_doubt(main.label, group))
+    ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
     return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts))
 
 

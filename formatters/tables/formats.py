@@ -246,7 +246,7 @@ def unpacked(path: Path) -> bytes:
 
 
 def _gzip(path: Path) -> IO[bytes]:
-    return gzip.open(path)
+    return io.BufferedReader(gzip.open(path))
 
 
 def _bzip2(path: Path) -> IO[bytes]:

@@ -248,10 +248,12 @@ def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[lis
     if not parsed:
         loose = "loose quotes" if '"' in text else "quotes taken literally"
         for how in ("single quotes", loose) if "'" in text else (loose,):
-            rows = [(line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1]
-            if even := _even([row for _, row in rows]):
+            numbered = [
+                (line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1
+            ]
+            if even := _even([row for _, row in numbered]):
                 return even, how, []
-            tolerated = None if strict or not rows else without_ragged(rows)
+            tolerated = None if strict or not numbered else without_ragged(numbered)
             if tolerated:
                 return tolerated[0], how, [tolerated[1]]
         _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)

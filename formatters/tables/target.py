@@ -91,7 +91,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     if wanted or table.label:
         return _wanted(table, by_name, wanted or table.label, ranked)
     block = _label_block(columns)
-    if block and max((_name_score(name) for name in ranked), default=0) < CLEAR_NAME:
+    if block and max((name_score(name) for name in ranked), default=0) < CLEAR_NAME:
         return _block_target(table, block, ranked)
     _check_named_label(table, columns, ranked)
     if not ranked:
@@ -102,7 +102,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     chosen = by_name[ranked[0]]
     target = replace(_single(table, chosen, ranked), why=_why(chosen, order[chosen.name], len(columns)))
     rivals = [name for name in ranked[1:] if scores[name] > scores[chosen.name] - CLOSE_CALL]
-    if _name_score(chosen.name) < CLEAR_NAME:
+    if name_score(chosen.name) < CLEAR_NAME:
         what = f"column {chosen.name!r} was taken as the label" + (
             f", but {_listed(rivals)} could be it too" * bool(rivals)
         )
@@ -113,7 +113,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
 
 def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[str]) -> None:
     """A column called "label" that cannot be one is a mistake to tell, and no reason to take another."""
-    if any(_name_score(name) >= CLEAR_NAME for name in ranked):
+    if any(name_score(name) >= CLEAR_NAME for name in ranked):
         return
     for column in columns:
         if NAME_SCORES.get(column.name.lower(), 0) < SURE_NAME or column.type == "text":
@@ -136,7 +136,7 @@ def _score(column: Column, place: float) -> float:
         return -10
     if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
         return -10
-    name = _name_score(column.name)
+    name = name_score(column.name)
     if _is_continuous(column) and name < SURE_NAME:  # x, y and z are measures, a price is one
         name = min(name, 2.0)
     score = name + place
@@ -155,7 +155,7 @@ def _score(column: Column, place: float) -> float:
     return score - (5 if missing_share > 0.3 else 2 if missing_share > 0.02 else 0)
 
 
-def _name_score(name: str) -> float:
+def name_score(name: str) -> float:
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     parts = re.split(r"[^a-z]+", plain)
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
@@ -173,7 +173,7 @@ def _is_continuous(column: Column) -> bool:
 
 def _why(column: Column, at: int, count: int) -> str:
     reasons = [f"has {column.distinct:,} values"]
-    if _name_score(column.name) > 0:
+    if name_score(column.name) > 0:
         reasons.insert(0, "is named like a label")
     if at in (0, count - 1):
         reasons.insert(0, "stands last" if at else "stands first")

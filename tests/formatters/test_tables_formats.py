@@ -50,7 +50,7 @@ def workbook(path: Path) -> None:
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
     kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    sheet = f'<sheets><sheet name="a" sheetId="1" r:id="r1"/></sheets>'
+    sheet = '<sheets><sheet name="a" sheetId="1" r:id="r1"/></sheets>'
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(
             "[Content_Types].xml",
