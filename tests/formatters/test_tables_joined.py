@@ -30,7 +30,7 @@ def test_labels_in_a_file_beside(tmp_path, x, y):
 def test_labels_beside_both_parts(tmp_path):
     labels = ["kind", *(["oak", "elm"] * 20)]
     table = read(tmp_path, X_train=features(0), y_train=labels, X_test=features(9), y_test=labels)
-    assert [sample.split for sample in table.samples] == ["train"] * 40 + ["test"] * 40
+    assert [sample.split for sample in table.samples] == ["test"] * 40 + ["train"] * 40  # in the order of names
 
 
 def test_classes_in_the_names_of_files(tmp_path):
