@@ -25,6 +25,7 @@ from typing import IO, Any, cast
 
 from automl_engine.errors import DataError, exit_code
 from formatters.forward import COPY_BYTES, Forward
+from formatters.tables.formats import PACKED_TABLE, WORKBOOKS
 
 MAX_FILES = int(os.environ.get("AUTODL_MAX_FILES", 300_000))
 MAX_UNPACKED_BYTES = int(os.environ.get("AUTODL_MAX_UNPACKED_BYTES", 20 * 2**30))
@@ -38,7 +39,7 @@ MAX_BLIND_BYTES = 2**26
 
 JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
-OFFICE_SUFFIXES = {".xlsx", ".xls", ".ods", ".docx", ".pdf", ".npz", ".pptx", ".parquet"}
+OFFICE_SUFFIXES = {".docx", ".pdf", ".npz", ".pptx"}
 FOREIGN_PACKERS = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
 DAMAGED = (  # what the libraries raise for bytes that they do not expect
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error),
@@ -150,7 +151,7 @@ def safe_path(member: _Member, source: str) -> PurePosixPath:
         raise DataError(
             f"{source} holds a name that no file can have ({shown[:60]!r}...); rename it and pack it again."
         )
-    if path.suffix.lower() in ARCHIVE_SUFFIXES and not junk(path):
+    if path.suffix.lower() in ARCHIVE_SUFFIXES and not PACKED_TABLE.fullmatch(path.name) and not junk(path):
         raise DataError(f"{source} holds another archive ({shown}); unpack that one first and upload its content.")
     return path
 
@@ -165,6 +166,8 @@ def _members(source: Path) -> Iterator[_Member]:
         raise DataError(
             f"{source.name} is a {suffix[1:]} file, which we cannot read; export it as CSV or zip the raw files."
         )
+    elif PACKED_TABLE.fullmatch(source.name) or suffix in WORKBOOKS:
+        yield _Member(source.name, source.stat().st_size, source)
     elif packer := _foreign_packer(source):
         raise DataError(f"{source.name} is packed by {packer}, which we cannot open; pack it again as zip.")
     elif zipfile.is_zipfile(source):

@@ -16,27 +16,11 @@ from formatters.media.order import files_below
 DOUBTFUL = 0.1  # below this a formatter would only guess
 READ = (
     "images (JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC, AVIF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
-    "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
+    "tables and texts (CSV, TSV, Excel, ODS, Parquet, JSON, ARFF, SQLite), folders of .txt, "
+    "time series (.ts, CSV) and AutoDL data sets"
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
-    (
-        (
-            ".xlsx",
-            ".xls",
-            ".ods",
-            ".json",
-            ".jsonl",
-            ".arff",
-            ".parquet",
-            ".feather",
-            ".sav",
-            ".dta",
-            ".mat",
-            ".npy",
-            ".npz",
-        ),
-        "save the table as CSV.",
-    ),
+    ((".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".pkl", ".h5"), "save the table as CSV."),
     (
         (".pdf", ".docx", ".doc", ".html", ".htm", ".md", ".rtf", ".epub", ".xml"),
         "save the texts as .txt in one folder per class, or as a CSV with a column of texts and one of labels.",

@@ -16,8 +16,8 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.media.label_table import sides_of_paths
 from formatters.media.order import natural
+from formatters.split_words import sides_of_paths
 from formatters.tables.columns import Column, describe, parse_number, profile
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import judge, series_channels

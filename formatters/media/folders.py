@@ -9,7 +9,8 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
 from formatters.media.names import classes_in_names
 from formatters.media.order import examples, natural
-from formatters.media.parts import Part, part_of, sides_of_parts, split_depths
+from formatters.media.parts import split_depths
+from formatters.split_words import Part, part_of, sides_of_parts
 
 SORT_THEM = (
     "sort them into one folder per class, or add a labels.csv with a column of file names and a column of labels."

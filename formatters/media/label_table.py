@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
 from formatters.media.file_index import FileIndex
-from formatters.media.parts import part_of_path
+from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
 from formatters.tables.reader import RawTable
 from formatters.words import counted
 
-VALIDATION = ("valid", "validation", "val", "dev")
-SPLIT_SIDES: dict[str, Side] = {
-    **dict.fromkeys(("train", "training", "trn", *VALIDATION), "train"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}
-SPLIT_COLUMNS = {"split", "subset", "set", "partition", "usage", "fold_name", "data_set"}
 GROUP_COLUMNS = {"group", "group_id", "groups"}
 LABEL_COLUMNS = (
     *("label", "labels", "class", "classes", "category", "categories", "target", "tags", "tag", "y"),
@@ -48,31 +42,6 @@ YES_NO = {
 MAX_CLASSES = 1000
 MATCH_ROWS = 2000  # looked at to find the file column
 MATCH_SHARE = 0.2  # of rows that name a file of ours: then the column holds file names
-
-
-def split_sides(words: Collection[str]) -> dict[str, Side]:
-    """The side of each word that names one; validation belongs to train, but is the test where there is no other."""
-    sides = {word: SPLIT_SIDES[word] for word in words if word in SPLIT_SIDES}
-    held_out = set(VALIDATION) & set(sides)
-    if held_out and held_out != set(sides) and "test" not in sides.values():
-        sides |= dict.fromkeys(held_out, "test")
-    return sides
-
-
-def sides_of_paths(paths: Collection[str]) -> dict[str, Side | None]:
-    """Train or test, from a word in each file's name, else in a folder's."""
-    words = {path: _split_word(path) for path in paths}
-    sides = split_sides(set(words.values()))
-    return {path: sides.get(word) for path, word in words.items()}
-
-
-def _split_word(path: str) -> str:
-    for part in reversed(path.split("/")):
-        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part).lower())
-        found = [word for word in words if word in SPLIT_SIDES]
-        if len({SPLIT_SIDES[word] for word in found}) == 1:
-            return found[0]
-    return ""
 
 
 @dataclass
@@ -170,11 +139,11 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> tup
     return replace(table, rows=rows), files, [told]
 
 
-def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[str]:
+def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[Part]:
     """The part ("train", "test") of each row, by a column or the table's own name; else what is labelled is train."""
     for at in range(len(table.columns)):
         if _is_split_column(table, at):
-            return [SPLIT_SIDES[row[at].lower()] for row in table.rows]
+            return [part_of(row[at]) for row in table.rows]
     once = len({row[file_at] for row in table.rows}) == len(table.rows)
     return [part_of_path(path) or ("train" if once else "")] * len(table.rows)
 
@@ -182,17 +151,15 @@ def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[str]:
 def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str]) -> None:
     for at, name in enumerate(table.columns):
         if _is_split_column(table, at):
-            words = [row[at].lower() for row in table.rows]
-            sides = split_sides(set(words))
-            result.sides = {file: sides[word] for file, word in zip(files, words, strict=True)}
+            parts = [part_of(row[at]) for row in table.rows]
+            sides = sides_of_parts(set(parts))
+            result.sides = {file: sides[part] for file, part in zip(files, parts, strict=True)}
         elif _plain(name) in GROUP_COLUMNS:
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
 
 
 def _is_split_column(table: RawTable, at: int) -> bool:
-    if _plain(table.columns[at]) not in SPLIT_COLUMNS:
-        return False
-    return all(row[at].lower() in SPLIT_SIDES for row in table.rows)
+    return is_split_name(table.columns[at]) and all(part_of(row[at]) not in ("", "unlabelled") for row in table.rows)
 
 
 def _plain(name: str) -> str:

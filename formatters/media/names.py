@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from formatters.media.parts import part_of
+from formatters.split_words import part_of
 
 NO_CLASSES = {  # words that cameras, recorders and programs put into names
     *("img", "image", "images", "dsc", "dscn", "dscf", "pxl", "photo", "picture", "pic", "frame", "video", "vid"),

@@ -3,40 +3,10 @@
 from __future__ import annotations
 
 import filecmp
-import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
-from formatters.base import Side
-
-Part = Literal["train", "validation", "test", "unlabelled", ""]
-PART_WORDS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
-    **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
-    **dict.fromkeys(("pred", "predict", "prediction", "predictions", "inference"), "unlabelled"),
-    **dict.fromkeys(("unsup", "unsupervised", "unlabelled", "unlabeled"), "unlabelled"),
-}
-
-
-def part_of(name: str) -> Part:
-    """The part that a folder such as "Test1", "seg_train" or "trainingSet" is named after; "" when it is none."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    words = [re.sub("(list|lists|set|data|images)$", "", word) for word in words]
-    found = {PART_WORDS[word] for word in words if word in PART_WORDS}
-    return found.pop() if len(found) == 1 else ""
-
-
-def part_of_path(path: str) -> Part:
-    """The part in the file's own name, else in the nearest folder that is named after one."""
-    return next((part for name in reversed(path.split("/")) if (part := part_of(name))), "")
-
-
-def sides_of_parts(parts: Collection[Part]) -> dict[Part, Side]:
-    """Validation belongs to train, but is the test where there is no other."""
-    held_out: Side = "test" if "train" in parts and "test" not in parts else "train"
-    return {"train": "train", "validation": held_out, "test": "test"}
+from formatters.split_words import part_of
 
 
 def split_depths(files: Collection[str]) -> list[int]:

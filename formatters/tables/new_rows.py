@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
-ROW_SUFFIXES = (*TABLE_SUFFIXES, ".json")
+ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)
 
 
 def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
@@ -30,10 +31,14 @@ def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], 
 def table_paths(source: Path) -> list[Path]:
     """The file itself, or all tables in a folder (.txt only where there is nothing else); [] when none is a table."""
     if source.is_file():
-        return [source] if source.suffix.lower() in (*ROW_SUFFIXES, ".txt", "") else []
+        return [source] if _is_table(source, (".txt", "")) else []
     files = sorted(path for path in source.rglob("*") if path.is_file())
-    tables = [path for path in files if path.suffix.lower() in ROW_SUFFIXES]
+    tables = [path for path in files if _is_table(path)]
     return tables or [path for path in files if path.suffix.lower() == ".txt"]
+
+
+def _is_table(path: Path, more: tuple[str, ...] = ()) -> bool:
+    return path.suffix.lower() in (*ROW_SUFFIXES, *more) or bool(PACKED_TABLE.fullmatch(path.name))
 
 
 def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -59,7 +64,7 @@ def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tu
 
 def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
     """With a header where the first line names the columns; a single column may be called anything."""
-    if path.suffix.lower() == ".json" or (layout["has_header"] and len(wanted) > 1):
+    if path.suffix.lower() in STRUCTURED_SUFFIXES or (layout["has_header"] and len(wanted) > 1):
         return read_table(path, True, keep_empty=True)
     table = read_table(path, False, keep_empty=True)
     first = {cell.casefold() for cell in table.rows[0]}

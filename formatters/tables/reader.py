@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +19,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.tables.formats import (
+    PACKED_TABLE,
+    STRUCTURED_SUFFIXES,
+    WORKBOOKS,
+    check_width,
+    read_structured,
+    unpack_table,
+)
+from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
@@ -28,6 +37,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False, "strict": True},
     "quotes taken literally": {"quoting": csv.QUOTE_NONE},
     "loose quotes": {},
+    "single quotes": {"quotechar": "'"},
 }
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
@@ -39,8 +49,6 @@ HEADER_NAMES = frozenset(
     speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
 )
 MAX_LINE_BYTES = 2**24
-MAX_COLUMNS = 120_000
-MAX_JSON_CELLS = 20_000_000
 csv.field_size_limit(MAX_LINE_BYTES)
 
 
@@ -55,6 +63,8 @@ class RawTable:
     encoding: str
     notes: list[str] = field(default_factory=list)  # what was guessed
     file_name: str = ""
+    label: str = ""  # the label column where the file itself names it
+    left_out: list[str] = field(default_factory=list)  # what was no row
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -83,23 +93,31 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
-    if path.suffix.lower() != ".json":
-        check_lines(path)
+    if PACKED_TABLE.fullmatch(path.name):
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, path.stem)
+            unpack_table(path, plain)
+            return _read_table.__wrapped__(plain, has_header, keep_empty, size_bytes, mtime_ns)
+    if path.suffix.lower() in STRUCTURED_SUFFIXES:
+        return _structured(path, has_header, keep_empty)
+    check_lines(path)
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
-    if path.suffix.lower() == ".json":
-        return _from_json(text, encoding, path.name)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
     skipped = 0 if separator else _preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
-    _check_width(len(next(_reader(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
-    rows, quoting = _parse(text, delimiter, path.name)
+    check_width(len(next(_reader(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
+    rows, quoting, ragged = _parse(text, delimiter, path.name, strict=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
+    if not filled:
+        raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
+    tidied = Tidied(filled) if keep_empty else tidy(filled)
+    filled = tidied.rows
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
@@ -107,10 +125,13 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     columns = _distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
-    empty = len(rows) - len(filled) - has_header
+    empty = 0 if keep_empty else sum(not any(row) for row in rows)
     notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
     notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
-    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
+    left_out = ragged + tidied.left_out
+    notes += [f"left out: {what}" for what in left_out]
+    label = tidied.label if tidied.label in columns else ""
+    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out)
 
 
 def check_lines(path: Path) -> None:
@@ -125,11 +146,6 @@ def check_lines(path: Path) -> None:
                 raise DataError(
                     f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line as plain text."
                 )
-
-
-def _check_width(width: int, name: str) -> None:
-    if width > MAX_COLUMNS:
-        raise DataError(f"{name} has {width:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
 
 
 def decode_text(path: Path) -> tuple[str, str]:
@@ -235,9 +251,9 @@ def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tupl
     yield from ((reader.line_num, row) for row in reader if row)
 
 
-def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
-    """Rows of equal length and the way of quoting that gave them."""
-    quotings = list(QUOTINGS) if '"' in text else ["quotes taken literally"]
+def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[list[str]], str, list[str]]:
+    """Rows of equal length, the way of quoting that gave them, and the lines left out (none if ``strict``)."""
+    quotings = [how for how in QUOTINGS if how != "single quotes"] if '"' in text else ["quotes taken literally"]
     if '\\"' not in text:
         quotings = [how for how in quotings if "backslash" not in how]
     if not delimiter and len(quotings) > 1:
@@ -255,10 +271,20 @@ def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
     if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
         del parsed["quotes taken literally"]
     if not parsed:
+        loose = "loose quotes" if '"' in text else "quotes taken literally"
+        for how in ("single quotes", loose) if "'" in text else (loose,):
+            numbered = [
+                (line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1
+            ]
+            if even := _even([row for _, row in numbered]):
+                return even, how, []
+            tolerated = None if strict or not numbered else without_ragged(numbered)
+            if tolerated:
+                return tolerated[0], how, [tolerated[1]]
         _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
-    return parsed[how], how
+    return parsed[how], how, []
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
@@ -270,10 +296,14 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
     """The rows if all have one length; row names without a header and trailing delimiters are put right."""
     if not rows:
         return None
+    width = len(rows[0])
+    if width > 1:  # lines of blanks are no rows
+        rows = [row for row in rows if len(row) > 1 or row[0].strip()]
     widths = {len(row) for row in rows}
     if len(widths) == 1:
         return rows
-    width = len(rows[0])
+    if widths == {width, width - 1} and not any(row[-1].strip() for row in rows if len(row) == width):
+        return [row[: width - 1] for row in rows]
     if {len(row) for row in rows[1:]} == {width + 1}:
         if all(not row[-1].strip() for row in rows[1:]):
             return [rows[0], *(row[:-1] for row in rows[1:])]
@@ -383,28 +413,17 @@ def _notes(
     return notes
 
 
-def _from_json(text: str, encoding: str, name: str) -> RawTable:
-    try:
-        objects = json.loads(text)
-    except (ValueError, RecursionError) as error:  # damaged, numbers of thousands of digits, brackets in brackets
-        raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
-    objects = [objects] if isinstance(objects, dict) else objects
-    if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
-        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
-    columns = list(dict.fromkeys(key for item in objects for key in item))
-    _check_width(len(columns), name)
-    if len(objects) * len(columns) > MAX_JSON_CELLS:
-        raise DataError(f"{name} makes a table of more than {MAX_JSON_CELLS:,} cells; save it as CSV.")
-    rows = [[_json_cell(item.get(column)) for column in columns] for item in objects]
-    return RawTable(_distinct_names([_written(key) for key in columns]), rows, True, ",", encoding, [], name)
-
-
-def _json_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return _written(value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _written(text: str) -> str:
-    """JSON can name half a character, which no file can hold."""
-    return text.encode("utf-8", "replace").decode()
+def _structured(path: Path, has_header: bool | None, keep_empty: bool) -> RawTable:
+    found = read_structured(path, decode_text)
+    tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
+    rows = tidied.rows if tidied else found.rows
+    if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
+        has_header = _has_header(rows[: SAMPLE_ROWS + 1])
+    header = [f"column_{i}" for i in range(len(rows[0]))] if has_header is False and rows else (rows or [[]]).pop(0)
+    if not rows:
+        raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
+    left_out = found.left_out + (tidied.left_out if tidied else [])
+    notes = [f"left out: {what}" for what in left_out]
+    return RawTable(
+        *(_distinct_names(header), rows, has_header is not False, ",", "utf-8", notes, path.name, found.label, left_out)
+    )

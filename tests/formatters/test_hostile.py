@@ -21,8 +21,9 @@ from formatters import archive
 from formatters.archive import unpack
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.tables.formats import MAX_COLUMNS
 from formatters.tables.kind import _numbered
-from formatters.tables.reader import MAX_COLUMNS, read_table
+from formatters.tables.reader import read_table
 from formatters.tables.ts_file import read_ts
 
 TABLE = "a,b,label\n" + "".join(f"{i % 7},{i * i % 11},{'xy'[i % 2]}\n" for i in range(40))

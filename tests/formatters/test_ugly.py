@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
     "7z": ({"x.7z": b"7z\xbc\xaf\x27\x1c" + bytes(64)}, "packed by 7-Zip"),
     "a RAR named zip": ({"x.zip": b"Rar!\x1a\x07\x01\x00" + bytes(64)}, "packed by RAR"),
     "a web page": ({"t.csv": "\n<!DOCTYPE html>\n<p>404, not found</p>"}, "t.csv is a web page"),
-    "json": ({"t.json": '[{"a": 1, "label": 2}]'}, "save the table as CSV"),
+    "json": ({"t.json": '[{"a": 1, "label": 2}]'}, "only one class"),
     "a notebook": ({"t.ipynb": "{}"}, "upload the data that the program reads"),
     "raw photos": (two_of(".cr2"), "export the images as JPEG"),
     "web pages": (two_of(".html"), "save the texts as .txt"),
