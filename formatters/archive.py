@@ -20,11 +20,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from automl_engine.errors import DataError, exit_code
+from formatters.encodings import likeliest
 
 MAX_FILES = int(os.environ.get("AUTODL_MAX_FILES", 300_000))
 MAX_UNPACKED_BYTES = int(os.environ.get("AUTODL_MAX_UNPACKED_BYTES", 20 * 2**30))
 MAX_RATIO = float(os.environ.get("AUTODL_MAX_RATIO", 200))  # unpacked : packed, looked at from RATIO_FROM_BYTES on
 RATIO_FROM_BYTES = int(os.environ.get("AUTODL_RATIO_FROM_BYTES", 100 * 2**20))
+CODE_PAGES = ("cp850", "cp437", "cp932", "gb18030", "cp949", "big5", "cp866")  # of names in zips
 MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
 
 JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
@@ -40,6 +42,7 @@ class Upload:
 
     root: Path
     ignored: list[dict[str, str]]
+    why: list[str]  # what was guessed
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ def unpack(source: Path, target: Path) -> Upload:
         raise DataError(f"{source.name} does not exist; check the path.")
     target.mkdir(parents=True)
     ignored: list[dict[str, str]] = []
+    why_names: list[str] = []
     count = total_bytes = 0
     try:
-        for member in _members(source):
+        for member in _members(source, why_names):
             path = safe_path(member, source.name)
             why = junk(path)
             if why:
@@ -78,7 +82,7 @@ def unpack(source: Path, target: Path) -> Upload:
     if not count:
         held = f" (only {ignored[0]['path']} and the like)" if ignored else ""
         raise DataError(f"{source.name} holds no files{held}; put your data into it and upload it again.")
-    return Upload(_without_wrappers(target), ignored)
+    return Upload(_without_wrappers(target), ignored, why_names)
 
 
 def junk(path: PurePosixPath) -> str:
@@ -123,7 +127,7 @@ def safe_path(member: _Member, source: str) -> PurePosixPath:
     return path
 
 
-def _members(source: Path) -> Iterator[_Member]:
+def _members(source: Path, why: list[str]) -> Iterator[_Member]:
     suffix = source.suffix.lower()
     if source.is_dir():
         yield from _folder_members(source)
@@ -136,7 +140,7 @@ def _members(source: Path) -> Iterator[_Member]:
     elif packer := _foreign_packer(source):
         raise DataError(f"{source.name} is packed by {packer}, which we cannot open; pack it again as zip.")
     elif zipfile.is_zipfile(source):
-        yield from _zip_members(source)
+        yield from _zip_members(source, why)
     elif tarfile.is_tarfile(source):
         yield from _tar_members(source)
     elif suffix in ARCHIVE_SUFFIXES:
@@ -174,17 +178,21 @@ def _refusal(mode: int) -> str:
     return ""
 
 
-def _zip_members(source: Path) -> Iterator[_Member]:
+def _zip_members(source: Path, why: list[str]) -> Iterator[_Member]:
     with zipfile.ZipFile(source) as archive:
         infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
         if any(info.filename == "[Content_Types].xml" for info in infos):
             raise DataError(f"{source.name} is an Office document, whatever its name says; save the sheet as CSV.")
         _check_limits(source, len(infos), sum(info.file_size for info in infos))
+        encoding = _name_encoding(infos)
+        if encoding != "utf-8":
+            shown = next(name for info in infos if not (name := _zip_name(info, encoding)).isascii())
+            why.append(f"names in {source.name} are not UTF-8; they were read as {encoding} (such as {shown!r})")
         for info in infos:
             refused = _refusal(info.external_attr >> 16)
             if info.flag_bits & 0x1:
                 refused = "is encrypted; pack it again without a password."
-            name = _zip_name(info)
+            name = _zip_name(info, encoding)
             if refused or junk(PurePosixPath(name)):
                 yield _Member(name, info.file_size, None, refused)
                 continue
@@ -199,15 +207,30 @@ def _zip_members(source: Path) -> Iterator[_Member]:
                 yield _Member(name, info.file_size, content)
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """Names without the UTF-8 flag are UTF-8 all the same with many tools; any other encoding stays undecoded."""
-    if info.flag_bits & 0x800:
-        return info.filename
+def _name_encoding(infos: list[zipfile.ZipInfo]) -> str:
+    """Names without the UTF-8 flag are UTF-8 all the same with many tools, else in the code page of their Windows.
+
+    All names together say which one; where none fits, the bytes stay undecoded.
+    """
+    raw = b"\n".join(_raw_name(info) or b"" for info in infos)
     try:
-        raw = info.filename.encode("cp437")
+        raw.decode()
+    except UnicodeDecodeError:
+        return likeliest(raw, CODE_PAGES) or "utf-8"
+    return "utf-8"
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes | None:
+    """None when the name is Unicode for sure."""
+    try:
+        return None if info.flag_bits & 0x800 else info.filename.encode("cp437")
     except UnicodeEncodeError:  # zipfile took the name from the Unicode extra field
-        return info.filename
-    return raw.decode("utf-8", "surrogateescape")
+        return None
+
+
+def _zip_name(info: zipfile.ZipInfo, encoding: str) -> str:
+    raw = _raw_name(info)
+    return info.filename if raw is None else raw.decode(encoding, "surrogateescape")
 
 
 def _tar_members(source: Path) -> Iterator[_Member]:

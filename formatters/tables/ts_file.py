@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.tables.reader import decode_text
+from formatters.encodings import decode_text
 from formatters.words import counted
 
 CHANNEL_END = re.compile(r":(?![^()]*\))")  # not those in time stamps: (2020-01-31 12:00,0.5)
