@@ -29,6 +29,15 @@ LEADS = {  # the first bytes of frequent characters: rare ones alone are another
     "euc_jp": (0xA4, 0xCF),
     "cp949": (0xB0, 0xC8),
 }
+_KANA = "".join(map(chr, range(0x3041, 0x30FB)))
+FREQUENT = {  # characters that make up a good part of any text
+    "gb18030": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里好天小",
+    "big5": "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡好天小",
+    "cp932": _KANA,
+    "euc_jp": _KANA,
+    "cp949": "이다는에의가을로하고지도한기사나어대리시자있은서아인를해들그으일수정과만니게부전여보라무제주안것상스연",
+}
+MIN_FREQUENT = 0.1
 HIGH = re.compile(r"[^\W\d_a-zA-Z]")
 RARE = 0.05  # share of the letters that may be those of names from elsewhere
 MAX_RARE_CHARACTERS = 0.2
@@ -102,8 +111,16 @@ def _is_common(sample: bytes, encoding: str) -> bool:
     return sum(not first <= lead <= last for lead in letters) <= MAX_RARE_CHARACTERS * len(letters)
 
 
+def _frequent_share(sample: bytes, encoding: str) -> float:
+    letters = HIGH.findall(sample.decode(encoding, "ignore"))
+    return sum(letter in FREQUENT.get(encoding, "") for letter in letters) / max(1, len(letters))
+
+
 def _by_frequency(sample: bytes, encodings: Sequence[str]) -> str | None:
     """By how often letters and syllables occur in the languages of each encoding."""
+    best = max(encodings, key=lambda encoding: _frequent_share(sample, encoding), default=None)
+    if best and _frequent_share(sample, best) >= MIN_FREQUENT:
+        return best
     from charset_normalizer import from_bytes  # only for texts that are not UTF-8
 
     match = from_bytes(sample, cp_isolation=list(encodings), enable_fallback=False).best() if encodings else None
