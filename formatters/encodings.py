@@ -31,8 +31,8 @@ LEADS = {  # the first bytes of frequent characters: rare ones alone are another
 }
 _KANA = "".join(map(chr, range(0x3041, 0x30FB)))
 FREQUENT = {  # characters that make up a good part of any text
-    "gb18030": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里好天小",
-    "big5": "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡好天小",
+    "gb18030": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作",
+    "big5": "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作",
     "cp932": _KANA,
     "euc_jp": _KANA,
     "cp949": "이다는에의가을로하고지도한기사나어대리시자있은서아인를해들그으일수정과만니게부전여보라무제주안것상스연",
