@@ -45,6 +45,9 @@ DECODERS = {
     "image": ["opencv-python-headless", "simplejpeg", "pillow"],
     "video": ["opencv-python-headless", "simplejpeg", "pillow", "av"],
     "audio": ["soundfile", "soxr", "av"],
+    "text": ["charset-normalizer"],
+    "tabular": ["charset-normalizer"],
+    "timeseries": ["charset-normalizer"],
 }
 RUN_WITHOUT = """import runpy, sys
 sys.modules.update(dict.fromkeys({hidden!r}))  # importing these raises ModuleNotFoundError

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from automl_engine.errors import DataError, exit_code
+from formatters.encodings import likeliest
 from formatters.forward import COPY_BYTES, Forward
 from formatters.tables.formats import PACKED_TABLE, WORKBOOKS
 
@@ -31,6 +32,7 @@ MAX_FILES = int(os.environ.get("AUTODL_MAX_FILES", 300_000))
 MAX_UNPACKED_BYTES = int(os.environ.get("AUTODL_MAX_UNPACKED_BYTES", 20 * 2**30))
 MAX_RATIO = float(os.environ.get("AUTODL_MAX_RATIO", 200))  # unpacked : packed, looked at from RATIO_FROM_BYTES on
 RATIO_FROM_BYTES = int(os.environ.get("AUTODL_RATIO_FROM_BYTES", 100 * 2**20))
+CODE_PAGES = ("cp850", "cp437", "cp932", "gb18030", "cp949", "big5", "cp866")  # of names in zips
 MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
 MAX_DEPTH, MAX_PATH_BYTES = 64, 2048  # of a whole path
 MAX_SHOWN_CHARS = 200  # of a path in a message
@@ -53,6 +55,7 @@ class Upload:
 
     root: Path
     ignored: list[dict[str, str]]
+    why: list[str]  # what was guessed
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,10 @@ def unpack(source: Path, target: Path) -> Upload:
         raise DataError(f"{source.name} does not exist; check the path.")
     target.mkdir(parents=True)
     ignored: list[dict[str, str]] = []
+    why_names: list[str] = []
     folders: set[PurePosixPath] = set()
     count = total_bytes = 0
-    for member in _members(source):
+    for member in _members(source, why_names):
         path = safe_path(member, source.name)
         why = junk(path)
         if why:
@@ -109,7 +113,7 @@ def unpack(source: Path, target: Path) -> Upload:
     if not count:
         held = f" (only {ignored[0]['path']} and the like)" if ignored else ""
         raise DataError(f"{source.name} holds no files{held}; put your data into it and upload it again.")
-    return Upload(_without_wrappers(target), ignored)
+    return Upload(_without_wrappers(target), ignored, why_names)
 
 
 def junk(path: PurePosixPath) -> str:
@@ -156,7 +160,7 @@ def safe_path(member: _Member, source: str) -> PurePosixPath:
     return path
 
 
-def _members(source: Path) -> Iterator[_Member]:
+def _members(source: Path, why: list[str]) -> Iterator[_Member]:
     suffix = source.suffix.lower()
     if source.is_dir():
         yield from _folder_members(source)
@@ -172,7 +176,7 @@ def _members(source: Path) -> Iterator[_Member]:
         raise DataError(f"{source.name} is packed by {packer}, which we cannot open; pack it again as zip.")
     elif zipfile.is_zipfile(source):
         with _damage_told(source.name):
-            yield from _zip_members(source)
+            yield from _zip_members(source, why)
     elif _is_tar(source):
         with _damage_told(source.name):
             yield from _tar_members(source)
@@ -227,7 +231,7 @@ def _refusal(mode: int) -> str:
     return ""
 
 
-def _zip_members(source: Path) -> Iterator[_Member]:
+def _zip_members(source: Path, why: list[str]) -> Iterator[_Member]:
     with zipfile.ZipFile(source) as archive:
         _check_limits(source, len(archive.infolist()), 0)
         infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
@@ -236,11 +240,15 @@ def _zip_members(source: Path) -> Iterator[_Member]:
         _check_limits(source, len(infos), sum(info.file_size for info in infos))
         if sum(info.compress_size for info in infos) > source.stat().st_size:
             raise DataError(f"{source.name} holds files that share their bytes, as archive bombs do; pack it again.")
+        encoding = _name_encoding(infos)
+        if encoding != "utf-8":
+            shown = next(name for info in infos if not (name := _zip_name(info, encoding)).isascii())
+            why.append(f"names in {source.name} are not UTF-8; they were read as {encoding} (such as {shown!r})")
         for info in infos:
             refused = _refusal(info.external_attr >> 16)
             if info.flag_bits & 0x1:
                 refused = "is encrypted; pack it again without a password."
-            name = _zip_name(info)
+            name = _zip_name(info, encoding)
             if refused or junk(PurePosixPath(name)):
                 yield _Member(name, info.file_size, None, refused)
                 continue
@@ -258,15 +266,30 @@ def _zip_members(source: Path) -> Iterator[_Member]:
                 yield _Member(name, info.file_size, content, copy_bytes=BLIND_COPY_BYTES if blind else COPY_BYTES)
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """Names without the UTF-8 flag are UTF-8 all the same with many tools; any other encoding stays undecoded."""
-    if info.flag_bits & 0x800:
-        return info.filename
+def _name_encoding(infos: list[zipfile.ZipInfo]) -> str:
+    """Names without the UTF-8 flag are UTF-8 all the same with many tools, else in the code page of their Windows.
+
+    All names together say which one; where none fits, the bytes stay undecoded.
+    """
+    raw = b"\n".join(_raw_name(info) or b"" for info in infos)
     try:
-        raw = info.filename.encode("cp437")
+        raw.decode()
+    except UnicodeDecodeError:
+        return likeliest(raw, CODE_PAGES) or "utf-8"
+    return "utf-8"
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes | None:
+    """None when the name is Unicode for sure."""
+    try:
+        return None if info.flag_bits & 0x800 else info.filename.encode("cp437")
     except UnicodeEncodeError:  # zipfile took the name from the Unicode extra field
-        return info.filename
-    return raw.decode("utf-8", "surrogateescape")
+        return None
+
+
+def _zip_name(info: zipfile.ZipInfo, encoding: str) -> str:
+    raw = _raw_name(info)
+    return info.filename if raw is None else raw.decode(encoding, "surrogateescape")
 
 
 def _open_tar(source: Path) -> tuple[tarfile.TarFile, Forward]:

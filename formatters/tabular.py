@@ -90,7 +90,8 @@ def read(root: Path, options: Options) -> Table:
 
 def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     """New rows (CSV, TSV, or JSON list of objects), with or without the label column."""
-    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]])
+    numbers = {row["name"] for row in recipe["columns"] if "decimal_comma" in row}
+    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]], numbers)
     matrix = _matrix(recipe["columns"], cells)
     spec = spec_of(recipe).with_count(len(names))
     return names, MemoryExamples(spec, [row.reshape(1, 1, -1, 1) for row in matrix])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.tables.columns import profile
 from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
@@ -41,8 +43,13 @@ def _is_table(path: Path, more: tuple[str, ...] = ()) -> bool:
     return path.suffix.lower() in (*ROW_SUFFIXES, *more) or bool(PACKED_TABLE.fullmatch(path.name))
 
 
-def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tuple[list[str], list[list[str]]]:
+def read_new_rows(
+    source: Path, layout: dict[str, Any], wanted: list[str], numbers: Collection[str] = ()
+) -> tuple[list[str], list[list[str]]]:
     """(names of the rows, the cells of each wanted column); columns may come in any order, the target may be there.
+
+    Args:
+        numbers: those of the wanted columns that hold numbers; each file may write them in its own way.
 
     Raises:
         DataError: a column is missing, or there is no table.
@@ -55,11 +62,22 @@ def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tu
     for path in paths:
         table = _read(path, layout, wanted)
         at = _positions(table, layout, wanted)
-        for column, position in zip(cells, at, strict=True):
-            column += [row[position] for row in table.rows]
+        for name, column, position in zip(wanted, cells, at, strict=True):
+            new = [row[position] for row in table.rows]
+            column += _plain_numbers(name, new, table.delimiter) if name in numbers else new
         prefix = f"{path.name}, " if len(paths) > 1 else ""
         names += [f"{prefix}row {number}" for number in range(1, len(table.rows) + 1)]
     return names, cells
+
+
+def _plain_numbers(name: str, cells: list[str], delimiter: str) -> list[str]:
+    """With a decimal point, where this file's own cells say which mark it uses ("1,234" alone does not)."""
+    commas = {cell for cell in cells if "," in cell}
+    unclear = delimiter != ";" and all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", cell) for cell in commas)
+    if unclear:
+        return cells
+    numbers = profile(name, cells, delimiter).numbers
+    return [repr(numbers[cell]) if cell in numbers else cell for cell in cells]
 
 
 def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:

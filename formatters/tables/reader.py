@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.encodings import UTF_8, decode_text
 from formatters.tables.formats import (
     PACKED_TABLE,
     STRUCTURED_SUFFIXES,
@@ -146,54 +147,6 @@ def check_lines(path: Path) -> None:
                 raise DataError(
                     f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line as plain text."
                 )
-
-
-def decode_text(path: Path) -> tuple[str, str]:
-    """The text of a file and its encoding: a BOM, UTF-8, UTF-16, GB18030, and else Western European.
-
-    Raises:
-        DataError: the file is no text.
-    """
-    data = path.read_bytes()
-    if data[:512].lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
-        raise DataError(f"{path.name} is a web page, not a table; download the file itself (often under 'Raw').")
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
-    encoding = _sniff_encoding(data)
-    if encoding is None:
-        raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
-    return data.decode(encoding), encoding
-
-
-def _sniff_encoding(data: bytes) -> str | None:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16" if _decodes(data, "utf-16") else None
-    if b"\0" in data[:SAMPLE_CHARS]:
-        odd, even = data[1:SAMPLE_CHARS:2].count(0), data[0:SAMPLE_CHARS:2].count(0)
-        guess = "utf-16-le" if odd > 4 * even else "utf-16-be"
-        mostly_ascii = max(odd, even) > 0.35 * len(data[:SAMPLE_CHARS])
-        return guess if mostly_ascii and _decodes(data, guess) else None
-    if len(re.findall(rb"[\x01-\x08\x0e-\x1a]", data[:SAMPLE_CHARS])) > 0.01 * len(data[:SAMPLE_CHARS]):
-        return None
-    for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030", "cp1252", "latin-1"):
-        if _decodes(data, encoding) and (encoding != "gb18030" or _looks_like_gb(data)):
-            return encoding
-    return None
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _looks_like_gb(data: bytes) -> bool:
-    """Chinese characters are pairs of high bytes; accented letters of Western text stand alone."""
-    high = len(re.findall(rb"[\x80-\xff]", data[:SAMPLE_CHARS]))
-    paired = 2 * len(re.findall(rb"[\xa1-\xf7][\xa1-\xfe]", data[:SAMPLE_CHARS]))
-    return paired > 0.8 * high
 
 
 def _preamble_lines(text: str) -> int:
@@ -401,7 +354,7 @@ def _notes(
     notes = []
     if delimiter not in (",", ""):
         notes.append(f"cells are separated by {DELIMITERS.get(delimiter, 'blank')}s")
-    if encoding not in ("utf-8", "utf-8-sig"):
+    if encoding not in UTF_8:
         notes.append(f"the file is not UTF-8; it was read as {encoding}")
     if stray_quotes:
         notes.append("quotation marks are part of the cells")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.tables.reader import check_lines, decode_text
+from formatters.encodings import decode_text
+from formatters.tables.reader import check_lines
 from formatters.words import counted
 
 TIMED_VALUE = re.compile(r"\(([^()]*)\)")  # (2020-01-31 12:00,0.5)

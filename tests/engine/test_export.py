@@ -206,10 +206,10 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("modality", "member", "records", "packages"),
     [
-        ("tabular", "graph", False, ["numpy", "onnxruntime"]),
-        ("tabular", "booster", False, ["numpy", "lightgbm"]),
-        ("text", "graph", False, ["numpy", "onnxruntime"]),
-        ("timeseries", "graph", False, ["numpy", "onnxruntime"]),
+        ("tabular", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
+        ("tabular", "booster", False, ["numpy", "charset-normalizer", "lightgbm"]),
+        ("text", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
+        ("timeseries", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
         ("image", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "onnxruntime"]),
         ("video", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "av", "onnxruntime"]),
         ("audio", "graph", False, ["numpy", "soundfile", "soxr", "av", "onnxruntime"]),
