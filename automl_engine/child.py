@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,26 @@ def machine_bytes() -> int:
     return min(limits)
 
 
-def hold_memory(limit_bytes: int) -> None:
-    """From now on this process gets a MemoryError when it allocates more."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard == resource.RLIM_INFINITY or limit_bytes < hard:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+@contextmanager
+def held_memory() -> Iterator[None]:
+    """Hold this process to the memory of a reader, however it was started.
+
+    Raises:
+        DataError: that was not enough.
+    """
+    from automl_engine.errors import DataError
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit_bytes = reader_memory_bytes()
+    if hard != resource.RLIM_INFINITY:
+        limit_bytes = min(limit_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+    try:
+        yield
+    except MemoryError:
+        raise DataError(memory_sentence(limit_bytes)) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def environment() -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The supervisor of a run: starts the child, scores what it predicts, ends it at the budget, keeps what counts.
 
 Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child stays in our process group, so
-whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it dies with us in any case.
+whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it ends with us in any case (child.py).
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import signal
@@ -23,6 +22,8 @@ from typing import Any
 import psutil
 
 from automl_engine import __version__, events
+from automl_engine.child import EXIT_LIMIT, engine_limits, launch
+from automl_engine.child import environment as child_environment
 from automl_engine.errors import DataError
 from automl_engine.scoreboard import Scoreboard, prediction_files, read_solution, read_start, write_json
 from automl_engine.spec import Spec
@@ -126,12 +127,13 @@ class Supervisor:
         """``environment``: variables of the child beside ours."""
         launched = time.time()
         with _stop_signals() as stop, open(self.run_dir / "ingestion.log", "ab") as log:
-            process = subprocess.Popen(
-                [*command, str(os.getpid())],
+            process = launch(
+                command,
+                engine_limits(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **environment},
+                env=child_environment() | dict(environment),
             )
             try:
                 ended_for = self._watch(process, stop, launched)
@@ -203,6 +205,8 @@ class Supervisor:
             return "done", "the model has nothing more to learn"
         if self._failure:
             return "failed", self._failure
+        if code == EXIT_LIMIT:
+            return "failed", _log_end(self.run_dir).splitlines()[-1]
         if code == -signal.SIGKILL:
             return "failed", "the training process was killed from outside, most likely because memory ran out"
         died = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
