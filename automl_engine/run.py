@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from automl_engine import __version__, events
+from automl_engine import __version__, events, isolation
 from automl_engine.child import EXIT_LIMIT, engine_limits, launch
 from automl_engine.child import environment as child_environment
 from automl_engine.errors import DataError
@@ -39,6 +39,8 @@ STEADY = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 """The environment in which the numbers of a virtual run come out the same: sums in one order, no random hashes."""
+FOREIGN = "challenge"
+"""The model whose code is not ours."""
 CHILD = (sys.executable, "-m", "automl_engine.ingestion")
 _EXIT_OK, _EXIT_DATA = 0, 2
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch", "torchvision", "tensorflow-cpu", "tensorflow")
@@ -109,7 +111,14 @@ def run(
     about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    return Supervisor(board, on_line).supervise([*child, str(data_dir), str(run_dir)], STEADY if costs else {})
+    supervisor, command = Supervisor(board, on_line), [*child, str(data_dir), str(run_dir)]
+    if model != FOREIGN:
+        return supervisor.supervise(command, STEADY if costs else {})
+    if obstacle := isolation.obstacle():
+        supervisor.note(f"This code is not isolated from this machine's files and network: {obstacle}.")
+    else:
+        command = isolation.wrap(command, read=[data_dir, Path((params or {})["path"])], write=[run_dir])
+    return supervisor.supervise(command, {"PATH": isolation.NO_TOOLS})
 
 
 class Supervisor:
@@ -223,6 +232,9 @@ class Supervisor:
         if code == _EXIT_DATA and not self.board.points:
             raise DataError(reason)
         return scores
+
+    def note(self, text: str) -> None:
+        self._emit("note", t=0.0, text=text)
 
     def _emit(self, kind: str, **fields: Any) -> None:
         events.append(self.journal, kind, **fields)

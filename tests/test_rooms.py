@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "automl_engine.child": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.clock": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.events": (set(), {"torch", "tensorflow", "django"}),
+    "automl_engine.isolation": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.spec": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.curve": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.scoring": (set(), {"torch", "tensorflow", "django"}),
@@ -76,7 +77,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "automl_engine.scoreboard": ({"automl_engine.scoring", "automl_engine.curve"}, {"torch", "tensorflow", "django"}),
     "automl_engine.run": (
-        {f"automl_engine.{room}" for room in ("events", "scoring", "curve", "scoreboard")},
+        {f"automl_engine.{room}" for room in ("events", "isolation", "scoring", "curve", "scoreboard")},
         {"torch", "tensorflow", "django"},
     ),
     "automl_engine.bench": (

@@ -117,8 +117,7 @@ def test_no_orphan_when_the_supervisor_is_killed(folder: Path, tmp_path: Path) -
     child, grandchild = (int(pid) for pid in read(tmp_path / "pids").split())
     process.kill()
     process.wait()
-    wait_for(lambda: not alive(child))
-    os.kill(grandchild, signal.SIGKILL)  # of a killed child nobody can end the children; RQ kills the group
+    wait_for(lambda: not alive(child) and not alive(grandchild))
 
 
 def test_the_budget_ends_what_the_child_started(folder: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Toy(AnytimeModel):
             case "sleep":
                 time.sleep(600)
             case "hog":
-                self.block = bytes(b"x") * 500_000_000
+                self.block = b"x" * 500_000_000
                 time.sleep(600)
             case "deaf":  # neither returns nor listens
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
