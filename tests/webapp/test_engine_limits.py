@@ -36,7 +36,9 @@ def test_the_site_says_so_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """A process that takes its memory where no MemoryError reaches it."""
     monkeypatch.setenv("AUTODL_MAX_MEMORY_BYTES", str(150 * 2**20))
     assert reader_limits().resident_bytes == 150 * 2**20
-    hog = "import mmap, time; m = mmap.mmap(-1, 300_000_000); m.write(bytes(10_000_000) * 30); time.sleep(30)"
+    hog = (
+        "import mmap, time; m = mmap.mmap(-1, 300_000_000); [m.write(bytes(2**20)) for _ in range(280)]; time.sleep(9)"
+    )
     monkeypatch.setattr(engine, "_python", lambda command: [sys.executable, "-c", hog])
     with pytest.raises(engine.DataError, match=r"more than 0\.146 GB of memory"):
         engine.predict(tmp_path, tmp_path, tmp_path)
