@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 EXIT_DATA, EXIT_MACHINE, EXIT_STOPPED = 2, 4, 130
 MAX_CHARS = 900
-MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
 
 
 class DataError(Exception):
@@ -33,6 +33,9 @@ def exit_code(command: Callable[[], int]) -> int:
         print(_shortened(" ".join(str(error).split())), file=sys.stderr)
         return EXIT_DATA
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            print("This data fills a file larger than is allowed here; split it or give less of it.", file=sys.stderr)
+            return EXIT_DATA
         if error.errno not in MACHINE:  # perhaps our own mistake
             raise
         where = f" ({error.filename})" if error.filename else ""

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_engine.child import launch, reader_limits
 from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.spec import Spec
@@ -172,14 +173,16 @@ def _predict_apart(bundle: Path) -> np.ndarray:
     arguments = [str(bundle / "predict.py"), str(bundle / "sample" / "input"), "-o", str(out)]
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
     command = [sys.executable, "-I", "-B", "-c", RUN_WITHOUT.format(hidden=hidden), *arguments]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = launch(command, reader_limits(), env=environment, cwd=bundle.parent, **pipes)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=bundle.parent, env=environment, timeout=VERIFY_LIMIT_S
-        )
+        _, errors = process.communicate(timeout=VERIFY_LIMIT_S)
     except subprocess.TimeoutExpired:
+        process.terminate()
+        process.communicate()
         raise ParityError(f"The packed model needs more than {VERIFY_LIMIT_S} s for its samples.") from None
-    if done.returncode:
-        raise ParityError(f"The packed model does not run: {done.stderr.strip()[-2000:]}")
+    if process.returncode:
+        raise ParityError(f"The packed model does not run: {errors.strip()[-2000:]}")
     with open(out, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     return np.array([[float(value) for value in row[2:]] for row in rows])
