@@ -141,6 +141,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
 ACCOUNT_RATE_LIMITS = {"guest": "10/h/ip"}  # beside allauth's own
 ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="none")  # or "mandatory", with an EMAIL_URL
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")

@@ -116,6 +116,7 @@ def test_limits_of_a_guest(guest_client: Client, settings: Any) -> None:
     answer = guest_client.post("/uploads/", headers=TUS | {"Upload-Length": "200"})
     assert answer.status_code == 413
     assert "register for more" in answer.content.decode()
+    assert "delete data sets" not in guest_client.get("/data/").content.decode()
 
 
 def test_only_so_many_guests(client: Client, guest_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

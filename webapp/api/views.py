@@ -7,9 +7,9 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from webapp.access import signed_in
+from webapp.access import posted_from, signed_in
 from webapp.api.models import ApiToken
 
 NAME_LETTERS = 60
@@ -29,8 +29,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     return render(request, "api/tokens.html", context)
 
 
-@login_required
-@require_POST
+@posted_from("tokens")
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """The token stops working at once."""
     if not ApiToken.objects.filter(owner=signed_in(request), pk=pk).delete()[0]:
