@@ -25,7 +25,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         name = request.POST.get("name", "").strip()[:NAME_LETTERS] or "my script"
         _, secret = ApiToken.make(signed_in(request), name)
     base = request.build_absolute_uri("/").rstrip("/")
-    context = {"tokens": ApiToken.objects.filter(owner=signed_in(request)), "secret": secret, "base": base}
+    context = {"tokens": ApiToken.of(signed_in(request)), "secret": secret, "base": base}
     return render(request, "api/tokens.html", context)
 
 

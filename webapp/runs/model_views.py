@@ -126,7 +126,7 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
     found = _mine(request, run_id, prediction_id)
     if found.state != Prediction.State.READY:
         raise Http404
-    return streaming.stream_file(found.output_path, f"predictions-{found.pk}.csv", "text/csv; charset=utf-8")
+    return streaming.stream_csv(found.output_path, f"predictions-{found.pk}.csv")
 
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
@@ -149,7 +149,7 @@ async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
     for _ in range(int(API_PATIENCE_S / API_POLL_S)):
         await sent.arefresh_from_db(fields=["state", "error"])
         if sent.state == Prediction.State.READY:
-            return streaming.stream_file(sent.output_path, "predictions.csv", "text/csv; charset=utf-8")
+            return streaming.stream_csv(sent.output_path, "predictions.csv")
         if sent.state == Prediction.State.FAILED:
             return JsonResponse({"error": sent.error}, status=422)
         await asyncio.sleep(API_POLL_S)
