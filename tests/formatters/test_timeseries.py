@@ -186,3 +186,24 @@ def test_real_sets(real_data, tmp_path, name, counts, length, channels, sides):
     assert {sample.split for sample in table.samples} == sides
     names, examples = recipes.encode(recipe_of(table), source)
     assert all(np.array_equal(examples.steps(i), table.steps(i)) for i in range(len(names)))
+
+
+def test_a_series_in_a_cell(read, tmp_path):
+    rows = "".join(f'{i},"[{", ".join(curve(i, 20 + i % 3))}]",{"ab"[i % 2]}\n' for i in range(20))
+    table = read({"a.csv": "id,signal,label\n" + rows})
+    assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (20, -1, 1)
+    new = tmp_path / "new.csv"
+    new.write_text('signal\n"[' + ", ".join(curve(5, 22)) + ']"\n')
+    np.testing.assert_array_equal(timeseries.encode(recipe_of(table), new)[1].steps(0), table.steps(5))
+
+
+def test_a_file_a_series_in_class_folders(tmp_path):
+    for i in range(8):
+        path = tmp_path / "in" / ("up", "down")[i % 2] / f"r{i}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("time,x\n" + "".join(f"{t},{value}\n" for t, value in enumerate(curve(i))))
+    assert detect(tmp_path / "in", Options(), "a.zip").formatter == "timeseries"
+    table = timeseries.read(tmp_path / "in", Options())
+    assert Counter(sample.labels for sample in table.samples) == {("up",): 4, ("down",): 4}
+    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "up" / "r0.csv")
+    assert (names, examples.steps(0).shape) == (["r0.csv"], (30, 1, 1, 1))
