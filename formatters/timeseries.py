@@ -20,7 +20,13 @@ from formatters.series.cases import Cases, clean, trimmed
 from formatters.tables.ts_file import read_ts, write_ts
 from formatters.words import counted
 
-LAYOUTS = ("ts", "recordings", "cells", "wide")  # formatters/series/NAME.py, in the order in which they are asked
+LAYOUTS = (
+    "ts",
+    "recordings",
+    "cells",
+    "long",
+    "wide",
+)  # formatters/series/NAME.py, in the order in which they are asked
 PREVIEW_POINTS = 100
 PADDED_SHARE = 0.2  # of series that end in zeros: told
 

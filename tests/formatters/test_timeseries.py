@@ -207,3 +207,14 @@ def test_a_file_a_series_in_class_folders(tmp_path):
     assert Counter(sample.labels for sample in table.samples) == {("up",): 4, ("down",): 4}
     names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "up" / "r0.csv")
     assert (names, examples.steps(0).shape) == (["r0.csv"], (30, 1, 1, 1))
+
+
+def test_a_long_table(read, tmp_path):
+    lines = [f"{i},{t},{value},{'ab'[i % 2]}\n" for i in range(8) for t, value in enumerate(curve(i))]
+    table = read({"a.csv": "id,time,value,label\n" + "".join(lines)})
+    assert (len(table.samples), table.spec.sequence_size, table.target) == (8, 30, "label")
+    new = tmp_path / "new.csv"
+    new.write_text("id,time,value\n" + "".join(f"9,{t},{value}\n" for t, value in enumerate(curve(3))))
+    names, examples = timeseries.encode(recipe_of(table), new)
+    assert names == ["series 9"]
+    np.testing.assert_array_equal(examples.steps(0), table.steps(3))
