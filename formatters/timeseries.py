@@ -26,7 +26,7 @@ LAYOUTS = (
     "cells",
     "long",
     "wide",
-)  # formatters/series/NAME.py, in the order in which they are asked
+)  # modules of formatters/series, in the order asked
 PREVIEW_POINTS = 100
 PADDED_SHARE = 0.2  # of series that end in zeros: told
 
