@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import sys
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from automl_engine import clock
+from automl_engine import child, clock
 from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
 from automl_engine.metalearning import VERBS
 
@@ -126,7 +125,7 @@ def _export_after_run(folder: Path, run_dir: Path) -> int:
         print("No model.zip: the data set has no recipe.json (python -m formatters writes it).")
         return 0
     command = [sys.executable, "-m", "automl_engine", "export", str(run_dir), "--data", str(folder)]
-    return EXIT_EXPORT if subprocess.run(command).returncode else 0
+    return EXIT_EXPORT if child.launch(command, child.engine_limits()).wait() else 0
 
 
 def score(options: argparse.Namespace) -> int:
@@ -151,7 +150,8 @@ def export(options: argparse.Namespace) -> int:
 def predict(options: argparse.Namespace) -> int:
     from automl_engine.predictor import predict_zip
 
-    predict_zip(options.model_zip, options.input, options.out)
+    with child.held_memory():
+        predict_zip(options.model_zip, options.input, options.out)
     return 0
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_engine.child import launch, reader_limits
 from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.spec import Spec
@@ -45,6 +46,9 @@ DECODERS = {
     "image": ["opencv-python-headless", "simplejpeg", "pillow"],
     "video": ["opencv-python-headless", "simplejpeg", "pillow", "av"],
     "audio": ["soundfile", "soxr", "av"],
+    "text": ["charset-normalizer"],
+    "tabular": ["charset-normalizer"],
+    "timeseries": ["charset-normalizer"],
 }
 RUN_WITHOUT = """import runpy, sys
 sys.modules.update(dict.fromkeys({hidden!r}))  # importing these raises ModuleNotFoundError
@@ -87,7 +91,7 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
         shutil.copytree(data_dir / "sample", bundle / "sample")
         members = json.loads((bundle / "model" / "predictor.json").read_text())["members"]
         records = any((bundle / "sample").rglob("*.tfrecord"))
-        (bundle / "requirements.txt").write_text(requirements(recipe["modality"], members, records))
+        (bundle / "requirements.txt").write_text(requirements(recipe, members, records))
         (bundle / "labels.txt").write_text("\n".join(recipe["labels"]) + "\n", encoding="utf-8")
         proof = verify(bundle, run_dir / f"{spec.name}.predict_{saved['k']}")
         (bundle / "verify.json").write_text(json.dumps(proof, indent=1))
@@ -116,9 +120,9 @@ def _write_library(bundle: Path) -> None:
             shutil.copyfile(file, target)
 
 
-def requirements(modality: str, members: list[dict[str, Any]], records: bool) -> str:
+def requirements(recipe: dict[str, Any], members: list[dict[str, Any]], records: bool) -> str:
     """Exact pins of the few packages that the bundle needs, a line each; ``records``: new data comes as TFRecords."""
-    packages = ["numpy", *DECODERS.get(modality, [])]
+    packages = ["numpy", *DECODERS.get(recipe["modality"], []), *recipe.get("packages", [])]
     packages += ["google-crc32c"] if records else []
     packages += ["onnxruntime"] if any("graph" in member for member in members) else []
     suffixes = {Path(member["booster"]).suffix for member in members if "booster" in member}
@@ -169,14 +173,16 @@ def _predict_apart(bundle: Path) -> np.ndarray:
     arguments = [str(bundle / "predict.py"), str(bundle / "sample" / "input"), "-o", str(out)]
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
     command = [sys.executable, "-I", "-B", "-c", RUN_WITHOUT.format(hidden=hidden), *arguments]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = launch(command, reader_limits(), env=environment, cwd=bundle.parent, **pipes)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=bundle.parent, env=environment, timeout=VERIFY_LIMIT_S
-        )
+        _, errors = process.communicate(timeout=VERIFY_LIMIT_S)
     except subprocess.TimeoutExpired:
+        process.terminate()
+        process.communicate()
         raise ParityError(f"The packed model needs more than {VERIFY_LIMIT_S} s for its samples.") from None
-    if done.returncode:
-        raise ParityError(f"The packed model does not run: {done.stderr.strip()[-2000:]}")
+    if process.returncode:
+        raise ParityError(f"The packed model does not run: {errors.strip()[-2000:]}")
     with open(out, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     return np.array([[float(value) for value in row[2:]] for row in rows])

@@ -1,6 +1,6 @@
 """The child process of a run: the challenge's clock, files and loop around one model.
 
-    python -m automl_engine.ingestion NAME.data RUN PARENT_PID
+    python -m automl_engine.ingestion NAME.data RUN
 
 What to do stands in ``RUN/run.json`` (written by run.py); what happened goes to ``start.txt``, ``NAME.predict_k``,
 ``end.txt``, ``model/`` and the journal.  As in the challenge, opening the data and constructing the model is not on
@@ -9,14 +9,12 @@ the clock; training, testing and everything that reads examples is.  No label of
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import os
 import shutil
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -38,7 +36,6 @@ TEXT_CHUNK = 100_000
 WRITE_S = 3e-7
 """Seconds to write one number, until it is measured; on the safe side."""
 EXIT_OK, EXIT_FAILED, EXIT_DATA = 0, 1, 2
-_PR_SET_PDEATHSIG = 1
 
 
 class Ingestion:
@@ -268,28 +265,11 @@ def _write(path: Path, content: str | bytes) -> None:
     os.replace(part, path)
 
 
-def die_with(parent_pid: int) -> None:
-    """Leave no orphan: this process ends when its parent does, however that ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch, args=(parent_pid,), daemon=True).start()
-    if os.getppid() != parent_pid:
-        sys.exit(EXIT_FAILED)
-
-
-def _watch(parent_pid: int, poll_s: float = 0.5) -> None:
-    while os.getppid() == parent_pid:
-        time.sleep(poll_s)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main(arguments: list[str]) -> int:
-    data_dir, run_dir, parent_pid = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
+    data_dir, run_dir = map(Path, arguments)
     faulthandler.enable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-    die_with(parent_pid)
     order = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     if order.get("clock", "wall") == "wall":
         return Ingestion(run_dir, order).run(data_dir)

@@ -1,12 +1,11 @@
 """The supervisor of a run: starts the child, scores what it predicts, ends it at the budget, keeps what counts.
 
 Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child stays in our process group, so
-whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it dies with us in any case.
+whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it ends with us in any case (child.py).
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import signal
@@ -22,7 +21,9 @@ from typing import Any
 
 import psutil
 
-from automl_engine import __version__, events
+from automl_engine import __version__, events, isolation
+from automl_engine.child import EXIT_LIMIT, engine_limits, launch
+from automl_engine.child import environment as child_environment
 from automl_engine.errors import DataError
 from automl_engine.scoreboard import Scoreboard, prediction_files, read_solution, read_start, write_json
 from automl_engine.spec import Spec
@@ -38,6 +39,8 @@ STEADY = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 """The environment in which the numbers of a virtual run come out the same: sums in one order, no random hashes."""
+FOREIGN = "challenge"
+"""The model whose code is not ours."""
 CHILD = (sys.executable, "-m", "automl_engine.ingestion")
 _EXIT_OK, _EXIT_DATA = 0, 2
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch", "torchvision", "tensorflow-cpu", "tensorflow")
@@ -108,7 +111,14 @@ def run(
     about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    return Supervisor(board, on_line).supervise([*child, str(data_dir), str(run_dir)], STEADY if costs else {})
+    supervisor, command = Supervisor(board, on_line), [*child, str(data_dir), str(run_dir)]
+    if model != FOREIGN:
+        return supervisor.supervise(command, STEADY if costs else {})
+    if obstacle := isolation.obstacle():
+        supervisor.note(f"This code is not isolated from this machine's files and network: {obstacle}.")
+    else:
+        command = isolation.wrap(command, read=[data_dir, Path((params or {})["path"])], write=[run_dir])
+    return supervisor.supervise(command, {"PATH": isolation.NO_TOOLS})
 
 
 class Supervisor:
@@ -126,12 +136,13 @@ class Supervisor:
         """``environment``: variables of the child beside ours."""
         launched = time.time()
         with _stop_signals() as stop, open(self.run_dir / "ingestion.log", "ab") as log:
-            process = subprocess.Popen(
-                [*command, str(os.getpid())],
+            process = launch(
+                command,
+                engine_limits(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **environment},
+                env=child_environment() | dict(environment),
             )
             try:
                 ended_for = self._watch(process, stop, launched)
@@ -203,6 +214,8 @@ class Supervisor:
             return "done", "the model has nothing more to learn"
         if self._failure:
             return "failed", self._failure
+        if code == EXIT_LIMIT:
+            return "failed", _log_end(self.run_dir).splitlines()[-1]
         if code == -signal.SIGKILL:
             return "failed", "the training process was killed from outside, most likely because memory ran out"
         died = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
@@ -219,6 +232,9 @@ class Supervisor:
         if code == _EXIT_DATA and not self.board.points:
             raise DataError(reason)
         return scores
+
+    def note(self, text: str) -> None:
+        self._emit("note", t=0.0, text=text)
 
     def _emit(self, kind: str, **fields: Any) -> None:
         events.append(self.journal, kind, **fields)

@@ -17,6 +17,8 @@ from automl_engine.errors import DataError
 Format = Literal["DENSE", "SPARSE", "COMPRESSED"]
 FORMATS: tuple[Format, ...] = ("DENSE", "SPARSE", "COMPRESSED")
 VARIABLE = -1
+MAX_CLASSES = 1_000_000
+MAX_CELLS = 1 << 28  # of a step: 1 GiB of floats
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,15 @@ class Spec:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise DataError(f"{path.parent.name}/{path.name} is missing; every split needs this file.") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{path.parent.name}/{path.name} is no text in UTF-8; get the file again.") from None
         return cls.parse(text, name=data_dir.stem)
 
     @classmethod
     def parse(cls, text: str, name: str) -> Spec:
         try:
             return cls._from_message(_parse_textproto(text), name)
-        except (ValueError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise DataError(f"metadata.textproto of {name} cannot be read ({error}).") from error
 
     @classmethod
@@ -116,7 +120,7 @@ class Spec:
             raise ValueError(f"it has {len(matrices)} matrix_spec blocks; exactly one is needed")
         matrix = matrices[0]
         format_ = str(_last(matrix, "format", "SPARSE" if _last(matrix, "is_sparse", False) else "DENSE"))
-        format_ = FORMATS[int(format_)] if format_.isdigit() else format_
+        format_ = FORMATS[int(format_)] if format_.isdecimal() else format_
         if format_ not in FORMATS:
             raise ValueError(f"format must be one of {FORMATS} but got {format_!r}")
         channels = int(_last(matrix, "num_channels", -1))
@@ -128,7 +132,7 @@ class Spec:
             }
             for key in ("label_to_index", "channel_to_index", "feature_to_index")
         }
-        return cls(
+        spec = cls(
             name=name,
             sample_count=int(_last(message, "sample_count", 0)),
             output_dim=int(_last(message, "output_dim", 0)),
@@ -140,6 +144,22 @@ class Spec:
             is_sequence=bool(_last(message, "is_sequence", False)),
             **maps,
         )
+        spec._check()
+        return spec
+
+    def _check(self) -> None:
+        """Raises ValueError for sizes and indices that no data set has."""
+        for key in ("sequence_size", "row_count", "col_count", "num_channels"):
+            if not (getattr(self, key) == VARIABLE or getattr(self, key) >= 1):
+                raise ValueError(f"{key} must be -1 or at least 1 but got {getattr(self, key)}")
+        if self.sample_count < 0 or not 1 <= self.output_dim <= MAX_CLASSES:
+            raise ValueError(f"output_dim must be in [1, {MAX_CLASSES}] and sample_count not negative")
+        if self.row_count * self.col_count * self.num_channels > MAX_CELLS:
+            raise ValueError(f"its shape has more than {MAX_CELLS:,} cells a step")
+        wrong = [name for name, index in self.label_to_index.items() if not 0 <= index < self.output_dim]
+        wrong += [name for name, at in self.feature_to_index.items() if not 0 <= at < max(1, self.col_count)]
+        if wrong:
+            raise ValueError(f"the index of {wrong[0]!r} is out of range")
 
 
 def _last(message: dict[str, list[Any]], key: str, default: Any) -> Any:

@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from automl_engine.child import held_memory
 from automl_engine.errors import exit_code
 from formatters.base import Options
 from formatters.convert import convert
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _convert(source: Path, out: Path, options: Options) -> int:
-    report = convert(source, out, options, say=lambda line: print(line, flush=True))
+    with held_memory():
+        report = convert(source, out, options, say=lambda line: print(line, flush=True))
     print(f"Done: {report['title']}")
     return 0
 

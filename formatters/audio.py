@@ -25,8 +25,15 @@ from formatters.media.samples import (
 )
 from formatters.words import counted
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au", ".amr")
+VIDEO_CONTAINERS = (".mp4", ".webm", ".3gp", ".3g2", ".mkv", ".mov")  # may hold sound alone
+SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".m4b", ".aac", ".wma", ".aif", ".aiff", ".aifc"),
+    *(".au", ".snd", ".amr", ".caf", ".mka", ".weba", ".w64", ".ac3", ".mp2", *VIDEO_CONTAINERS),
+)
+WHOLE_SHARE = 0.9  # of the promised length: what lacks less is played to its end by everybody
 RATE_HZ = 16_000
+RATES_HZ = range(1000, 1_000_000)  # of files
+BLOCK = 65_536  # samples that are read at once, whatever the header promises
 MAX_DURATION_S = 300  # what follows is left out, and told
 PREVIEW_S = 5
 
@@ -46,7 +53,26 @@ class _Clip:
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
-    return sniff_files(root, media_files(root, SUFFIXES), "sounds")
+    files = media_files(root, SUFFIXES)
+    containers = [path for path in files if path.suffix.lower() in VIDEO_CONTAINERS]
+    if containers and not mostly_sound(containers):
+        files = [path for path in files if path not in set(containers)]
+    return sniff_files(root, files, "sounds")
+
+
+def mostly_sound(containers: list[Path]) -> bool:
+    """Do most of these files (the first 20 are looked at) hold sound and no moving pictures?"""
+    import av
+
+    def sound_alone(path: Path) -> bool:
+        try:
+            with av.open(str(path)) as container:
+                return bool(container.streams.audio) and not container.streams.video
+        except (av.FFmpegError, ValueError):
+            return False
+
+    looked_at = containers[:20]
+    return sum(map(sound_alone, looked_at)) > len(looked_at) / 2
 
 
 def read(root: Path, options: Options) -> Table:
@@ -101,10 +127,13 @@ def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
     try:
         with soundfile.SoundFile(path) as file:
             rate_hz, channels = file.samplerate, file.channels
-            samples = file.read(rate_hz * MAX_DURATION_S + 1, dtype="float32", always_2d=True)
+            _check_rate(rate_hz)
+            samples = _first_samples(file, rate_hz * MAX_DURATION_S + 1)
     except soundfile.LibsndfileError:
         samples, rate_hz = _load_with_av(path)
         channels = samples.shape[1]
+    if not len(samples):  # a WAV whose recorder never wrote the length
+        samples, rate_hz = _load_with_av(path)
     if not len(samples):
         raise UnreadableError("no sound in it")
     cut = len(samples) > rate_hz * MAX_DURATION_S
@@ -114,6 +143,20 @@ def load(path: Path) -> tuple[np.ndarray, int, int, bool]:
     if not len(mono):
         raise UnreadableError("hardly any sound in it")
     return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16), rate_hz, channels, cut
+
+
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz not in RATES_HZ:
+        raise UnreadableError(f"its header gives a sample rate of {rate_hz} Hz")
+
+
+def _first_samples(file: Any, count: int) -> np.ndarray:
+    """(T, channels) float32, at most ``count`` steps, of an open sound file."""
+    blocks, left = [np.empty((0, file.channels), np.float32)], count
+    while left > 0 and len(block := file.read(min(left, BLOCK), dtype="float32", always_2d=True)):
+        blocks.append(block)
+        left -= len(block)
+    return np.concatenate(blocks)
 
 
 def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
@@ -127,7 +170,8 @@ def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
             if not container.streams.audio:
                 raise UnreadableError("no sound in it")
             stream = container.streams.audio[0]
-            rate_hz = int(stream.rate)
+            rate_hz = int(getattr(stream, "rate", None) or 0)
+            _check_rate(rate_hz)
             planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate_hz)
             for frame in container.decode(stream):
                 for part in planar.resample(frame):
@@ -141,7 +185,7 @@ def _load_with_av(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _check_wav_is_whole(path: Path) -> None:
-    """libsndfile plays what is left of a WAV that was cut off; its header tells how much there should be."""
+    """libsndfile plays what is left of a WAV that was cut off; its header tells about how much there should be."""
     size_bytes = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(12)
@@ -151,7 +195,9 @@ def _check_wav_is_whole(path: Path) -> None:
             length = int.from_bytes(chunk[4:], "little")
             if chunk[:4] == b"data":
                 left = size_bytes - file.tell()
-                if left < length < 0x7FFFFFFF:  # recorders that stream write the largest number instead
+                if (
+                    left < WHOLE_SHARE * length and length < 0x7FFFFFFF
+                ):  # recorders that stream write the largest number instead
                     raise UnreadableError(f"cut off: {left:,} of {length:,} bytes of sound are there")
                 return
             file.seek(length + length % 2, 1)

@@ -66,7 +66,7 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say) -> dict[st
     say(f"Reading {NOUNS.get(detection.formatter, 'the data set')}: {detection.evidence.reasons[0]}")
     table = formatter(detection.formatter).read(upload.root, options)
     table.ignored = upload.ignored + table.ignored
-    table.why = [*detection.evidence.reasons, *(why for why in table.why if why not in detection.evidence.reasons)]
+    table.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *table.why]))
     if table.ready:
         name, parts = _copy(table.ready, work / "out", options)
         table.spec = replace(table.spec, name=name)

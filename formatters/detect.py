@@ -11,32 +11,16 @@ from types import ModuleType
 from automl_engine.errors import DataError
 from formatters import FORMATTERS
 from formatters.base import Evidence, Options
-from formatters.media.labels import files_below
+from formatters.media.order import files_below
 
 DOUBTFUL = 0.1  # below this a formatter would only guess
 READ = (
-    "images (JPEG, PNG, BMP, GIF, WebP, TIFF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
-    "tables and texts (CSV, TSV), folders of .txt, time series (.ts, CSV) and AutoDL data sets"
+    "images (JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC, AVIF), video (AVI, MP4, MOV, WebM), audio (WAV, FLAC, OGG, MP3), "
+    "tables and texts (CSV, TSV, Excel, ODS, Parquet, JSON, ARFF, SQLite), folders of .txt, "
+    "time series (.ts, CSV) and AutoDL data sets"
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
-    (
-        (
-            ".xlsx",
-            ".xls",
-            ".ods",
-            ".json",
-            ".jsonl",
-            ".arff",
-            ".parquet",
-            ".feather",
-            ".sav",
-            ".dta",
-            ".mat",
-            ".npy",
-            ".npz",
-        ),
-        "save the table as CSV.",
-    ),
+    ((".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".pkl", ".h5"), "save the table as CSV."),
     (
         (".pdf", ".docx", ".doc", ".html", ".htm", ".md", ".rtf", ".epub", ".xml"),
         "save the texts as .txt in one folder per class, or as a CSV with a column of texts and one of labels.",
@@ -46,7 +30,7 @@ HOW_TO = (  # what to do with frequent kinds that we do not read
         "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row.",
     ),
     (
-        (".heic", ".heif", ".avif", ".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".dcm"),
+        (".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".jxl", ".exr"),
         "export the images as JPEG or PNG.",
     ),
     (

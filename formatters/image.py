@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import io
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
-from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (
-    UnreadableError,
     formatted,
     media_files,
     media_table,
@@ -25,17 +28,12 @@ from formatters.media.samples import (
 )
 from formatters.words import counted
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 THUMBNAIL_PX = 128
-MAX_PIXELS = 100_000_000
-GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
-KEPT_MODES = {  # what decode_image of the challenge reads, by format as Pillow calls it
-    "JPEG": {"L", "RGB"},
-    "MPO": {"L", "RGB"},
-    "PNG": {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"},
-    "BMP": {"RGB"},
-}
-Image.MAX_IMAGE_PIXELS = None  # we look at the size ourselves
+STRIP_ROWS = 256  # searched for colour at once
+LARGE_PIXELS = 16_000_000  # such images are decoded one at a time
+MAX_TOTAL_PIXELS, MAX_PIXELS_PER_BYTE = 500_000_000, 1000  # of all files: more than both is a bomb
+LOOK_PX = 16  # a side of the small grey copy by which pictures are compared
+EMPTY_LEVELS = 6  # of 255 between the darkest and the brightest part of a picture with nothing in it
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,12 @@ class _Info:
     width: int
     height: int
     grey: bool
+    kept: bool
     animated: bool
     transparent: bool
-    turned: bool  # to be shown otherwise than it is stored; the challenge's readers ignore that
+    turned: bool
+    value_range: tuple[float, float] | None  # of values with more than 8 bits
+    look: bytes  # LOOK_PX × LOOK_PX grey, coarse
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -73,14 +74,19 @@ def mostly_animated(gifs: list[Path]) -> bool:
 def read(root: Path, options: Options) -> Table:
     labelled, found, unreadable = read_files(root, SUFFIXES, options, "images", _Prober())
     paths = labelled.paths
+    value_range = _common_range(found)
+
+    def content(i: int) -> bytes:
+        return paths[i].read_bytes() if found[i].kept else stored(paths[i], read_picture(paths[i]), value_range)
+
     return media_table(
         "image",
         labelled,
         _spec(found),
-        _doubts(found),
-        steps=lambda i: [encoded(paths[i])],
-        preview=lambda i, path: thumbnail(paths[i], path),
-        recipe={},
+        _doubts(found) + _look_doubts(found, labelled.samples),
+        steps=lambda i: [content(i)],
+        preview=lambda i, path: thumbnail(read_picture(paths[i]).eight_bit(value_range), path),
+        recipe={"value_range": value_range, "packages": packages_for(paths)},
         stats=[
             spread("width", "px", [info.width for info in found]),
             spread("height", "px", [info.height for info in found]),
@@ -93,7 +99,7 @@ def read(root: Path, options: Options) -> Table:
 def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     spec = spec_of(recipe)
     files = new_files(source, SUFFIXES, "images")
-    steps = formatted(files, lambda path: [_fitted(path, spec)])
+    steps = formatted(files, lambda path: [_fitted(path, spec, recipe.get("value_range"))])
     return [name for name, _ in files], MemoryExamples(spec.with_count(len(files)), steps)
 
 
@@ -102,40 +108,65 @@ class _Prober:
 
     def __init__(self) -> None:
         self._colour_seen = False
+        self._pixels = self._bytes = 0
+        self._counting, self._large = threading.Lock(), threading.Lock()
 
     def __call__(self, path: Path) -> _Info:
-        with _opened(path) as image:
-            grey = image.mode in GREY_MODES or (not self._colour_seen and _has_no_colour(image))
-            self._colour_seen |= not grey
-            transparent = image.mode in ("LA", "RGBA", "PA") and int(np.asarray(image.getchannel("A")).min()) < 255
-            animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
-            return _Info(image.width, image.height, grey, animated, transparent, turned)
+        pixels = _pixels(path)
+        with self._counting:
+            self._pixels, self._bytes = self._pixels + pixels, self._bytes + path.stat().st_size
+            if self._pixels > MAX_TOTAL_PIXELS + MAX_PIXELS_PER_BYTE * self._bytes:
+                raise DataError(
+                    f"The images up to {path.name} unpack to {self._pixels:,} pixels, far too many for files so small."
+                )
+        with self._large if pixels > LARGE_PIXELS else nullcontext():
+            return self._probe(path)
+
+    def _probe(self, path: Path) -> _Info:
+        picture = read_picture(path)
+        image = picture.eight_bit(None) if picture.deep is not None else picture.image
+        grey = image.mode in GREY_MODES or (not self._colour_seen and _has_no_colour(image))
+        self._colour_seen |= not grey
+        return _Info(
+            image.width,
+            image.height,
+            grey,
+            picture.kept,
+            picture.animated,
+            picture.transparent,
+            picture.turned,
+            picture.value_range(),
+            _look(image),
+        )
 
 
-def _opened(path: Path) -> Image.Image:
-    """The image, wholly decoded (the first frame).
-
-    Raises:
-        UnreadableError: damaged, cut off, too large or no image.
-    """
+def _pixels(path: Path) -> int:
+    """By the header; 0 for what is no image, which is told when it is decoded."""
     try:
-        image = Image.open(path)
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableError(f"{image.width}×{image.height} pixels are more than {MAX_PIXELS:,}, the limit here")
-        image.load()
-    except UnreadableError:
-        raise
-    except Image.UnidentifiedImageError as error:
-        raise UnreadableError("not an image that can be decoded") from error
-    except Exception as error:  # Pillow's plug-ins raise anything for damaged files
-        raise UnreadableError(f"damaged: {error}" if str(error) else "damaged") from error
-    return image
+        with Image.open(path) as image:
+            return min(MAX_PIXELS, image.width * image.height)
+    except Exception:  # Pillow's plug-ins raise anything for damaged files
+        return 0
+
+
+def _look(image: Image.Image) -> bytes:
+    """A tiny grey copy: pictures that look the same have the same."""
+    return image.convert("L").resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX).tobytes()
+
+
+def _common_range(infos: list[_Info]) -> tuple[float, float] | None:
+    """The range over all pictures of more than 8 bits, so that brightness stays comparable."""
+    ranges = [info.value_range for info in infos if info.value_range]
+    return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
 
 def _has_no_colour(image: Image.Image) -> bool:
-    pixels = np.asarray(image.convert("RGB"), np.int16)
-    return not np.any(pixels[..., 0] - pixels[..., 1]) and not np.any(pixels[..., 1] - pixels[..., 2])
+    for top in range(0, image.height, STRIP_ROWS):
+        strip = image.crop((0, top, image.width, min(top + STRIP_ROWS, image.height)))
+        pixels = np.asarray(strip.convert("RGB"))
+        if (pixels != pixels[..., :1]).any():
+            return False
+    return True
 
 
 def _spec(infos: list[_Info]) -> Spec:
@@ -160,67 +191,72 @@ def _doubts(infos: list[_Info]) -> list[Doubt]:
         what = counted(animated, "image moves or has several pages", "images move or have several pages")
         what += "; only the first picture is used"
         doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info"))
-    transparent = sum(info.transparent for info in infos)
-    if transparent:
-        what = counted(transparent, "image has", "images have")
-        what += " transparent parts; the colours behind them are used"
-        doubts.append(Doubt(what, "flatten the images onto a background if that is wrong", level="info"))
-    turned = sum(info.turned for info in infos)
-    if turned:
-        what = counted(turned, "photo is", "photos are") + " stored lying on the side (EXIF) and used as stored"
-        doubts.append(Doubt(what, "save the photos upright if they look wrong in the previews", level="info"))
+    changed = [
+        (
+            sum(info.transparent for info in infos),
+            "has transparent parts, shown",
+            "have transparent parts, shown",
+            "on white",
+        ),
+        (sum(info.turned for info in infos), "is turned", "are turned", "upright, by the EXIF note"),
+        (
+            sum(info.value_range is not None for info in infos),
+            "has",
+            "have",
+            "more than 8 bits, scaled by the range of all",
+        ),
+    ]
+    for count, one, many, how in changed:
+        if count:
+            what = f"{counted(count, 'image ' + one, 'images ' + many)} {how}"
+            doubts.append(Doubt(what, "look at the previews; nothing needs to be done if they are right", level="info"))
     return doubts
 
 
-def encoded(path: Path) -> bytes:
-    """The bytes of the file where the challenge's decoder reads them, else a PNG of the same pixels."""
-    with Image.open(path) as image:
-        if image.mode in KEPT_MODES.get(image.format or "", ()):
-            return path.read_bytes()
-        image.load()
-        return _png(image)
-
-
-def _fitted(path: Path, spec: Spec) -> bytes:
-    """As ``encoded``, but checked, and brought to the size of the data set where that is fixed."""
-    _opened(path).close()
-    data = encoded(path)
-    if VARIABLE in (spec.row_count, spec.col_count):
-        return data
-    with Image.open(io.BytesIO(data)) as image:
-        if image.size == (spec.col_count, spec.row_count):
-            return data
-        return _png(_eight_bit(image).resize((spec.col_count, spec.row_count), Image.Resampling.BILINEAR))
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    _eight_bit(image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """As L or RGB; 16-bit values keep their upper 8 bits, floats and 32-bit integers are stretched over 0..255."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, np.float64))
-        if image.mode == "I" and image.format == "PNG":  # 16 bits, as Pillow reads some of them
-            return Image.fromarray((values / 257).astype(np.uint8))
-        low, high = values.min(), values.max()
-        return Image.fromarray(((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
-    return image.convert("L" if image.mode in GREY_MODES else "RGB")
-
-
-def thumbnail(path: Path, out: Path) -> dict[str, Any]:
-    """Write a thumbnail beside ``out`` (a path without suffix): PNG for small images, JPEG for photographs."""
-    with _opened(path) as image:
-        small = _eight_bit(image)
-        if max(small.size) <= THUMBNAIL_PX:
-            file = out.with_name(out.name + ".png")
-            small.save(file)
+def _look_doubts(infos: list[_Info], samples: Sequence[Sample]) -> list[Doubt]:
+    """Nearly empty pictures, and one picture under several classes (perhaps "image not found")."""
+    doubts = []
+    alike: dict[bytes, list[Sample]] = {}
+    empty = []
+    for info, sample in zip(infos, samples, strict=True):
+        if max(info.look) - min(info.look) <= EMPTY_LEVELS:
+            empty.append(sample.source)
         else:
-            small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-            file = out.with_name(out.name + ".jpg")
-            small.save(file, quality=85)
+            alike.setdefault(info.look, []).append(sample)
+    if empty and len(empty) < len(samples) / 2:
+        what = counted(len(empty), "image is nearly empty", "images are nearly empty") + " (one colour throughout)"
+        doubts.append(Doubt(what, "remove them if nothing can be seen in them", empty[0]))
+    mixed = [group for group in alike.values() if len({sample.labels for sample in group}) > 1]
+    if mixed:
+        most = max(mixed, key=len)
+        classes = len({label for sample in most for label in sample.labels})
+        what = f"{counted(len(mixed), 'picture stands', 'pictures stand')} under several classes; the most frequent "
+        what += f"{len(most):,} times under {classes} (perhaps a placeholder, such as 'image not found')"
+        where = ", ".join(sample.source for sample in most[:3])
+        doubts.append(Doubt(what, "remove placeholders; decide for one class of the others", where))
+    return doubts
+
+
+def _fitted(path: Path, spec: Spec, value_range: tuple[float, float] | None) -> bytes:
+    """As a data set stores it, but brought to the size of the data set where that is fixed."""
+    picture = read_picture(path)
+    if VARIABLE in (spec.row_count, spec.col_count) or _size(picture) == (spec.col_count, spec.row_count):
+        return stored(path, picture, value_range)
+    image = picture.eight_bit(value_range)
+    return png(image.resize((spec.col_count, spec.row_count), Image.Resampling.BILINEAR))
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.image.size if picture.deep is None else (picture.deep.shape[1], picture.deep.shape[0])
+
+
+def thumbnail(small: Image.Image, out: Path) -> dict[str, Any]:
+    """Write a thumbnail beside ``out`` (a path without suffix): PNG for small images, JPEG for photographs."""
+    if max(small.size) <= THUMBNAIL_PX:
+        file = out.with_name(out.name + ".png")
+        small.save(file)
+    else:
+        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        file = out.with_name(out.name + ".jpg")
+        small.save(file, quality=85)
     return {"kind": "image", "file": file.name}

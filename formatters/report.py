@@ -214,7 +214,8 @@ def _spelling_doubts(names: list[str]) -> list[Doubt]:
     """Classes that a person would take for one."""
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
+        number = re.fullmatch(r"[-+]?[\d.]+", name)
+        alike.setdefault(name if number else re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
     twins = [group for group in alike.values() if len(group) > 1]
     if not twins:
         return []

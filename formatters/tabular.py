@@ -5,6 +5,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.tables.columns import Column, day_and_month_ambiguous, describe, encode_cells, encoder, mean_chars
+from formatters.tables.columns import (
+    Column,
+    as_label,
+    day_and_month_ambiguous,
+    describe,
+    encode_cells,
+    encoder,
+    mean_chars,
+)
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
@@ -23,6 +32,7 @@ from formatters.tables.target import RowLabels, Target, choose, read_labels
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
+LEAK_MIN_ROWS = 50  # for ranges of a number
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -70,7 +80,7 @@ def read(root: Path, options: Options) -> Table:
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=target.doubts + labels.doubts + _doubts(upload, target, features, labels),
+        doubts=upload.doubts + target.doubts + labels.doubts + _doubts(upload, target, features, labels),
         why=[target.why, *upload.why],
         ignored=upload.ignored,
         target=",".join(target.columns),
@@ -80,7 +90,8 @@ def read(root: Path, options: Options) -> Table:
 
 def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     """New rows (CSV, TSV, or JSON list of objects), with or without the label column."""
-    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]])
+    numbers = {row["name"] for row in recipe["columns"] if "decimal_comma" in row}
+    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]], numbers)
     matrix = _matrix(recipe["columns"], cells)
     spec = spec_of(recipe).with_count(len(names))
     return names, MemoryExamples(spec, [row.reshape(1, 1, -1, 1) for row in matrix])
@@ -102,7 +113,7 @@ def describe_columns(upload: TableUpload, target: Target, features: set[str]) ->
     rows = []
     for column in upload.columns:
         if column.name in target.columns:
-            rows.append(describe(column, "target", target.why))
+            rows.append(describe(as_label(column), "target", target.why))
         elif column.name in features:
             rows.append(describe(column, "feature", _how_used(column)))
         else:
@@ -139,9 +150,13 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
     for column in features:
         if column.unreadable:
             count = sum(column.counts[cell] for cell in column.unreadable)
-            what = f"{count:,} cells of the number column {column.name!r} are no numbers (such as "
+            what = f"{count:,} cells of the {column.type} column {column.name!r} are no {column.type}s (such as "
             what += f"{column.unreadable[0]!r}) and count as missing"
             doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
+        limits = [cell for cell in column.numbers if cell[:1] in "<>≤≥"]
+        if limits:
+            what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"
+            doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
         if day_and_month_ambiguous(column):
             what = f"the dates of column {column.name!r} were read with the day before the month, which is not sure"
             doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))
@@ -152,7 +167,16 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:
+    """Has each value, or each range of values, one label?"""
     values = len(column.counts)
-    if values > LEAK_MAX_VALUES or column.present < LEAK_MIN_ROWS_A_VALUE * values or column.missing:
+    if column.missing or column.present < LEAK_MIN_ROWS_A_VALUE * len(labels.names):
         return False
-    return len(set(zip(upload.table.column(column.name), labels.rows, strict=True))) == values
+    pairs = set(zip(upload.table.column(column.name), labels.rows, strict=True))
+    if len(pairs) != values:
+        return False
+    if values <= LEAK_MAX_VALUES and column.present >= LEAK_MIN_ROWS_A_VALUE * values:
+        return True
+    if not column.numbers or len(column.numbers) != values or column.present < LEAK_MIN_ROWS:
+        return False
+    order = [label for _, label in sorted((column.numbers[cell], label or ()) for cell, label in pairs)]
+    return sum(one != other for one, other in pairwise(order)) == len(labels.names) - 1

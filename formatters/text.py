@@ -5,6 +5,7 @@ How texts are cut into tokens stands in ``tokens.py``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
-from formatters.media.labels import files_below, labelled_files, without
+from formatters.encodings import UTF_8, decode_text
+from formatters.media.labels import labelled_files, without
+from formatters.media.order import files_below
 from formatters.tables.columns import Column, describe, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
-from formatters.tables.reader import decode_text, read_table
+from formatters.tables.reader import read_table
 from formatters.tables.target import choose, read_labels
 from formatters.tokens import index_texts, language_of
 from formatters.words import counted
@@ -171,9 +174,12 @@ def _describe(column: Column, texts: list[str], target: tuple[str, ...]) -> dict
 def _read_files(root: Path, options: Options) -> Corpus:
     labelled = labelled_files(root, SUFFIXES, options, "texts")
     texts, unreadable = {}, []
+    encodings: Counter[str] = Counter()
     for path, sample in zip(labelled.paths, labelled.samples, strict=True):
         try:
-            texts[sample.source] = decode_text(path)[0].strip()
+            text, encoding = decode_text(path)
+            texts[sample.source] = text.strip()
+            encodings[encoding] += encoding not in UTF_8
         except DataError as error:
             unreadable.append({"path": sample.source, "why": str(error)})
     labelled = without(labelled, unreadable, "texts")
@@ -182,7 +188,8 @@ def _read_files(root: Path, options: Options) -> Corpus:
         samples=labelled.samples,
         label_names=labelled.label_names,
         multi_label=labelled.multi_label,
-        why=labelled.why,
+        why=labelled.why
+        + [f"{counted(n, 'text is', 'texts are')} not UTF-8; read as {e}" for e, n in encodings.items() if n],
         about={
             "doubts": labelled.doubts,
             "ignored": labelled.ignored,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.spec import VARIABLE, Spec
+from formatters.audio import VIDEO_CONTAINERS, mostly_sound
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.image import mostly_animated
 from formatters.media.samples import (
@@ -28,7 +30,10 @@ from formatters.media.samples import (
 )
 from formatters.words import counted
 
-SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv", ".ogv", ".gif")
+SUFFIXES = (
+    *(".avi", ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".wmv", ".3gp", ".3g2", ".flv", ".f4v"),
+    *(".ogv", ".mts", ".m2ts", ".vob", ".asf", ".divx", ".gif"),
+)
 MAX_FRAMES = 3000  # two minutes at 25 frames a second; what follows is left out, and told
 MAX_SIDE_PX = 640  # larger frames are scaled down, and told
 JPEG_QUALITY = 90
@@ -55,6 +60,9 @@ def sniff(root: Path, options: Options) -> Evidence | None:
     gifs = [path for path in files if path.suffix.lower() == ".gif"]
     if gifs and not mostly_animated(gifs):
         files = [path for path in files if path.suffix.lower() != ".gif"]
+    containers = [path for path in files if path.suffix.lower() in VIDEO_CONTAINERS]
+    if containers and mostly_sound(containers):
+        files = [path for path in files if path not in set(containers)]
     return sniff_files(root, files, "videos")
 
 
@@ -100,7 +108,7 @@ def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Cl
     places: list[tuple[int, int]] = []
     grey, shrunk, cut = True, False, False
     image = np.empty((0, 0, 3), np.uint8)
-    time_s = 0.0
+    end_s = 0.0  # of all streams: sound may go on after the last picture
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -109,7 +117,10 @@ def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Cl
             stream.thread_type = "NONE"  # we thread over files; one thread decodes the same way each time
             promised, fps = stream.frames, float(stream.average_rate or 25)
             duration_s = (container.duration or 0) / 1e6
-            for frame in container.decode(stream):
+            for frame in _frames(container, stream):
+                if isinstance(frame, float):
+                    end_s = max(end_s, frame)
+                    continue
                 if len(places) == MAX_FRAMES:
                     cut = True
                     break
@@ -118,18 +129,27 @@ def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Cl
                 colourless = int(np.ptp(image, axis=-1).max()) <= GREY_TOLERANCE
                 grey &= colourless
                 places.append(spool.add(_jpeg(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if colourless else image)))
-                time_s = frame.time or time_s
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableError(f"damaged or cut off: {getattr(error, 'strerror', None) or error}") from error
     if not places:
         raise UnreadableError("no pictures in it")
-    if promised > 2:
-        missing = len(places) < 0.9 * promised
-    else:  # the last frame of a GIF may be shown for any time
-        missing = path.suffix.lower() != ".gif" and duration_s - time_s > 0.2 * duration_s + 2 / fps
+    short = promised > 2 and len(places) < 0.9 * promised
+    if path.suffix.lower() == ".gif":  # its last frame may be shown for any time
+        missing = short
+    else:
+        missing = (short or promised <= 2) and duration_s - end_s > 0.2 * duration_s + 2 / fps
     if missing and not cut:
         raise UnreadableError(f"cut off after {len(places)} frames")
     return _Clip(places, image.shape[1], image.shape[0], fps, grey, cut, shrunk)
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of the stream, and between them the times (float, s) up to which any stream has come."""
+    for packet in container.demux():
+        if packet.pts is not None and packet.time_base:
+            yield float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream.index == stream.index:
+            yield from packet.decode()
 
 
 def _upright(frame: Any, size: tuple[int, int] | None) -> tuple[np.ndarray, bool]:

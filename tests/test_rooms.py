@@ -13,14 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TREES = ("automl_engine", "formatters", "webapp")
 
-BASE = {"automl_engine.clock", "automl_engine.errors", "automl_engine.spec"}
-"""What every room may use: stdlib and numpy only."""
+BASE = {"automl_engine.child", "automl_engine.clock", "automl_engine.errors", "automl_engine.spec"}
+"""What every room may use: the standard library, numpy and psutil only."""
 
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # room: (rooms of ours that it may import beside itself and BASE, packages that it never imports)
     "automl_engine.errors": (set(), {"torch", "tensorflow", "django", "numpy"}),
+    "automl_engine.child": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.clock": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.events": (set(), {"torch", "tensorflow", "django"}),
+    "automl_engine.isolation": (set(), {"torch", "tensorflow", "django", "numpy"}),
     "automl_engine.spec": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.curve": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.scoring": (set(), {"torch", "tensorflow", "django"}),
@@ -75,7 +77,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "automl_engine.scoreboard": ({"automl_engine.scoring", "automl_engine.curve"}, {"torch", "tensorflow", "django"}),
     "automl_engine.run": (
-        {f"automl_engine.{room}" for room in ("events", "scoring", "curve", "scoreboard")},
+        {f"automl_engine.{room}" for room in ("events", "isolation", "scoring", "curve", "scoreboard")},
         {"torch", "tensorflow", "django"},
     ),
     "automl_engine.bench": (

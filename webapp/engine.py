@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from django.conf import settings
 
-from automl_engine import curve, events, weights
+from automl_engine import child, curve, events, weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
 
@@ -83,7 +83,7 @@ def start_run(
         command += ["--knowledge", str(knowledge)]
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / "engine.log", "ab") as log:
-        process = subprocess.Popen(_python(command), stdout=log, stderr=log, cwd=settings.BASE_DIR, env=_environment())
+        process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
     (run_dir / "engine.pid").write_text(str(process.pid))
     return process
 
@@ -131,13 +131,14 @@ def _kill_tree(pid: int) -> list[psutil.Process]:
 
 def export(run_dir: Path) -> Path:
     """Make and prove ``model.zip``; raises EngineError or DataError."""
-    _call(["automl_engine", "export", str(run_dir)])
+    _call(["automl_engine", "export", str(run_dir)], limits=child.engine_limits())
     return run_dir / "model.zip"
 
 
 def compare_classes(data_dir: Path, modality: str, out_json: Path) -> None:
     """Which known class each of a data set's looks most like; raises DataError or EngineError."""
-    _call(["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)])
+    command = ["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)]
+    _call(command, limits=child.engine_limits())
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
@@ -211,27 +212,25 @@ def _python(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", *command]
 
 
-def _environment() -> dict[str, str]:
-    """The engine's environment: ours without the secrets."""
-    hidden = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "STORAGE_URL")
-    return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONUNBUFFERED": "1"}
-
-
 def _call(
-    command: Sequence[str], on_line: Callable[[str], None] | None = None, extra: dict[str, str] | None = None
+    command: Sequence[str],
+    on_line: Callable[[str], None] | None = None,
+    extra: dict[str, str] | None = None,
+    limits: child.Limits | None = None,
 ) -> None:
-    """Run to the end, with ``extra`` in the environment.
+    """Run to the end, with ``extra`` in the environment and by default the limits of a reader.
 
     stderr goes to a file object so that neither pipe can block the other.
     """
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
+        process = child.launch(
             _python(command),
+            limits or child.reader_limits(),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             cwd=settings.BASE_DIR,
-            env=_environment() | (extra or {}),
+            env=child.environment() | {"PYTHONUNBUFFERED": "1", **(extra or {})},
         )
         assert process.stdout is not None
         try:

@@ -28,6 +28,8 @@ FORGET_EVERY = 4096
 """Records: touching one maps up to 64 kB of the file."""
 LARGE_BYTES = 1 << 15
 FEW = 16
+MIN_LABEL_CELLS, MAX_LABEL_CELLS_PER_BYTE = 1 << 24, 16
+"""A matrix of labels larger than both of these cannot be meant."""
 
 
 def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExamples:
@@ -51,6 +53,14 @@ def open_split(data_dir: Path, split: Literal["train", "test"]) -> RecordExample
             f"metadata.textproto of {data_dir.name}/{split} says sample_count {spec.sample_count} but the records are "
             f"{count}; correct the number or restore the missing records."
         )
+    if not count:
+        raise DataError(f"{data_dir.name}/{split} holds no records; add them.")
+    label_cells = count * spec.output_dim
+    if label_cells > MIN_LABEL_CELLS and label_cells > MAX_LABEL_CELLS_PER_BYTE * sum(shard.size for shard in shards):
+        raise DataError(
+            f"metadata.textproto of {data_dir.name}/{split} says output_dim {spec.output_dim:,}, far more classes than "
+            "such small records can be of; correct the number."
+        )
     if spec.domain in ("image", "video"):
         prepare()
     return RecordExamples(spec, shards)
@@ -72,6 +82,9 @@ class Shard:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def sizes(self, first: int, end: int) -> np.ndarray:
+        return np.subtract(self._ends[first:end], self._starts[first:end])
 
     def peek(self, number: int, most_bytes: int | None = None) -> bytes:
         """The data of a record or its first bytes, unchecked."""
@@ -176,6 +189,7 @@ class RecordExamples(Examples):
             heads = shard.heads(first, first + FORGET_EVERY)
             numbers = np.arange(first, first + len(heads))
             lengths = context_lengths(heads)
+            lengths[lengths > shard.sizes(first, first + FORGET_EVERY)] = 0  # a context that claims the next record
             for length in np.unique(lengths).tolist():
                 alike = np.flatnonzero(lengths == length)
                 found = label_kinds(heads[alike, :length]) if length else None
@@ -250,7 +264,7 @@ def _scatter(context: dict[str, records.Feature], row: np.ndarray) -> None:
     if len(score) not in (0, len(index)):
         raise ValueError(f"it has {len(index)} labels but {len(score)} confidences")
     if len(index) and not (index.min() >= 0 and index.max() < len(row)):
-        raise ValueError(f"label_index must be in [0, {len(row)}) but got {index.tolist()}")
+        raise ValueError(f"label_index must be in [0, {len(row)}) but got {index[:9].tolist()}")
     row[index] = score if len(score) else 1
 
 

@@ -179,6 +179,8 @@ def sole_row(data: bytes, width: int) -> np.ndarray | None:
     """(1, width) float32 of an example that holds one step of so many floats and no other list; else None."""
     if not data.startswith(b"\n") or len(data) < 2 or data[1] > 127:  # as in sole_image
         return None
+    if len(data) < 4 * width:  # before anything is made of a width that may be a lie
+        return None
     at, wrapper = 2 + data[1], _row_wrapper(width)
     if len(data) - at - len(wrapper) != 4 * width or not data.startswith(wrapper, at):
         return None
@@ -187,6 +189,8 @@ def sole_row(data: bytes, width: int) -> np.ndarray | None:
 
 def sole_rows(datas: np.ndarray, width: int) -> np.ndarray | None:
     """(n, width) float32 of examples (n, size) uint8 that all hold one step of so many floats, as in ``sole_row``."""
+    if datas.shape[1] < 4 * width:
+        return None
     wrapper = np.frombuffer(_row_wrapper(width), np.uint8)
     context = datas.shape[1] - 4 * width - len(wrapper)
     if not 2 <= context <= 129:
@@ -241,6 +245,8 @@ def _context_entries(head: bytes) -> list[slice] | None:
         return None
     at, end, found = 2, head[1] + 2, []
     while at < end:
+        if at + 1 == len(head):
+            return None
         next_at = at + 2 + head[at + 1]  # a length of more than one byte fails the test below
         if head[at] != 10 or next_at > end:
             return None
@@ -273,7 +279,7 @@ def _decode_list(view: memoryview) -> FeatureList:
 
 def _decode_steps(view: memoryview) -> np.ndarray | None:
     """(T, n) float32 when every step has the head of a packed list of n floats, else None."""
-    first: memoryview = next((step for _, step in _fields(view)), memoryview(b""))
+    first = _bytes(next((step for _, step in _fields(view)), memoryview(b"")))
     if not first or first[0] != _FLOAT_LIST_TAG:
         return None
     n = len(_decode_feature(first))
@@ -288,9 +294,9 @@ def _decode_feature(view: memoryview) -> Feature:
     out: Feature = []
     for number, value in _fields(view):  # a oneof: the last one counts
         if number == 1:
-            out = [bytes(item) for _, item in _fields(value)]
+            out = [bytes(_bytes(item)) for _, item in _fields(value)]
         elif number == 2:
-            out = np.frombuffer(b"".join(bytes(part) for _, part in _fields(value)), "<f4").astype(np.float32)
+            out = np.frombuffer(b"".join(_bytes(part) for _, part in _fields(value)), "<f4").astype(np.float32)
         elif number == 3:
             out = np.array([item for _, part in _fields(value) for item in _integers(part)], np.int64)
     return out
@@ -308,20 +314,26 @@ def _integers(part: memoryview | int) -> Iterator[int]:
 
 
 def _signed(value: int) -> int:
+    value &= 0xFFFFFFFFFFFFFFFF
     return value - (1 << 64) if value >> 63 else value
 
 
 def _key_value(entry: memoryview) -> tuple[str, memoryview]:
     found: dict[int, memoryview] = {1: memoryview(b""), 2: memoryview(b"")}
     found.update(_fields(entry))
-    return bytes(found[1]).decode(), found[2]
+    return bytes(_bytes(found[1])).decode(), _bytes(found[2])
+
+
+def _bytes(value: Any) -> memoryview:
+    """``bytes`` of a number would be as many zeros."""
+    if not isinstance(value, memoryview):
+        raise CorruptRecord("it holds a number where a message should be")
+    return value
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, Any]]:
     """Field numbers and contents of a message: an int where it is a varint, else a memoryview."""
-    if not isinstance(view, memoryview):
-        raise CorruptRecord("it holds a number where a message should be")
-    at, end = 0, len(view)
+    at, end = 0, len(_bytes(view))
     while at < end:
         tag, at = _read_varint(view, at)
         kind = tag & 7

@@ -3,7 +3,7 @@
 It gets what the challenge's ingestion program gave: a tf.data dataset of (4-D float32 tensor, label vector), the same
 object at every call, and a metadata object with the getters of the challenge's reader.
 
-The code runs with the rights of this process.  A process is no sandbox: foreign code needs a container.
+The code runs in this process, which run.py isolates where the kernel allows it (isolation.py).
 """
 
 from __future__ import annotations

@@ -8,83 +8,40 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
+from formatters.media.file_index import FileIndex
+from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
 from formatters.tables.reader import RawTable
 from formatters.words import counted
 
-VALIDATION = ("valid", "validation", "val", "dev")
-SPLIT_SIDES: dict[str, Side] = {
-    **dict.fromkeys(("train", "training", "trn", *VALIDATION), "train"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}
-SPLIT_COLUMNS = {"split", "subset", "set", "partition", "usage", "fold_name", "data_set"}
 GROUP_COLUMNS = {"group", "group_id", "groups"}
-LABEL_COLUMNS = ("label", "labels", "class", "classes", "category", "categories", "target", "tags", "tag", "y")
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "classes", "category", "categories", "target", "tags", "tag", "y"),
+    *("class_name", "classname", "label_name", "class_id", "classid", "label_id"),
+)
 LABEL_HINTS = ("label", "class", "categor", "target", "species", "diagnosis", "emotion", "genre")
 CONFIDENCE_COLUMN = "labelconfidencepairs"
-YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False, "yes": True, "no": False}
+MISSING_SHARE = 0.2  # of the rows may name files that are not there
+YES_NO = {
+    "1": True,
+    "0": False,
+    "-1": False,
+    "-1.0": False,
+    "1.0": True,
+    "0.0": False,
+    "true": True,
+    "false": False,
+    "yes": True,
+    "no": False,
+}
 MAX_CLASSES = 1000
 MATCH_ROWS = 2000  # looked at to find the file column
 MATCH_SHARE = 0.2  # of rows that name a file of ours: then the column holds file names
-
-
-def split_sides(words: Collection[str]) -> dict[str, Side]:
-    """The side of each word that names one; validation belongs to train, but is the test where there is no other."""
-    sides = {word: SPLIT_SIDES[word] for word in words if word in SPLIT_SIDES}
-    held_out = set(VALIDATION) & set(sides)
-    if held_out and held_out != set(sides) and "test" not in sides.values():
-        sides |= dict.fromkeys(held_out, "test")
-    return sides
-
-
-def sides_of_paths(paths: Collection[str]) -> dict[str, Side | None]:
-    """Train or test, from a word in each file's name, else in a folder's."""
-    words = {path: _split_word(path) for path in paths}
-    sides = split_sides(set(words.values()))
-    return {path: sides.get(word) for path, word in words.items()}
-
-
-def _split_word(path: str) -> str:
-    for part in reversed(path.split("/")):
-        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part).lower())
-        found = [word for word in words if word in SPLIT_SIDES]
-        if len({SPLIT_SIDES[word] for word in found}) == 1:
-            return found[0]
-    return ""
-
-
-class FileIndex:
-    """Files by every way a table may name them: path, tail of the path, with or without the extension."""
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._by_tail: dict[str, list[str]] = {}
-        for path in paths:
-            parts = path.lower().split("/")
-            for start in range(len(parts)):
-                tail = "/".join(parts[start:])
-                self._by_tail.setdefault(tail, []).append(path)
-                bare = tail.rpartition(".")[0]
-                if bare and not bare.endswith("/"):
-                    self._by_tail.setdefault(bare, []).append(path)
-
-    def find(self, cell: str, near: str = "") -> list[str]:
-        """The files that a cell may mean, those under the folder ``near`` first; [] when none."""
-        name = cell.strip().replace("\\", "/").lower()
-        while name.startswith(("./", "../", "/")):
-            name = name.partition("/")[2]
-        parts = name.split("/")
-        for start in range(len(parts)):
-            found = self._by_tail.get("/".join(parts[start:]))
-            if found:
-                exact = [path for path in found if path.lower() == name]
-                return exact or [path for path in found if path.startswith(near)] or found
-        return []
 
 
 @dataclass
@@ -122,8 +79,9 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, target: s
     choice = _choose_target(table, at, target)
     if choice is None:
         return None
-    files = _files_of_rows(table, at, path, index)
+    table, files, missing = _files_of_rows(table, at, path, index)
     labels_of_rows, multi_label, doubts = _parse_labels(table, choice)
+    doubts += missing
     merged: dict[str, dict[str, None]] = {}
     for file, labels in zip(files, labels_of_rows, strict=True):
         merged.setdefault(file, {}).update(dict.fromkeys(labels))
@@ -150,11 +108,15 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, target: s
     return result
 
 
-def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> list[str]:
+def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> tuple[RawTable, list[str], list[Doubt]]:
+    """(the table without the rows whose file is missing, the file of each row left, what was left out)."""
     near = path.rpartition("/")[0]
-    files, missing = [], []
+    parts = _parts_of_rows(table, at, path)
+    files: list[str] = []
+    rows: list[list[str]] = []
+    missing: list[tuple[int, str]] = []
     for number, row in enumerate(table.rows, start=1 + table.has_header):
-        found = index.find(row[at], near)
+        found = index.find(row[at], near, parts[len(files) + len(missing)])
         if len(found) > 1:
             raise DataError(
                 f"row {number} of {path} names {row[at]!r}, which can be {found[0]} or {found[1]}; "
@@ -162,31 +124,42 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> lis
             )
         if found:
             files.append(found[0])
+            rows.append(row)
         else:
             missing.append((number, row[at]))
-    if missing:
-        number, name = missing[0]
-        others = counted(len(missing) - 1, "more row names a missing file", "more rows name missing files")
-        more = f" (and {others})" if len(missing) > 1 else ""
-        what = f"names {name!r}, which is not in the upload" if name else "has no file name"
+    if not missing:
+        return table, files, []
+    number, name = missing[0]
+    others = counted(len(missing) - 1, "more row names a missing file", "more rows name missing files")
+    more = f" (and {others})" if len(missing) > 1 else ""
+    what = f"names {name!r}, which is not in the upload" if name else "has no file name"
+    if len(missing) >= MISSING_SHARE * len(table.rows):
         raise DataError(f"row {number} of {path} {what}{more}; add the file or remove the row.")
-    return files
+    told = Doubt(f"row {number} of {path} {what}{more}; left out", "add the files or remove the rows", path)
+    return replace(table, rows=rows), files, [told]
+
+
+def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[Part]:
+    """The part ("train", "test") of each row, by a column or the table's own name; else what is labelled is train."""
+    for at in range(len(table.columns)):
+        if _is_split_column(table, at):
+            return [part_of(row[at]) for row in table.rows]
+    once = len({row[file_at] for row in table.rows}) == len(table.rows)
+    return [part_of_path(path) or ("train" if once else "")] * len(table.rows)
 
 
 def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str]) -> None:
     for at, name in enumerate(table.columns):
         if _is_split_column(table, at):
-            words = [row[at].lower() for row in table.rows]
-            sides = split_sides(set(words))
-            result.sides = {file: sides[word] for file, word in zip(files, words, strict=True)}
+            parts = [part_of(row[at]) for row in table.rows]
+            sides = sides_of_parts(set(parts))
+            result.sides = {file: sides[part] for file, part in zip(files, parts, strict=True)}
         elif _plain(name) in GROUP_COLUMNS:
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
 
 
 def _is_split_column(table: RawTable, at: int) -> bool:
-    if _plain(table.columns[at]) not in SPLIT_COLUMNS:
-        return False
-    return all(row[at].lower() in SPLIT_SIDES for row in table.rows)
+    return is_split_name(table.columns[at]) and all(part_of(row[at]) not in ("", "unlabelled") for row in table.rows)
 
 
 def _plain(name: str) -> str:
@@ -214,8 +187,9 @@ def _choose_target(table: RawTable, file_at: int, target: str | None) -> _Choice
     if target:
         return _given_target(table, target, cells, candidates)
     yes_no = [name for name in others if cells[name] and all(cell.lower() in YES_NO for cell in cells[name])]
+    varying = [name for name in yes_no if len({YES_NO[cell.lower()] for cell in cells[name]}) > 1]
     named = [name for name in candidates if _plain(name) in (*LABEL_COLUMNS, CONFIDENCE_COLUMN)]
-    if len(yes_no) >= 2 and not named:
+    if len(varying) >= 2 and not named:
         return _Choice(yes_no, "yes_no", candidates)
     if not candidates:
         return None
@@ -274,7 +248,12 @@ def _parse_labels(table: RawTable, choice: _Choice) -> tuple[list[list[str]], bo
         rows = [
             [name for name, cells in columns if YES_NO.get(cells[i].lower(), False)] for i in range(len(table.rows))
         ]
-        return rows, any(len(labels) != 1 for labels in rows), []
+        unsure = [name for name, cells in columns if {"-1", "-1.0"} & set(cells) and {"0", "0.0"} & set(cells)]
+        doubts = [
+            Doubt(f"column {name!r} holds -1 beside 0 and 1; both count as no", "write 1 or 0 in each cell", name)
+            for name in unsure
+        ]
+        return rows, any(len(labels) != 1 for labels in rows), doubts
     cells = table.column(choice.columns[0])
     if _plain(choice.columns[0]) == CONFIDENCE_COLUMN:
         what = "confidences of labels are not kept: each named label counts fully"
@@ -307,7 +286,7 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
             continue
         parts = Counter(part for row in rows for part in row)
         values = set(filled)
-        numbers = all(part.isdigit() for part in parts)
+        numbers = all(part.isdecimal() for part in parts)
         if bracketed and separator != " ":
             return separator
         if separator == " " and not numbers and column not in ("labels", "tags", "classes", "categories"):
@@ -324,16 +303,3 @@ def split_list(cell: str, separator: str) -> list[str]:
     inner = cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()", "{}") else cell
     parts = (part.strip().strip("'\"") for part in inner.split(separator))
     return [part for part in parts if part]
-
-
-def names_of_indices(labels: dict[str, tuple[str, ...]], root: Path) -> dict[str, str] | None:
-    """The challenge's ``label.name`` (a name a line) when the labels are indices into it."""
-    files = sorted(path for path in root.rglob("*label.name") if path.is_file())
-    used = {label for names in labels.values() for label in names}
-    if not files or not all(label.isdigit() for label in used):
-        return None
-    names = files[0].read_text("utf-8", "replace").split("\n")
-    names = [name.strip() for name in names if name.strip()]
-    if max(map(int, used), default=0) >= len(names) or len(set(names)) < len(names):
-        return None
-    return {label: names[int(label)] for label in used}

@@ -5,32 +5,20 @@ labelled_files(root, suffixes, options, noun) -> Labelled
 
 from __future__ import annotations
 
-import os
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Options, Sample, Side
-from formatters.media.label_table import (
-    FileIndex,
-    FileLabels,
-    file_column,
-    names_of_indices,
-    read_labels,
-    sides_of_paths,
-    split_sides,
-)
-from formatters.tables.reader import RawTable, read_table
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".txt")
-NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
-NO_LABELS = ("submission",)  # tables to be filled in for a contest
-SORT_THEM = (
-    "sort them into one folder per class, or add a labels.csv with a column of file names and a column of labels."
-)
-MAX_TABLE_BYTES = 200 * 2**20
+from formatters.base import Doubt, Options, Sample
+from formatters.media.annotations import masks, other_task
+from formatters.media.beside import Beside, look_beside, names_of_indices
+from formatters.media.folders import folder_sides, from_folders
+from formatters.media.order import files_below, natural
+from formatters.media.parts import copies
+from formatters.words import counted
 
 
 @dataclass
@@ -61,104 +49,52 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     files = [path for path in every if path.rpartition("/")[2].lower().endswith(tuple(suffixes))]
     if not files:
         raise DataError(f"The upload holds no {noun}; add them, or choose another modality.")
-    tables, errors = _label_tables(root, every, files, suffixes, options)
-    if tables:
-        result = _from_tables(root, files, tables)
+    repeated = copies(root, files)
+    files = [path for path in files if path not in repeated]
+    regions = masks(files) if noun == "images" else set()
+    files = [path for path in files if path not in regions]
+    beside = look_beside(root, every, files, suffixes, options)
+    if beside.tables:
+        result = _from_tables(root, every, files, beside)
     else:
         if options.target:
             raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
-        result = _from_folders(root, files, noun, errors)
-    used = {sample.source for sample in result.samples} | set(tables) | {entry["path"] for entry in result.ignored}
+        result = _from_folders(root, every, files, regions, noun, beside)
+    for left_out, why in ((repeated, "a copy of the same file further up"), (regions, "a mask of another image")):
+        result.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
+        if left_out:
+            what = counted(len(left_out), "file is", "files are") + f" left out, each {why}"
+            result.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
+    used = (
+        {sample.source for sample in result.samples}
+        | set(beside.tables)
+        | set(beside.lists)
+        | {entry["path"] for entry in result.ignored}
+    )
     result.ignored += [{"path": p, "why": f"not one of the {noun}"} for p in every if p not in used]
     return result
 
 
-def files_below(root: Path) -> list[str]:
-    """Paths of all files below a folder, relative, in natural order ("a2" before "a10")."""
-    start = len(os.path.join(root, ""))
-    found = (os.path.join(folder, name)[start:] for folder, _, names in os.walk(root) for name in names)
-    return sorted(found, key=natural)
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A sort key: digits by value, letters without regard to case."""
-    parts = re.findall(r"(\d{1,18})|(\D+|\d)", text)
-    key = [(0, int(number), "") if number else (1, 0, rest.casefold()) for number, rest in parts]
-    return [*key, (2, 0, text)]
-
-
-def _label_tables(
-    root: Path, every: list[str], files: list[str], suffixes: Collection[str], options: Options
-) -> tuple[dict[str, FileLabels], list[DataError]]:
-    """Tables that name our files and hold labels, by path; and what was wrong with the others."""
-    index = FileIndex(files)
-    found: dict[str, FileLabels] = {}
-    errors: list[DataError] = []
-    for path in every:
-        suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
-        if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or stem.endswith(NO_LABELS):
-            continue
-        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
-            continue
-        try:
-            table = _two_columns(read_table(root / path))
-        except DataError as error:
-            if suffix not in (".txt", ".json"):  # any prose is a "ragged table"
-                errors.append(error)
-            continue
-        at = file_column(table, index)
-        if at is None:
-            at = _column_of_missing_files(table.rows, suffixes)
-        if at is None:
-            continue
-        labels = read_labels(table, at, path, index, options.target)
-        if labels:
-            found[path] = labels
-        else:
-            others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
-            what = f"{path} names the files, but holds no label" + (
-                f": the values of {others} hardly come back" * bool(others)
-            )
-            errors.append(DataError(f"{what}; add a column with the class of each file."))
-    return found, errors
-
-
-def _two_columns(table: RawTable) -> RawTable:
-    """Lists such as "images/1.png 3" have a blank between the name and the label."""
-    if len(table.columns) > 1 or not all(" " in row[0] for row in table.rows):
-        return table
-    rows = [row[0].rsplit(maxsplit=1) for row in table.rows]
-    first = table.columns[0].rsplit(maxsplit=1)
-    if Path(first[0]).suffix == Path(rows[0][0]).suffix != "":  # taken for a header, but a row like the others
-        rows, first = [first, *rows], []
-    header = first if len(first) == 2 else ["file", "label"]
-    return replace(table, columns=header, rows=rows, has_header=header == first)
-
-
-def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:
-    """A column of names like ours, none of which was uploaded."""
-    for at in range(len(rows[0])):
-        if all(row[at].lower().endswith(tuple(suffixes)) for row in rows[:100]):
-            return at
-    return None
-
-
-def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) -> Labelled:
+def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside) -> Labelled:
+    tables = beside.tables
     labels: dict[str, tuple[str, ...]] = {}
-    for path, side in sides_of_paths(tables).items():
-        table = tables[path]
+    for table in tables.values():
         labels |= table.labels
-        if side and len(tables) > 1 and not table.sides:
-            table.sides = dict.fromkeys(table.labels, side)
-    first = next(iter(tables.values()))
     multi_label = any(table.multi_label for table in tables.values())
-    renamed = names_of_indices(labels, root)
+    labels = _same_numbers({file: tuple(map(_composed, names)) for file, names in labels.items()})
+    doubts = [doubt for table in tables.values() for doubt in table.doubts]
+    if not multi_label:
+        labels, told = _with_folders(labels, files)
+        doubts += told
+    renamed = names_of_indices(labels, root, [path for path in every if path not in tables])
     if renamed:
         labels = {file: tuple(renamed[label] for label in names) for file, names in labels.items()}
     kept = [file for file in files if file in labels and (labels[file] or multi_label)]
     used = {label for file in kept for label in labels[file]}
+    first = next(iter(tables.values()))
     order = [name for name in first.label_order or sorted(used, key=natural) if name in used]
-    sides = {file: side for table in tables.values() for file, side in table.sides.items()} or _folder_sides(kept)[0]
+    sides = {file: side for table in tables.values() for file, side in table.sides.items()}
+    sides = sides or beside.sides() or folder_sides(kept)
     groups = {file: group for table in tables.values() for file, group in table.groups.items()}
     names = " and ".join(tables)
     result = Labelled(
@@ -167,84 +103,80 @@ def _from_tables(root: Path, files: list[str], tables: dict[str, FileLabels]) ->
         order,
         multi_label,
         [f"{names} names the files and holds their labels ({first.target})"],
-        [doubt for table in tables.values() for doubt in table.doubts],
+        doubts,
         target=first.target,
         target_candidates=first.candidates,
     )
-    without = [file for file in files if file not in set(kept)]
-    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in without]
-    if without:
-        have = "has no label" if len(without) == 1 else "have no label"
-        what = f"{len(without):,} of {len(files):,} files {have} in {names}; left out"
-        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", without[0]))
+    left_out = [file for file in files if file not in set(kept)]
+    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in left_out]
+    if left_out:
+        have = "has no label" if len(left_out) == 1 else "have no label"
+        what = f"{len(left_out):,} of {len(files):,} files {have} in {names}; left out"
+        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", left_out[0]))
     return result
 
 
-def _folder_sides(files: list[str]) -> tuple[dict[str, Side], int | None]:
-    """Side by file and the depth of the train/ and test/ folders; ({}, None) when there are none.
-
-    A class may be called "train", so a depth counts only if every folder there is named so.
-    """
-    for depth in range(3):
-        names = {file: file.split("/")[depth].lower() for file in files if file.count("/") > depth}
-        sides = split_sides(set(names.values()))
-        if names and all(name in sides for name in names.values()):
-            return {file: sides[name] for file, name in names.items()}, depth
-    return {}, None
+def _composed(label: str) -> str:
+    return unicodedata.normalize("NFC", label)
 
 
-def _from_folders(root: Path, files: list[str], noun: str, errors: list[DataError]) -> Labelled:
-    sides, depth = _folder_sides(files)
-    folders = {file: [p for at, p in enumerate(file.split("/")[:-1]) if at != depth] for file in files}
-    inside = [file for file in files if folders[file]]
-    if not inside:
-        if errors:
-            raise errors[0]
-        raise DataError(f"No labels found: all {noun} stand in one folder; {SORT_THEM}")
-    while len({folders[file][0] for file in inside}) == 1 and all(len(folders[file]) > 1 for file in inside):
-        for file in inside:
-            folders[file].pop(0)
-    samples = [Sample(file, (folders[file][0],), sides.get(file)) for file in inside]
-    if len({sample.labels for sample in samples}) == 1:
-        what = f"There is only one class: all {noun} stand in the folder {samples[0].labels[0]!r}"
-        raise errors[0] if errors else DataError(f"{what}; {SORT_THEM}")
-    result = Labelled(
-        [root / file for file in inside],
-        samples,
-        sorted({sample.labels[0] for sample in samples}, key=natural),
+def _same_numbers(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """0 and 0.0 are one class where all labels are whole numbers and some are written both ways."""
+    used = {label for names in labels.values() for label in names}
+    short = {label: re.sub(r"\.0+$", "", label) for label in used}
+    if not all(re.fullmatch(r"-?\d+", name) for name in short.values()) or len(set(short.values())) == len(used):
+        return labels
+    return {file: tuple(dict.fromkeys(short[label] for label in names)) for file, names in labels.items()}
+
+
+def _with_folders(
+    labels: dict[str, tuple[str, ...]], files: list[str]
+) -> tuple[dict[str, tuple[str, ...]], list[Doubt]]:
+    """Files without a row take the class of their folder, where folders and tables speak of the same classes."""
+    missing = [file for file in files if not labels.get(file)]
+    if not missing:
+        return labels, []
+    try:
+        by_folder = from_folders(files, "files", read_names=False).labels
+    except DataError:  # the folders are no classes
+        return labels, []
+    known: dict[str, tuple[str, ...]] = {}
+    pairs = {(labels[file][0], by_folder[file]) for file in by_folder if labels.get(file)}
+    renamed = dict(pairs)
+    used = {names[0] for names in labels.values() if names}
+    if pairs and len(pairs) == len(renamed) == len(set(renamed.values())):
+        known = {file: (renamed.get(names[0], names[0]),) for file, names in labels.items() if names}
+    elif not pairs and used <= set(by_folder.values()):
+        known = {file: names for file, names in labels.items() if names}
+    else:
+        return labels, []
+    added = [file for file in missing if file in by_folder]
+    if not added:
+        return labels, []
+    what = f"{len(added):,} files without a row take their class from their folder"
+    told = Doubt(what, "add rows for them if that is wrong", added[0], "info")
+    return known | {file: (by_folder[file],) for file in added}, [told]
+
+
+def _from_folders(
+    root: Path, every: list[str], files: list[str], regions: set[str], noun: str, beside: Beside
+) -> Labelled:
+    try:
+        found = from_folders(files, noun, read_names=not beside.errors)
+    except DataError as error:
+        known = other_task(root, every, [*files, *regions])
+        raise known or (beside.errors[0] if beside.errors else error) from None
+    sides = found.sides or beside.sides()
+    kept = [file for file in files if file in found.labels]
+    return Labelled(
+        [root / file for file in kept],
+        [Sample(file, (found.labels[file],), sides.get(file)) for file in kept],
+        sorted(set(found.labels.values()), key=natural),
         False,
-        [f"each class has its folder ({_examples([sample.labels[0] for sample in samples])})"],
+        found.why,
+        found.doubts,
+        [{"path": file, "why": why} for file, why in found.unlabelled.items()],
     )
-    if {sample.split for sample in samples} == {"train", "test"}:
-        result.why.append("the split into train and test is given by the folders")
-    outside = [file for file in files if not folders[file]]
-    result.ignored = [{"path": file, "why": "stands outside the class folders"} for file in outside]
-    result.doubts = _folder_doubts([folders[file] for file in inside], outside, noun)
-    return result
-
-
-def _folder_doubts(folders: list[list[str]], outside: list[str], noun: str) -> list[Doubt]:
-    """``folders``: those around each file, the class first; ``outside``: files in none."""
-    doubts = []
-    if outside:
-        stand = "stands outside the class folders and is" if len(outside) == 1 else ""
-        what = f"{len(outside):,} of the {noun} {stand or 'stand outside the class folders and are'} left out"
-        doubts.append(Doubt(what, "move each into the folder of its class", outside[0]))
-    inner: dict[str, set[str]] = {}
-    for around in folders:
-        inner.setdefault(around[0], set()).add(around[1] if len(around) > 1 else "")
-    deeper = set().union(*inner.values()) - {""}
-    if deeper:
-        what = f"class folders hold folders ({_examples(list(deeper))}); all {noun} in them belong to the upper folder"
-        same = len(deeper) > 1 and all(names == deeper for names in inner.values())  # perhaps several data sets
-        fix = "move these folders up if they are the classes" + ", or upload each upper folder by itself" * same
-        doubts.append(Doubt(what, fix, level="warning" if same else "info"))
-    return doubts
-
-
-def _examples(names: list[str]) -> str:
-    distinct = sorted(set(names), key=natural)
-    return ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
 
 
 def without(labelled: Labelled, unreadable: list[dict[str, str]], noun: str) -> Labelled:

@@ -18,15 +18,15 @@ import numpy as np
 from automl_engine.errors import DataError
 from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Table
-from formatters.media.labels import NO_TABLE, TABLE_SUFFIXES, Labelled, files_below, labelled_files, without
+from formatters.media.beside import NO_TABLE
+from formatters.media.labels import Labelled, labelled_files, without
+from formatters.media.order import files_below
+from formatters.media.table_files import TABLE_SUFFIXES
+from formatters.media.unreadable import UnreadableError
 
 THREADS = min(8, os.cpu_count() or 1)
 CERTAIN = 0.95
 Info = TypeVar("Info")
-
-
-class UnreadableError(Exception):
-    """This file cannot be decoded; the message says why, in a few words."""
 
 
 def media_files(root: Path, suffixes: Collection[str]) -> list[Path]:

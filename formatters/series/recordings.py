@@ -13,9 +13,12 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Options, Sample, Side
-from formatters.media.label_table import FileIndex, FileLabels, file_column, read_labels, split_sides
-from formatters.media.labels import NO_TABLE, files_below, natural
+from formatters.media.beside import NO_TABLE
+from formatters.media.file_index import FileIndex
+from formatters.media.label_table import FileLabels, file_column, read_labels
+from formatters.media.order import files_below, natural
 from formatters.series.cases import Cases, stack
+from formatters.split_words import sides_of
 from formatters.tables.files import OTHER_DATA
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
@@ -108,9 +111,9 @@ def _by_folder(paths: list[str]) -> FileLabels | None:
     sides: dict[str, Side] = {}
     for depth in range(min(map(len, folders.values()))):
         words = {path: parts[depth] for path, parts in folders.items()}
-        known = split_sides({word.lower() for word in words.values()})
-        if all(word.lower() in known for word in words.values()):
-            sides = {path: known[word.lower()] for path, word in words.items()}
+        known = sides_of(set(words.values()))
+        if all(word in known for word in words.values()):
+            sides = {path: known[word] for path, word in words.items()}
             continue
         counts = Counter(words.values())
         if len(counts) > 1 and min(counts.values()) > 1:

@@ -9,9 +9,9 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, Options, Sample, spec_of
-from formatters.media.label_table import sides_of_paths
-from formatters.media.labels import natural
+from formatters.media.order import natural
 from formatters.series.cases import Cases, stack
+from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
 from formatters.tables.new_rows import table_paths
 from formatters.tables.reader import RawTable, read_table

@@ -9,23 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from formatters.tables.dates import date_format, day_and_month_swapped, epoch_format, parse_date
+from formatters.tables.numbers import Writing, find_writing, numbers_of
+
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 
 MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
+CLASS_WORDS = frozenset(["none", "nil", "-", "--", "n/a"])  # of these, what may well be a class
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
-DATE_FORMATS = (
-    "iso",
-    *("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y"),
-    *("%d %B %Y", "%B %d, %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
-    *("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"),
-)
-MAX_UNREADABLE_SHARE = 0.01  # of a number column
 ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
 MIN_CATEGORY_COUNT = 5
 MAX_CATEGORIES = 200
@@ -34,9 +30,6 @@ ID_NAME = re.compile(
     r"s(erial)?[._\s]?(no|number)\.?|no\.?|#|column_0$",
     re.IGNORECASE,
 )
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
-THOUSANDS_MARK = re.compile(r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # apostrophes and narrow blanks
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: there may be ten thousand
@@ -48,10 +41,15 @@ class Column:
     counts: Counter[str]  # cells that are not missing
     numbers: dict[str, float]  # their values, for numbers
     missing: int
+    fillers: Counter[str]  # words for a missing value, which may be classes in a label column
     unreadable: list[str]  # cells of a number column that are no numbers
     date_format: str
-    decimal_comma: bool
+    writing: Writing
     why_ignored: str
+
+    @property
+    def decimal_comma(self) -> bool:
+        return self.writing.decimal_comma
 
     @property
     def distinct(self) -> int:
@@ -69,63 +67,55 @@ def is_missing(cell: str) -> bool:
 def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     """Decide on the type of a column from all its cells."""
     counts = Counter(cells)
-    missing = sum(counts.pop(cell) for cell in [cell for cell in counts if is_missing(cell)])
-    commas = [cell for cell in counts if "," in cell]
-    decimal_comma = bool(commas) and (delimiter == ";" or not all(map(THOUSANDS.fullmatch, commas)))
-    numbers, date_format, unreadable = _numbers(counts, decimal_comma), "", []
+    fillers = Counter({cell: counts.pop(cell) for cell in list(counts) if is_missing(cell)})
+    missing = fillers.total()
+    del fillers[""]
+    writing = find_writing(counts, delimiter)
+    numbers, format_, unreadable = numbers_of(counts, writing), "", []
     kind: ColumnType
-    if numbers:
+    if numbers and (format_ := epoch_format(name, set(numbers.values()))):
+        kind, numbers = "date", {}
+    elif numbers:
         kind = "boolean" if set(numbers.values()) == {0.0, 1.0} else "number"
         unreadable = [cell for cell in counts if cell not in numbers]
     elif boolean_values(counts):
         kind = "boolean"
-    elif date_format := _date_format(counts):
-        kind = "date"
+    elif found_format := date_format(counts):
+        kind, format_ = "date", found_format
+        unreadable = [cell for cell in counts if parse_date(cell, format_) is None]
     else:
         kind = _word_type(counts)
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"
-    return Column(name, kind, counts, numbers, missing, unreadable, date_format, decimal_comma, why)
-
-
-def _numbers(counts: Counter[str], decimal_comma: bool) -> dict[str, float]:
-    """The value of each distinct cell if (nearly) all are numbers, else nothing."""
-    numbers = {}
-    unreadable, allowed = 0, MAX_UNREADABLE_SHARE * counts.total()
-    for cell, count in counts.items():
-        value = parse_number(cell, decimal_comma)
-        if value is not None:
-            numbers[cell] = value
-        elif (unreadable := unreadable + count) > allowed:
-            return {}
-    return numbers
+    return Column(name, kind, counts, numbers, missing, fillers, unreadable, format_, writing, why)
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
-    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else.
-
-    Those too large for float32 become the largest that it holds.
-    """
-    try:
-        value = float(cell)
-    except ValueError:
-        bare = THOUSANDS_MARK.sub("", cell.strip("$€£¥%\u00a0 ").replace("−", "-"))
-        if decimal_comma and bare.count(",") == 1:
-            bare = bare.replace(".", "").replace(",", ".")
-        elif THOUSANDS.fullmatch(bare):
-            bare = bare.replace(",", "")
-        try:
-            value = float(bare)
-        except ValueError:
-            return None
-    return max(-MAX_FLOAT32, min(value, MAX_FLOAT32)) if math.isfinite(value) and "_" not in cell else None
+    """A finite number in plain, decimal-comma, thousands, percent or currency writing; None for anything else."""
+    return Writing(decimal_comma).number(cell)
 
 
 def boolean_values(counts: Counter[str]) -> tuple[str, str] | None:
     """(what means 0, what means 1), in lower case, if these are the only two values."""
     values = {cell.lower() for cell in counts}
     return next((pair for pair in BOOLEANS if values == set(pair)), None)
+
+
+def as_label(column: Column) -> Column:
+    """The column as a label column: "none", "-" and "N/A" are classes, other fillers where one class is left without.
+
+    Amounts stay numbers: what is missing among them is no class.
+    """
+    words = Counter({cell: count for cell, count in column.fillers.items() if cell.lower() in CLASS_WORDS})
+    if column.distinct + len(words) < 2:
+        words = column.fillers
+    if not words or (column.numbers and column.distinct > 1):
+        return column
+    counts = column.counts + words
+    kind: ColumnType = "boolean" if boolean_values(counts) else "category"
+    missing = column.missing - words.total()
+    return replace(column, type=kind, counts=counts, numbers={}, missing=missing, fillers=Counter(), why_ignored="")
 
 
 def _word_type(counts: Counter[str]) -> ColumnType:
@@ -185,26 +175,10 @@ def _categories(counts: Counter[str]) -> list[str]:
     return [cell for cell in ranked if counts[cell] >= MIN_CATEGORY_COUNT][:MAX_CATEGORIES]
 
 
-def _parse_date(cell: str, format_: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(cell, format_)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _date_format(counts: Counter[str]) -> str:
-    """The first format that reads every cell, or ""."""
-    cells = list(counts)
-    if not cells or not re.search(r"\d", cells[0]) or not 6 <= len(cells[0]) <= 40:
-        return ""
-    return next((f for f in DATE_FORMATS if all(_parse_date(cell, f) is not None for cell in cells)), "")
-
-
 def day_and_month_ambiguous(column: Column) -> bool:
     """Could the days be months as well?"""
-    swapped = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}.get(column.date_format[:5], "")
-    return bool(swapped) and all(_parse_date(cell, swapped + column.date_format[5:]) for cell in column.counts)
+    swapped = day_and_month_swapped(column.date_format)
+    return bool(swapped) and all(parse_date(cell, swapped) for cell in column.counts if cell not in column.unreadable)
 
 
 def encoder(column: Column) -> dict[str, Any]:
@@ -214,7 +188,7 @@ def encoder(column: Column) -> dict[str, Any]:
         return row | {"format": column.date_format, "features": _date_features(column.name)}
     row["features"] = [column.name]
     if column.numbers:
-        return row | {"decimal_comma": column.decimal_comma}
+        return row | column.writing.told()
     pair = boolean_values(column.counts)
     if pair:
         return row | {"categories": list(pair), "other": False}
@@ -239,10 +213,10 @@ def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
     if is_missing(cell):
         return nothing
     if "format" in row:
-        moment = _parse_date(cell, row["format"]) or _parse_date(cell, "iso")
+        moment = parse_date(cell, row["format"]) or parse_date(cell, "iso")
         return (moment.timestamp() / 86400, moment.weekday(), moment.month) if moment else nothing
     if "categories" not in row:
-        value = parse_number(cell, row["decimal_comma"])
+        value = Writing.of(row).number(cell)
         return nothing if value is None else (value,)
     known = row["categories"]
     key = cell.lower() if row["type"] == "boolean" else cell

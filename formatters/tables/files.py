@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Literal
 
 from automl_engine.errors import DataError
-from formatters.media.label_table import SPLIT_COLUMNS, sides_of_paths, split_sides
-from formatters.media.labels import NO_TABLE, files_below
+from formatters.base import Doubt
+from formatters.media.beside import NO_TABLE
+from formatters.media.order import files_below
+from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
 from formatters.tables.columns import Column, profile
+from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
+from formatters.words import counted
 
 Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
-MAX_TABLES = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that what was judged is remembered
 class TableUpload:
     """All rows of an upload's table files; ``sources`` and ``sides`` run along the rows."""
 
@@ -35,6 +39,7 @@ class TableUpload:
     sides: Sequence[Side | None]
     why: list[str]
     ignored: list[dict[str, str]]
+    doubts: list[Doubt]
 
 
 def load(root: Path) -> TableUpload | None:
@@ -55,13 +60,18 @@ def load(root: Path) -> TableUpload | None:
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
     named = [path for path in paths if not _is_about(path)]
-    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
+    packed = [path for path in named if PACKED_TABLE.fullmatch(path)]
+    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
+    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)] + packed
+    beside = [path for path in structured if tables_at and path.lower().endswith(JSONS)]  # words about the data
+    tables_at += [path for path in structured if path not in beside]
     if tables_at:
-        tables = {path: read_table(root / path) for path in tables_at[:MAX_TABLES]}
+        tables = {path: read_table(root / path) for path in tables_at}
     else:
         tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
     if not tables:
         return None
+    tables = with_labels_beside(tables)
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
@@ -75,7 +85,19 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
-    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, _left_aside(tables, group)))
+    doubts = [
+        Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
+        for path in group
+        for what in tables[path].left_out
+    ]
+    ignored = _left_aside(tables, group)
+    if not given and named_by_class(group, main.columns):
+        classes = [Path(path).stem for path in group for _ in tables[path].rows]
+        main = with_class_column(main, classes)
+        columns.append(profile(main.label, classes))
+        doubts.append(class_doubt(main.label, group))
+    ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts))
 
 
 def _is_about(path: str) -> bool:
@@ -114,7 +136,8 @@ def _join(tables: list[RawTable]) -> RawTable:
     first = tables[0]
     rows = list(first.rows)
     for table in tables[1:]:
-        order = [table.columns.index(name) for name in first.columns]
+        places = {name: at for at, name in enumerate(table.columns)}
+        order = [places[name] for name in first.columns]
         rows += [[row[at] for at in order] for row in table.rows]
     return replace(first, rows=rows)
 
@@ -131,17 +154,33 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[dict[str,
 
 
 def _with_split_column(upload: TableUpload) -> TableUpload:
-    """A column named like "split" that holds train and test is obeyed, and is no feature."""
+    """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     for column in upload.columns:
-        sides_of = split_sides({cell.lower() for cell in column.counts})
-        known = all(cell.lower() in sides_of for cell in column.counts)
-        named = re.sub(r"[\s-]+", "_", column.name.lower()) in SPLIT_COLUMNS
-        if named and known and not column.missing and set(sides_of.values()) == {"train", "test"}:
-            sides = [sides_of[cell.lower()] for cell in upload.table.column(column.name)]
-            why = f"the split into train and test is given by column {column.name!r}"
-            columns = [
-                replace(other, why_ignored="it tells the split") if other is column else other
-                for other in upload.columns
-            ]
-            return replace(upload, sides=sides, columns=columns, why=[*upload.why, why])
+        parts = {part_of(cell) for cell in column.counts}
+        if "" in parts or not is_split_name(column.name) or not parts & {"train"} or len(parts) < 2:
+            continue
+        upload = _ignoring(upload, column, "it tells the split")
+        if column.missing or not parts & {"validation", "test"}:
+            continue
+        sides = sides_of(set(column.counts))
+        cells = upload.table.column(column.name)
+        kept = [at for at, cell in enumerate(cells) if cell in sides]
+        why = f"the split into train and test is given by column {column.name!r}"
+        if len(kept) < len(cells):
+            why += f"; {counted(len(cells) - len(kept), 'row')} of unlabelled parts left out"
+        return replace(
+            upload,
+            table=replace(upload.table, rows=[upload.table.rows[at] for at in kept]),
+            sources=[upload.sources[at] for at in kept],
+            sides=[sides[cells[at]] for at in kept],
+            why=[*upload.why, why],
+        )
+    folds = [c for c in upload.columns if is_split_name(c.name) and "fold" in c.name.lower() and c.numbers]
+    for column in folds:
+        upload = _ignoring(upload, column, "it numbers the folds of a cross-validation")
     return upload
+
+
+def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
+    columns = [replace(other, why_ignored=why) if other is column else other for other in upload.columns]
+    return replace(upload, columns=columns)

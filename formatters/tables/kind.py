@@ -5,8 +5,8 @@ judge(root, options) -> {modality: Evidence}; the reasons are fit for the report
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from formatters.tables.columns import Column, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
 from formatters.tables.target import choose
 
-NUMBERED = re.compile(r"(.*?)[_\s.:-]*(\d+)")
+MAX_DIGITS = 9  # of the number of a column
 TIME_PREFIXES = frozenset(
     ["t", "ts", "time", "timestep", "step", "tick", "sample", "lag", "sec", "ms", "hour", "day", "week", "month"]
 )
@@ -37,8 +37,11 @@ def judge(root: Path, options: Options) -> dict[str, Evidence]:
         DataError: a table is there and cannot be read.
     """
     upload = load(root)
-    if upload is None:
-        return {}
+    return {} if upload is None else _judge(upload, options)
+
+
+@lru_cache(maxsize=1)  # each of the three kinds asks
+def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
     target = _target_names(upload, options)
     features = [column for column in upload.columns if column.name not in target]
     usable = [column for column in features if not column.why_ignored]
@@ -117,17 +120,23 @@ def _rows_standardised(upload: TableUpload, names: list[str]) -> bool:
 
 
 def _numbered_prefix(name: str) -> str:
-    match = NUMBERED.fullmatch(name)
-    return match[1].lower() if match else ""
+    return _numbered(name)[0].lower()
+
+
+def _numbered(name: str) -> tuple[str, int | None]:
+    """("x", 12) of "x_12", and ("", None) of a name without a number; linear, where a pattern would not be."""
+    bare = name.rstrip("0123456789")
+    digits = name[len(bare) :]
+    return (bare.rstrip("_ \t.:-"), int(digits)) if 0 < len(digits) <= MAX_DIGITS else ("", None)
 
 
 def _numbered_channels(names: list[str]) -> list[list[str]]:
     """Names that share a prefix and count up, by prefix; all of one length."""
     groups: dict[str, dict[int, str]] = {}
     for name in names:
-        match = NUMBERED.fullmatch(name)
-        if match and not match[1].lower().startswith(PIXEL_PREFIXES):
-            groups.setdefault(match[1], {})[int(match[2])] = name
+        prefix, number = _numbered(name)
+        if number is not None and not prefix.lower().startswith(PIXEL_PREFIXES):
+            groups.setdefault(prefix, {})[number] = name
     runs = [group for group in groups.values() if max(group) - min(group) + 1 == len(group) >= MIN_TIMED_COLUMNS]
     if not runs or len({len(group) for group in runs}) > 1:
         return []
@@ -140,7 +149,8 @@ def _is_timed(channels: list[list[str]]) -> bool:
 
 def _roughness(upload: TableUpload, names: list[str]) -> float:
     """Median over rows of sum (x[t+1]-x[t])^2 / sum (x[t]-mean)^2 (von Neumann 1941), columns standardised."""
-    at = [upload.table.columns.index(name) for name in names]
+    places = {name: place for place, name in enumerate(upload.table.columns)}
+    at = [places[name] for name in names]
     stride = max(1, len(upload.table.rows) // SMOOTHNESS_ROWS)
     cells = [[parse_number(row[i]) for i in at] for row in upload.table.rows[::stride]]
     values = np.array(cells, float)

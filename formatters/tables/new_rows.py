@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.tables.columns import profile
+from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
-ROW_SUFFIXES = (*TABLE_SUFFIXES, ".json")
+ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)
 
 
 def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
@@ -30,14 +33,23 @@ def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], 
 def table_paths(source: Path) -> list[Path]:
     """The file itself, or all tables in a folder (.txt only where there is nothing else); [] when none is a table."""
     if source.is_file():
-        return [source] if source.suffix.lower() in (*ROW_SUFFIXES, ".txt", "") else []
+        return [source] if _is_table(source, (".txt", "")) else []
     files = sorted(path for path in source.rglob("*") if path.is_file())
-    tables = [path for path in files if path.suffix.lower() in ROW_SUFFIXES]
+    tables = [path for path in files if _is_table(path)]
     return tables or [path for path in files if path.suffix.lower() == ".txt"]
 
 
-def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tuple[list[str], list[list[str]]]:
+def _is_table(path: Path, more: tuple[str, ...] = ()) -> bool:
+    return path.suffix.lower() in (*ROW_SUFFIXES, *more) or bool(PACKED_TABLE.fullmatch(path.name))
+
+
+def read_new_rows(
+    source: Path, layout: dict[str, Any], wanted: list[str], numbers: Collection[str] = ()
+) -> tuple[list[str], list[list[str]]]:
     """(names of the rows, the cells of each wanted column); columns may come in any order, the target may be there.
+
+    Args:
+        numbers: those of the wanted columns that hold numbers; each file may write them in its own way.
 
     Raises:
         DataError: a column is missing, or there is no table.
@@ -50,16 +62,27 @@ def read_new_rows(source: Path, layout: dict[str, Any], wanted: list[str]) -> tu
     for path in paths:
         table = _read(path, layout, wanted)
         at = _positions(table, layout, wanted)
-        for column, position in zip(cells, at, strict=True):
-            column += [row[position] for row in table.rows]
+        for name, column, position in zip(wanted, cells, at, strict=True):
+            new = [row[position] for row in table.rows]
+            column += _plain_numbers(name, new, table.delimiter) if name in numbers else new
         prefix = f"{path.name}, " if len(paths) > 1 else ""
         names += [f"{prefix}row {number}" for number in range(1, len(table.rows) + 1)]
     return names, cells
 
 
+def _plain_numbers(name: str, cells: list[str], delimiter: str) -> list[str]:
+    """With a decimal point, where this file's own cells say which mark it uses ("1,234" alone does not)."""
+    commas = {cell for cell in cells if "," in cell}
+    unclear = delimiter != ";" and all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", cell) for cell in commas)
+    if unclear:
+        return cells
+    numbers = profile(name, cells, delimiter).numbers
+    return [repr(numbers[cell]) if cell in numbers else cell for cell in cells]
+
+
 def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
     """With a header where the first line names the columns; a single column may be called anything."""
-    if path.suffix.lower() == ".json" or (layout["has_header"] and len(wanted) > 1):
+    if path.suffix.lower() in STRUCTURED_SUFFIXES or (layout["has_header"] and len(wanted) > 1):
         return read_table(path, True, keep_empty=True)
     table = read_table(path, False, keep_empty=True)
     first = {cell.casefold() for cell in table.rows[0]}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +19,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
+from formatters.encodings import UTF_8, decode_text
+from formatters.tables.formats import (
+    PACKED_TABLE,
+    STRUCTURED_SUFFIXES,
+    WORKBOOKS,
+    check_width,
+    read_structured,
+    unpack_table,
+)
+from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
@@ -28,8 +38,9 @@ QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False, "strict": True},
     "quotes taken literally": {"quoting": csv.QUOTE_NONE},
     "loose quotes": {},
+    "single quotes": {"quotechar": "'"},
 }
-SAMPLE_CHARS = 200_000
+SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
@@ -38,7 +49,8 @@ HEADER_NAMES = frozenset(
     title description label labels class classes category target y species sentiment type subset split fold group
     speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
 )
-csv.field_size_limit(2**27)
+MAX_LINE_BYTES = 2**24
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 @dataclass
@@ -52,6 +64,8 @@ class RawTable:
     encoding: str
     notes: list[str] = field(default_factory=list)  # what was guessed
     file_name: str = ""
+    label: str = ""  # the label column where the file itself names it
+    left_out: list[str] = field(default_factory=list)  # what was no row
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -80,20 +94,31 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
+    if PACKED_TABLE.fullmatch(path.name):
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, path.stem)
+            unpack_table(path, plain)
+            return _read_table.__wrapped__(plain, has_header, keep_empty, size_bytes, mtime_ns)
+    if path.suffix.lower() in STRUCTURED_SUFFIXES:
+        return _structured(path, has_header, keep_empty)
+    check_lines(path)
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
-    if path.suffix.lower() == ".json":
-        return _from_json(text, encoding, path.name)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
     skipped = 0 if separator else _preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
-    rows, quoting = _parse(text, delimiter, path.name)
+    check_width(len(next(_reader(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
+    rows, quoting, ragged = _parse(text, delimiter, path.name, strict=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
+    if not filled:
+        raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
+    tidied = Tidied(filled) if keep_empty else tidy(filled)
+    filled = tidied.rows
     has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
@@ -101,58 +126,27 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     columns = _distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
-    empty = len(rows) - len(filled) - has_header
+    empty = 0 if keep_empty else sum(not any(row) for row in rows)
     notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
     notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
-    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name)
+    left_out = ragged + tidied.left_out
+    notes += [f"left out: {what}" for what in left_out]
+    label = tidied.label if tidied.label in columns else ""
+    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out)
 
 
-def decode_text(path: Path) -> tuple[str, str]:
-    """The text of a file and its encoding: a BOM, UTF-8, UTF-16, GB18030, and else Western European.
+def check_lines(path: Path) -> None:
+    """Look for a line without end before the file is read into memory.
 
     Raises:
-        DataError: the file is no text.
+        DataError: a line is longer than MAX_LINE_BYTES (those of twice that length are always found).
     """
-    data = path.read_bytes()
-    if data[:512].lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
-        raise DataError(f"{path.name} is a web page, not a table; download the file itself (often under 'Raw').")
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
-    encoding = _sniff_encoding(data)
-    if encoding is None:
-        raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
-    return data.decode(encoding), encoding
-
-
-def _sniff_encoding(data: bytes) -> str | None:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16" if _decodes(data, "utf-16") else None
-    if b"\0" in data[:SAMPLE_CHARS]:
-        odd, even = data[1:SAMPLE_CHARS:2].count(0), data[0:SAMPLE_CHARS:2].count(0)
-        guess = "utf-16-le" if odd > 4 * even else "utf-16-be"
-        mostly_ascii = max(odd, even) > 0.35 * len(data[:SAMPLE_CHARS])
-        return guess if mostly_ascii and _decodes(data, guess) else None
-    if len(re.findall(rb"[\x01-\x08\x0e-\x1a]", data[:SAMPLE_CHARS])) > 0.01 * len(data[:SAMPLE_CHARS]):
-        return None
-    for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030", "cp1252", "latin-1"):
-        if _decodes(data, encoding) and (encoding != "gb18030" or _looks_like_gb(data)):
-            return encoding
-    return None
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _looks_like_gb(data: bytes) -> bool:
-    """Chinese characters are pairs of high bytes; accented letters of Western text stand alone."""
-    high = len(re.findall(rb"[\x80-\xff]", data[:SAMPLE_CHARS]))
-    paired = 2 * len(re.findall(rb"[\xa1-\xf7][\xa1-\xfe]", data[:SAMPLE_CHARS]))
-    return paired > 0.8 * high
+    with open(path, "rb") as file:
+        while len(block := file.read(MAX_LINE_BYTES)) == MAX_LINE_BYTES:
+            if b"\n" not in block and b"\r" not in block:
+                raise DataError(
+                    f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line as plain text."
+                )
 
 
 def _preamble_lines(text: str) -> int:
@@ -171,12 +165,13 @@ def _preamble_lines(text: str) -> int:
 
 def _sniff_delimiter(text: str) -> str:
     """The delimiter that cuts most sampled lines into as many cells as the first line."""
-    sample = text[:SAMPLE_CHARS].lstrip("\n")
+    wide = len("\n".join(text[:MAX_SAMPLE_CHARS].split("\n", 3)[:3]))  # a few lines at least
+    sample = text[: max(SAMPLE_CHARS, wide + 1)].lstrip("\n")
     fits: dict[str, float] = {}
     for delimiter in DELIMITERS:
         for quoting in ({}, {"quoting": csv.QUOTE_NONE}):
             rows = [row for _, row in islice(_reader(sample, delimiter, quoting), SAMPLE_ROWS)]
-            rows = rows[:-1] if len(text) > SAMPLE_CHARS else rows
+            rows = rows[:-1] if len(text) > max(SAMPLE_CHARS, wide + 1) else rows
             if rows and len(rows[0]) > 1:
                 same = sum(len(row) in (len(rows[0]), len(rows[0]) + 1) for row in rows[1:])
                 fits[delimiter] = max(fits.get(delimiter, 0.0), same / max(1, len(rows) - 1))
@@ -193,7 +188,7 @@ def _sniff_delimiter(text: str) -> str:
 def _is_space_delimited(sample: str) -> bool:
     """Old research archives separate plain numbers by blanks."""
     rows = [line.split() for line in sample.splitlines()[:50]][: 49 if len(sample) >= SAMPLE_CHARS else 50]
-    numbers = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
+    numbers = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
     cells = [cell for row in rows[1:] for cell in row]
     same = len(rows) > 1 and len({len(row) for row in rows if row}) == 1 and len(rows[0]) > 1
     return same and sum(bool(numbers.fullmatch(cell)) for cell in cells) > 0.7 * len(cells)
@@ -209,9 +204,9 @@ def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tupl
     yield from ((reader.line_num, row) for row in reader if row)
 
 
-def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
-    """Rows of equal length and the way of quoting that gave them."""
-    quotings = list(QUOTINGS) if '"' in text else ["quotes taken literally"]
+def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[list[str]], str, list[str]]:
+    """Rows of equal length, the way of quoting that gave them, and the lines left out (none if ``strict``)."""
+    quotings = [how for how in QUOTINGS if how != "single quotes"] if '"' in text else ["quotes taken literally"]
     if '\\"' not in text:
         quotings = [how for how in quotings if "backslash" not in how]
     if not delimiter and len(quotings) > 1:
@@ -229,10 +224,20 @@ def _parse(text: str, delimiter: str, name: str) -> tuple[list[list[str]], str]:
     if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
         del parsed["quotes taken literally"]
     if not parsed:
+        loose = "loose quotes" if '"' in text else "quotes taken literally"
+        for how in ("single quotes", loose) if "'" in text else (loose,):
+            numbered = [
+                (line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1
+            ]
+            if even := _even([row for _, row in numbered]):
+                return even, how, []
+            tolerated = None if strict or not numbered else without_ragged(numbered)
+            if tolerated:
+                return tolerated[0], how, [tolerated[1]]
         _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
-    return parsed[how], how
+    return parsed[how], how, []
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
@@ -244,10 +249,14 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
     """The rows if all have one length; row names without a header and trailing delimiters are put right."""
     if not rows:
         return None
+    width = len(rows[0])
+    if width > 1:  # lines of blanks are no rows
+        rows = [row for row in rows if len(row) > 1 or row[0].strip()]
     widths = {len(row) for row in rows}
     if len(widths) == 1:
         return rows
-    width = len(rows[0])
+    if widths == {width, width - 1} and not any(row[-1].strip() for row in rows if len(row) == width):
+        return [row[: width - 1] for row in rows]
     if {len(row) for row in rows[1:]} == {width + 1}:
         if all(not row[-1].strip() for row in rows[1:]):
             return [rows[0], *(row[:-1] for row in rows[1:])]
@@ -258,13 +267,16 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
 def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> NoReturn:
     """DataError for the first line with an unusual number of cells."""
     width = 0
-    for line, row in _reader(text, delimiter, quoting):
-        width = width or len(row)
-        if len(row) != width:
-            raise DataError(
-                f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give every line "
-                f"the same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
-            )
+    try:
+        for line, row in _reader(text, delimiter, quoting):
+            width = width or len(row)
+            if len(row) != width:
+                raise DataError(
+                    f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give each line the "
+                    f"same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
+                )
+    except csv.Error as error:
+        raise DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.") from error
     raise DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
 
 
@@ -318,7 +330,7 @@ def _is_number(cell: str) -> bool:
 
 def _counts_up(cells: list[str]) -> bool:
     """Are these 0, 1, 2, ... but for a few words, as pandas names columns?"""
-    numbers = [int(cell) for cell in cells if cell.isdigit() and len(cell) < 10]
+    numbers = [int(cell) for cell in cells if cell.isdecimal() and len(cell) < 10]
     if len(numbers) < 3 or len(numbers) < len(cells) - 3:
         return False
     return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -326,12 +338,12 @@ def _counts_up(cells: list[str]) -> bool:
 
 def _distinct_names(header: list[str]) -> list[str]:
     names: dict[str, None] = {}  # in order
+    copies: dict[str, int] = {}  # of a name so far: not counted anew for each
     for i, cell in enumerate(header):
         base = name = cell or f"column_{i}"
-        copy = 1
         while name in names:
-            copy += 1
-            name = f"{base}_{copy}"
+            copies[base] = copies.get(base, 1) + 1
+            name = f"{base}_{copies[base]}"
         names[name] = None
     return list(names)
 
@@ -342,7 +354,7 @@ def _notes(
     notes = []
     if delimiter not in (",", ""):
         notes.append(f"cells are separated by {DELIMITERS.get(delimiter, 'blank')}s")
-    if encoding not in ("utf-8", "utf-8-sig"):
+    if encoding not in UTF_8:
         notes.append(f"the file is not UTF-8; it was read as {encoding}")
     if stray_quotes:
         notes.append("quotation marks are part of the cells")
@@ -354,20 +366,17 @@ def _notes(
     return notes
 
 
-def _from_json(text: str, encoding: str, name: str) -> RawTable:
-    try:
-        objects = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
-    objects = [objects] if isinstance(objects, dict) else objects
-    if not isinstance(objects, list) or not objects or not all(isinstance(item, dict) for item in objects):
-        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
-    columns = list(dict.fromkeys(key for item in objects for key in item))
-    rows = [[_json_cell(item.get(column)) for column in columns] for item in objects]
-    return RawTable(columns, rows, True, ",", encoding, [], name)
-
-
-def _json_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _structured(path: Path, has_header: bool | None, keep_empty: bool) -> RawTable:
+    found = read_structured(path, decode_text)
+    tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
+    rows = tidied.rows if tidied else found.rows
+    if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
+        has_header = _has_header(rows[: SAMPLE_ROWS + 1])
+    header = [f"column_{i}" for i in range(len(rows[0]))] if has_header is False and rows else (rows or [[]]).pop(0)
+    if not rows:
+        raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
+    left_out = found.left_out + (tidied.left_out if tidied else [])
+    notes = [f"left out: {what}" for what in left_out]
+    return RawTable(
+        *(_distinct_names(header), rows, has_header is not False, ",", "utf-8", notes, path.name, found.label, left_out)
+    )

@@ -17,8 +17,9 @@ import numpy as np
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.media.label_table import list_separator, split_list
-from formatters.media.labels import natural
-from formatters.tables.columns import ID_NAME, Column, boolean_values
+from formatters.media.order import natural
+from formatters.split_words import is_split_name
+from formatters.tables.columns import ID_NAME, Column, as_label, boolean_values, is_missing
 from formatters.tables.reader import RawTable
 
 Kind = Literal["classes", "columns", "lists", "median"]
@@ -27,6 +28,7 @@ NAME_SCORES: dict[str, int] = (
     dict.fromkeys(("target", "label", "labels", "class", "classes"), 9)
     | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
     | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
+    | dict.fromkeys(("attrition", "default", "defaulted", "approved", "purchased", "subscribed", "stroke", "fault"), 6)
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
 NAME_PARTS = {"target": 4, "label": 4, "class": 3, "outcome": 3, "survived": 3, "sentiment": 3, "churn": 3}
@@ -38,7 +40,7 @@ CLEAR_NAME = 4  # a name that settles the matter
 CLOSE_CALL = 2.0  # scores nearer than this make a doubt
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
-MISSING_LABELS = frozenset(["", "?", "nan", "null"])
+MAX_COUNTED_CLASSES = 10  # more whole numbers are a count or an age rather than classes
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,11 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     Raises:
         DataError: a wanted column does not exist or cannot be a target, or nothing can be.
     """
-    words = [column for column in columns if not column.numbers and column.type == "category"]
+    words = [c for c in map(as_label, columns) if not c.numbers and c.type == "category" and not is_split_name(c.name)]
     only_words = words[0] if len(words) == 1 else None
-    places = {0: 1.0, len(columns) - 1: 3.0}
+    columns = [as_label(column) for column in columns]
+    able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
+    places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
     scores = {
         column.name: _score(column, places.get(at, -1.0)) + (2 if column is only_words else 0)
         for at, column in enumerate(columns)
@@ -84,10 +88,10 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
             f"{table.file_name} has only the column {columns[0].name!r}; a table needs columns to learn from and a "
             "column of labels, separated by commas, tabs or semicolons."
         )
-    if wanted:
-        return _wanted(table, by_name, wanted, ranked)
+    if wanted or table.label:
+        return _wanted(table, by_name, wanted or table.label, ranked)
     block = _label_block(columns)
-    if block and max((_name_score(name) for name in ranked), default=0) < CLEAR_NAME:
+    if block and max((name_score(name) for name in ranked), default=0) < CLEAR_NAME:
         return _block_target(table, block, ranked)
     _check_named_label(table, columns, ranked)
     if not ranked:
@@ -98,7 +102,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     chosen = by_name[ranked[0]]
     target = replace(_single(table, chosen, ranked), why=_why(chosen, order[chosen.name], len(columns)))
     rivals = [name for name in ranked[1:] if scores[name] > scores[chosen.name] - CLOSE_CALL]
-    if _name_score(chosen.name) < CLEAR_NAME:
+    if name_score(chosen.name) < CLEAR_NAME:
         what = f"column {chosen.name!r} was taken as the label" + (
             f", but {_listed(rivals)} could be it too" * bool(rivals)
         )
@@ -109,7 +113,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
 
 def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[str]) -> None:
     """A column called "label" that cannot be one is a mistake to tell, and no reason to take another."""
-    if any(_name_score(name) >= CLEAR_NAME for name in ranked):
+    if any(name_score(name) >= CLEAR_NAME for name in ranked):
         return
     for column in columns:
         if NAME_SCORES.get(column.name.lower(), 0) < SURE_NAME or column.type == "text":
@@ -128,18 +132,21 @@ def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[
 
 def _score(column: Column, place: float) -> float:
     """How much a column looks like a label; ``place``: for where it stands."""
-    if column.distinct < 2 or column.type in ("text", "date") or column.present < 2:
+    if column.distinct < 2 or column.type in ("text", "date") or column.present < 2 or is_split_name(column.name):
         return -10
     if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
         return -10
-    score = _name_score(column.name) + place
+    name = name_score(column.name)
+    if _is_continuous(column) and name < SURE_NAME:  # x, y and z are measures, a price is one
+        name = min(name, 2.0)
+    score = name + place
     if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
         score -= 4
     each = column.present / column.distinct
     if _is_continuous(column):
         score -= 1
     elif each >= 5 and column.distinct <= 20:
-        score += 2 + (column.distinct == 2)
+        score += (0 if column.numbers and column.distinct > MAX_COUNTED_CLASSES else 2) + (column.distinct == 2)
     elif each >= 10:
         score += 1
     elif each < 2:
@@ -148,7 +155,7 @@ def _score(column: Column, place: float) -> float:
     return score - (5 if missing_share > 0.3 else 2 if missing_share > 0.02 else 0)
 
 
-def _name_score(name: str) -> float:
+def name_score(name: str) -> float:
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     parts = re.split(r"[^a-z]+", plain)
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
@@ -166,7 +173,7 @@ def _is_continuous(column: Column) -> bool:
 
 def _why(column: Column, at: int, count: int) -> str:
     reasons = [f"has {column.distinct:,} values"]
-    if _name_score(column.name) > 0:
+    if name_score(column.name) > 0:
         reasons.insert(0, "is named like a label")
     if at in (0, count - 1):
         reasons.insert(0, "stands last" if at else "stands first")
@@ -248,7 +255,7 @@ def read_labels(table: RawTable, columns: Sequence[Column], target: Target) -> R
     Raises:
         DataError: fewer than two classes, or no class has two rows.
     """
-    by_name = {column.name: column for column in columns}
+    by_name = {column.name: as_label(column) for column in columns}
     if target.kind == "columns":
         result = _from_columns(table, [by_name[name] for name in target.columns])
     elif target.kind == "lists":
@@ -281,7 +288,7 @@ def _from_lists(table: RawTable, name: str) -> RowLabels:
 
 def _from_cells(table: RawTable, column: Column, cut: bool) -> RowLabels:
     cells = table.column(column.name)
-    present = [None if cell.lower() in MISSING_LABELS else cell for cell in cells]
+    present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
     if cut:
         present, names = _cut_at_median(cells, column)
     else:

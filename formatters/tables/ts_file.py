@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.tables.reader import decode_text
+from formatters.encodings import decode_text
+from formatters.tables.reader import check_lines
 from formatters.words import counted
 
-CHANNEL_END = re.compile(r":(?![^()]*\))")  # not those in time stamps: (2020-01-31 12:00,0.5)
-TIMED_VALUE = re.compile(r"\(([^()]*)\)")
+TIMED_VALUE = re.compile(r"\(([^()]*)\)")  # (2020-01-31 12:00,0.5)
+MAX_CELLS = 50_000_000  # of a case, shorter channels filled up
 LOOK_BYTES = 65536
 
 
@@ -48,6 +49,7 @@ def read_ts(path: Path) -> TsFile:
     """
     result, in_data = TsFile(), False
     tags: dict[str, list[str]] = {}
+    check_lines(path)
     for number, raw in enumerate(decode_text(path)[0].splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith(("#", "%")):
@@ -84,8 +86,8 @@ def _is_true(tags: dict[str, list[str]], *keys: str) -> bool:
 
 
 def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool) -> None:
-    channels = CHANNEL_END.split(line)
-    label = channels.pop().strip() if has_label else None
+    channels = TIMED_VALUE.sub(lambda timed: timed[0].replace(":", "\0"), line).split(":")
+    label = channels.pop().replace("\0", ":").strip() if has_label else None
     values = [_channel(text, number, name) for text in channels]
     if not values:
         raise DataError(f"line {number} of {name} holds no values; each line needs channels and a label.")
@@ -95,6 +97,8 @@ def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool
             f"line {number} of {name} has {counted(len(values), 'channel')} but the first case has {width}; "
             "every case needs the same channels, parted by colons."
         )
+    if max(map(len, values)) * len(values) > MAX_CELLS:
+        raise DataError(f"line {number} of {name} is a series of more than {MAX_CELLS:,} values; cut it into pieces.")
     case = np.full((max(map(len, values)), len(values)), np.nan)
     for at, channel in enumerate(values):
         case[: len(channel), at] = channel

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from automl_engine import isolation
 from automl_engine.__main__ import main
 from automl_engine.dataset.reader import open_split
 from automl_engine.models.challenge import Metadata
@@ -74,3 +78,72 @@ def test_getters_of_the_challenge(tmp_path: Path) -> None:
     assert (metadata.is_compressed(0), metadata.is_sparse(0), metadata.is_sequence()) == (False, False, False)
     assert metadata.get_label_to_index_map() == metadata.get_channel_to_index_map() == {}
     assert np.prod(metadata.get_tensor_shape()) == 4
+
+
+HOSTILE = """
+import os
+import socket
+import subprocess
+import sys
+
+
+def tried(action):
+    try:
+        return repr(action())
+    except Exception as error:
+        return f"refused: {error!r}"
+
+
+class Model:
+    def __init__(self, metadata):
+        self.done_training = True
+        data = os.path.dirname(metadata.get_dataset_name())
+        attempts = {
+            "pip": lambda: os.system("pip --version") and 1 / 0,
+            "module": lambda: subprocess.check_call([sys.executable, "-m", "pip", "install", CODE], timeout=60),
+            "network": lambda: socket.create_connection(("127.0.0.1", PORT), 2),
+            "key": lambda: os.environ["SECRET_KEY"],
+            "key file": lambda: open(SITE + "/secret_key").read(),
+            "database": lambda: open(SITE + "/db.sqlite3", "rb").read(),
+            "labels": lambda: open(data.replace(".data", ".solution")).read(),
+            "kill": lambda: os.kill(SUPERVISOR, 0),
+        }
+        for name, attempt in attempts.items():
+            print(name, tried(attempt), sep=": ", flush=True)
+
+    def train(self, dataset, remaining_time_budget=None):
+        pass
+
+    def test(self, dataset, remaining_time_budget=None):
+        return None
+"""
+
+
+@pytest.mark.slow  # imports TensorFlow, as challenge code does
+@pytest.mark.skipif(bool(isolation.obstacle()), reason=isolation.obstacle())
+def test_foreign_code_reaches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_table(tmp_path / "data")
+    site, code = tmp_path / "site", tmp_path / "submission"
+    for made in (site, code):
+        made.mkdir()
+    for name in ("secret_key", "db.sqlite3"):
+        (site / name).write_text("secret")
+    monkeypatch.setenv("SECRET_KEY", "secret")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given = {"SITE": str(site), "PORT": server.getsockname()[1], "SUPERVISOR": os.getpid(), "CODE": str(code)}
+        (code / "model.py").write_text("".join(f"{key} = {value!r}\n" for key, value in given.items()) + HOSTILE)
+        main(["run", str(folder), "--out", str(tmp_path / "run"), "--budget", "30", "--model", str(code)])
+    log = (tmp_path / "run" / "ingestion.log").read_text()
+    said = dict(line.split(": ", 1) for line in log.splitlines() if ": " in line)
+    for name in ("pip", "module", "network", "key", "key file", "database", "labels", "kill"):
+        assert said[name].startswith("refused: "), name
+
+
+def test_without_isolation_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, code = write_table(tmp_path / "data"), tmp_path / "code"
+    code.mkdir()
+    (code / "model.py").write_text("raise RuntimeError('no model')")
+    monkeypatch.setattr(isolation, "obstacle", lambda: "the kernel refuses")
+    main(["run", str(folder), "--out", str(tmp_path / "run"), "--budget", "30", "--model", str(code)])
+    journal = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "not isolated from this machine's files and network: the kernel refuses." in journal

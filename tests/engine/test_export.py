@@ -206,10 +206,10 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("modality", "member", "records", "packages"),
     [
-        ("tabular", "graph", False, ["numpy", "onnxruntime"]),
-        ("tabular", "booster", False, ["numpy", "lightgbm"]),
-        ("text", "graph", False, ["numpy", "onnxruntime"]),
-        ("timeseries", "graph", False, ["numpy", "onnxruntime"]),
+        ("tabular", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
+        ("tabular", "booster", False, ["numpy", "charset-normalizer", "lightgbm"]),
+        ("text", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
+        ("timeseries", "graph", False, ["numpy", "charset-normalizer", "onnxruntime"]),
         ("image", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "onnxruntime"]),
         ("video", "graph", False, ["numpy", "opencv-python-headless", "simplejpeg", "pillow", "av", "onnxruntime"]),
         ("audio", "graph", False, ["numpy", "soundfile", "soxr", "av", "onnxruntime"]),
@@ -222,8 +222,13 @@ def test_a_forgotten_requirement_is_found(run_dir: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_requirements_are_exact(modality: str, member: str, records: bool, packages: list[str]) -> None:
-    lines = requirements(modality, [{member: "x"}], records).split()
+    lines = requirements({"modality": modality}, [{member: "x"}], records).split()
     assert lines == [f"{package}=={importlib.metadata.version(package)}" for package in packages]
+
+
+def test_only_images_that_need_them_bring_further_decoders() -> None:
+    lines = requirements({"modality": "image", "packages": ["pillow-heif"]}, [], False).split()
+    assert f"pillow-heif=={importlib.metadata.version('pillow-heif')}" in lines
 
 
 def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:

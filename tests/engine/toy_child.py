@@ -39,6 +39,9 @@ class Toy(AnytimeModel):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "sleep":
                 time.sleep(600)
+            case "hog":
+                self.block = b"x" * 500_000_000
+                time.sleep(600)
             case "deaf":  # neither returns nor listens
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 time.sleep(600)

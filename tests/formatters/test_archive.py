@@ -119,11 +119,15 @@ def test_encrypted_zip(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_names_in_another_encoding(tmp_path: Path) -> None:
-    data = make_zip(tmp_path / "a.zip", {"kXtze.txt": "a"}).read_bytes().replace(b"kXtze", b"k\xe4tze")
+def test_names_in_another_encoding_are_told(tmp_path: Path) -> None:
+    data = make_zip(tmp_path / "a.zip", {"kXtze.txt": "a"}).read_bytes().replace(b"kXtze", b"k\x84tze")
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(DataError, match="not UTF-8"):
-        unpack(tmp_path / "a.zip", tmp_path / "out")
+    upload = unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert names(upload.root) == ["kätze.txt"]
+    assert "cp850 (such as 'kätze.txt')" in upload.why[0]
+
+
+def test_names_of_a_folder_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path / "folder") + b"/k\xe4tze.txt")).write_text("a")
     with pytest.raises(DataError, match="not UTF-8"):

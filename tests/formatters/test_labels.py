@@ -9,7 +9,8 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters.base import Options
-from formatters.media.labels import Labelled, labelled_files, natural
+from formatters.media.labels import Labelled, labelled_files
+from formatters.media.order import natural
 
 
 def label(
@@ -215,3 +216,192 @@ def test_a_target_that_is_no_column(tmp_path: Path) -> None:
 
 def test_natural_order() -> None:
     assert sorted(["b2", "B10", "a", "2", "10"], key=natural) == ["2", "10", "a", "b2", "B10"]
+
+
+def in_folders(*folders: str, count: int = 3) -> list[str]:
+    return [f"{folder}/{i}.png" for folder in folders for i in range(count)]
+
+
+@pytest.mark.parametrize("names", ["seg_{0}/seg_{0}", "{0}ing_set/{0}ing_set", "{0}2024", "data-{0}/images", "{0}/{0}"])
+def test_folders_named_after_a_part_are_no_classes(tmp_path: Path, names: str) -> None:
+    train, test = names.format("train"), names.format("test")
+    result = label(tmp_path, in_folders(f"{train}/oak", f"{train}/elm", f"{test}/oak", f"{test}/elm"))
+    assert result.label_names == ["elm", "oak"]
+    assert {sample.source.startswith(test): sample.split for sample in result.samples} == {True: "test", False: "train"}
+
+
+@pytest.mark.parametrize("bare", ["Test", "test/images", "test/test", "pred/pred", "unsup", "test1"])
+def test_parts_without_labels_are_left_out_and_told(tmp_path: Path, bare: str) -> None:
+    result = label(tmp_path, in_folders("Train/oak", "Train/elm", bare))
+    assert result.label_names == ["elm", "oak"]
+    assert len(result.samples) == 6
+    assert all(entry["why"].startswith("belongs to a part without labels") for entry in result.ignored)
+    assert "3 of the images" in result.doubts[0].what
+
+
+def test_validation_is_the_test_where_the_test_has_no_labels(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("train/oak", "train/elm", "val/oak", "val/elm", "test"))
+    assert {sample.source.split("/")[0]: sample.split for sample in result.samples} == {"train": "train", "val": "test"}
+
+
+def test_a_data_set_that_holds_a_copy_of_itself(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("oak", "elm", "trees/oak", "trees/elm"))
+    assert [sample.source.split("/")[0] for sample in result.samples] == ["elm"] * 3 + ["oak"] * 3
+    assert "a copy of the same file further up" in result.doubts[-1].what
+
+
+def test_two_classes_that_are_parts_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'test' and 'train' beside extra look like the parts of a split"):
+        label(tmp_path, in_folders("train/oak", "test/oak", "extra"))
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        ("train/{0}.{1}.png", ["elm", "oak"]),
+        ("0{1}-{0}-speaker{1}.png", ["elm", "oak"]),
+        ("{0}{1}.png", ["elm", "oak"]),
+        ("red_{0}_{1}.png", ["elm", "oak"]),
+    ],
+)
+def test_the_class_in_the_names_of_files(tmp_path: Path, names: str, classes: list[str]) -> None:
+    result = label(tmp_path, [names.format(c, i) for c in ("oak", "elm") for i in range(4)])
+    assert result.label_names == classes
+    assert "taken from the names of the files" in result.doubts[0].what
+
+
+def test_numbers_and_names_of_devices_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No labels found"):
+        label(tmp_path, [f"{device}_{i}.png" for device in ("IMG", "DSC") for i in range(4)])
+
+
+def rows_of(files: list[str]) -> list[tuple[str, str]]:
+    return [(file, "ab"[i % 2]) for i, file in enumerate(files)]
+
+
+TABLES = {
+    "labels.jsonl": lambda rows: "\n".join(json.dumps({"file_name": f, "label": c}) for f, c in rows),
+    "map.json": lambda rows: json.dumps(dict(rows)),
+    "by_class.json": lambda rows: json.dumps({c: [f for f, d in rows if d == c] for c in "ab"}),
+    "dataset.json": lambda rows: json.dumps({"labels": [list(row) for row in rows]}),
+    "nested.json": lambda rows: json.dumps({f: {"label": c} for f, c in rows}),
+    "list.txt": lambda rows: "\n".join(f"{f} {c}" for f, c in rows),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_other_kinds(tmp_path: Path, name: str) -> None:
+    result = label(tmp_path, FLAT, TABLES[name](rows_of(FLAT)), name)
+    assert pairs(result) == {file: (c,) for file, c in rows_of(FLAT)}
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ([f"x/{i}.png" for i in range(8)], [f"{i}.jpg" for i in range(8)]),
+        ([f"x/{i:04d}.png" for i in range(8)], [str(i) for i in range(8)]),
+        ([f"x/{i}.png" for i in range(8)], [f"{i:03d}.png" for i in range(8)]),
+        ([f"Stra\u00dfe u\u0308 {i}.png" for i in range(8)], [f"Stra\u00dfe \u00fc {i}.png" for i in range(8)]),
+        ([f"x/shot{i}.png" for i in range(8)], [f"/data/upload/1/0a1b2c3{i}-shot{i}.png" for i in range(8)]),
+    ],
+)
+def test_names_that_differ_a_little(tmp_path: Path, files: list[str], names: list[str]) -> None:
+    table = "file,label\n" + "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(names))
+    assert pairs(label(tmp_path, files, table)) == {file: (c,) for file, c in rows_of(files)}
+
+
+def test_names_in_train_and_test_mean_the_side_of_the_table(tmp_path: Path) -> None:
+    files = [f"{side}/{i}.png" for side in ("Train", "Test") for i in range(6)]
+    table = "id,kind\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(6))
+    result = label(tmp_path, files, table, "train_labels.csv")
+    assert {sample.source.split("/")[0] for sample in result.samples} == {"Train"}
+
+
+def test_a_few_missing_files_are_left_out_and_told(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,label", *"ababababa"))
+    assert len(result.samples) == 8
+    assert "row 10 of labels.csv names '8.png', which is not in the upload; left out" in result.doubts[0].what
+
+
+def test_0_and_0_0_are_one_class(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text(table_of("file,label", "0.0", "1.0", "0.0", "1.0"))
+    rows = "file,label\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(4, 8))
+    assert label(tmp_path, FLAT, rows, "train.csv").label_names == ["0", "1"]
+
+
+def test_minus_1_is_no(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,Smiling,Young", *["1,-1", "1,1", "-1,-1", "-1,1"] * 2))
+    assert (result.multi_label, pairs(result)["0.png"]) == (True, ("Smiling",))
+
+
+@pytest.mark.parametrize("name", ["SampleSubmission.csv", "submission_format.csv", "submit_here.csv"])
+def test_forms_to_be_filled_in_hold_no_labels(tmp_path: Path, name: str) -> None:
+    files = in_folders("train/oak", "train/elm", "test")
+    (tmp_path / name).write_text("id,label\n" + "".join(f"test/{i}.png,oak\n" for i in range(3)))
+    assert len(label(tmp_path, files).samples) == 6
+
+
+def test_lists_of_train_and_test_and_names_of_classes(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("1 oak\n2 elm\n")
+    (tmp_path / "trainlist01.txt").write_text("".join(f"{i}.png {i % 2 + 1}\n" for i in range(6)))
+    result = label(tmp_path, FLAT, "".join(f"{i}.png {i % 2 + 1}\n" for i in (6, 7)), "testlist01.txt")
+    assert result.label_names == ["elm", "oak"]
+    assert [sample.split for sample in result.samples] == ["train"] * 6 + ["test"] * 2
+
+
+def test_folders_and_a_table_of_the_test(tmp_path: Path) -> None:
+    files = in_folders("Train/oak", "Train/elm", "Test")
+    result = label(tmp_path, files, "Path,ClassId\n" + "Test/0.png,oak\nTest/1.png,elm\nTest/2.png,oak\n", "Test.csv")
+    assert len(result.samples) == 9
+    assert {sample.source.split("/")[0]: sample.split for sample in result.samples} == {
+        "Train": "train",
+        "Test": "test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", json.dumps({"images": [], "annotations": [], "categories": []}), "a.json is a COCO file"),
+        ("all/0.xml", "<annotation><object><bndbox/></object></annotation>", "all/0.xml holds boxes of objects"),
+        ("all/0.txt", "0 0.5 0.5 0.1 0.1\n3 0.1 0.2 0.3 0.4\n", "all/0.txt holds boxes of objects"),
+        ("masks/0.png", "x", "masks/0.png is a mask"),
+        ("odd.json", '{"a": 1, "b": [2]}', "odd.json holds no rows of file names and labels"),
+    ],
+)
+def test_other_tasks_and_tables_not_understood_are_named(tmp_path: Path, name: str, content: str, said: str) -> None:
+    files = in_folders("all") + ["masks/0.png"] * name.startswith("masks")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    with pytest.raises(DataError, match=said):
+        label(tmp_path, files, content, name)
+
+
+@pytest.mark.parametrize("mask", ["{0}/{1}_mask.png", "{0}/masks/{1}.png", "{0}/{1}-seg.png"])
+def test_masks_beside_images_are_left_out(tmp_path: Path, mask: str) -> None:
+    files = [f"{c}/{'images/' * ('masks/' in mask)}{i}.png" for c in ("oak", "elm") for i in range(3)]
+    result = label(tmp_path, files + [mask.format(c, i) for c in ("oak", "elm") for i in range(3)])
+    assert (result.label_names, len(result.samples)) == (["elm", "oak"], 6)
+    assert "6 files are left out, each a mask" in result.doubts[-1].what
+
+
+def test_a_form_that_names_the_test_files_like_the_train_files(tmp_path: Path) -> None:
+    files = [f"{side}/{i}.png" for side in ("train", "test") for i in range(6)]
+    (tmp_path / "example_entry.csv").write_text("id,kind\n" + "".join(f"{i},a\n" for i in range(6)))
+    result = label(tmp_path, files, "id,kind\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(6)), "train.csv")
+    assert pairs(result) == {f"train/{i}.png": ("ab"[i % 2],) for i in range(6)}
+
+
+def test_constant_columns_are_no_labels(tmp_path: Path) -> None:
+    table = "".join(f"{i}.png {i % 2 + 1} 1 1\n" for i in range(8))
+    assert label(tmp_path, FLAT, table, "list.txt").label_names == ["1", "2"]
+
+
+def test_unlabelled_folders_among_the_classes_of_a_part(tmp_path: Path) -> None:
+    result = label(tmp_path, in_folders("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg"))
+    assert result.label_names == ["neg", "pos"]
+    assert "3 of the images (train/unsup) have no label" in result.doubts[0].what
+
+
+def test_minus_1_beside_0_is_told(tmp_path: Path) -> None:
+    result = label(tmp_path, FLAT, table_of("file,Edema,Mass", *["1,0", "0,1", "-1,0", "0,1"] * 2))
+    assert "'Edema' holds -1 beside 0 and 1" in result.doubts[0].what

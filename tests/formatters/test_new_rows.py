@@ -50,6 +50,8 @@ def encode(recipes: dict[str, Any], which: str, name: str, content: str, tmp_pat
         ("other_case.csv", "SIZE,Colour,weight\n3.5,red,7\n"),
         ("excel.csv", "\ufeffsep=;\nsize;colour;weight\n3.5;red;7\n"),
         ("tabs.tsv", "size\tcolour\tweight\n3.5\tred\t7\n"),
+        ("decimal_comma.csv", "size;colour;weight\n3,5;red;7\n"),
+        ("quoted_comma.csv", 'size,colour,weight\n"3,5",red,7\n'),
         ("list.json", json.dumps([ROW])),
         ("object.json", json.dumps(ROW)),
     ],

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from automl_engine.errors import DataError
-from formatters.tables.reader import RawTable, decode_text, read_table
+from formatters.encodings import decode_text
+from formatters.tables.reader import RawTable, read_table
 
 
 @pytest.fixture

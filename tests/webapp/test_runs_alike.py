@@ -54,7 +54,7 @@ def test_a_known_set_has_its_name_here_for_those_who_see_it(
     client: Any, owner: User, administrator: User, make_dataset: Any, make_run: Any
 ) -> None:
     known = make_dataset(administrator, public=True, name="Pets", raw_name="cats_dogs.zip")
-    run = make_run(make_dataset(owner), public=True)
+    run = make_run(make_dataset(owner, public=True), public=True)
     write(run.dataset, TOLD[:1])
     html = client.get(run.get_absolute_url()).content.decode()
     assert "The class wolf looks most like dog of Pets (distance 0.9)" in shown(html)

@@ -24,7 +24,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
-    return make_run(make_dataset(owner))
+    return make_run(make_dataset(owner, public=True))  # strangers see nothing of private data
 
 
 def _choose(run: Run, resembles: list[dict[str, Any]], row: str = "resnet9-warm") -> None:

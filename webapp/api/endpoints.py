@@ -19,7 +19,7 @@ from webapp.access import get_owned, get_visible, owns, signed_in, visible
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
-from webapp.runs import control, model_views, start
+from webapp.runs import control, start
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
@@ -78,6 +78,11 @@ class RunOut(Schema):
     def resolve_error(run: Run, context: dict[str, Any]) -> str:
         """It may quote the data: for the owner."""
         return run.error if owns(context["request"].user, run) else ""
+
+    @staticmethod
+    def resolve_reason(run: Run, context: dict[str, Any]) -> str:
+        """It may quote the engine, and so the data."""
+        return run.reason if run.opens_to(context["request"].user) else ""
 
     @staticmethod
     def resolve_teaches(run: Run, context: dict[str, Any]) -> bool | None:
@@ -176,7 +181,7 @@ def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run
 @api.get("/runs", response=list[RunOut], tags=["runs"])
 def list_runs(request: HttpRequest) -> QuerySet[Run]:
     """Your runs and the public ones, newest first."""
-    return visible(Run.objects.all(), request.user)[:500]
+    return visible(Run.objects.select_related("dataset"), request.user)[:500]
 
 
 @api.get("/runs/{run_id}", response=RunOut, tags=["runs"])
@@ -192,8 +197,8 @@ def get_points(request: HttpRequest, run_id: str) -> Any:
 
 @api.get("/runs/{run_id}/events", response=EventsOut, tags=["runs"])
 def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, Any]:
-    """The journal behind ``offset``: what the engine does and why."""
-    run = _run(request, run_id)
+    """The journal behind ``offset``: what the engine does and why.  For those who may see the data."""
+    run = _opened(request, run_id)
     found, end = engine.events.read(run.dir / "events.jsonl", min(max(0, offset), MAX_OFFSET_BYTES))
     return {"events": found, "offset": end}
 
@@ -210,9 +215,7 @@ def stop_run(request: HttpRequest, run_id: str) -> Run:
 @api.get("/runs/{run_id}/model", tags=["runs"], openapi_extra={"responses": {200: {"description": "zip"}}})
 def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """model.zip, once export_state is ready."""
-    run = _run(request, run_id)
-    if not model_views.may_take(run, request.user):
-        raise Http404
+    run = _opened(request, run_id)
     path = run.dir / "model.zip"
     if run.export_state != Run.Export.READY or not path.exists():
         raise HttpError(409, f"The model is not packed: {run.get_export_state_display()}.")
@@ -224,7 +227,15 @@ def _dataset(request: HttpRequest, dataset_id: str) -> Dataset:
 
 
 def _run(request: HttpRequest, run_id: str) -> Run:
-    return get_visible(Run.objects.all(), request.user, id=run_id)
+    return get_visible(Run.objects.select_related("dataset"), request.user, id=run_id)
+
+
+def _opened(request: HttpRequest, run_id: str) -> Run:
+    """A run for those who may see more of it than its curve and its scores."""
+    run = _run(request, run_id)
+    if not run.opens_to(request.user):
+        raise Http404
+    return run
 
 
 def _ready(dataset: Dataset) -> Dataset:

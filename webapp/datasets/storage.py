@@ -69,13 +69,15 @@ def delete_dataset(dataset: Dataset) -> int:
     return freed
 
 
-def remove_files(instance: Upload | Dataset | Run) -> None:
-    """Once the row is gone for good, its files go too, however it was deleted (page, API, admin, cascade)."""
-    path = instance.path if isinstance(instance, Upload) else instance.dir
-    transaction.on_commit(lambda: _remove(path))
+def remove_on_commit(path: Path) -> None:
+    """Remove a file or folder once its row is gone for good; a failure is logged and keeps no other from being removed.
+
+    The path is found before the commit: afterwards the rows that it is made of may be gone, too.
+    """
+    transaction.on_commit(lambda: remove(path), robust=True)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     if path.is_dir():
         gone = path.with_name(f"{path.name}.deleted")
         path.rename(gone)  # at once out of the way of a process that still writes there

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import yaml
 from django.conf import settings
 from django.db import models
@@ -32,6 +34,11 @@ class PortfolioRow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def dir(self) -> Path:
+        """Where an import keeps the row's code or weights."""
+        return settings.MEDIA_ROOT / "portfolio" / self.name
 
 
 class RowChange(models.Model):

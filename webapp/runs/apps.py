@@ -1,8 +1,6 @@
-import shutil
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import transaction
 
 
 class RunsConfig(AppConfig):
@@ -10,11 +8,10 @@ class RunsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django.db.models.signals import post_delete, pre_delete
+        from django.db.models.signals import pre_delete
 
-        from webapp.runs.models import Prediction, Run
+        from webapp.runs.models import Run
 
-        post_delete.connect(_remove_files, sender=Prediction, dispatch_uid="files of a prediction")
         pre_delete.connect(_keep_charge, sender=Run, dispatch_uid="charge of a deleted run")
         pre_delete.connect(_forget, sender=Run, dispatch_uid="what a deleted run taught")
 
@@ -32,7 +29,3 @@ def _forget(instance: Any, **_: Any) -> None:
     from webapp.runs import knowledge
 
     knowledge.forget_deleted(instance)
-
-
-def _remove_files(instance: Any, **_: Any) -> None:
-    transaction.on_commit(lambda: shutil.rmtree(instance.dir, ignore_errors=True))

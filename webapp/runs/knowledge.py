@@ -64,7 +64,7 @@ def forget_deleted(run: Run) -> None:
     """Before a run is deleted: what it taught about private data goes with it."""
     deleted, _ = Lesson.objects.filter(run=run.pk, dataset__public=False).delete()
     if deleted:
-        transaction.on_commit(rewrite)
+        transaction.on_commit(rewrite, robust=True)
 
 
 def teach(run: Run) -> bool:

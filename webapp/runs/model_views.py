@@ -7,7 +7,6 @@ import asyncio
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -34,7 +33,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     user = request.user
     mine = Prediction.objects.none()
     shown = None
-    may = may_take(run, user)
+    may = run.opens_to(user)
     if isinstance(user, User):
         mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
         if asked := request.GET.get("prediction"):
@@ -64,16 +63,11 @@ def _run(request: HttpRequest, run_id: str) -> Run:
     return get_visible(Run.objects.select_related("dataset"), request.user, id=run_id)
 
 
-def may_take(run: Run, user: User | AnonymousUser) -> bool:
-    """``model.zip`` holds test samples, and the row form real values: for the owner and those who may see the data."""
-    return user.pk == run.owner_id or visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists()
-
-
 @require_GET
 def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
     run = _run(request, run_id)
     path = run.dir / "model.zip"
-    if not may_take(run, request.user) or run.export_state != Run.Export.READY or not path.exists():
+    if not run.opens_to(request.user) or run.export_state != Run.Export.READY or not path.exists():
         raise Http404
     return streaming.stream_file(path, f"{run.dataset.name}-model.zip", "application/zip")
 
@@ -107,7 +101,7 @@ def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
 
 
 def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
-    if not may_take(run, user):
+    if not run.opens_to(user):
         raise tryout.TryError("Only its owner may use this model: the data that it learned from is private.")
     if run.export_state != Run.Export.READY:
         raise tryout.TryError("The model is not packed yet: try again in a moment.")

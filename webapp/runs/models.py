@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from webapp.access import new_id
+from webapp.access import new_id, owns
 from webapp.datasets.models import Dataset
 
 
@@ -76,6 +77,10 @@ class Run(models.Model):
     def is_open(self) -> bool:
         return self.state in self.OPEN
 
+    def opens_to(self, viewer: Any) -> bool:
+        """Whether this viewer sees more than the curve and the scores: classes, samples, events, the model."""
+        return self.dataset.public or owns(viewer, self) or owns(viewer, self.dataset)
+
 
 class ScorePoint(models.Model):
     """One scored prediction; unique on (run, k), so a replay of the journal is harmless."""
@@ -130,7 +135,7 @@ class Prediction(models.Model):
 
     @property
     def dir(self) -> Path:
-        return self.run.dir / "predictions" / self.id
+        return settings.MEDIA_ROOT / "runs" / self.run_id / "predictions" / self.id
 
     @property
     def source(self) -> Path:

@@ -52,7 +52,7 @@ def _curve(name: str, run: Run, points: list[dict[str, Any]]) -> figure.Curve:
 
 def version(run: Run) -> list[Any]:
     """Changes whenever the page must."""
-    return [run.state, run.export_state, run.event_offset, run.tries, run.public]
+    return [run.state, run.export_state, run.event_offset, run.tries, run.public, run.dataset.public]
 
 
 def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:
@@ -65,20 +65,15 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
     chosen = [other for other in others if other.pk in compared]
     points = points_of(run)
     main, beside = curves(run, points, chosen)
-    found = results.load(run)
-    events = engine.events.read(run.dir / "events.jsonl")[0]
-    sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
+    opened = run.opens_to(viewer)
     return {
         "run": run,
         "owned": owns(viewer, run),
-        "sees_data": sees_data,
+        "opened": opened,
         "budget_words": words.duration(run.budget_s),
         "forecast": start.forecast(run) if run.state == Run.State.QUEUED else None,
         "points": points,
         "elapsed_words": _elapsed(run),
-        "choice": choice.explained(events, viewer),
-        "alike": alike.told(run.dataset, viewer),
-        "doings": words.doings(events),
         "summary": words.curve_summary(points),
         "others": others,
         "compared": [other.pk for other in chosen],
@@ -91,6 +86,20 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
             "axis": figure.svg_axis(main, SVG_WIDTH),
         },
         "curves": (main, beside),
+        **(_inside(run, viewer, points) if opened else {}),
+    }
+
+
+def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str, Any]:
+    """What may quote the data."""
+    found = results.load(run)
+    events = engine.events.read(run.dir / "events.jsonl")[0]
+    sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
+    return {
+        "sees_data": sees_data,
+        "choice": choice.explained(events, viewer),
+        "alike": alike.told(run.dataset, viewer),
+        "doings": words.doings(events),
         "advice": advice(run, points, found) if sees_data else [],
         **results.explained(run, found, sees_data),
     }

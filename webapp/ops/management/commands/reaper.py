@@ -43,6 +43,7 @@ DUTIES = (
     ("runs", "webapp.runs.jobs.reap"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("guests", "webapp.accounts.guests.reap"),
+    ("files without a row", "webapp.datasets.sweep.daily"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )
 

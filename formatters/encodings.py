@@ -1,0 +1,139 @@
+"""The encoding of texts and of names: a mark at the start, UTF-8, UTF-16, and else the likeliest of the old ones.
+
+decode_text(path) serves all readers; likeliest(data, encodings) tells old encodings apart by the languages they write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from automl_engine.errors import DataError
+
+SAMPLE_BYTES = 200_000
+UTF_8 = ("utf-8", "utf-8-sig")
+LATIN = ("cp1252", "cp1250", "cp1254", "iso8859_2", "iso8859_9", "mac_roman", "cp850")  # in order of preference
+OTHERS = (
+    *("gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256"),
+    "cp874",
+)
+ALPHABETS = (  # letters beyond ASCII; a text has those of one language, however few it is
+    *("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúü", "àèéìîòóù", "ãâáàçéêíóôõú", "åäöé", "æøåé", "áéëèïíóöüĳ", "ðþæáéíóúýö"),
+    *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "çğıöşüâîû"),
+)
+LEADS = {  # the first bytes of frequent characters: rare ones alone are another encoding, misread
+    "gb18030": (0xB0, 0xD7),
+    "big5": (0xA4, 0xC6),
+    "cp932": (0x82, 0x97),
+    "euc_jp": (0xA4, 0xCF),
+    "cp949": (0xB0, 0xC8),
+}
+_KANA = "".join(map(chr, range(0x3041, 0x30FB)))
+FREQUENT = {  # characters that make up a good part of any text
+    "gb18030": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作",
+    "big5": "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作",
+    "cp932": _KANA,
+    "euc_jp": _KANA,
+    "cp949": "이다는에의가을로하고지도한기사나어대리시자있은서아인를해들그으일수정과만니게부전여보라무제주안것상스연",
+}
+MIN_FREQUENT = 0.1
+HIGH = re.compile(r"[^\W\d_a-zA-Z]")
+RARE = 0.05  # share of the letters that may be those of names from elsewhere
+MAX_RARE_CHARACTERS = 0.2
+
+
+def decode_text(path: Path) -> tuple[str, str]:
+    """The text of a file and its encoding.
+
+    Raises:
+        DataError: the file is no text.
+    """
+    data = path.read_bytes()
+    if data[:512].lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
+        raise DataError(f"{path.name} is a web page, not a table; download the file itself (often under 'Raw').")
+    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+        raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
+    encoding = _encoding(data)
+    if encoding is None:
+        raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
+    return data.decode(encoding), encoding
+
+
+def _encoding(data: bytes) -> str | None:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16" if _decodes(data, "utf-16") else None
+    if b"\0" in data[:SAMPLE_BYTES]:
+        odd, even = data[1:SAMPLE_BYTES:2].count(0), data[0:SAMPLE_BYTES:2].count(0)
+        guess = "utf-16-le" if odd > 4 * even else "utf-16-be"
+        mostly_ascii = max(odd, even) > 0.35 * len(data[:SAMPLE_BYTES])
+        return guess if mostly_ascii and _decodes(data, guess) else None
+    if len(re.findall(rb"[\x01-\x08\x0e-\x1a]", data[:SAMPLE_BYTES])) > 0.01 * len(data[:SAMPLE_BYTES]):
+        return None
+    utf_8 = UTF_8[data.startswith(b"\xef\xbb\xbf")]
+    return utf_8 if _decodes(data, utf_8) else likeliest(data, (*LATIN, *OTHERS)) or "latin-1"
+
+
+def likeliest(data: bytes, encodings: Sequence[str]) -> str | None:
+    """Which of these encodings wrote the data; None if it cannot be decoded by any."""
+    possible = [encoding for encoding in encodings if _decodes(data, encoding)]
+    sample = b"\n".join({line: None for line in data[:SAMPLE_BYTES].split(b"\n") if not line.isascii()})
+    if len(data) > SAMPLE_BYTES:  # the cut may part a character
+        sample = sample[: sample.rfind(b"\n") + 1] or sample
+    latin = {encoding: _latin_fit(sample.decode(encoding, "ignore")) for encoding in possible if encoding in LATIN}
+    fitting = max(latin, key=latin.__getitem__, default=None)
+    if fitting and latin[fitting] >= 1 - RARE:
+        return fitting
+    others = [encoding for encoding in possible if encoding not in LATIN and _is_common(sample, encoding)]
+    return _by_frequency(sample, others) or fitting
+
+
+def _latin_fit(text: str) -> float:
+    """The share of letters beyond ASCII that belong to one language, as far as they stand among ASCII letters."""
+    letters = HIGH.findall(text)
+    if not letters:
+        return 0.0
+    if len(letters) > len(re.findall("[a-zA-Z]", text)):  # no language is written so: it is another script
+        return 0.0
+    folded = [letter.lower() for letter in letters]
+    strange = len(re.findall(r"[a-z][^\W\d_a-z]*[A-ZÀ-ÖØ-ÞŠŽŸ](?=[a-z])", text))  # capitals inside of words
+    best = max(sum(letter in alphabet for letter in folded) for alphabet in ALPHABETS)
+    symbols = len(re.findall(r"(?<=[a-z])[^\w\s\x00-\x7f](?=[a-z])", text))
+    return (best - strange) / (len(letters) + symbols)
+
+
+def _is_common(sample: bytes, encoding: str) -> bool:
+    """Are most characters of an East Asian encoding frequent ones?"""
+    if encoding not in LEADS:
+        return True
+    first, last = LEADS[encoding]
+    letters = [letter.encode(encoding)[0] for letter in HIGH.findall(sample.decode(encoding, "ignore"))]
+    return sum(not first <= lead <= last for lead in letters) <= MAX_RARE_CHARACTERS * len(letters)
+
+
+def _frequent_share(sample: bytes, encoding: str) -> float:
+    letters = HIGH.findall(sample.decode(encoding, "ignore"))
+    return sum(letter in FREQUENT.get(encoding, "") for letter in letters) / max(1, len(letters))
+
+
+def _by_frequency(sample: bytes, encodings: Sequence[str]) -> str | None:
+    """By how often letters and syllables occur in the languages of each encoding."""
+    best = max(encodings, key=lambda encoding: _frequent_share(sample, encoding), default=None)
+    if best and _frequent_share(sample, best) >= MIN_FREQUENT:
+        return best
+    from charset_normalizer import from_bytes  # only for texts that are not UTF-8
+
+    match = from_bytes(sample, cp_isolation=list(encodings), enable_fallback=False).best() if encodings else None
+    if match is None:
+        return encodings[0] if len(encodings) == 1 else None
+    return next(
+        (encoding for encoding in encodings if encoding in (match.encoding, *match.could_be_from_charset)), None
+    )
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""Tables and lists that lie beside files: which of them hold labels, sides and names of classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from automl_engine.errors import DataError
+from formatters.base import Options, Side
+from formatters.media.file_index import FileIndex
+from formatters.media.label_table import FileLabels, file_column, read_labels
+from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
+from formatters.split_words import part_of_path, sides_of_parts
+from formatters.tables.reader import RawTable
+
+NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
+NO_LABELS = re.compile(r"submi(ssion|t)", re.IGNORECASE)  # tables to be filled in for a contest
+CLASS_NAMES = re.compile(
+    r".*label\.name|(class|classes|class_?ind|class_?names?|labels?|categories|synsets?)\.(txt|names?|lst)", re.I
+)
+MAX_TABLE_BYTES = 200 * 2**20
+
+
+@dataclass
+class Beside:
+    """What lies beside the files, by the path of the table or list."""
+
+    tables: dict[str, FileLabels] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
+    errors: list[DataError] = field(default_factory=list)
+
+    def sides(self) -> dict[str, Side]:
+        """The side of each file by the names of the tables and lists; of several splits (1, 2, 3) the first."""
+        named = {path: list(table.labels) for path, table in self.tables.items() if not table.sides} | self.lists
+        splits: dict[str, dict[str, list[str]]] = {}
+        for path, files in named.items():
+            if part_of_path(path):
+                splits.setdefault("".join(re.findall(r"\d", Path(path).stem)), {})[path] = files
+        whole = [split for split in splits.values() if {part_of_path(path) for path in split} >= {"train", "test"}]
+        chosen = whole[0] if whole else {path: files for split in splits.values() for path, files in split.items()}
+        side_of = sides_of_parts({part_of_path(path) for path in chosen})
+        if len(named) < 2:
+            return {}
+        return {
+            file: side_of[part_of_path(p)]
+            for p, files in chosen.items()
+            if part_of_path(p) in side_of
+            for file in files
+        }
+
+
+def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collection[str], options: Options) -> Beside:
+    """Tables that name our files and hold labels; lists of the files of a part; what was wrong with the others."""
+    index = FileIndex(files)
+    found = Beside()
+    for path in every:
+        suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
+        if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or NO_LABELS.search(stem):
+            continue
+        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
+            continue
+        try:
+            table = read_label_table(root / path)
+        except DataError as error:
+            if suffix != ".txt":  # any prose is a "ragged table"
+                found.errors.append(error)
+            continue
+        at = file_column(table, index)
+        if at is None:
+            at = _column_of_missing_files(table.rows, suffixes)
+        if at is not None:
+            _take(found, path, table, at, index, options)
+    _drop_templates(found)
+    return found
+
+
+def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, options: Options) -> None:
+    if len(table.columns) == 1 and part_of_path(path):
+        names = [*table.columns, *(row[0] for row in table.rows)]  # what was taken for a header may be a file
+        matches = (index.find(name, part=part_of_path(path)) for name in names)
+        found.lists[path] = [match[0] for match in matches if match]
+        return
+    labels = read_labels(table, at, path, index, options.target)
+    if labels:
+        found.tables[path] = labels
+        return
+    others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
+    hardly = f": the values of {others} hardly come back" * bool(others)
+    what = f"{path} names the files, but holds no label{hardly}; add a column with the class of each file."
+    found.errors.append(DataError(what))
+
+
+def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:
+    """A column of names like ours, none of which was uploaded."""
+    for at in range(len(rows[0])):
+        if all(row[at].lower().endswith(tuple(suffixes)) for row in rows[:100]):
+            return at
+    return None
+
+
+def _drop_templates(found: Beside) -> None:
+    """A table with one label for all its files, of the test or labelled elsewhere, is a form to be filled in."""
+    several = {path for path, table in found.tables.items() if len(set(table.labels.values())) > 1}
+    for path in set(found.tables) - several if several else ():
+        filled = found.tables[path].labels
+        labelled = {file for other in several for file in found.tables[other].labels}
+        if len(filled) > 2 and all(part_of_path(file) == "test" or file in labelled for file in filled):
+            del found.tables[path]
+
+
+def names_of_indices(labels: dict[str, tuple[str, ...]], root: Path, every: list[str]) -> dict[str, str] | None:
+    """Names of classes in a file such as classes.txt (a name a line, or "1 name") when the labels are numbers."""
+    used = {label for names in labels.values() for label in names}
+    if not used or not all(label.isdecimal() for label in used):
+        return None
+    for path in every:
+        if CLASS_NAMES.fullmatch(path.rpartition("/")[2]):
+            lines = [line.strip() for line in (root / path).read_text("utf-8", "replace").split("\n") if line.strip()]
+            pairs = [match.groups() for line in lines if (match := re.fullmatch(r"(\d+)[\s,;:]+(.*\S)", line))]
+            if len(pairs) >= max(2, len(lines) - 1):
+                names = {str(int(number)): name for number, name in pairs}
+            else:
+                first = 1 if "0" not in used and max(map(int, used)) == len(lines) else 0
+                names = {str(number): name for number, name in enumerate(lines, first)}
+            if len(set(names.values())) == len(names) and all(str(int(label)) in names for label in used):
+                return {label: names[str(int(label))] for label in used}
+    return None

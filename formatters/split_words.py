@@ -1,0 +1,65 @@
+"""The parts of a data set by name, for folders, files, columns and cells: train, validation, test, unlabelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Literal
+
+from formatters.base import Side
+
+Part = Literal["train", "validation", "test", "unlabelled", ""]
+PART_WORDS: dict[str, Part] = {
+    **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
+    **dict.fromkeys(("valid", "validation", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("pred", "predict", "prediction", "predictions", "inference"), "unlabelled"),
+    **dict.fromkeys(("unsup", "unsupervised", "unlabelled", "unlabeled"), "unlabelled"),
+}
+SPLIT_NAMES = frozenset(("split", "subset", "set", "partition", "usage", "fold", "folds", "kfold", "cv"))
+BESIDE_SPLIT_NAMES = frozenset(("data", "dataset", "name", "id", "type", "num", "no", "number", "k", "is", "in"))
+
+
+def part_of(name: str) -> Part:
+    """The part that "Test1", "seg_train", "trainingSet" or "hold-out" is named after; "" when it is none."""
+    words = [re.sub("(list|lists|set|data|images)$", "", word) for word in _words(name.replace("old-out", "oldout"))]
+    found = {PART_WORDS[word] for word in words if word in PART_WORDS}
+    return found.pop() if len(found) == 1 else ""
+
+
+def part_of_path(path: str) -> Part:
+    """The part in the file's own name, else in the nearest folder that is named after one."""
+    return next((part for name in reversed(path.split("/")) if (part := part_of(name))), "")
+
+
+def sides_of_parts(parts: Collection[Part]) -> dict[Part, Side]:
+    """Validation belongs to train, but is the test where there is no other; what is unlabelled has no side."""
+    held_out: Side = "test" if "train" in parts and "test" not in parts else "train"
+    return {"train": "train", "validation": held_out, "test": "test"}
+
+
+def sides_of(names: Collection[str]) -> dict[str, Side]:
+    """The side of each name that has one."""
+    parts = {name: part_of(name) for name in names}
+    sides = sides_of_parts(set(parts.values()))
+    return {name: sides[part] for name, part in parts.items() if part in sides}
+
+
+def sides_of_paths(paths: Collection[str]) -> dict[str, Side | None]:
+    """Train or test, from each file's name or its folders."""
+    parts = {path: part_of_path(path) for path in paths}
+    sides = sides_of_parts(set(parts.values()))
+    return {path: sides.get(part) for path, part in parts.items()}
+
+
+def is_split_name(column: str) -> bool:
+    """Is a column named after a split ("split", "data_set", "Usage", "fold_id", "is_train")?"""
+    words = _words(column)
+    rest = [word for word in words if word not in BESIDE_SPLIT_NAMES]
+    named = any(word in SPLIT_NAMES for word in rest) and all(word in SPLIT_NAMES | set(PART_WORDS) for word in rest)
+    flag = words[:1] == ["is"] and bool(part_of(column))
+    return named or flag or words in (["dataset"], ["data", "set"])
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())

@@ -1,0 +1,279 @@
+"""Tables in other formats than delimited text: workbooks, Parquet, Feather, JSON lines, ARFF, SQLite, packed text.
+
+Each reader gives rows of strings, the first one the header.  Libraries are imported only when such a file comes.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import re
+import sqlite3
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import IO, Any
+
+from automl_engine.errors import DataError
+
+MAX_CELLS, MAX_COLUMNS = 20_000_000, 120_000
+MAX_TEXT_BYTES, MAX_RATIO, FREE_BYTES = 2**31, 200, 2**26  # tables seldom shrink to a hundredth
+MAX_WORKBOOK_BYTES = 2**29
+ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
+WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
+ARROW = (".parquet", ".feather", ".arrow")
+DATABASES = (".sqlite", ".sqlite3", ".db")
+JSONS = (".json", ".jsonl", ".ndjson")
+STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
+PACKED_TABLE = re.compile(r".*\.(csv|tsv|tab|txt|data|dat|jsonl?|ndjson|arff)\.(gz|bz2|zst)", re.IGNORECASE)
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Rows with their header, the label column if the file names it, and what was not read."""
+
+    rows: Rows
+    label: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+
+def written(value: Any) -> str:
+    """A value as a cell of text: whole numbers without a decimal point, dates as ISO, nothing as ""."""
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]]) -> Structured:
+    """The rows of a file of STRUCTURED_SUFFIXES.
+
+    Raises:
+        DataError: it is damaged or holds no table.
+    """
+    suffix = path.suffix.lower()
+    if suffix in WORKBOOKS:
+        return _workbook(path)
+    if suffix in ARROW:
+        return Structured(_arrow(path))
+    if suffix in DATABASES:
+        return Structured(_sqlite(path))
+    text, _ = decode(path)
+    return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(_records(text, path.name))
+
+
+def _workbook(path: Path) -> Structured:
+    """The sheet with the most cells."""
+    from python_calamine import CalamineError, load_workbook
+
+    filled: dict[str, Rows] = {}
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                if sum(part.file_size for part in parts.infolist()) > MAX_WORKBOOK_BYTES:
+                    raise DataError(f"{path.name} unpacks to more than {MAX_WORKBOOK_BYTES:,} bytes; save it as CSV.")
+        book = load_workbook(str(path))
+        for name in book.sheet_names:
+            sheet = book.get_sheet_by_name(name)
+            _check_size(path, sheet.height, sheet.width)
+            rows = [[written(value) for value in row] for row in sheet.to_python()]
+            filled[name] = [row for row in rows if any(row)]
+    except (CalamineError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from error
+    best = max(filled, key=lambda name: sum(map(len, filled[name])))
+    rows = filled[best]
+    used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
+    rows = [[row[at] for at in used] for row in rows]
+    while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
+        rows = rows[1:]
+    others = [name for name, content in filled.items() if content and name != best]
+    left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others)
+    return Structured(rows, left_out=left_out)
+
+
+def _arrow(path: Path) -> Rows:
+    """Parquet or Feather."""
+    import pyarrow
+    from pyarrow import feather, parquet
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            file = parquet.ParquetFile(path)
+            _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
+            table = file.read()
+        else:
+            table = feather.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path.name} is no whole Parquet or Feather file ({error}); save it as CSV.") from error
+    _check_size(path, table.num_rows, table.num_columns)
+    table = table.select([name for name in table.column_names if not name.startswith("__index_level_")])
+    columns = [[written(value) for value in column.to_pylist()] for column in table.columns]
+    return [list(table.column_names), *map(list, zip(*columns, strict=True))]
+
+
+def _sqlite(path: Path) -> Rows:
+    """The only table of a database."""
+    query = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as base:
+            names = [name for (name,) in base.execute(query)]
+            if len(names) != 1:
+                held = f"{len(names)} tables ({', '.join(names[:5])})"
+                raise DataError(f"{path.name} holds {held}; export the one to learn from as CSV.")
+            quoted = names[0].replace('"', '""')
+            found = base.execute(f'select * from "{quoted}"')  # noqa: S608 (quoted)
+            header = [column[0] for column in found.description]
+            rows = [[written(value) for value in row] for row in found.fetchmany(MAX_CELLS // len(header) + 1)]
+    except sqlite3.Error as error:
+        raise DataError(f"{path.name} is no whole SQLite database ({error}); export the table as CSV.") from error
+    _check_size(path, len(rows), len(header))
+    return [header, *rows]
+
+
+def _records(text: str, name: str) -> Rows:
+    """JSON: {column: value} objects in a list, one a line, or below one key; or {column: [values]}."""
+    try:
+        content = json.loads(text) if not name.lower().endswith((".jsonl", ".ndjson")) else _lines(text)
+    except (ValueError, RecursionError) as error:
+        try:
+            content = _lines(text)  # one object a line, whatever the name says
+        except (ValueError, RecursionError):
+            raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
+    if isinstance(content, dict):
+        content = _records_of(content)
+    if not isinstance(content, list) or not content or not all(isinstance(item, dict) and item for item in content):
+        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
+    flat = [dict(_flat(item)) for item in content]
+    columns = list(dict.fromkeys(key for item in flat for key in item))
+    check_width(len(columns), name)
+    if len(flat) * len(columns) > MAX_CELLS:
+        raise DataError(f"{name} makes a table of more than {MAX_CELLS:,} cells; save it as CSV.")
+    return [[_half(key) for key in columns], *([_half(written(item.get(key))) for key in columns] for item in flat)]
+
+
+def _lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _records_of(content: dict[str, Any]) -> list[Any]:
+    if {"columns", "data"} <= set(content) and isinstance(content["data"], list):  # pandas: orient="split"
+        return [dict(zip(map(str, content["columns"]), row, strict=False)) for row in content["data"]]
+    lists = [value for value in content.values() if isinstance(value, list)]
+    if len(lists) == len(content) and len({len(value) for value in lists}) == 1 and not isinstance(lists[0][:1], dict):
+        return [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
+    records = [value for value in lists if value and all(isinstance(item, dict) for item in value)]
+    if len(records) == 1:
+        return records[0]
+    columns = [value for value in content.values() if isinstance(value, dict)]
+    if columns and len(columns) == len(content) > 1 and len({tuple(value) for value in columns}) == 1:
+        return [{name: content[name][key] for name in content} for key in columns[0]]  # pandas: {column: {row: value}}
+    return [content]
+
+
+def _flat(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in item.items():
+        if isinstance(value, dict) and value and not prefix:
+            yield from _flat(value, f"{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _half(text: str) -> str:
+    """JSON can name half a character, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _arff(text: str, name: str) -> tuple[Rows, str]:
+    """The rows of a (dense or sparse) ARFF file, and its class attribute: the one named so, else a nominal last one."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("%")]
+    start = next((at for at, line in enumerate(lines) if line.strip().lower() == "@data"), None)
+    found = [match for line in lines[:start] if (match := ARFF_ATTRIBUTE.match(line.strip()))]
+    if start is None or not found:
+        raise DataError(f"{name} is no ARFF table: it lacks @attribute or @data lines; save it as CSV.")
+    header = [match[1].strip("'\"") for match in found]
+    nominal = [match[2].lstrip().startswith("{") for match in found]
+    quote = "'" if "'" in "".join(lines[start + 1 : start + 50]) else '"'
+    reader = csv.reader(lines[start + 1 :], quotechar=quote, escapechar="\\", doublequote=False, skipinitialspace=True)
+    rows = []
+    for number, cells in enumerate(reader, 1):
+        row = (
+            _sparse(cells, found)
+            if cells[0].lstrip().startswith("{")
+            else [cell.strip().strip("'\"") for cell in cells]
+        )
+        if len(row) != len(header):
+            raise DataError(f"data line {number} of {name} has {len(row)} values instead of {len(header)}; correct it.")
+        rows.append(row)
+    named = [column for column in header if column.lower() in ("class", "label", "target")]
+    label = named[0] if named else header[-1] if nominal[-1] else ""
+    return [header, *rows], label
+
+
+def _sparse(cells: list[str], attributes: list[re.Match[str]]) -> list[str]:
+    """{1 X, 3 Y}: what is left out is 0, which for a nominal attribute is its first value."""
+    row = [m[2].strip("{} ").split(",")[0].strip(" '\"") if m[2].lstrip().startswith("{") else "0" for m in attributes]
+    for cell in ",".join(cells).strip("{} ").split(","):
+        at, _, value = cell.strip().partition(" ")
+        if at.isdecimal() and int(at) < len(row):
+            row[int(at)] = value.strip(" '\"")
+    return row
+
+
+def unpack_table(path: Path, plain: Path) -> None:
+    """Write the content of a file packed by gzip, bzip2 or Zstandard to ``plain``.
+
+    Raises:
+        DataError: it is damaged, or too large.
+    """
+    openers: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _gzip, ".bz2": _bzip2, ".zst": _zstandard}
+    left = min(MAX_TEXT_BYTES, FREE_BYTES + MAX_RATIO * path.stat().st_size)
+    try:
+        with openers[path.suffix.lower()](path) as file, open(plain, "wb") as out:
+            while block := file.read(2**20):
+                left -= len(block)
+                if left < 0:
+                    raise DataError(f"{path.name} unpacks to far more than a table of its size; upload a part of it.")
+                out.write(block)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path.name} is damaged or cut off ({error}); pack it again.") from error
+
+
+def _gzip(path: Path) -> IO[bytes]:
+    return io.BufferedReader(gzip.open(path))
+
+
+def _bzip2(path: Path) -> IO[bytes]:
+    return bz2.open(path)
+
+
+def _zstandard(path: Path) -> IO[bytes]:
+    import zstandard
+
+    return io.BufferedReader(zstandard.open(path))
+
+
+def check_width(columns: int, name: str) -> None:
+    if columns > MAX_COLUMNS:
+        raise DataError(f"{name} has {columns:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
+
+
+def _check_size(path: Path, rows: int, columns: int) -> None:
+    check_width(columns, path.name)
+    if rows * columns > MAX_CELLS:
+        raise DataError(f"{path.name} holds more than {MAX_CELLS:,} cells, the limit here; upload a part of it.")

@@ -1,0 +1,71 @@
+"""Labels that stand outside a table: in a file beside it, a row for a row (X.csv and y.csv), or in its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from formatters.base import Doubt
+from formatters.split_words import part_of
+from formatters.tables.reader import RawTable
+from formatters.tables.target import CLEAR_NAME, name_score
+
+LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
+MAX_CLASS_FILES = 50
+
+
+def with_labels_beside(tables: dict[str, RawTable]) -> dict[str, RawTable]:
+    """Tables named like labels (y_train.csv) become columns of the table of as many rows and of the same part."""
+    found = dict(tables)
+    for path, labels in tables.items():
+        if not set(_words(path)) & LABEL_FILES:
+            continue
+        partners = [
+            other
+            for other, table in found.items()
+            if other != path and len(table.rows) == len(labels.rows) and _part(other) == _part(path)
+        ]
+        new = [name for name in labels.columns if partners and name not in found[partners[0]].columns]
+        if len(partners) == 1 and len(new) == 1:
+            found[partners[0]] = _beside(found[partners[0]], labels, new[0])
+            del found[path]
+    return found
+
+
+def _part(path: str) -> str:
+    return part_of(Path(path).stem)
+
+
+def _words(path: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(path).stem).lower())
+
+
+def _beside(table: RawTable, labels: RawTable, name: str) -> RawTable:
+    cells = labels.column(name)
+    note = f"column {name!r} was taken from {labels.file_name}, a row for a row"
+    return replace(with_column(table, name, cells), label=name, notes=[*table.notes, note])
+
+
+def with_column(table: RawTable, name: str, cells: Sequence[str]) -> RawTable:
+    rows = [[*row, cell] for row, cell in zip(table.rows, cells, strict=True)]
+    return replace(table, columns=[*table.columns, name], rows=rows)
+
+
+def named_by_class(group: list[str], columns: list[str]) -> bool:
+    """Fake.csv and True.csv: files of the same columns, named by words, where no column is named like a label."""
+    stems = [Path(path).stem for path in group]
+    words = all(re.fullmatch(r"[^\W\d_]{2,}([\s_-][^\W\d_]+){0,2}", stem) and not part_of(stem) for stem in stems)
+    distinct = 1 < len(set(stems)) == len(stems) <= MAX_CLASS_FILES
+    return words and distinct and max(map(name_score, columns)) < CLEAR_NAME
+
+
+def with_class_column(table: RawTable, classes: list[str]) -> RawTable:
+    name = "file_name" if "file_name" not in table.columns else "class_by_file_name"
+    return replace(with_column(table, name, classes), label=name)
+
+
+def class_doubt(name: str, group: list[str]) -> Doubt:
+    what = f"no column is named like a label, so the class of a row is the name of its file ({', '.join(group[:4])})"
+    return Doubt(what, "choose another target if a column holds the labels", name)

@@ -1,0 +1,172 @@
+"""How a column writes its numbers: decimal mark, marks between thousands, currencies, units, times of day.
+
+Decided for a column at a time and kept in the recipe.  Only the standard library: exported models carry this along.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+MAX_FLOAT32 = 3.4028234663852886e38
+LOOK_CELLS = 4_000  # distinct ones
+MAX_JUNK_SHARE = 0.2  # of cells that are no numbers in a number column
+MAX_FILLER_SHARE = 0.5  # where these are a few words for "missing"
+MAX_FILLERS = 5
+MAX_CODES = 10  # whole numbers: beside words they are codes rather than amounts
+MAX_CODE_JUNK_SHARE = 0.01
+UNIT_SHARE = 0.8  # of the cells with letters behind the number
+COMMAS = re.compile(r"[-+]?\d{1,3}((,\d{3})+|(,\d{2})+,\d{3})(\.\d+)?")  # 1,234,567 and 12,34,567
+DOTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
+BLANKS = re.compile(r"(?<=\d)['’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")  # between thousands
+GROUPED = re.compile(r"[-+]?\d{1,3}(['’ \u00a0\u2009\u202f]\d{3}){1,4}([.,]\d*)?")
+BEFORE = re.compile(
+    r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+", re.I
+)
+AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+\s]+$")
+UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
+CLOCK = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?(?:m\.?)?", re.I)
+MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "mio": 1e6, "thousand": 1e3, "million": 1e6} | {
+    "billion": 1e9,
+    "lakh": 1e5,
+    "lac": 1e5,
+    "crore": 1e7,
+    "cr": 1e7,
+}
+
+
+@dataclass(frozen=True)
+class Writing:
+    """``units``: the factor of each word that may stand behind a number; ``clock``: hours of times of day."""
+
+    decimal_comma: bool = False
+    dots: bool = False  # between thousands
+    clock: bool = False
+    units: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Writing:
+        """From a recipe's row; rows of older recipes tell the decimal mark alone."""
+        return cls(**{name: row[name] for name in ("decimal_comma", "dots", "clock", "units") if name in row})
+
+    def told(self) -> dict[str, Any]:
+        """What a recipe's row says beside the decimal mark, where it says anything."""
+        return {name: value for name, value in asdict(self).items() if value or name == "decimal_comma"}
+
+    def number(self, cell: str) -> float | None:
+        """A finite number, None for anything else; those too large for float32 become the largest that it holds."""
+        if self.clock:
+            return _hours(cell)
+        if not self.dots:
+            try:
+                return _finite(float(cell), cell)
+            except ValueError:
+                pass
+        if not any(map(str.isdigit, cell)):
+            return None
+        bare, factor = self._without_unit(cell)
+        if bare[:1] == "(" and bare[-1:] == ")":  # as accountants write losses
+            bare, factor = bare[1:-1], -factor
+        bare = _plain(AFTER.sub("", BEFORE.sub("", bare.replace("−", "-"), count=1)), self.decimal_comma, self.dots)
+        try:
+            return _finite(float(bare) * factor, cell)
+        except ValueError:
+            return None
+
+    def _without_unit(self, cell: str) -> tuple[str, float]:
+        match = UNIT.fullmatch(cell) if self.units else None
+        unit = _unit(match[2]) if match else ""
+        return (match[1], self.units[unit]) if match and unit in self.units else (cell, 1.0)
+
+
+def _unit(word: str) -> str:
+    return word.strip(" .").lower().removesuffix("s")
+
+
+def _plain(bare: str, decimal_comma: bool, dots: bool) -> str:
+    bare = BLANKS.sub("", bare) if GROUPED.fullmatch(bare) else bare
+    if decimal_comma and bare.count(",") == 1:
+        return bare.replace(".", "").replace(",", ".")
+    if dots and DOTS.fullmatch(bare):
+        return bare.replace(".", "")
+    return bare.replace(",", "") if COMMAS.fullmatch(bare) else bare
+
+
+def _finite(value: float, cell: str) -> float | None:
+    return max(-MAX_FLOAT32, min(value, MAX_FLOAT32)) if math.isfinite(value) and "_" not in cell else None
+
+
+def _hours(cell: str) -> float | None:
+    match = CLOCK.fullmatch(cell.strip())
+    if not match or int(match[2]) > 59:
+        return None
+    hours = int(match[1])
+    if match[4]:
+        hours = hours % 12 + 12 * (match[4].lower() == "p")
+    return hours + int(match[2]) / 60 + float(match[3] or 0) / 3600
+
+
+def find_writing(cells: Collection[str], delimiter: str) -> Writing:
+    """The writing that fits the distinct cells of a column."""
+    cells = list(islice(cells, LOOK_CELLS))
+    timed = sum(bool(CLOCK.fullmatch(cell)) for cell in cells)
+    if timed > (1 - MAX_JUNK_SHARE) * len(cells):
+        return Writing(clock=True)
+    bare = [AFTER.sub("", BEFORE.sub("", cell, count=1)).strip("()") for cell in cells]
+    commas = [cell for cell in bare if re.match(r"[-+(]?[\d.' ]*,\d", cell)]
+    grouped = all(COMMAS.fullmatch(cell) for cell in commas) and delimiter != ";"
+    several = any(cell.count(",") > 1 or re.search(r",.*\.", cell) for cell in commas)
+    decimal_comma = bool(commas) and not grouped and not several
+    writing = Writing(decimal_comma=decimal_comma, dots=not commas and _dots(bare, delimiter))
+    return Writing(writing.decimal_comma, writing.dots, False, _units(cells, writing))
+
+
+def _dots(cells: list[str], delimiter: str) -> bool:
+    """Do dots part thousands?  Decimals beside whole numbers are not filled up with zeros, so 1.230 is none there."""
+    dotted = [cell for cell in cells if DOTS.fullmatch(cell)]
+    whole = [cell for cell in cells if re.fullmatch(r"[-+]?\d{1,3}", cell)]
+    numbers = [cell for cell in cells if cell[-1:].isdigit() and cell.lstrip("-+.")[:1].isdigit()]
+    if not dotted or len(dotted) + len(whole) < len(numbers):
+        return False
+    trimmed = not any(cell.endswith("0") for cell in dotted)
+    return any(cell.count(".") > 1 for cell in dotted) or (bool(whole) and (delimiter == ";" or not trimmed))
+
+
+def _units(cells: Collection[str], writing: Writing) -> dict[str, float]:
+    found: Counter[str] = Counter()
+    for cell in cells:
+        match = UNIT.fullmatch(cell)
+        if match and writing.number(cell) is None and writing.number(match[1]) is not None:
+            found[_unit(match[2])] += 1
+    if not found:
+        return {}
+    plain = found.total() < sum(writing.number(cell) is not None for cell in cells)
+    if set(found) <= set(MAGNITUDES) and (len(found) > 1 or plain or "k" in found):
+        return {unit: MAGNITUDES[unit] for unit in found}
+    unit, count = found.most_common(1)[0]
+    return {unit: 1.0} if count >= UNIT_SHARE * found.total() and found.total() > 1 else {}
+
+
+def numbers_of(counts: Counter[str], writing: Writing) -> dict[str, float]:
+    """The value of each distinct cell if nearly all are numbers, else nothing."""
+    numbers: dict[str, float] = {}
+    junk, words, present = 0, 0, counts.total()
+    look = list(counts)[:: max(1, len(counts) // LOOK_CELLS)]
+    if sum(writing.number(cell) is None for cell in look) > (MAX_FILLER_SHARE + 0.1) * len(look) > MAX_FILLERS:
+        return {}  # words, seen quickly
+    for cell, count in counts.items():
+        value = writing.number(cell)
+        if value is not None:
+            numbers[cell] = value
+            continue
+        junk, words = junk + count, words + 1
+        if junk > MAX_FILLER_SHARE * present or (words > MAX_FILLERS and junk > MAX_JUNK_SHARE * present):
+            return {}
+    values = set(numbers.values())
+    codes = len(values) <= MAX_CODES and all(value.is_integer() for value in values)
+    return {} if codes and junk > MAX_CODE_JUNK_SHARE * present else numbers

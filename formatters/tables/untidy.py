@@ -1,0 +1,121 @@
+"""What people leave in tables beside the rows: units and types under the header, two header lines, totals, quotes.
+
+Works on rows of cells; the first row is the header.  Standard library only: exported models carry this file along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+LOOK_ROWS = 200
+NUMBER_SHARE = 0.6  # of the cells below, for a column of numbers
+MIN_ROWS = 5
+MAX_RAGGED_SHARE = 0.05
+MIN_EVEN_ROWS = 20
+TOTAL = re.compile(
+    r"((grand|sub)[\s-]?)?(totals?|sum|average|avg|mean|gesamt|summe|insgesamt|mittelwert|totale|"
+    r"итого|всего|合计|总计|合計|計)\s*:?",
+    re.IGNORECASE,
+)
+BRACKETED = re.compile(r"[\[(].*[\])]")
+ORANGE_TYPES = frozenset("c d s t continuous discrete string time".split())  # noqa: SIM905
+ORANGE_ROLES = frozenset(["", "class", "meta", "ignore", "c", "m", "i", "weight", "w"])
+
+
+@dataclass
+class Tidied:
+    """The rows with their header; ``label``: the label column if the file names it; what was left out in words."""
+
+    rows: list[list[str]]
+    label: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+
+def tidy(rows: list[list[str]]) -> Tidied:
+    """Leave out what is no row."""
+    done = _without_totals(_without_second_header(Tidied(rows)))
+    _strip_quotes(done.rows)
+    return done
+
+
+def _without_second_header(found: Tidied) -> Tidied:
+    rows = found.rows
+    if len(rows) < MIN_ROWS:
+        return found
+    header, first = rows[0], rows[1]
+    if _are(ORANGE_TYPES, first) and all(first) and _are(ORANGE_ROLES, rows[2]):
+        roles = [role.lower() for role in rows[2]]
+        label = header[roles.index("class")] if "class" in roles else ""
+        return Tidied([header, *rows[3:]], label, ["two lines of types and roles under the header"])
+    if not _is_no_row(first, rows[2 : LOOK_ROWS + 2]):
+        return found
+    merged = "" in header or len(set(header)) < len(header)
+    if merged and all(first) and len(set(first)) == len(first):
+        return Tidied([first, *rows[2:]], "", ["the upper one of two header lines"])
+    return Tidied([header, *rows[2:]], "", [f"a line under the header that is no row ({', '.join(first)[:60]})"])
+
+
+def _are(words: frozenset[str], cells: list[str]) -> bool:
+    return all(cell.lower() in words for cell in cells)
+
+
+def _is_no_row(cells: list[str], below: list[list[str]]) -> bool:
+    """Words above every column of numbers, and nothing in the others that comes back: units, or names."""
+    numeric = [at for at in range(len(cells)) if _mostly_numbers([row[at] for row in below])]
+    words = [cells[at] for at in numeric if cells[at]]
+    if not words or any(map(_has_number, words)):
+        return False
+    others = [at for at in range(len(cells)) if at not in numeric and cells[at]]
+    recurring = any(row[at] == cells[at] for row in below for at in range(len(cells)) if cells[at])
+    enough = len(words) > 1 or BRACKETED.fullmatch(words[0])
+    return not recurring and bool(enough) and len(words) + len(others) > len(cells) / 3
+
+
+def _mostly_numbers(cells: list[str]) -> bool:
+    present = [cell for cell in cells if cell]
+    return len(present) > 2 and sum(map(_has_number, present)) > NUMBER_SHARE * len(present)
+
+
+def _has_number(cell: str) -> bool:
+    return bool(re.match(r"[<>~$€£¥₹]?\s*[-+−]?[.,]?\d", cell))
+
+
+def _without_totals(found: Tidied) -> Tidied:
+    rows = found.rows
+    at = next((i for i, cell in enumerate(rows[-1]) if cell), None) if len(rows) > MIN_ROWS else None
+    if at is None or not TOTAL.fullmatch(rows[-1][at]) or any(row[at] == rows[-1][at] for row in rows[:-1]):
+        return found
+    if all(rows[-1]) and not _mostly_numbers([row[at] for row in rows[1 : LOOK_ROWS + 1]]):
+        return found
+    return Tidied(
+        rows[:-1], found.label, [*found.left_out, f"the last line ({rows[-1][at]!r}), which sums up the others"]
+    )
+
+
+def _strip_quotes(rows: list[list[str]]) -> None:
+    """Single quotes around every cell of a column are no part of the cells."""
+    for at in range(len(rows[0])):
+        if not any(row[at][:1] == "'" for row in rows[1:3]):
+            continue
+        quoted = {row[at] for row in rows[1:] if row[at]}
+        if all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in quoted - {"?", "nan", "NA"}):
+            for row in rows:
+                if len(row[at]) > 1 and row[at][0] == row[at][-1] == "'":
+                    row[at] = row[at][1:-1].strip()
+
+
+def without_ragged(numbered: list[tuple[int, list[str]]]) -> tuple[list[list[str]], str] | None:
+    """The rows but for a few lines of another length, and what is left out; None when they are too many."""
+    widths = Counter(len(row) for _, row in numbered)
+    width, count = widths.most_common(1)[0]
+    odd = [(line, len(row)) for line, row in numbered if len(row) != width]
+    if count < MIN_EVEN_ROWS or len(odd) > MAX_RAGGED_SHARE * len(numbered):
+        return None
+    if len(numbered[0][1]) != width or width < 2:
+        return None
+    line, fields = odd[0]
+    told = f"line {line}, which has {fields} fields instead of {width}"
+    told += f", and {len(odd) - 1:,} more such lines" if len(odd) > 1 else ""
+    return [row for _, row in numbered if len(row) == width], told

@@ -1,0 +1,58 @@
+"""Old encodings are told apart by the languages that they write, in files and in the names of zips."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from formatters.archive import unpack
+from formatters.encodings import decode_text
+
+TEXTS = {
+    "cp1251": "рост,порода\n2.37,дуб\n-0.73,вяз\n",
+    "koi8_r": "книга,да\nэто хорошая книга,нет\nновый большой дом,да\n",
+    "cp949": "높이,종류\n0.12,느릅나무\n4.11,참나무\n",
+    "cp932": "文章,評価\n美しい映画でした,肯定\n遅いひどい,否定\n",
+    "euc_jp": "文章,評価\n美しい映画でした,肯定\n",
+    "big5": "句子,類別\n這個電影很好看,正面\n我不喜歡這家飯店,負面\n",
+    "gb18030": "句子,类别\n这个电影很好看,正面\n我不喜欢这家饭店,负面\n",
+    "cp1250": "zdanie,klasa\nŻółty wąż źle śpi,zły\nDobra książka jest świetna,dobry\n",
+    "iso8859_2": "věta,třída\nPříliš žluťoučký kůň,dobře\n",
+    "cp1254": "cümle,sınıf\nBu kitap çok güzel ışık,iyi\nşöyle böyle değil,kötü\n",
+    "cp1252": "Satz,Klasse\nÜber die Straße,gut\nschön größer,böse\n",
+    "mac_roman": "Satz,Klasse\nÜber die Straße,gut\nschön größer,böse\n",
+}
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_texts_in_old_encodings(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.csv").write_bytes((TEXTS[encoding] * 10).encode(encoding))
+    assert decode_text(tmp_path / "a.csv")[0] == TEXTS[encoding] * 10
+
+
+@pytest.mark.parametrize(
+    ("encoding", "folders"),
+    [
+        ("cp850", ["Äpfel", "Möhren"]),
+        ("cp437", ["Vögel", "Käfer"]),
+        ("cp932", ["円形", "四角"]),
+        ("gb18030", ["圆形", "方形"]),
+        ("cp949", ["고양이", "강아지"]),
+        ("cp866", ["кошки", "собаки"]),
+    ],
+)
+def test_names_of_a_zip_in_a_code_page(tmp_path: Path, encoding: str, folders: list[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for folder in folders:
+            for number in range(5):
+                info = zipfile.ZipInfo(f"{folder.encode(encoding).hex()}/{number}.png")
+                archive.writestr(info, b"x")
+    data = (tmp_path / "a.zip").read_bytes()
+    for folder in folders:  # the same length, or the offsets would be wrong
+        raw = folder.encode(encoding)
+        data = data.replace(raw.hex().encode(), raw + b"_" * len(raw))
+    (tmp_path / "a.zip").write_bytes(data)
+    root = unpack(tmp_path / "a.zip", tmp_path / "out").root
+    assert {path.name.rstrip("_") for path in root.iterdir()} == set(folders)

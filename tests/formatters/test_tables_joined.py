@@ -1,0 +1,53 @@
+"""Labels beside a table or in its name; columns that tell the label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from formatters import tabular
+from formatters.base import Options, Table
+
+
+def read(folder: Path, **files: list[str]) -> Table:
+    for name, lines in files.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return tabular.read(folder, Options())
+
+
+def features(start: int, count: int = 40) -> list[str]:
+    return ["height,weight", *(f"{(i + start) * 37 % 61 / 7:.3f},{i * 17 % 41}" for i in range(count))]
+
+
+@pytest.mark.parametrize(("x", "y"), [("X", "y"), ("features", "labels"), ("x_data", "targets")])
+def test_labels_in_a_file_beside(tmp_path, x, y):
+    table = read(tmp_path, **{x: features(0), y: ["kind", *(["oak", "elm"] * 20)]})
+    assert (table.target, list(table.spec.feature_to_index)) == ("kind", ["height", "weight"])
+    assert [sample.labels[0] for sample in table.samples[:3]] == ["oak", "elm", "oak"]
+
+
+def test_labels_beside_both_parts(tmp_path):
+    labels = ["kind", *(["oak", "elm"] * 20)]
+    table = read(tmp_path, X_train=features(0), y_train=labels, X_test=features(9), y_test=labels)
+    assert [sample.split for sample in table.samples] == ["test"] * 40 + ["train"] * 40  # in the order of names
+
+
+def test_classes_in_the_names_of_files(tmp_path):
+    table = read(tmp_path, **{"Fake": features(0), "True": features(9)})
+    assert [table.samples[at].labels for at in (0, 79)] == [("Fake",), ("True",)]
+    assert list(table.spec.feature_to_index) == ["height", "weight"]
+    assert any("name of its file" in doubt.what for doubt in table.doubts if doubt.level == "warning")
+
+
+def test_file_names_are_no_classes_where_a_column_is_the_label(tmp_path):
+    rows = ["height,quality", *(f"{i * 37 % 61 / 7:.3f},{i % 3}" for i in range(40))]
+    assert read(tmp_path, red=rows, white=rows).target == "quality"
+
+
+@pytest.mark.parametrize("leak", [lambda i: i // 30 * 1000 + i % 30 * 3.5, lambda i: "ab"[i // 30]])
+def test_columns_that_tell_the_label_are_warned_of(tmp_path, leak):
+    rows = [f"{i * 37 % 61 / 7:.3f},{leak(i)},{['oak', 'elm'][i // 30]}" for i in range(60)]
+    table = read(tmp_path, a=["height,votes,kind", *rows])
+    doubts = [doubt for doubt in table.doubts if "alone tells the label" in doubt.what]
+    assert [(doubt.where, doubt.level) for doubt in doubts] == [("votes", "warning")]

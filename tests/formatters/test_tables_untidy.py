@@ -1,0 +1,63 @@
+"""What people leave in tables beside the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automl_engine.errors import DataError
+from formatters import tabular
+from formatters.base import Options, Table
+from formatters.tables.reader import read_table
+
+ROWS = [f"{i * 37 % 61 / 7:.3f},{i % 11},{'red' if i % 3 else 'blue'},{'oak' if i % 2 else 'elm'}" for i in range(60)]
+HEADER = "height,leaves,colour,kind"
+
+
+def read(folder: Path, *lines: str) -> Table:
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    return tabular.read(folder, Options())
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [HEADER, "cm,number,,", *ROWS],
+        ["Size,,Look,Result", HEADER, *ROWS],
+        ["Tree survey 2022,,,", "", HEADER, *ROWS],
+        [HEADER, *ROWS, "Grand total,,,60"],
+        [HEADER, *ROWS, "  ", ",,,"],
+        [HEADER, "continuous,continuous,discrete,discrete", ",,,class", *ROWS],
+        [HEADER, "c,c,d,d", ",,,class", *ROWS],
+        [f"{HEADER},", *ROWS],
+        [f"{HEADER},", *(f"{row}," for row in ROWS)],
+        [HEADER, *(row.replace("oak", "'oak'").replace("elm", "'elm'") for row in ROWS)],
+    ],
+)
+def test_the_rows_alone_are_read(tmp_path, lines):
+    table = read(tmp_path, *lines)
+    assert table.target == "kind"
+    assert table.label_names == ["elm", "oak"]
+    assert len(table.samples) == 60
+    features = {row["name"]: row["type"] for row in table.columns if row["role"] == "feature"}
+    assert features == {"height": "number", "leaves": "number", "colour": "category"}
+
+
+def test_lines_of_another_length_are_left_out_and_told(tmp_path):
+    lines = [*ROWS[:30], "1,2,3,4,5", *ROWS[30:]]
+    table = read(tmp_path, HEADER, *lines)
+    assert len(table.samples) == 60
+    assert any("line 32, which has 5 fields" in doubt.what for doubt in table.doubts if doubt.level == "warning")
+    with pytest.raises(DataError, match="line 32"):
+        read_table(tmp_path / "a.csv", keep_empty=True)  # each row to predict needs its answer
+
+
+def test_single_quotes_around_delimiters(tmp_path):
+    table = read(tmp_path, "a;kind;note", *(f"{i % 7};{'uv'[i % 2]};'x;{i % 3}'" for i in range(40)))
+    assert len(table.samples) == 40
+
+
+def test_a_quoted_line_break_alone_is_empty(tmp_path):
+    with pytest.raises(DataError, match="empty"):
+        read(tmp_path, '"', '"')

@@ -1,0 +1,69 @@
+"""Files without a row, which a killed process or a full disk has left behind: removed at the start and once a day."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from webapp.datasets.models import Dataset, Upload
+from webapp.datasets.storage import remove
+from webapp.portfolio.files import PARAMETER
+from webapp.portfolio.models import PortfolioRow
+from webapp.runs.models import Prediction, Run
+
+log = logging.getLogger(__name__)
+INTERVAL_S = 24 * 3600
+YOUNG_S = 3600  # files come before their row: an upload, an import, a prediction being saved
+_last_s: float | None = None
+
+
+def daily() -> None:
+    """A duty of the reaper: sweeps when it starts, then once a day."""
+    global _last_s  # of this process
+    if _last_s is None or time.monotonic() - _last_s > INTERVAL_S:
+        _last_s = time.monotonic()
+        sweep()
+
+
+def sweep() -> int:
+    """Remove what no row names and nobody has touched for an hour; returns how many files and folders."""
+    removed = 0
+    for path in list(_orphans()):
+        if time.time() - path.stat().st_mtime > YOUNG_S:
+            log.warning("removing %s: nothing in the database belongs to it", path)
+            remove(path)
+            removed += 1
+    return removed
+
+
+def _orphans() -> Iterator[Path]:
+    """Folders are listed before their rows are asked for, so that what is made meanwhile is not taken for an orphan."""
+    root = Path(settings.MEDIA_ROOT)
+    for folder, model in (("uploads", Upload), ("datasets", Dataset), ("runs", Run)):
+        found = list((root / folder).glob("*"))
+        known = set(model.objects.values_list("pk", flat=True))
+        # a run's first try lies beside it, as ID-lost-try, while it is put aside
+        yield from (path for path in found if _owner(path) not in known)
+    found = list((root / "runs").glob("*/predictions/*"))
+    known = set(Prediction.objects.values_list("pk", flat=True))
+    living = set(Run.objects.values_list("pk", flat=True))
+    yield from (path for path in found if path.name not in known and path.parts[-3] in living)
+    found = list((root / "portfolio").glob("*"))
+    named = {name for row in PortfolioRow.objects.all() for name in _names(row)}
+    yield from (path for path in found if path.name not in named)
+
+
+def _owner(path: Path) -> str:
+    return path.name.removesuffix(".part").partition("-")[0]
+
+
+def _names(row: PortfolioRow) -> Iterator[str]:
+    """Folders that a row uses: its own, and one that it names."""
+    yield row.name
+    place = str(row.params.get(PARAMETER.get(row.model, ""), ""))
+    if place:
+        yield Path(place).parts[0]
