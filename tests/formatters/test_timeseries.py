@@ -16,6 +16,7 @@ from formatters import timeseries
 from formatters.archive import unpack
 from formatters.base import Options, Table
 from formatters.detect import detect
+from formatters.series import recordings
 
 HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up down\n@data\n"
 
@@ -218,3 +219,29 @@ def test_a_long_table(read, tmp_path):
     names, examples = timeseries.encode(recipe_of(table), new)
     assert names == ["series 9"]
     np.testing.assert_array_equal(examples.steps(0), table.steps(3))
+
+
+def test_a_constant_column_is_the_label_of_a_file(tmp_path):
+    for i in range(8):
+        activity = ("rest", "run")[i % 2]
+        pairs = zip(curve(i), curve(i, 30, 2), strict=True)
+        rows = "\n".join(f"{x},{y},{activity}" for x, y in pairs)
+        (tmp_path / f"r{i}.csv").write_text(f"ax,ay,activity\n{rows}\n")
+    table = recordings.read(tmp_path, Options())
+    assert table.label_names == ["rest", "run"]
+    assert table.recipe["channels"] == ["ax", "ay"]
+
+
+@pytest.mark.parametrize("columns", ["a,b,label", "id,a,b", "a,b,note"])
+def test_tables_in_parts_are_no_series(tmp_path, columns):
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        path = tmp_path / f"{2019 + i // 4}" / f"part{i}.csv"
+        path.parent.mkdir(exist_ok=True)
+        rows = []
+        for row in range(40):
+            a, b = rng.normal(size=2).round(3)
+            cells = {"a": a, "b": b, "label": int(a > 0), "id": 40 * i + row, "note": "good" if b > 0 else "bad"}
+            rows.append(",".join(str(cells[name]) for name in columns.split(",")))
+        path.write_text("\n".join([columns, *rows]))
+    assert recordings.sniff(tmp_path, Options()) is None
