@@ -22,6 +22,7 @@ from formatters.words import counted
 
 LAYOUTS = (
     "ts",
+    "sensors",
     "recordings",
     "cells",
     "long",

@@ -245,3 +245,28 @@ def test_tables_in_parts_are_no_series(tmp_path, columns):
             rows.append(",".join(str(cells[name]) for name in columns.split(",")))
         path.write_text("\n".join([columns, *rows]))
     assert recordings.sniff(tmp_path, Options()) is None
+
+
+def test_a_header_of_wavelengths(read):
+    header = ",".join(f"{400 + 1.5 * i}" for i in range(30))
+    rows = "".join(f"{','.join(curve(i))},{('oak', 'elm')[i % 2]}\n" for i in range(20))
+    table = read({"nir.csv": f"{header},species\n{rows}"})
+    assert (len(table.samples), table.spec.sequence_size, table.label_names) == (20, 30, ["elm", "oak"])
+
+
+def test_a_file_a_sensor(tmp_path):
+    for side, count in (("train", 12), ("test", 6)):
+        folder = tmp_path / "in" / side / "Signals"
+        folder.mkdir(parents=True)
+        for sensor in range(2):
+            lines = ("  ".join(curve(i, 20, sensor)) for i in range(count))
+            (folder / f"acc_{'xy'[sensor]}_{side}.txt").write_text("\n".join(lines))
+        (folder.parent / f"y_{side}.txt").write_text("".join(f"{i % 2 + 1}\n" for i in range(count)))
+    (tmp_path / "in" / "activity_labels.txt").write_text("1 WALKING\n2 SITTING\n")
+    table = timeseries.read(tmp_path / "in", Options())
+    assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (18, 20, 2)
+    assert Counter(sample.split for sample in table.samples) == {"train": 12, "test": 6}
+    assert table.label_names == ["WALKING", "SITTING"]
+    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "test" / "Signals")
+    assert len(names) == 6
+    np.testing.assert_array_equal(examples.steps(1), table.steps(13 if table.samples[12].split == "test" else 1))
