@@ -18,7 +18,8 @@ from formatters.tables.reader import RawTable
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
 NO_LABELS = re.compile(r"submi(ssion|t)", re.IGNORECASE)  # tables to be filled in for a contest
 CLASS_NAMES = re.compile(
-    r".*label\.name|(class|classes|class_?ind|class_?names?|labels?|categories|synsets?)\.(txt|names?|lst)", re.I
+    r".*label\.name|([a-z]+_labels|class|classes|class_?ind|class_?names?|labels?|categories|synsets?)\.(txt|names?|lst)",
+    re.I,
 )
 MAX_TABLE_BYTES = 200 * 2**20
 

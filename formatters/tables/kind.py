@@ -15,6 +15,7 @@ from automl_engine.errors import DataError
 from formatters.base import Evidence, Options
 from formatters.tables.columns import Column, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
+from formatters.tables.reader import NUMBER, is_axis
 from formatters.tables.target import choose
 
 MAX_DIGITS = 9  # of the number of a column
@@ -105,7 +106,18 @@ def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[s
         return channels
     if len(channels[0]) < MIN_SMOOTH_COLUMNS or not _numbered_prefix(channels[0][0]).isascii():
         return []
+    if _rows_standardised(upload, [name for names in channels for name in names]):
+        return channels
     return channels if all(_roughness(upload, names) < MAX_ROUGHNESS for names in channels) else []
+
+
+def _rows_standardised(upload: TableUpload, names: list[str]) -> bool:
+    """Each row has mean 0 and deviation 1, as the UCR archive writes series; features are scaled by column."""
+    at = [upload.table.columns.index(name) for name in names]
+    stride = max(1, len(upload.table.rows) // SMOOTHNESS_ROWS)
+    values = np.array([[parse_number(row[i]) for i in at] for row in upload.table.rows[::stride]], float)
+    even = (np.abs(values.mean(1)) < 0.01) & (np.abs(values.std(1) - 1) < 0.03)
+    return bool(even.mean() > 0.95)
 
 
 def _numbered_prefix(name: str) -> str:
@@ -121,6 +133,9 @@ def _numbered(name: str) -> tuple[str, int | None]:
 
 def _numbered_channels(names: list[str]) -> list[list[str]]:
     """Names that share a prefix and count up, by prefix; all of one length."""
+    axis = [name for name in names if NUMBER.fullmatch(name)]
+    if _is_axis_of_units(axis):
+        return [axis]
     groups: dict[str, dict[int, str]] = {}
     for name in names:
         prefix, number = _numbered(name)
@@ -132,7 +147,14 @@ def _numbered_channels(names: list[str]) -> list[list[str]]:
     return [[group[number] for number in sorted(group)] for group in runs]
 
 
+def _is_axis_of_units(names: list[str]) -> bool:
+    """A header of times or wavelengths, rather than 0, 1, 2, ..., which may number anything."""
+    return is_axis(names) and all(map(NUMBER.fullmatch, names)) and abs(float(names[1]) - float(names[0])) != 1
+
+
 def _is_timed(channels: list[list[str]]) -> bool:
+    if len(channels) == 1 and _is_axis_of_units(channels[0]):
+        return True
     return all(_numbered_prefix(names[0]).rpartition("_")[2] in TIME_PREFIXES for names in channels)
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,6 +49,8 @@ HEADER_NAMES = frozenset(
     title description label labels class classes category target y species sentiment type subset split fold group
     speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
 )
+NUMBER = re.compile(r"[-+]?\d{1,12}(\.\d{1,12})?")
+MIN_AXIS = 8  # numbers
 MAX_LINE_BYTES = 2**24
 csv.field_size_limit(MAX_LINE_BYTES)
 
@@ -107,6 +109,7 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
+    text = text if separator else _without_line_ends(text)
     skipped = 0 if separator else _preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
@@ -147,6 +150,14 @@ def check_lines(path: Path) -> None:
                 raise DataError(
                     f"{path.name} has a line of more than {MAX_LINE_BYTES:,} bytes; write one row a line as plain text."
                 )
+
+
+def _without_line_ends(text: str) -> str:
+    """Some programs end each line with a semicolon, whatever separates the cells."""
+    sample = [line.rstrip() for line in text.split("\n", SAMPLE_ROWS)[:SAMPLE_ROWS] if line.strip()]
+    if not all(line.find(";") == len(line) - 1 and re.search(r"[,\t|]", line) for line in sample):
+        return text
+    return "\n".join(line.rstrip().rstrip(";") for line in text.split("\n"))
 
 
 def _preamble_lines(text: str) -> int:
@@ -289,6 +300,8 @@ def _has_header(rows: list[list[str]]) -> bool:
     first, rest = rows[0], rows[1:]
     if not rest:
         return not any(_is_number(cell) for cell in first)
+    if is_axis(first) and not any(map(is_axis, rest[:5])):
+        return True
     if _counts_up(first) and not all(_counts_up(row) for row in rest[:5]):
         return True
     votes = sum(_header_vote(first[i], [row[i] for row in rest]) for i in range(len(first)))
@@ -334,6 +347,15 @@ def _counts_up(cells: list[str]) -> bool:
     if len(numbers) < 3 or len(numbers) < len(cells) - 3:
         return False
     return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def is_axis(cells: list[str]) -> bool:
+    """Are these numbers in equal steps, up or down, but for a few words: times or wavelengths above a row each?"""
+    numbers = [float(cell) for cell in cells if NUMBER.fullmatch(cell)]
+    if len(numbers) < MIN_AXIS or len(numbers) < len(cells) - 3:
+        return False
+    steps = [after - before for before, after in pairwise(numbers)]
+    return min(steps) * max(steps) > 0 and max(map(abs, steps)) < 1.5 * min(map(abs, steps))
 
 
 def _distinct_names(header: list[str]) -> list[str]:

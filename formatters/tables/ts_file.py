@@ -82,7 +82,7 @@ def write_ts(cases: Sequence[np.ndarray], path: Path) -> None:
 
 
 def _is_true(tags: dict[str, list[str]], *keys: str) -> bool:
-    return any(tags.get(key, ["false"])[:1] == ["true"] for key in keys)
+    return any(values[0].lower() == "true" for key in keys if (values := tags.get(key)))
 
 
 def _add_case(result: TsFile, line: str, number: int, name: str, has_label: bool) -> None:

@@ -16,6 +16,7 @@ from formatters import timeseries
 from formatters.archive import unpack
 from formatters.base import Options, Table
 from formatters.detect import detect
+from formatters.series import recordings
 
 HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up down\n@data\n"
 
@@ -186,3 +187,86 @@ def test_real_sets(real_data, tmp_path, name, counts, length, channels, sides):
     assert {sample.split for sample in table.samples} == sides
     names, examples = recipes.encode(recipe_of(table), source)
     assert all(np.array_equal(examples.steps(i), table.steps(i)) for i in range(len(names)))
+
+
+def test_a_series_in_a_cell(read, tmp_path):
+    rows = "".join(f'{i},"[{", ".join(curve(i, 20 + i % 3))}]",{"ab"[i % 2]}\n' for i in range(20))
+    table = read({"a.csv": "id,signal,label\n" + rows})
+    assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (20, -1, 1)
+    new = tmp_path / "new.csv"
+    new.write_text('signal\n"[' + ", ".join(curve(5, 22)) + ']"\n')
+    np.testing.assert_array_equal(timeseries.encode(recipe_of(table), new)[1].steps(0), table.steps(5))
+
+
+def test_a_file_a_series_in_class_folders(tmp_path):
+    for i in range(8):
+        path = tmp_path / "in" / ("up", "down")[i % 2] / f"r{i}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("time,x\n" + "".join(f"{t},{value}\n" for t, value in enumerate(curve(i))))
+    assert detect(tmp_path / "in", Options(), "a.zip").formatter == "timeseries"
+    table = timeseries.read(tmp_path / "in", Options())
+    assert Counter(sample.labels for sample in table.samples) == {("up",): 4, ("down",): 4}
+    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "up" / "r0.csv")
+    assert (names, examples.steps(0).shape) == (["r0.csv"], (30, 1, 1, 1))
+
+
+def test_a_long_table(read, tmp_path):
+    lines = [f"{i},{t},{value},{'ab'[i % 2]}\n" for i in range(8) for t, value in enumerate(curve(i))]
+    table = read({"a.csv": "id,time,value,label\n" + "".join(lines)})
+    assert (len(table.samples), table.spec.sequence_size, table.target) == (8, 30, "label")
+    new = tmp_path / "new.csv"
+    new.write_text("id,time,value\n" + "".join(f"9,{t},{value}\n" for t, value in enumerate(curve(3))))
+    names, examples = timeseries.encode(recipe_of(table), new)
+    assert names == ["series 9"]
+    np.testing.assert_array_equal(examples.steps(0), table.steps(3))
+
+
+def test_a_constant_column_is_the_label_of_a_file(tmp_path):
+    for i in range(8):
+        activity = ("rest", "run")[i % 2]
+        pairs = zip(curve(i), curve(i, 30, 2), strict=True)
+        rows = "\n".join(f"{x},{y},{activity}" for x, y in pairs)
+        (tmp_path / f"r{i}.csv").write_text(f"ax,ay,activity\n{rows}\n")
+    table = recordings.read(tmp_path, Options())
+    assert table.label_names == ["rest", "run"]
+    assert table.recipe["channels"] == ["ax", "ay"]
+
+
+@pytest.mark.parametrize("columns", ["a,b,label", "id,a,b", "a,b,note"])
+def test_tables_in_parts_are_no_series(tmp_path, columns):
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        path = tmp_path / f"{2019 + i // 4}" / f"part{i}.csv"
+        path.parent.mkdir(exist_ok=True)
+        rows = []
+        for row in range(40):
+            a, b = rng.normal(size=2).round(3)
+            cells = {"a": a, "b": b, "label": int(a > 0), "id": 40 * i + row, "note": "good" if b > 0 else "bad"}
+            rows.append(",".join(str(cells[name]) for name in columns.split(",")))
+        path.write_text("\n".join([columns, *rows]))
+    assert recordings.sniff(tmp_path, Options()) is None
+
+
+def test_a_header_of_wavelengths(read):
+    header = ",".join(f"{400 + 1.5 * i}" for i in range(30))
+    rows = "".join(f"{','.join(curve(i))},{('oak', 'elm')[i % 2]}\n" for i in range(20))
+    table = read({"nir.csv": f"{header},species\n{rows}"})
+    assert (len(table.samples), table.spec.sequence_size, table.label_names) == (20, 30, ["elm", "oak"])
+
+
+def test_a_file_a_sensor(tmp_path):
+    for side, count in (("train", 12), ("test", 6)):
+        folder = tmp_path / "in" / side / "Signals"
+        folder.mkdir(parents=True)
+        for sensor in range(2):
+            lines = ("  ".join(curve(i, 20, sensor)) for i in range(count))
+            (folder / f"acc_{'xy'[sensor]}_{side}.txt").write_text("\n".join(lines))
+        (folder.parent / f"y_{side}.txt").write_text("".join(f"{i % 2 + 1}\n" for i in range(count)))
+    (tmp_path / "in" / "activity_labels.txt").write_text("1 WALKING\n2 SITTING\n")
+    table = timeseries.read(tmp_path / "in", Options())
+    assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (18, 20, 2)
+    assert Counter(sample.split for sample in table.samples) == {"train": 12, "test": 6}
+    assert table.label_names == ["WALKING", "SITTING"]
+    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "test" / "Signals")
+    assert len(names) == 6
+    np.testing.assert_array_equal(examples.steps(1), table.steps(13 if table.samples[12].split == "test" else 1))

@@ -1,0 +1,58 @@
+"""What every layout of time series gives, and how its values become an array without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.errors import DataError
+from formatters.base import Doubt, Sample
+from formatters.tables.columns import parse_number
+
+
+@dataclass
+class Cases:
+    """Series as found, (T, C) with NaN for missing values, and their labels."""
+
+    series: list[np.ndarray]
+    samples: list[Sample]
+    label_names: list[str]
+    multi_label: bool
+    why: list[str]
+    doubts: list[Doubt] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: a .ts file
+    about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
+
+
+def trimmed(case: np.ndarray) -> np.ndarray:
+    """Without the steps at both ends where no channel has a value."""
+    known = np.flatnonzero(~np.isnan(case).all(axis=1))
+    return case[known[0] : known[-1] + 1] if len(known) else case[:0]
+
+
+def clean(case: np.ndarray, source: str) -> np.ndarray:
+    """(T', C) float32 without missing values."""
+    values = trimmed(np.where(np.isfinite(case), case, np.nan))
+    if not len(values):
+        raise DataError(f"the series of {source} holds no values; remove it or fill it in.")
+    missing = np.isnan(values)
+    if missing.any():
+        steps = np.arange(len(values))
+        for at in np.flatnonzero(missing.any(axis=0)):
+            known = ~missing[:, at]
+            values[:, at] = np.interp(steps, steps[known], values[known, at]) if known.any() else 0.0
+    return values.astype(np.float32)
+
+
+def stack(cells: Sequence[Sequence[list[str]]], decimal_comma: bool) -> np.ndarray:
+    """Cells by channel, step and row -> (N, T, C) float64; NaN where a cell is no number."""
+    values = [
+        np.stack([np.array([parse_number(cell, decimal_comma) for cell in column], float) for column in steps])
+        for steps in cells
+    ]
+    return np.stack(values).transpose(2, 1, 0)

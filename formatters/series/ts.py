@@ -1,0 +1,102 @@
+""".ts files of the UCR/UEA archive: fixed or variable length, several channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_engine.errors import DataError
+from formatters.base import Doubt, Evidence, Options, Sample, spec_of
+from formatters.media.order import natural
+from formatters.series.cases import Cases, stack
+from formatters.split_words import sides_of_paths
+from formatters.tables.columns import parse_number, profile
+from formatters.tables.new_rows import table_paths
+from formatters.tables.reader import RawTable, read_table
+from formatters.tables.ts_file import TsFile, is_ts, read_ts
+from formatters.words import counted
+
+
+def sniff(root: Path, options: Options) -> Evidence | None:
+    files = _ts_files(root)
+    if not files:
+        return None
+    return Evidence(1.0, [f"{', '.join(path.name for path in files[:4])}: .ts files of the UCR/UEA archive"])
+
+
+def _ts_files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.suffix.lower() == ".ts" and path.is_file() and is_ts(path))
+
+
+def read(root: Path, options: Options) -> Cases:
+    if options.target:
+        raise DataError(f".ts files hold their own labels, so there is no column {options.target!r}; leave it out.")
+    parsed = {path.relative_to(root).as_posix(): read_ts(path) for path in _ts_files(root)}
+    sides = sides_of_paths(parsed)
+    given = {"train", "test"} <= set(sides.values())
+    first = next(iter(parsed.values()))
+    cases = Cases([], [], [], False, ["the last field of each case is its label"])
+    for path, file in parsed.items():
+        if file.cases[0].shape[1] != first.cases[0].shape[1]:
+            raise DataError(
+                f"{path} has {counted(file.cases[0].shape[1], 'channel')} but {next(iter(parsed))} has "
+                f"{first.cases[0].shape[1]}; upload files of one data set only."
+            )
+        labels = _labels(file, path, cases)
+        cases.series += file.cases
+        cases.samples += [
+            Sample(f"{path}, line {line}", (label,), sides[path] if given else None)
+            for line, label in zip(file.lines, labels, strict=True)
+        ]
+    used = {sample.labels[0] for sample in cases.samples}
+    cases.label_names = [name for name in first.classes if name in used]
+    cases.label_names += sorted(used - set(cases.label_names), key=lambda name: (name[:2] == "> ", natural(name)))
+    if given:
+        cases.why.append("the split into train and test is given by the names of the files")
+    if any(file.has_timestamps for file in parsed.values()):
+        what = "time stamps are not used: steps count as equally far apart"
+        cases.doubts.append(Doubt(what, "resample the series if their steps differ much", "", "info"))
+    return cases
+
+
+def _labels(file: TsFile, path: str, cases: Cases) -> list[str]:
+    """The label of each case; a regression target is cut at its median, as the challenge does."""
+    bad = next((line for line, label in zip(file.lines, file.labels, strict=True) if not label), None)
+    if bad is not None:
+        raise DataError(f"line {bad} of {path} has no label; set @classLabel true and end each case with its class.")
+    labels = [label or "" for label in file.labels]
+    if not file.is_regression:
+        return labels
+    values = [parse_number(label) for label in labels]
+    if None in values:
+        raise DataError(f"line {file.lines[values.index(None)]} of {path} has a target that is no number; correct it.")
+    median = float(np.median([value for value in values if value is not None]))
+    what = f"the target of {path} is a quantity; it was cut at its median {median:g} into two classes"
+    cases.doubts.append(Doubt(what, "group the values into classes before the upload", path))
+    return [f"> {median:g}" if value is not None and value > median else f"≤ {median:g}" for value in values]
+
+
+def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
+    """A CSV for a model of .ts files: with one channel a row is a series; with several, the file is one series."""
+    channels = spec_of(recipe).num_channels
+    names: list[str] = []
+    series: list[np.ndarray] = []
+    for path in table_paths(source):
+        table = read_table(path)
+        columns = _number_columns(table)
+        if channels == 1 and len(columns) > 1:
+            series += list(stack([columns], False))
+            names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
+        else:
+            series.append(stack([[column] for column in columns], False)[:, 0])  # a row is a step
+            names.append(path.name)
+    if not names:
+        raise DataError(f"{source.name} holds no series; give a .ts file or a CSV.")
+    return names, series
+
+
+def _number_columns(table: RawTable) -> list[list[str]]:
+    columns = [profile(name, table.column(name), table.delimiter) for name in table.columns]
+    return [table.column(column.name) for column in columns if column.numbers]
