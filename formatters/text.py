@@ -20,7 +20,7 @@ from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
 from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
-from formatters.tables.columns import Column, describe, profile
+from formatters.tables.columns import Column, describe, holds_lists, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
@@ -31,6 +31,7 @@ from formatters.words import counted
 
 SUFFIXES = (".txt", ".text")
 PREVIEW_CHARS = 500
+LOOKED_AT = 20  # files without an extension
 
 
 @dataclass
@@ -51,24 +52,43 @@ def sniff(root: Path, options: Options) -> Evidence | None:
     if _autonlp_folder(root):
         return Evidence(1.0, ["train.data, meta.json and .solution: the AutoNLP layout"])
     files = files_below(root)
-    documents = [path for path in files if path.lower().endswith(SUFFIXES)]
-    if len(documents) > 2 and not any(OTHER_DATA.fullmatch(path) for path in files):
+    documents = [path for path in files if path.lower().endswith(SUFFIXES)] or _bare(root, files)
+    others = any(OTHER_DATA.fullmatch(path) for path in files)
+    if len(documents) > 2 and not others and load(root) is None:
         return Evidence(0.9, [f"{len(documents):,} of {counted(len(files), 'file')} are plain text"])
     return judge(root, options).get("text")
 
 
 def read(root: Path, options: Options) -> Table:
-    documents = [path for path in files_below(root) if path.lower().endswith(SUFFIXES)]
+    files = files_below(root)
+    documents = [path for path in files if path.lower().endswith(SUFFIXES)]
+    bare = [] if documents else _bare(root, files)
     autonlp = _autonlp_folder(root)
     if autonlp:
         corpus = _read_autonlp(autonlp)
     elif upload := load(root):
         corpus = _read_columns(upload, options)
-    elif documents:
-        corpus = _read_files(root, options)
+    elif documents or bare:
+        corpus = _read_files(root, options, SUFFIXES if documents else ("",))
     else:
         raise DataError("the upload holds no texts; give a CSV or TSV with a column of text, or folders of .txt files.")
     return _table(corpus, options)
+
+
+def _bare(root: Path, files: list[str]) -> list[str]:
+    """Texts without an extension in folders, as those of newsgroups; [] where there are files of another kind."""
+    if not files or any(_has_suffix(Path(path)) for path in files) or not any("/" in path for path in files):
+        return []
+    try:
+        for path in files[:: 1 + len(files) // LOOKED_AT]:
+            decode_text(root / path)
+    except DataError:
+        return []
+    return files
+
+
+def _has_suffix(path: Path) -> bool:
+    return not path.suffix[1:].isdecimal() and path.suffix != ""
 
 
 def _table(corpus: Corpus, options: Options) -> Table:
@@ -129,7 +149,9 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target)
     features = [column for column in upload.columns if column.name not in target.columns]
-    used = text_columns(features) or [column for column in features if not column.numbers and column.distinct > 1]
+    used = text_columns(features) or [
+        c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)
+    ]
     if not used:
         raise DataError(f"{upload.table.file_name} has no column with text beside the label; add one.")
     kept = [i for i, row in enumerate(labels.rows) if row is not None]
@@ -171,8 +193,8 @@ def _describe(column: Column, texts: list[str], target: tuple[str, ...]) -> dict
     return describe(column, "ignored", column.why_ignored or "only the text is used")
 
 
-def _read_files(root: Path, options: Options) -> Corpus:
-    labelled = labelled_files(root, SUFFIXES, options, "texts")
+def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corpus:
+    labelled = labelled_files(root, suffixes, options, "texts")
     texts, unreadable = {}, []
     encodings: Counter[str] = Counter()
     for path, sample in zip(labelled.paths, labelled.samples, strict=True):
@@ -255,6 +277,8 @@ def _new_texts(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[st
     root = source.parent if source.is_file() else source
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     documents = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if "table" not in recipe:
+        documents = documents or [path for path in files if not _has_suffix(path)]
     if documents:
         names = [path.relative_to(root).as_posix() for path in documents]
         return names, [decode_text(path)[0].strip() for path in documents]

@@ -24,6 +24,8 @@ CLASS_WORDS = frozenset(["none", "nil", "-", "--", "n/a"])  # of these, what may
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
 ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
 MIN_CATEGORY_COUNT = 5
+MIN_LISTED_NUMBERS = 8
+NUMBER_LIST = re.compile(r"[\d\s,;.+eE\[\]-]+")
 MAX_CATEGORIES = 200
 ID_NAME = re.compile(
     r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
@@ -120,7 +122,7 @@ def as_label(column: Column) -> Column:
 
 def _word_type(counts: Counter[str]) -> ColumnType:
     present = counts.total()
-    if not present:
+    if not present or holds_lists(counts):
         return "category"
     words = sum(len(cell.split()) * count for cell, count in counts.items()) / present
     chars = mean_chars(counts)
@@ -132,6 +134,13 @@ def _word_type(counts: Counter[str]) -> ColumnType:
     if present >= 20 and fresh > 0.9 and (words >= 2.5 or chars >= 20):
         return "text"
     return "category"
+
+
+def holds_lists(counts: Counter[str]) -> bool:
+    """Does every cell hold many numbers, such as the pixels of a picture?"""
+    return bool(counts) and all(
+        NUMBER_LIST.fullmatch(cell) and len(re.findall(r"\d[^\s,;]*", cell)) >= MIN_LISTED_NUMBERS for cell in counts
+    )
 
 
 def mean_chars(counts: Counter[str]) -> float:
@@ -149,6 +158,8 @@ def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dic
         return f"it always holds {next(iter(counts))!r}"
     if kind == "text":
         return "free text, hardly any value comes back"
+    if kind == "category" and holds_lists(counts):
+        return "each cell holds many numbers, which need columns of their own"
     named_id = bool(ID_NAME.fullmatch(name))
     if numbers:
         values = set(numbers.values())

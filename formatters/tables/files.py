@@ -27,6 +27,7 @@ Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
+MAX_NAMELESS_CLASSES = 20  # in a table without a header
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, so that what was judged is remembered
@@ -51,7 +52,11 @@ def load(root: Path) -> TableUpload | None:
     paths = tuple(files_below(root))
     others = [path for path in paths if OTHER_DATA.fullmatch(path)]
     documents = [path for path in paths if path.lower().endswith(".txt") and not _is_about(path)]
-    if len(others) > 2 or len(documents) > 2 or any(path.endswith(".solution") for path in paths):
+    if (
+        len(others) > 2
+        or (len(documents) > 2 and not _are_lines(root, documents))
+        or any(path.endswith(".solution") for path in paths)
+    ):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -91,7 +96,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         for what in tables[path].left_out
     ]
     ignored = _left_aside(tables, group)
-    if not given and named_by_class(group, main.columns):
+    labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
+    if not given and not labelled and named_by_class(group, main.columns):
         classes = [Path(path).stem for path in group for _ in tables[path].rows]
         main = with_class_column(main, classes)
         columns.append(profile(main.label, classes))
@@ -105,9 +111,20 @@ def _is_about(path: str) -> bool:
     return Path(path).stem.lower().startswith(NO_TABLE)
 
 
+def _are_lines(root: Path, paths: list[str]) -> bool:
+    """Does each of these files of one folder hold a sentence and a label a line, with a tab between them?"""
+    if len({Path(path).parent for path in paths}) != 1:
+        return False
+    try:
+        tables = (read_table(root / path) for path in paths)
+        return all(table.delimiter == "\t" and any(" " in cell for cell in table.rows[0]) for table in tables)
+    except DataError:  # prose
+        return False
+
+
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, RawTable]:
     """One or two .txt files (or files without a suffix) may be tables, if their lines fall into even columns."""
-    if not 0 < len(paths) <= 2:
+    if not 0 < len(paths) <= 2 and not _are_lines(root, paths):
         return {}
     tables = {}
     for path in paths:

@@ -13,7 +13,8 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Options
-from formatters.tables.columns import Column, mean_chars, parse_number
+from formatters.split_words import is_split_name
+from formatters.tables.columns import Column, holds_lists, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
 from formatters.tables.reader import NUMBER, is_axis
 from formatters.tables.target import choose
@@ -29,6 +30,8 @@ MAX_ROUGHNESS = 0.4  # von Neumann's ratio: 2 for independent features, near 0 f
 SMOOTHNESS_ROWS = 200
 LONG_TEXT_CHARS = 200
 MAX_OTHERS_BESIDE_TEXT = 2
+SENTENCE_CHARS = 40
+MAX_TALLY_VALUES = 20
 
 
 def judge(root: Path, options: Options) -> dict[str, Evidence]:
@@ -64,11 +67,19 @@ def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
     long = max(mean_chars(column.counts) for column in texts)
     hold = "hold" if len(texts) > 1 else "holds"
     why = f"a table of {rows}; {_columns(texts)} {hold} text of about {long:.0f} characters"
-    if len(usable) <= MAX_OTHERS_BESIDE_TEXT:
+    others = [column for column in usable if not (long >= SENTENCE_CHARS and _is_tally(column))]
+    if len(others) <= MAX_OTHERS_BESIDE_TEXT:
         return {"text": Evidence(0.9, [why]), "tabular": Evidence(0.3, tabular.reasons)}
     if long >= LONG_TEXT_CHARS:
         return {"text": Evidence(0.85, [f"{why}, more than the other columns say"]), "tabular": tabular}
     return {"tabular": tabular, "text": Evidence(0.3, [why])}
+
+
+def _is_tally(column: Column) -> bool:
+    """Small whole numbers, as of votes or likes for a text."""
+    values = set(column.numbers.values())
+    whole = all(value >= 0 and value.is_integer() for value in values)
+    return column.type == "number" and whole and len(values) <= MAX_TALLY_VALUES
 
 
 def _columns(columns: Sequence[Column]) -> str:
@@ -88,7 +99,11 @@ def text_columns(features: Sequence[Column]) -> list[Column]:
     texts = [column for column in features if column.type == "text"]
     if texts or any(not column.why_ignored for column in features):
         return texts
-    words = [column for column in features if not column.numbers and column.distinct > 1]
+    words = [
+        c
+        for c in features
+        if not c.numbers and c.distinct > 1 and not holds_lists(c.counts) and not is_split_name(c.name)
+    ]
     return sorted(words, key=lambda column: -mean_chars(column.counts))[:1]
 
 

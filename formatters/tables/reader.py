@@ -42,6 +42,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 }
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
+FASTTEXT_LABEL = "__label__"
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
 HEADER_NAMES = frozenset(
@@ -107,6 +108,12 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
+    if text.startswith(FASTTEXT_LABEL):
+        rows = [_fasttext_row(line) for line in text.splitlines() if line.strip()]
+        if any("," in label for label, _ in rows):
+            rows = [[f"[{labels}]", words] for labels, words in rows]
+        notes = ["lines of fastText: labels, then the text"]
+        return RawTable(["label", "text"], rows, False, "", encoding, notes, path.name, "label")
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
     text = text if separator else _without_line_ends(text)
@@ -136,6 +143,13 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     notes += [f"left out: {what}" for what in left_out]
     label = tidied.label if tidied.label in columns else ""
     return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out)
+
+
+def _fasttext_row(line: str) -> list[str]:
+    """Labels, joined by commas, and the text."""
+    words = line.split()
+    count = next((at for at, word in enumerate(words) if not word.startswith(FASTTEXT_LABEL)), len(words))
+    return [",".join(word.removeprefix(FASTTEXT_LABEL) for word in words[:count]), " ".join(words[count:])]
 
 
 def check_lines(path: Path) -> None:
@@ -178,6 +192,8 @@ def _sniff_delimiter(text: str) -> str:
     """The delimiter that cuts most sampled lines into as many cells as the first line."""
     wide = len("\n".join(text[:MAX_SAMPLE_CHARS].split("\n", 3)[:3]))  # a few lines at least
     sample = text[: max(SAMPLE_CHARS, wide + 1)].lstrip("\n")
+    if quoted := _delimiter_of_apostrophes(sample):
+        return quoted
     fits: dict[str, float] = {}
     for delimiter in DELIMITERS:
         for quoting in ({}, {"quoting": csv.QUOTE_NONE}):
@@ -194,6 +210,18 @@ def _sniff_delimiter(text: str) -> str:
         decimal = sum(bool(re.fullmatch(r'\s*"?[-+]?\d+,\d+"?\s*', f)) for f in fields)
         fitting.remove("," if decimal > len(fields) / 2 else ";")
     return fitting[0]
+
+
+def _delimiter_of_apostrophes(text: str) -> str:
+    """The delimiter beside single quotes where most lines have a cell in them; "" elsewhere."""
+    lines = [line.rstrip() for line in text[:SAMPLE_CHARS].splitlines()[:SAMPLE_ROWS]] if "'" in text else []
+    found: Counter[str] = Counter()
+    for line in lines:
+        beside = re.search(r"(?<=')[,;\t|]|[,;\t|](?=')", line)
+        if beside and (line.startswith("'") or f"{beside[0]}'" in line):
+            found[beside[0]] += line.endswith("'") or f"'{beside[0]}" in line
+    best = found.most_common(1)
+    return best[0][0] if best and best[0][1] > len(lines) / 2 else ""
 
 
 def _is_space_delimited(sample: str) -> bool:
@@ -222,6 +250,8 @@ def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[lis
         quotings = [how for how in quotings if "backslash" not in how]
     if not delimiter and len(quotings) > 1:
         quotings.remove("quotes taken literally")
+    if _delimiter_of_apostrophes(text) == delimiter != "":
+        quotings = ["single quotes"]
     parsed: dict[str, list[list[str]]] = {}
     for how in quotings:
         try:

@@ -191,3 +191,55 @@ def test_real_folder_with_labels_table(real_data, tmp_path):
     assert detect(root, Options(), "randomtext").formatter == "text"
     table = text.read(root, Options())
     assert (len(table.samples), table.multi_label) == (30, True)
+
+
+SENTENCES = [f"the room number {i} was {'lovely and warm' if i % 2 else 'dirty and cold'}" for i in range(30)]
+
+
+def test_texts_without_an_extension_in_class_folders(read):
+    table = read({f"group.{'ab'[i % 2]}/{100 + i}": f"Subject: {text}\n\nbody" for i, text in enumerate(SENTENCES)})
+    assert Counter(sample.labels[0] for sample in table.samples) == {"group.a": 15, "group.b": 15}
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_lines_of_fasttext(read, both):
+    lines = [f"__label__{('no', 'yes')[i % 2]} {text}" for i, text in enumerate(SENTENCES)]
+    lines = (
+        [line.replace("__label__", "__label__cold __label__", min(1, i % 3)) for i, line in enumerate(lines)]
+        if both
+        else lines
+    )
+    table = read({"corpus.txt": "\n".join(lines)})
+    assert set(table.label_names) == {"no", "yes"} | ({"cold"} if both else set())
+    assert "__label__yes" not in table.spec.channel_to_index
+
+
+def test_several_files_of_sentences_with_labels(read):
+    def lines(name: str) -> str:
+        return "\n".join(f"{text} {name} {name}\t{i % 2}" for i, text in enumerate(SENTENCES))
+
+    table = read(
+        {"readme.txt": "words", **{f"{name}_labelled.txt": lines(name) for name in ("films", "shops", "phones")}}
+    )
+    assert Counter(sample.labels[0] for sample in table.samples) == {"0": 45, "1": 45}
+
+
+@pytest.mark.parametrize("label_first", [True, False])
+def test_single_quotes_hold_delimiters(read, label_first):
+    cells = [("AB"[i % 2], f"'{text}, so; I was told'") for i, text in enumerate(SENTENCES)]
+    table = read({"news.csv": "\n".join(";".join(pair if label_first else pair[::-1]) for pair in cells)})
+    assert table.preview(0, Path("x"))["text"] == f"{SENTENCES[0]}, so; I was told"
+    assert table.label_names == ["A", "B"]
+
+
+def test_tallies_beside_sentences_are_not_learnt_from(read):
+    rows = [f"{i},{i % 5},{i % 3},{i % 4},{i % 7},{i % 2},{text} ({i})" for i, text in enumerate(SENTENCES)]
+    table = read({"votes.csv": "\n".join([",up,down,funny,cool,class,comment", *rows])})
+    assert table.recipe["text_columns"] == ["comment"]
+
+
+def test_pixels_in_a_cell_are_no_text(tmp_path):
+    (tmp_path / "x").mkdir()
+    rows = [f"{i % 2},{' '.join(str(i * k % 256) for k in range(64))}\n" for i in range(30)]
+    (tmp_path / "x" / "faces.csv").write_text("emotion,pixels\n" + "".join(rows))
+    assert detect(tmp_path / "x", Options(), "x").formatter == "tabular"
