@@ -89,7 +89,7 @@ def _explain(run: Run, code: int | None, trouble: str) -> dict[str, Any]:
         return _our_fault(trouble)
     if code == engine.EXIT_DATA_ERROR:
         return {
-            "error": f"{_last_line(run)} Your data is still here: mend it, or choose other options, and start again."
+            "error": f"{_last_line(run)} Your data is still here: fix it, or choose other options, and start again."
         }
     scores = engine.read_json(run.dir / "scores.json") or {}
     if scores.get("stopped") == "budget":
