@@ -170,7 +170,7 @@ def _labels(
 def _by_constant_column(recordings: dict[str, Recording], target: str | None) -> FileLabels | None:
     words = set.intersection(*(set(recording.words) for recording in recordings.values()))
     for name in sorted(words):
-        labels = {path: (recording.words[name],) for path, recording in recordings.items()}
+        labels: dict[str, tuple[str, ...]] = {path: (recording.words[name],) for path, recording in recordings.items()}
         if (name == target or (not target and _is_label(name))) and 1 < len(set(labels.values())) <= len(labels) / 2:
             return FileLabels(labels, None, False, name, sorted(words))
     return None

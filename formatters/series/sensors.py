@@ -99,7 +99,7 @@ def _sensors(parts: dict[str, _Part]) -> list[str]:
         steps = values.shape[1]
         if all(name in part.sensors and part.sensors[name][1].shape[1] == steps for part in parts.values()):
             widths.setdefault(steps, []).append(name)
-    return sorted(max(widths.values(), key=len, default=[]), key=natural)
+    return sorted(max(widths.values(), key=lambda names: len(names), default=[]), key=natural)
 
 
 def read(root: Path, options: Options) -> Cases:
@@ -113,7 +113,7 @@ def read(root: Path, options: Options) -> Cases:
     given = {"train", "test"} <= {sides.get(part_of_path(name)) for name in parts}
     cases = Cases([], [], [], False, [f"the channels are {', '.join(names)}, a file each"])
     cases.recipe = {"layout": "sensors", "channels": names}
-    labels = {label: (label,) for part in parts.values() for label in part.labels}
+    labels: dict[str, tuple[str, ...]] = {label: (label,) for part in parts.values() for label in part.labels}
     every = files_below(root)
     named = names_of_indices(labels, root, every) or {}
     used: set[str] = set()

@@ -67,8 +67,8 @@ def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
     long = max(mean_chars(column.counts) for column in texts)
     hold = "hold" if len(texts) > 1 else "holds"
     why = f"a table of {rows}; {_columns(texts)} {hold} text of about {long:.0f} characters"
-    others = [column for column in usable if not (long >= SENTENCE_CHARS and _is_tally(column))]
-    if len(others) <= MAX_OTHERS_BESIDE_TEXT:
+    tallies = long >= SENTENCE_CHARS and all(column in texts or _is_tally(column) for column in usable)
+    if tallies or len(usable) <= MAX_OTHERS_BESIDE_TEXT:
         return {"text": Evidence(0.9, [why]), "tabular": Evidence(0.3, tabular.reasons)}
     if long >= LONG_TEXT_CHARS:
         return {"text": Evidence(0.85, [f"{why}, more than the other columns say"]), "tabular": tabular}

@@ -147,7 +147,7 @@ def test_the_rows_in_use_can_be_evaluated_beside_it(
     finish(Run.objects.get())
     evaluation.advance()
     page = admin_client.get(URL).content.decode()
-    assert "no row in use has a score" in page
+    assert "no configuration in use has a score" in page
     assert 'name="others"' in page
     admin_client.post(f"{URL}/evaluate", {"others": "yes"})
     assert set(Evaluation.objects.exclude(row=row).values_list("row__name", flat=True)) == {others[0].name}

@@ -52,7 +52,7 @@ def test_finished_page_says_it_in_words(owner_client: Any, run: Run) -> None:
     assert "Right on 5 of 6 new images; most often takes “light” for “dark”." in html
     assert "It was done before the budget ended." in html
     assert "Use the model" in html
-    assert "Its most confident mistakes" in html
+    assert "Most confident mistakes" in html
     assert 'aria-label="Learning curve. 3 predictions.' in html
 
 

@@ -53,7 +53,7 @@ def test_a_shared_run_of_private_data_shows_curve_and_scores_alone(
 ) -> None:
     seen = _seen(shared, stranger_client, stranger)
     for where, text in seen.items():
-        for hidden in (SECRET, "confusion", "Class by class", "What it takes for what", "traceback"):
+        for hidden in (SECRET, "confusion", "Scores by class", "Confusion matrix", "traceback"):
             assert hidden not in text, f"{where} shows {hidden}"
     assert stranger_client.get(f"/api/runs/{shared.pk}/events").status_code == 404
     for where in ("stream", f"/runs/{shared.pk}", f"/runs/{shared.pk}/state"):
@@ -71,3 +71,9 @@ def test_its_owner_and_with_public_data_everybody_sees_the_rest(
     Dataset.objects.update(public=True)
     theirs = _seen(shared, stranger_client, stranger)
     assert all(SECRET in theirs[where] for where in told)
+
+
+def test_the_footer_links_to_the_glossary(client: Any) -> None:
+    page = client.get("/glossary").content.decode()
+    assert 'href="/glossary"' in page
+    assert page.count("<dt>") <= 12

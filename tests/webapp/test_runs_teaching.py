@@ -82,7 +82,7 @@ def test_the_panel_asks_and_is_on_for_public_data_only(owner_client: Any, datase
     html = owner_client.get(dataset.get_absolute_url()).content.decode()
     box = html[html.index('name="teaches"') :].split(">")[0]
     assert ("checked" in box) == public
-    assert "Let this run teach the meta-learner" in html
+    assert "Share this run's scores to improve future runs" in html
     assert "never samples" in html
     owner_client.post(f"/data/{dataset.pk}/learn", {"budget_s": "20"})
     owner_client.post(f"/data/{dataset.pk}/learn", {"budget_s": "20", "teaches": "1"})
@@ -122,12 +122,12 @@ def test_the_owner_changes_their_mind_before_and_after(owner_client: Any, datase
     waiting, over = make_run(dataset, state="running"), _with_features(make_run(dataset))
     for run, taught in ((waiting, 0), (over, 1)):
         address = reverse("run-teach", args=[run.pk])
-        assert "Let it teach" in owner_client.get(run.get_absolute_url()).content.decode()
+        assert "Share</button>" in owner_client.get(run.get_absolute_url()).content.decode()
         owner_client.post(address, {"teaches": "1"})
         assert Run.objects.get(pk=run.pk).teaches
         assert Lesson.objects.filter(run=run).count() == taught
         html = owner_client.get(run.get_absolute_url()).content.decode()
-        assert ("2 statistics of the data, no samples" if taught else "At its end this run teaches") in html
+        assert ("2 statistics of the data, no samples" if taught else "When this run ends") in html
         owner_client.post(address)
         assert not Run.objects.get(pk=run.pk).teaches
     assert not Lesson.objects.exists()
@@ -181,7 +181,7 @@ def test_a_run_that_was_cut_short_teaches_nothing(run: Run, owner_client: Any, s
     path = run.dir / "scores.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": stopped}))
     assert not knowledge.teach(run)
-    assert "Let it teach" not in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "Share</button>" not in owner_client.get(run.get_absolute_url()).content.decode()
 
 
 def test_nothing_without_consent_and_nothing_of_others_private_data(run: Run, make_run: Any, stranger: User) -> None:

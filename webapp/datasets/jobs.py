@@ -28,7 +28,7 @@ BEAT_S = 10.0
 LOST_AFTER = timedelta(seconds=60)
 TRIES = 2
 OUR_FAULT = (
-    "The conversion broke off because of a fault on our side, not in your data. Your upload is safe: "
+    "The conversion failed because of a fault on our side, not in your data. Your upload is safe: "
     "press “Try again”, and tell the administrator if it happens again."
 )
 TOO_LONG = (

@@ -113,7 +113,7 @@ def evaluate(request: HttpRequest, name: str) -> HttpResponse:
     if request.POST.get("stop"):
         messages.success(request, f"{_runs(evaluation.stop(row))} not begun; those under way come to their end.")
     elif count := sum(evaluation.begin(one, signed_in(request)) for one in asked):
-        messages.success(request, f"{_runs(count)} noted; each begins when no run of anybody waits.")
+        messages.success(request, f"{_runs(count)} queued at low priority.")
     else:
         messages.success(request, "All of it is evaluated: there is a score on every public data set of its kind.")
     return redirect("portfolio-row", name)

@@ -99,7 +99,7 @@ def _fail(run: Run, code: int | None, trouble: str) -> None:
     if trouble:
         _break_off(run, trouble)
     elif code == engine.EXIT_DATA_ERROR:
-        error = f"{_last_line(run)} Your data is still here: mend it, or choose other options, and start again."
+        error = f"{_last_line(run)} Your data is still here: fix it, or choose other options, and start again."
         _write(run, state=Run.State.FAILED, error=error)
     elif scores.get("stopped") == "budget":
         error = (

@@ -169,7 +169,7 @@ def create_run(
 def _obstacle(dataset: Dataset, quota: Quota) -> str:
     """Why no run can start now; empty when one can."""
     if dataset.state != Dataset.State.READY:
-        return "The data is not ready yet: wait until it is checked, or mend what the report names."
+        return "The data is not ready yet: wait until it is checked, or fix what the report names."
     if not quota.left_total:
         return "All your runs are used up; ask the administrator for more, your data and models stay as they are."
     if not quota.left_today:

@@ -12,7 +12,7 @@ NOUNS = {
     "tabular": "rows",
     "timeseries": "series",
 }
-BUDGET_WORDS = {20: "a quick look", 60: "a first idea", 300: "a good model", 1200: "the challenge's own"}
+BUDGET_WORDS = {20: "a quick look", 60: "a first idea", 300: "a good model", 1200: "thorough"}
 
 
 def noun(modality: str) -> str:
