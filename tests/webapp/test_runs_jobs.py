@@ -27,8 +27,8 @@ from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue
 from webapp.runs import jobs as runs_jobs
 from webapp.runs.jobs import export, predict, reap, train
-from webapp.runs.queue import is_alive  # the real one: the fixture "jobs" replaces the attribute
 from webapp.runs.models import Prediction, Run, ScorePoint
+from webapp.runs.queue import is_alive  # the real one: the fixture "jobs" replaces the attribute
 
 ENGINE = """
 import json, signal, sys, time
