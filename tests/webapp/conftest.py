@@ -19,6 +19,7 @@ from django.utils import timezone
 from tests.webapp import toys
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.runs import queue as run_queue
 from webapp.runs.models import Run, ScorePoint
 
 PASSWORD = "correct horse battery"
@@ -48,6 +49,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, tuple[Any, ...
         return rq.job.Job(id=options.get("job_id") or f"job-{len(sent)}", connection=queue.connection)
 
     monkeypatch.setattr(rq.Queue, "enqueue", enqueue)
+    monkeypatch.setattr(run_queue, "is_alive", lambda job_id: False)
     return sent
 
 

@@ -134,6 +134,15 @@ def test_living_worker_is_left_alone(dataset: Dataset) -> None:
     assert dataset.state == "converting"
 
 
+def test_a_worker_that_waits_for_the_database_is_left_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.runs.queue.is_alive", lambda job_id: job_id == f"convert-{dataset.id}-1")
+    silent = timezone.now() - timedelta(seconds=90)
+    Dataset.objects.filter(id=dataset.id).update(state="converting", heartbeat=silent, tries=1)
+    conversion.reap()
+    dataset.refresh_from_db()
+    assert dataset.state == "converting"
+
+
 def test_job_that_redis_forgot_is_queued_again(
     dataset: Dataset, jobs: list[Any], monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:

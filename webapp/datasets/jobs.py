@@ -17,6 +17,7 @@ from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from webapp import engine
+from webapp.database import patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes
 
@@ -39,7 +40,13 @@ TOO_LONG = (
 
 def enqueue(dataset: Dataset) -> None:
     """Queue the conversion of a row in state QUEUED (sent when the transaction commits)."""
-    django_rq.get_queue("work").enqueue("webapp.datasets.jobs.convert", dataset.id, job_timeout=TIMEOUT_S)
+    queue = django_rq.get_queue("work")
+    job_id = _job_id(dataset.id, dataset.tries + 1)
+    queue.enqueue("webapp.datasets.jobs.convert", dataset.id, job_id=job_id, job_timeout=TIMEOUT_S)
+
+
+def _job_id(dataset_id: str, number: int) -> str:
+    return f"convert-{dataset_id}-{number}"
 
 
 def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
@@ -47,6 +54,7 @@ def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
     with transaction.atomic():
         settled = Dataset.objects.filter(id=dataset.id, state__in=(State.READY, State.FAILED), runs=None)
         fields = {"state": State.QUEUED, "state_since": timezone.now(), "options": options, "tries": 0, "error": ""}
+        dataset.tries = 0
         if not Dataset.objects.filter(id__in=settled.values("id")).update(progress="", **fields):
             return False
         enqueue(dataset)
@@ -117,7 +125,7 @@ def _settle(dataset: Dataset, **fields: Any) -> None:
     """Leave CONVERTING, unless the reaper has taken the row away from this try."""
     now = timezone.now()
     mine = Dataset.objects.filter(id=dataset.id, state=State.CONVERTING, tries=dataset.tries)
-    if not mine.update(state_since=now, heartbeat=None, **fields):
+    if not patiently(lambda: mine.update(state_since=now, heartbeat=None, **fields)):
         log.warning("conversion of %s (try %d) came too late", dataset.id, dataset.tries)
 
 
@@ -132,17 +140,19 @@ def _once_more(dataset: Dataset, note: str) -> None:
 
 def _say(dataset_id: str, line: str) -> None:
     if line:
-        Dataset.objects.filter(id=dataset_id).update(progress=line[:200], heartbeat=timezone.now())
+        dataset = Dataset.objects.filter(id=dataset_id)
+        patiently(lambda: dataset.update(progress=line[:200], heartbeat=timezone.now()))
 
 
 @contextmanager
 def _heartbeat(dataset_id: str) -> Iterator[None]:
     """Touch the row while the engine is silent, so that the reaper can tell a slow worker from a lost one."""
     done = threading.Event()
+    converting = Dataset.objects.filter(id=dataset_id, state=State.CONVERTING)
 
     def beat() -> None:
         while not done.wait(BEAT_S):
-            Dataset.objects.filter(id=dataset_id, state=State.CONVERTING).update(heartbeat=timezone.now())
+            patiently(lambda: converting.update(heartbeat=timezone.now()))
         connection.close()
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -160,9 +170,11 @@ def reap() -> int:
     Returns how many had lost their worker.
     """
     from webapp.datasets.uploads import delete_expired
+    from webapp.runs.queue import is_alive
 
     long_ago = timezone.now() - LOST_AFTER
-    lost = list(Dataset.objects.filter(state=State.CONVERTING, heartbeat__lt=long_ago))
+    silent = Dataset.objects.filter(state=State.CONVERTING, heartbeat__lt=long_ago)
+    lost = [dataset for dataset in silent if not is_alive(_job_id(dataset.id, dataset.tries))]
     for dataset in lost:
         _once_more(dataset, "The worker was lost; trying again.")
     waiting = Dataset.objects.filter(state=State.QUEUED, state_since__lt=long_ago)

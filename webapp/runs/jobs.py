@@ -17,6 +17,7 @@ from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from webapp import engine
+from webapp.database import patiently
 from webapp.datasets.models import Dataset
 from webapp.portfolio import rows
 from webapp.runs import alike, ending, journal, knowledge, queue
@@ -48,10 +49,11 @@ def train(run_id: str) -> None:
     run = Run.objects.select_related("dataset").get(pk=run_id)
     try:
         code, trouble = _follow(run, _start(run))
-        journal.take(run)
-        ending.settle(run, code, trouble)
+        patiently(lambda: journal.take(run))
+        patiently(lambda: ending.settle(run, code, trouble))
     except Exception as error:
-        ending.settle(run, None, f"The worker of this run failed ({type(error).__name__}).")
+        reason = f"The worker of this run failed ({type(error).__name__})."
+        patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
         ending.forget_if_deleted(run)
@@ -86,7 +88,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
     try:
         while process.poll() is None:
             now = time.monotonic()
-            state = Run.objects.filter(pk=run.pk).values_list("state", flat=True).first()
+            state = patiently(Run.objects.filter(pk=run.pk).values_list("state", flat=True).first)
             if state in (None, Run.State.CANCELLED):
                 break  # None: the run was deleted
             if now > deadline:
@@ -97,10 +99,10 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
                 process.terminate()
             if asked_at and now > asked_at + STOP_PATIENCE_S:
                 break
-            journal.take(run)
+            patiently(lambda: journal.take(run))
             if now > beat_at + HEARTBEAT_S:
                 beat_at = now
-                Run.objects.filter(pk=run.pk).update(heartbeat=timezone.now())
+                patiently(lambda: Run.objects.filter(pk=run.pk).update(heartbeat=timezone.now()))
             time.sleep(POLL_S)
     finally:
         engine.end(process)  # also when RQ's timeout or a shutdown ends this job
@@ -109,7 +111,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 def export(run_id: str) -> None:
     """Make and prove ``model.zip``."""
-    run = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).first()
+    run = patiently(Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).first)
     if run is None:
         return
     error = ""
@@ -123,7 +125,8 @@ def export(run_id: str) -> None:
         if run.dir.exists():
             (run.dir / "export.log").write_text(str(reason))
     state = Run.Export.FAILED if error else Run.Export.READY
-    Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).update(export_state=state, export_error=error)
+    waiting = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED)
+    patiently(lambda: waiting.update(export_state=state, export_error=error))
 
 
 def compare(dataset_id: str) -> None:
@@ -153,7 +156,7 @@ def predict(prediction_id: str) -> None:
     except (engine.EngineError, OSError, JobTimeoutException) as reason:
         log.error("prediction %s: %s", prediction_id, reason)
         error = NOT_ANSWERED
-    _end_prediction(prediction, error)
+    patiently(lambda: _end_prediction(prediction, error))
 
 
 def _end_prediction(prediction: Prediction, error: str) -> bool:
@@ -171,7 +174,8 @@ def reap() -> int:
     quiet = Q(heartbeat__lt=silent) | Q(heartbeat=None, state_since__lt=silent)
     touched = 0
     for run in Run.objects.filter(quiet, state__in=(Run.State.RUNNING, Run.State.STOPPING)):
-        touched += _lost(run)
+        if not queue.is_alive(run.job_id):  # else its worker waits for the database
+            touched += _lost(run)
     for run in Run.objects.filter(state=Run.State.QUEUED, state_since__lt=silent):
         if not queue.is_alive(run.job_id):
             queue.enqueue_train(run)
