@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST
 
 from webapp.accounts.models import User
 
@@ -24,6 +29,30 @@ def signed_in(request: HttpRequest) -> User:
     """The user of a request that only gets here after logging in."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def posted_from(page: str, *names: str) -> Callable[..., Callable[..., HttpResponse]]:
+    """For views that take a form: who must log in first comes back to the page with the form.
+
+    A log-in cannot send the form again, and the form's own address shows nothing.
+
+    Args:
+        page: the page's URL name; it takes those of the view's arguments that ``names`` lists.
+    """
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @require_POST
+        @wraps(view)
+        def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+            if request.user.is_authenticated:
+                return view(request, **kwargs)
+            if request.headers.get("Accept") == "application/json":
+                return JsonResponse({"error": "You are logged out: log in and try again."}, status=401)
+            return redirect_to_login(reverse(page, args=[kwargs[name] for name in names]))
+
+        return checked
+
+    return decorate
 
 
 def visible(objects: QuerySet[Owned], user: User | AnonymousUser) -> QuerySet[Owned]:

@@ -141,6 +141,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
 ACCOUNT_RATE_LIMITS = {"guest": "10/h/ip"}  # beside allauth's own
 ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="none")  # or "mandatory", with an EMAIL_URL
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
@@ -187,6 +188,9 @@ X_FRAME_OPTIONS = "DENY"
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=5 * 2**30)
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 2**20
+ANONYMOUS_BODY_MAX_BYTES = env.int("ANONYMOUS_BODY_MAX_BYTES", default=2**20)  # of a request by nobody we know
+BODIES_MAX_BYTES = env.int("BODIES_MAX_BYTES", default=2 * UPLOAD_MAX_BYTES)  # of all requests at once, on this server
+BODY_STALL_S = env.int("BODY_STALL_S", default=30)  # how long a request that is not whole may be silent
 DATA_UPLOAD_MAX_NUMBER_FILES = 100
 RUNS_PER_DAY = env.int("RUNS_PER_DAY", default=5)  # as the original; a user's own numbers override them
 RUNS_TOTAL = env.int("RUNS_TOTAL", default=100)

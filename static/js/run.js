@@ -124,6 +124,10 @@ function tick() {
 
 async function fetchState() {
   const response = await fetch(address(root.dataset.stateUrl), { headers: { Accept: "application/json" } });
+  if (response.status === 404) {
+    leave("The server does not show this run any more: it was deleted, or you are logged out. Load the page again to see which.");
+    return { final: true };
+  }
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   const page = await response.json();
   show(page);
@@ -135,7 +139,7 @@ function listen() {
   stream = new EventSource(address(root.dataset.streamUrl));
   stream.addEventListener("page", (message) => show(JSON.parse(message.data)));
   stream.addEventListener("point", () => (lastHeard = Date.now()));
-  stream.addEventListener("end", hangUp);
+  stream.addEventListener("end", (message) => (JSON.parse(message.data).state === "gone" ? leave(root.dataset.gone) : hangUp()));
   stream.addEventListener("open", () => (connection.hidden = true));
 }
 
@@ -143,6 +147,16 @@ function hangUp() {
   stream?.close();
   stream = null;
   clearInterval(poller);
+}
+
+/** There is no run any more: say so, stop the clock and offer nothing that cannot be done. */
+function leave(sentence) {
+  hangUp();
+  clearInterval(clock);
+  document.querySelector('[data-region="status"]').replaceChildren();
+  for (const part of document.querySelectorAll("[data-when]")) part.hidden = true;
+  connection.textContent = sentence;
+  connection.hidden = false;
 }
 
 async function pollIfSilent() {
@@ -183,7 +197,7 @@ if (compare) {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());
-setInterval(tick, 1000);
+const clock = setInterval(tick, 1000);
 
 if ("final" in root.dataset) {
   fetchState();

@@ -95,7 +95,7 @@ class Zone {
     this.find(".upload-error").hidden = true;
     if (!source.size) return this.fail("The file is empty: choose one that holds data.");
     if (source.size > Number(this.form.dataset.maxBytes)) {
-      return this.fail(`You chose ${bytes(source.size)}, and you may upload ${this.form.dataset.maxWords} now: choose less, or delete data sets first.`);
+      return this.fail(`You chose ${bytes(source.size)}, and you may upload ${this.form.dataset.maxWords} now: choose less, or ${this.form.dataset.advice}.`);
     }
     this.find(".upload-choose").hidden = true;
     this.find(".upload-status").hidden = false;

@@ -57,6 +57,31 @@ def test_resumable_uploads_begin_a_guest_too(client: Client) -> None:
     assert Upload.objects.get().owner.guest
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+    ],
+)
+def test_other_sites_begin_no_guest(headers: dict[str, str], client: Client) -> None:
+    assert client.post("/uploads/", headers=TUS | headers).status_code == 401
+    assert client.post("/data/upload", {"file": SimpleUploadedFile("x.csv", b"a")}, headers=headers).status_code == 302
+    assert not User.objects.exists()
+
+
+def test_our_own_pages_begin_a_guest_with_their_csrf_token() -> None:
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.post("/uploads/", headers=TUS).status_code == 401
+    assert not User.objects.exists()
+    browser.get("/")
+    ours = {"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}
+    ours["X-CSRFToken"] = browser.cookies["csrftoken"].value
+    assert browser.post("/uploads/", headers=TUS | ours).status_code == 201
+
+
 def test_looking_begins_no_guest(client: Client) -> None:
     for path in ("/", "/data/", "/boards"):
         client.get(path)
@@ -116,6 +141,7 @@ def test_limits_of_a_guest(guest_client: Client, settings: Any) -> None:
     answer = guest_client.post("/uploads/", headers=TUS | {"Upload-Length": "200"})
     assert answer.status_code == 413
     assert "register for more" in answer.content.decode()
+    assert "delete data sets" not in guest_client.get("/data/").content.decode()
 
 
 def test_only_so_many_guests(client: Client, guest_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

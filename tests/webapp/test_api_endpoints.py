@@ -11,6 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from tests.webapp.conftest import PASSWORD
 from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
@@ -62,6 +63,16 @@ def test_tokens_of_inactive_users_are_refused(script: Client, owner: User) -> No
     owner.is_active = False
     owner.save()
     assert script.get("/api/datasets").status_code == 401
+
+
+def test_tokens_end_when_the_password_changes(script: Client, owner: User, owner_client: Client) -> None:
+    assert script.get("/api/datasets").status_code == 200
+    fresh = {"oldpassword": PASSWORD, "password1": "a fresh long secret", "password2": "a fresh long secret"}
+    owner_client.post("/accounts/password/change/", fresh)
+    assert script.get("/api/datasets").status_code == 401
+    owner.refresh_from_db()
+    assert with_token(owner).get("/api/datasets").status_code == 200
+    assert len(owner_client.get("/account/tokens").context["tokens"]) == 1
 
 
 def test_tokens_page_needs_a_login(client: Client, db: None) -> None:

@@ -9,8 +9,18 @@ from typing import Any
 import pytest
 
 from webapp import body_limit
+from webapp.accounts.models import User
+from webapp.api.models import ApiToken
 
 MIB = 2**20
+STALLED = b"stalled"
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The sender is known, except where a test asks who it is."""
+    if "nobody" not in request.node.name:
+        monkeypatch.setattr(body_limit, "sender_is_known", lambda scope: True)
 
 
 def answer(path: str, parts: list[bytes], headers: list[tuple[bytes, bytes]] | None = None) -> tuple[int, int]:
@@ -18,7 +28,10 @@ def answer(path: str, parts: list[bytes], headers: list[tuple[bytes, bytes]] | N
     waiting, sent, got = list(parts), [], 0
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+        part = waiting.pop(0)
+        if part == STALLED:
+            await asyncio.sleep(60)
+        return {"type": "http.request", "body": part, "more_body": bool(waiting)}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -31,7 +44,7 @@ def answer(path: str, parts: list[bytes], headers: list[tuple[bytes, bytes]] | N
             got, more = got + len(message["body"]), message["more_body"]
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    scope = {"type": "http", "path": path, "headers": headers or []}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers or []}
     with ThreadPoolExecutor(1) as pool:  # a browser of other tests may have a loop running in this thread
         pool.submit(asyncio.run, body_limit.limited(application)(scope, receive, send)).result()
     return sent[0]["status"], got
@@ -62,3 +75,63 @@ def test_uploads_may_be_as_large_as_the_settings_say(path: str, settings: Any) -
 @pytest.mark.parametrize("path", ["/models/abc/predict", "/api/models/abc/predict"])
 def test_try_it_has_a_limit_of_its_own(path: str) -> None:
     assert body_limit.limit_bytes(path) == body_limit.TRY_MAX_BYTES + body_limit.MARGIN_BYTES
+
+
+def test_nobody_sends_more_than_a_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "sender_is_known", lambda scope: False)
+    assert answer("/uploads/abc", [b"x"], [(b"content-length", b"2000000")]) == (401, 0)
+    status, got = answer("/data/upload", [b"x" * MIB, b"y"])
+    assert (status, got) == (401, MIB)
+    assert answer("/accounts/login/", [b"x" * MIB]) == (200, MIB)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("who", ["owner_client", "guest_client"])
+def test_a_session_tells_who_sends_and_nobody_has_none(who: str, request: pytest.FixtureRequest) -> None:
+    cookie = request.getfixturevalue(who).cookies["sessionid"].value
+    assert body_limit.sender_is_known(_scope("cookie", f"sessionid={cookie}"))
+    assert not body_limit.sender_is_known(_scope("cookie", "sessionid=made-up"))
+    assert not body_limit.sender_is_known(_scope("accept", "*/*"))
+
+
+def test_a_token_tells_who_sends_and_nobody_has_none(owner: User) -> None:
+    secret = ApiToken.make(owner, "test")[1]
+    assert body_limit.sender_is_known(_scope("authorization", f"Bearer {secret}"))
+    assert not body_limit.sender_is_known(_scope("authorization", "Bearer adl_wrong"))
+
+
+def _scope(header: str, value: str) -> dict[str, Any]:
+    headers = [(header.encode(), value.encode())]
+    return {"type": "http", "method": "POST", "path": "/uploads/", "query_string": b"", "headers": headers}
+
+
+def test_all_bodies_in_progress_have_a_limit(settings: Any) -> None:
+    settings.BODIES_MAX_BYTES = 3 * MIB
+    assert answer("/data/upload", [b"x" * MIB] * 4)[0] == 503
+    assert answer("/data/upload", [b"x" * MIB] * 3)[0] == 200  # what was refused holds nothing any more
+    assert body_limit.Body.in_progress_bytes == 0
+
+
+@pytest.mark.parametrize("drops", [[], [b"x"] * 20])
+def test_a_body_that_stalls_is_ended(drops: list[bytes], settings: Any) -> None:
+    settings.BODY_STALL_S = 0.1
+    assert answer("/data/upload", [b"x" * MIB, *drops, STALLED])[0] == 408
+
+
+def test_a_page_that_stays_open_is_not_ended(settings: Any) -> None:
+    settings.BODY_STALL_S = 0.05
+    waited = []
+
+    async def receive() -> dict[str, Any]:
+        if waited:
+            await asyncio.sleep(0.2)
+        waited.append(1)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def listen() -> None:
+        body = body_limit.Body(_scope("accept", "*/*"), receive)
+        await body.receive()
+        await body.receive()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, listen()).result()

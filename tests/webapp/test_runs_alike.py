@@ -73,6 +73,7 @@ def test_the_first_run_on_pictures_asks_for_it(
     assert job not in jobs  # it has no prediction
     for count in (asked, asked):
         run = make_run(dataset, state="running")
+        (run.dir / "scores.json").write_text('{"stopped": "done"}')
         ending.settle(run, 0)
         assert Run.objects.get(pk=run.pk).state == Run.State.FINISHED
         assert jobs.count(job) == count

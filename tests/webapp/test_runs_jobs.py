@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -207,10 +209,26 @@ def test_a_crash_keeps_earlier_predictions(queued: Run, engine_plan: Any) -> Non
     engine_plan(points=POINTS, code=1, say="MemoryError")
     train(queued.pk)
     queued.refresh_from_db()
-    assert queued.state == Run.State.FINISHED
-    assert "out of memory" in queued.reason
-    assert "kept" in queued.reason
+    assert queued.state == Run.State.FAILED
+    assert "out of memory" in queued.error
+    assert "stopped by a fault" in queued.reason
     assert queued.nauc == 0.9
+    assert queued.points.count() == 3
+    assert not queued.charged
+
+
+def test_a_killed_engine_is_a_fault_that_everybody_sees(queued: Run, engine_plan: Any, owner_client: Any) -> None:
+    def kill() -> None:
+        os.kill(int((queued.dir / "engine.pid").read_text()), signal.SIGKILL)
+
+    _during(queued, engine_plan, kill)
+    queued.refresh_from_db()
+    assert queued.points.count() == 2
+    assert queued.export_state == Run.Export.QUEUED
+    page = owner_client.get(f"/runs/{queued.pk}").content.decode()
+    assert "stopped by a fault" in page
+    assert 'class="badge good"' not in page
+    assert "ended by the machine" in owner_client.get("/status").content.decode()
 
 
 def test_our_own_bug_is_told_and_raised(queued: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +275,7 @@ def test_a_lost_worker_is_retried_once_keeping_what_was_scored(
     engine_plan(points=[])
     train(run.pk)  # the second try brings nothing: the first one counts again
     run.refresh_from_db()
-    assert run.state == Run.State.FINISHED
+    assert run.state == Run.State.FAILED
     assert run.points.count() == 3
     assert (run.dir / "results.json").exists()
 
@@ -267,7 +285,7 @@ def test_a_worker_lost_twice_ends_the_run(owner: User, make_dataset: Any, make_r
     _silent(run)
     reap()
     run.refresh_from_db()
-    assert run.state == Run.State.FINISHED  # it had predictions
+    assert "stopped by a fault" in run.reason  # it had predictions
     empty = make_run(run.dataset, state="running", tries=2)
     empty.points.all().delete()
     (empty.dir / "events.jsonl").unlink()
@@ -356,8 +374,8 @@ def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_p
     monkeypatch.setattr(runs_jobs, "OVERTIME_S", -19)
     train(queued.pk)
     queued.refresh_from_db()
-    assert queued.state == Run.State.FINISHED
-    assert "did not come to its end in time" in queued.reason
+    assert queued.state == Run.State.FAILED
+    assert "did not come to its end in time" in queued.error
 
 
 def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
@@ -429,12 +447,12 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
 def test_done_at_the_very_end_means_the_budget_is_used_up(queued: Run) -> None:
     done = {"stopped": "done", "reason": "nothing more to learn"}
     queued.started = timezone.now() - timedelta(seconds=5)
-    assert ending._why_ended(queued, done, "").startswith("It was done before the budget ended")
+    assert ending._why_ended(queued, done).startswith("It was done before the budget ended")
     queued.started = timezone.now() - timedelta(seconds=19.5)
-    assert ending._why_ended(queued, done, "") == "The budget of 20 s is used up."
+    assert ending._why_ended(queued, done) == "The budget of 20 s is used up."
 
 
 def test_every_ending_has_a_sentence(queued: Run) -> None:
     queued.dir.mkdir(parents=True)
-    for stopped in ("done", "budget", "user", "failed"):
-        assert ending._why_ended(queued, {"stopped": stopped}, "The engine crashed.").endswith(".")
+    for stopped in ending.ORDERLY:
+        assert ending._why_ended(queued, {"stopped": stopped}).endswith(".")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import re
 import zipfile
@@ -381,6 +383,34 @@ def test_predictions_as_csv(owner_client: Any, run: Run) -> None:
     lines = response.content.decode().splitlines()
     assert lines[:2] == ["index,name,prediction,dark,light", "0,dark/test0.png,dark,0.9,0.1"]
     assert len(lines) == 1 + toys.COUNTS["test"]
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1"]
+
+
+def test_no_cell_of_a_csv_is_a_formula(owner_client: Any, owner: User, run: Run) -> None:
+    results = json.loads((run.dir / "results.json").read_text())
+    (run.dir / "results.json").write_text(json.dumps(results | {"labels": ["=1+1", "-1.5"]}))
+    for path in run.dir.glob("*.predict_2"):
+        path.unlink()
+    (run.dir / "toy.predict_2").write_text("0.9 0.1\n")
+    rows = list(csv.reader(owner_client.get(f"/runs/{run.pk}/predictions.csv").content.decode().splitlines()))
+    assert rows[0][3:] == ["'=1+1", "-1.5"]
+    assert rows[1][2:] == ["'=1+1", "0.9", "0.1"]
+
+    asked = Prediction.objects.create(owner=owner, run=run, state="ready", input_name="x.csv")
+    asked.output_path.parent.mkdir(parents=True)
+    with open(asked.output_path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["name", *FORMULAS], ["-1.5", *["+2e3"] * len(FORMULAS)]])
+    answer = owner_client.get(f"/models/{run.pk}/predictions/{asked.pk}.csv")
+    text = b"".join(_blocks(answer)).decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows[0][1:] == [f"'{formula}" for formula in FORMULAS]
+    assert rows[1] == ["-1.5", *["+2e3"] * len(FORMULAS)]
+
+    Dataset.objects.update(name="=cmd", public=True)
+    Run.objects.update(public=True)
+    assert ",'=cmd," in owner_client.get("/boards/datasets.csv").content.decode()
 
 
 def test_model_page_shows_proof_and_contents(owner_client: Any, run: Run) -> None:

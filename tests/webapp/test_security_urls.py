@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.apps import apps
@@ -185,6 +186,46 @@ def test_guessing_a_password_is_slowed_down(client: Client, owner: User) -> None
     pages = [client.post("/accounts/login/", fields).content.decode() for _ in range(12)]
     assert "Too many failed login attempts" in pages[-1]
     assert client.get("/admin/login/?next=/admin/")["Location"].startswith("/accounts/login/")  # no way around it
+
+
+def test_who_guesses_elsewhere_locks_nobody_out(client: Client, owner: User) -> None:
+    fields = {"login": owner.email, "password": "wrong"}
+    for _ in range(12):
+        client.post("/accounts/login/", fields, REMOTE_ADDR="203.0.113.7")
+    right = fields | {"password": "correct horse battery"}
+    assert client.post("/accounts/login/", right, REMOTE_ADDR="203.0.113.7").status_code == 200
+    assert client.post("/accounts/login/", right, REMOTE_ADDR="198.51.100.1").status_code == 302
+
+
+FORMS = {
+    "/data/aaaaaaaaaa/learn": "/data/aaaaaaaaaa",
+    "/models/aaaaaaaaaa/predict": "/models/aaaaaaaaaa",
+    "/data/upload": "/data/",
+    "/data/upload/aaaaaaaaaa/discard": "/data/",
+    "/account/delete": "/account/",
+    "/account/tokens/1/revoke": "/account/tokens",
+}
+
+
+@pytest.mark.parametrize(("form", "page"), FORMS.items())
+def test_after_logging_in_one_is_back_at_the_form(
+    form: str, page: str, client: Client, owner: User, settings: Any
+) -> None:
+    settings.GUEST_MAX_BYTES = 0
+    login = client.post(form)["Location"]
+    assert login.startswith("/accounts/login/")
+    answer = client.post(login, {"login": owner.email, "password": "correct horse battery"} | _next(login))
+    assert answer["Location"] == page
+
+
+def _next(login: str) -> dict[str, str]:
+    return {"next": parse_qs(urlsplit(login).query)["next"][0]}
+
+
+def test_a_script_is_told_to_log_in(client: Client, db: None) -> None:
+    answer = client.post("/models/aaaaaaaaaa/predict", headers={"Accept": "application/json"})
+    assert answer.status_code == 401
+    assert "log in" in answer.json()["error"]
 
 
 def test_a_reset_does_not_tell_who_is_registered(client: Client, owner: User) -> None:

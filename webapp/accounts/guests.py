@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.core import ratelimit
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
+from ninja.utils import check_csrf
 
 from webapp.access import new_id
 from webapp.accounts.models import User
@@ -68,8 +70,10 @@ def of_session(request: HttpRequest) -> User | None:
 
 
 def begin(request: HttpRequest) -> User | None:
-    """A new guest for this session; None for scripts, when there are enough, or when this visitor had too many."""
-    if "Authorization" in request.headers or not are_welcome() or not ratelimit.consume(request, action="guest"):
+    """A new guest for this session; None for scripts and other sites, and when there are enough."""
+    if "Authorization" in request.headers or _is_sent_by_another_site(request) or not are_welcome():
+        return None
+    if not ratelimit.consume(request, action="guest"):
         return None
     guest = User.objects.create_user(
         f"{new_id()}@guest.invalid",
@@ -81,6 +85,15 @@ def begin(request: HttpRequest) -> User | None:
     )
     request.session[SESSION_KEY] = guest.pk
     return guest
+
+
+def _is_sent_by_another_site(request: HttpRequest) -> bool:
+    """A browser says where a request comes from; besides, our own pages send the CSRF token."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("Origin")
+    is_ours = origin in (None, *settings.CSRF_TRUSTED_ORIGINS) or urlsplit(origin).netloc == request.get_host()
+    return not is_ours or check_csrf(request) is not None
 
 
 def adopt(request: HttpRequest | None, user: User, **_: Any) -> None:

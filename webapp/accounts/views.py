@@ -8,9 +8,9 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from webapp.access import signed_in
+from webapp.access import posted_from, signed_in
 from webapp.accounts.models import User
 from webapp.datasets.storage import storage_of
 from webapp.runs.start import quota
@@ -40,8 +40,7 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, LeaveForm(signed_in(request)))
 
 
-@login_required
-@require_POST
+@posted_from("account")
 def delete(request: HttpRequest) -> HttpResponse:
     """Delete the account, its data sets and runs: rows at once, files with them (webapp.datasets.storage)."""
     user = signed_in(request)

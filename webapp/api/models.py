@@ -16,12 +16,13 @@ PREFIX_LETTERS = 8
 
 
 class ApiToken(models.Model):
-    """A token acts as its owner until it is revoked (the row is deleted)."""
+    """A token acts as its owner until it is revoked (the row is deleted) or the owner's password changes."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=60, help_text="what it is for")
     prefix = models.CharField(max_length=12, help_text="how it begins, to tell tokens apart")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the token")
+    session_hash = models.CharField(max_length=128, help_text="changes with the owner's password, as for sessions")
     created = models.DateTimeField(auto_now_add=True)
     last_used = models.DateTimeField(null=True)
 
@@ -36,13 +37,20 @@ class ApiToken(models.Model):
         """The row and the token.  256 random bits need no salt and no slow hash."""
         secret = MARK + secrets.token_urlsafe(32)
         prefix = secret[:PREFIX_LETTERS]
-        return cls.objects.create(owner=owner, name=name, prefix=prefix, digest=_digest(secret)), secret
+        about = {"name": name, "prefix": prefix, "session_hash": owner.get_session_auth_hash()}
+        return cls.objects.create(owner=owner, digest=_digest(secret), **about), secret
+
+    @classmethod
+    def of(cls, owner: User) -> models.QuerySet[ApiToken]:
+        """The tokens made since the last change of the password."""
+        hashes = [owner.get_session_auth_hash(), *owner.get_session_auth_fallback_hash()]
+        return cls.objects.filter(owner=owner, session_hash__in=hashes)
 
     @classmethod
     def user_of(cls, secret: str) -> User | None:
         """The active owner of this token, or None."""
         token = cls.objects.select_related("owner").filter(digest=_digest(secret), owner__is_active=True).first()
-        if token is None:
+        if token is None or not cls.of(token.owner).contains(token):
             return None
         cls.objects.filter(pk=token.pk).update(last_used=timezone.now())
         return token.owner

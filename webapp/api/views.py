@@ -7,9 +7,9 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from webapp.access import signed_in
+from webapp.access import posted_from, signed_in
 from webapp.api.models import ApiToken
 
 NAME_LETTERS = 60
@@ -25,12 +25,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
         name = request.POST.get("name", "").strip()[:NAME_LETTERS] or "my script"
         _, secret = ApiToken.make(signed_in(request), name)
     base = request.build_absolute_uri("/").rstrip("/")
-    context = {"tokens": ApiToken.objects.filter(owner=signed_in(request)), "secret": secret, "base": base}
+    context = {"tokens": ApiToken.of(signed_in(request)), "secret": secret, "base": base}
     return render(request, "api/tokens.html", context)
 
 
-@login_required
-@require_POST
+@posted_from("tokens")
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """The token stops working at once."""
     if not ApiToken.objects.filter(owner=signed_in(request), pk=pk).delete()[0]:

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.access import get_owned, get_visible, owns, signed_in
+from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
@@ -35,8 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "datasets/index.html", {"datasets": listed, "storage": storage.storage_of(me)})
 
 
-@login_required
-@require_POST
+@posted_from("dataset-list")
 def upload_form(request: HttpRequest) -> HttpResponse:
     """One file without JavaScript."""
     form = UploadForm(request.POST, request.FILES)
@@ -50,8 +49,7 @@ def upload_form(request: HttpRequest) -> HttpResponse:
         return redirect("dataset-list")
 
 
-@login_required
-@require_POST
+@posted_from("dataset-list")
 def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
     """Give up an unfinished upload and free its space."""
     get_owned(Upload.objects.all(), request.user, id=id).delete()

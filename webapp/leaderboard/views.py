@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import mimetypes
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from webapp.csv_lines import csv_line
 from webapp.leaderboard import benchmark
 from webapp.leaderboard.boards import Board, board
 
@@ -82,9 +82,7 @@ def _file(rows: list[dict[str, Any]], name: str, suffix: str) -> HttpResponse:
         return JsonResponse({"as_of": as_of, name: rows})
     if suffix != "csv":
         raise Http404
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    lines = [list(rows[0]) if rows else ["empty"], *(row.values() for row in rows)]
+    response = HttpResponse("".join(map(csv_line, lines)), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{as_of[:10]}.csv"'
-    writer = csv.DictWriter(response, list(rows[0]) if rows else ["empty"])
-    writer.writeheader()
-    writer.writerows(rows)
     return response

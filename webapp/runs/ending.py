@@ -10,10 +10,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp import engine
+from webapp.ops.models import Fault
 from webapp.runs import alike, journal, knowledge, queue, words
 from webapp.runs.models import Run
 
 SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
+ORDERLY = ("done", "budget", "user")  # how an engine ends that nothing stopped
+KILLED = "The engine ran out of memory or was ended by the machine."
 MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom", re.IGNORECASE)
 
 
@@ -34,16 +37,20 @@ def settle(run: Run, code: int | None, trouble: str = "") -> None:
         reason = "You stopped it before its first prediction, so there is nothing to keep."
         _write(run, state=Run.State.CANCELLED, reason=reason)
     else:
-        _write(run, state=Run.State.FAILED, **_explain(run, code, trouble))
+        _fail(run, code, trouble)
 
 
-def _our_fault(what: str) -> dict[str, Any]:
-    """A failure that costs the user nothing."""
+def _break_off(run: Run, trouble: str, **fields: Any) -> bool:
+    """A failure that costs the user nothing, and that the status page lists."""
     error = (
-        f"{what} This is not the fault of your data, which is safe; the run is not counted. "
+        f"{trouble} This is not the fault of your data, which is safe; the run is not counted. "
         "Start it again; if it fails again, show the engine's log to the administrator."
     )
-    return {"error": error, "charged": False}
+    written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
+    if written:
+        what = KILLED if trouble == KILLED else "The engine of a run failed."  # an error may quote the data
+        Fault.objects.create(what=what, done="The run is not counted; what was scored before is kept.")
+    return written
 
 
 def forget_if_deleted(run: Run) -> None:
@@ -53,29 +60,32 @@ def forget_if_deleted(run: Run) -> None:
 
 
 def _finish(run: Run, code: int | None, trouble: str) -> None:
-    """There are predictions: the run counts, however it ended."""
+    """There are predictions: their scores and their model are kept, however it ended."""
     scores = engine.read_json(run.dir / "scores.json") or {}
     fields: dict[str, Any] = {key: scores[key] for key in SCORES if key in scores}
-    fields["reason"] = _why_ended(run, scores, trouble or _trouble(run, code))
+    fields["export_state"] = Run.Export.QUEUED
     with transaction.atomic():
-        if _write(run, state=Run.State.FINISHED, export_state=Run.Export.QUEUED, error="", **fields):
+        if run.state == Run.State.STOPPING or scores.get("stopped") in ORDERLY:
+            ended = _write(run, state=Run.State.FINISHED, error="", reason=_why_ended(run, scores), **fields)
+        else:
+            reason = "It was stopped by a fault; the last prediction before that is kept."
+            ended = _break_off(run, trouble or _trouble(run, code), reason=reason, **fields)
+        if ended:
             if alike.is_missing(run.dataset):
                 queue.enqueue_compare(run.dataset_id)
             queue.enqueue_export(run.pk)
     knowledge.teach(run)
 
 
-def _why_ended(run: Run, scores: dict[str, Any], trouble: str) -> str:
-    """Why it ended, in words."""
+def _why_ended(run: Run, scores: dict[str, Any]) -> str:
+    """Why it ended in order, in words."""
     stopped = scores.get("stopped")
     if run.state == Run.State.STOPPING or stopped == "user":
         return "You stopped it; the best so far is kept."
     if stopped == "budget" or (stopped == "done" and _used_up(run)):
         return f"The budget of {words.duration(run.budget_s)} is used up."
-    if stopped == "done":
-        reason = str(scores.get("reason", "")).strip().rstrip(".")
-        return f"It was done before the budget ended: {reason}." if reason else "It was done before the budget ended."
-    return f"{trouble} The last prediction before that is kept."
+    reason = str(scores.get("reason", "")).strip().rstrip(".")
+    return f"It was done before the budget ended: {reason}." if reason else "It was done before the budget ended."
 
 
 def _used_up(run: Run) -> bool:
@@ -83,22 +93,22 @@ def _used_up(run: Run) -> bool:
     return run.started is not None and (timezone.now() - run.started).total_seconds() > 0.95 * run.budget_s
 
 
-def _explain(run: Run, code: int | None, trouble: str) -> dict[str, Any]:
-    """Why there is no prediction at all."""
-    if trouble:
-        return _our_fault(trouble)
-    if code == engine.EXIT_DATA_ERROR:
-        return {
-            "error": f"{_last_line(run)} Your data is still here: mend it, or choose other options, and start again."
-        }
+def _fail(run: Run, code: int | None, trouble: str) -> None:
+    """There is no prediction at all."""
     scores = engine.read_json(run.dir / "scores.json") or {}
-    if scores.get("stopped") == "budget":
+    if trouble:
+        _break_off(run, trouble)
+    elif code == engine.EXIT_DATA_ERROR:
+        error = f"{_last_line(run)} Your data is still here: mend it, or choose other options, and start again."
+        _write(run, state=Run.State.FAILED, error=error)
+    elif scores.get("stopped") == "budget":
         error = (
             f"No prediction came within the budget of {words.duration(run.budget_s)}. Your data is safe and the run is "
             "not counted: start it again with more time."
         )
-        return {"error": error, "charged": False}
-    return _our_fault(_trouble(run, code))
+        _write(run, state=Run.State.FAILED, error=error, charged=False)
+    else:
+        _break_off(run, _trouble(run, code))
 
 
 def _trouble(run: Run, code: int | None) -> str:
@@ -106,7 +116,7 @@ def _trouble(run: Run, code: int | None) -> str:
     failures = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "failed"]
     error = str(failures[-1].get("error", "")) if failures else ""
     if code == -9 or MEMORY_SIGNS.search(f"{error} {_last_line(run)}"):
-        return "The engine ran out of memory or was ended by the machine."
+        return KILLED
     if error:
         return f"The engine stopped with an error ({error.rstrip('.')})."
     return f"The engine ended without a word (code {code})."

@@ -6,7 +6,6 @@ import asyncio
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import streaming
-from webapp.access import get_owned, get_visible, owns, signed_in, visible
+from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
@@ -76,14 +75,13 @@ def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
 def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
     """Pack again what could not be packed."""
     run = get_owned(Run.objects.all(), request.user, id=run_id)
-    again = Run.objects.filter(pk=run.pk, state=Run.State.FINISHED, export_state=Run.Export.FAILED)
+    again = Run.objects.filter(pk=run.pk, export_state=Run.Export.FAILED)
     if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
         queue.enqueue_export(run.pk)
     return redirect("model", run.pk)
 
 
-@require_POST
-@login_required
+@posted_from("model", "run_id")
 def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     """Files, a row or a text; a script gets the address of the answer, a form is sent to the page that shows it."""
     run = _run(request, run_id)
@@ -128,7 +126,7 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
     found = _mine(request, run_id, prediction_id)
     if found.state != Prediction.State.READY:
         raise Http404
-    return streaming.stream_file(found.output_path, f"predictions-{found.pk}.csv", "text/csv; charset=utf-8")
+    return streaming.stream_csv(found.output_path, f"predictions-{found.pk}.csv")
 
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
@@ -151,7 +149,7 @@ async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
     for _ in range(int(API_PATIENCE_S / API_POLL_S)):
         await sent.arefresh_from_db(fields=["state", "error"])
         if sent.state == Prediction.State.READY:
-            return streaming.stream_file(sent.output_path, "predictions.csv", "text/csv; charset=utf-8")
+            return streaming.stream_csv(sent.output_path, "predictions.csv")
         if sent.state == Prediction.State.FAILED:
             return JsonResponse({"error": sent.error}, status=422)
         await asyncio.sleep(API_POLL_S)

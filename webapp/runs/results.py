@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from webapp import engine
+from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
 from webapp.runs import words
 from webapp.runs.models import Run
@@ -106,18 +105,18 @@ def predictions_csv(run: Run, results: dict[str, Any]) -> Iterator[str]:
     """Lines of a CSV: index, name where known, predicted label, a probability a label."""
     labels, seen = results["labels"], previews(run.dataset)
     many = results["task"] == "multi_label"
-    yield _csv_line(["index", "name", "prediction", *labels])
+    yield csv_line(["index", "name", "prediction", *labels])
     for index, row in _predictions(run, results["k"]):
         best = (
             [label for label, p in zip(labels, row, strict=True) if p >= 0.5] if many else [labels[row.index(max(row))]]
         )
-        yield _csv_line([index, seen.get(index, {}).get("source", ""), ";".join(best), *row])
+        yield csv_line([index, seen.get(index, {}).get("source", ""), ";".join(best), *row])
 
 
 def points_csv(points: list[dict[str, Any]]) -> str:
     """The learning curve as CSV."""
     columns = ("k", "t", "nauc", "accuracy", "alc", "by")
-    return "".join(_csv_line(row) for row in [columns, *([point[c] for c in columns] for point in points)])
+    return "".join(csv_line(row) for row in [columns, *([point[c] for c in columns] for point in points)])
 
 
 def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
@@ -128,9 +127,3 @@ def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
     with open(path, encoding="ascii") as file:
         for index, line in enumerate(file):
             yield index, [float(value) for value in line.split()]
-
-
-def _csv_line(values: Sequence[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(values)
-    return line.getvalue()

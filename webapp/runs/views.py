@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine
-from webapp.access import get_owned, get_visible, signed_in
+from webapp.access import get_owned, get_visible, posted_from, signed_in
 from webapp.datasets.models import Dataset
 from webapp.runs import control, knowledge, page, results, start
 from webapp.runs.models import Lesson, Run, ScorePoint
@@ -31,8 +31,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/run_list.html", {"runs": listed, "quota": start.quota(me)})
 
 
-@require_POST
-@login_required
+@posted_from("dataset", "dataset_id")
 def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
     dataset = get_visible(Dataset.objects.all(), request.user, id=dataset_id)
     try:
