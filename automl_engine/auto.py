@@ -172,7 +172,7 @@ class AutoModel(AnytimeModel):
         """After the first look: of several networks, those that did best on data like these come first.
 
         Quick rows keep the portfolio's order, cheap ones first: what each reached alone does not tell in which order
-        they do best together (docs/measurements.md).
+        they do best together (docs/results/order_of_configurations.csv).
         """
         features = meta_features(split, self._modality, self._seed)
         self.described = {"modality": self._modality, "features": features}

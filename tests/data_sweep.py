@@ -1,14 +1,15 @@
-"""Every real data set through formatters, engine and export, as its user would: the figures for docs/measurements.md.
+"""Every real data set through formatters, engine and export, as its user would: its figures as CSV.
 
     python -m tests.data_sweep [--budget 20] [--seeds 0] [--sets titanic,cifar10] [--write]
 
 Ends with 1 when a set fails, gives fewer than two predictions, predicts first after 2 s, or (from 60 s on) falls
-below its floor.  ``--write`` puts the table into docs/measurements.md, in the section of this budget.
+below its floor.  ``--write`` leaves docs/results/all_sets_BUDGETs.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -26,9 +27,13 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("AUTODL_TEST_DATA", ROOT.parent / "shared" / "data"))
-MEASUREMENTS = ROOT / "docs" / "measurements.md"
+RESULTS = ROOT / "docs" / "results"
 FIRST_PREDICTION_LIMIT_S = 2.0
 FLOOR_BUDGET_S = 60
+COLUMNS = (
+    *("set", "modality", "samples", "state", "converted in s", "final NAUC", "ALC", "first prediction s"),
+    *("predictions", "largest difference of the exported bundle"),
+)
 FLOORS = {  # final test NAUC after 60 s on 2 cores, median of 3 seeds
     "mnist_png": 0.97,
     "sign_language_digits": 0.90,
@@ -123,31 +128,21 @@ def _call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-def table(results: list[Result], budget_s: int, seeds: list[int]) -> str:
-    """Markdown with the conditions above it."""
-    command = f"python -m tests.data_sweep --budget {budget_s} --seeds {','.join(map(str, seeds))} --write"
-    lines = [
-        f"## Every public set, budget {budget_s} s",
-        "",
-        f"`{command}`, {date.today()}, {machine()}; {len(seeds)} run(s) a set, median (min to max); t0 = 60 s.",
-        "Largest difference: the exported bundle, in a clean process, on up to 32 raw test samples.",
-        "",
-        "| set | modality | samples | converted in s | final NAUC | floor | ALC | first prediction s | predictions "
-        "| largest difference | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        faults = "; ".join(r.faults(budget_s)) or "ok"
-        if r.error:
-            lines.append(f"| {r.name} | {r.modality} | {r.samples} | | | | | | | | {faults} |")
-            continue
-        floor = f"{FLOORS[r.name]:.2f}" if r.name in FLOORS and budget_s >= FLOOR_BUDGET_S else ""
-        lines.append(
-            f"| {r.name} | {r.modality} | {r.samples} | {r.convert_s:.1f} | {_spread(r.nauc, 3)} | {floor} "
-            f"| {_spread(r.alc, 3)} | {_spread(r.first_s, 2)} | {median(r.predictions):g} "
-            f"| {max(r.parity):.1g} | {faults} |"
-        )
-    return "\n".join(lines) + "\n"
+def write(results: list[Result], budget_s: int, seeds: list[int]) -> None:
+    """One line a set; its conditions on every line, so that tables can be joined."""
+    conditions = {"budget s": budget_s, "seeds": len(seeds), "date": date.today(), "machine": machine()}
+    with (RESULTS / f"all_sets_{budget_s}s.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *conditions], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_line(result, budget_s) | conditions for result in results)
+
+
+def _line(result: Result, budget_s: int) -> dict[str, object]:
+    values: list[object] = [result.name, result.modality, result.samples, "; ".join(result.faults(budget_s)) or "ok"]
+    if not result.error:
+        values += [f"{result.convert_s:.1f}", _spread(result.nauc, 3), _spread(result.alc, 3)]
+        values += [_spread(result.first_s, 2), median(result.predictions), f"{max(result.parity):.1g}"]
+    return dict(zip(COLUMNS, values, strict=False))  # a set that failed has no figures
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -161,14 +156,6 @@ def machine() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightgbm", "numpy"))
     name = cpu[1] if cpu else platform.machine()
     return f"{os.cpu_count()} cores of {name}, Python {platform.python_version()}, {libraries}"
-
-
-def write(section: str) -> None:
-    """Replace the section with the same heading, or append it."""
-    text = MEASUREMENTS.read_text() if MEASUREMENTS.exists() else "# Measurements\n\n"
-    heading = section.splitlines()[0]
-    old = re.search(rf"^{re.escape(heading)}\n.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    MEASUREMENTS.write_text(text.replace(old[0], section + "\n") if old else text.rstrip() + "\n\n" + section)
 
 
 def main() -> int:
@@ -193,7 +180,7 @@ def main() -> int:
                 f"{result.name:28} NAUC {shown:26} first {max(result.first_s, default=0):.2f} s  {faults}", flush=True
             )
     if arguments.write:
-        write(table(results, arguments.budget, seeds))
+        write(results, arguments.budget, seeds)
     return int(any(result.faults(arguments.budget) for result in results))
 
 

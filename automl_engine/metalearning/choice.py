@@ -18,7 +18,7 @@ from automl_engine.metalearning.selectors import selector_class
 from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
 
 DEFAULT = "linear"
-"""Of those that choose by resemblance, the selector with the least regret on our own tables (docs/measurements.md)."""
+"""Of those that choose by resemblance, the selector with the least regret on our own tables (docs/results.md)."""
 FEWEST_SETS = 3
 """Of known data sets; from fewer nothing is concluded."""
 FAR = 4.0

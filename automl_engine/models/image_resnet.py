@@ -30,7 +30,7 @@ FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
 LR, CAREFUL_LR, LR_PER_EXAMPLE = 0.05, 0.005, 1e-5
 """The rate; that of a network which begins with weights that few examples should not spoil (measured on 300 to 3000
-training examples, docs/measurements.md)."""
+training examples, docs/results/learning_rate.csv)."""
 LONGER = 2.0
 SEARCH_AT, SEARCH_SHARE = 0.3, 0.05
 """Augmentations are searched, and images grow, at this point of the first cycle; the share of a cycle that a search

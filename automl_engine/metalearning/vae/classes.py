@@ -3,7 +3,7 @@
     python -m automl_engine meta classes DIR --modality image [--out alike.json]
 
 A guess by looks: what is far from all that is known is not named at all (``NEAR``), and where the very data set is
-known a quarter to nine tenths of the classes are named rightly (docs/measurements.md).
+known a quarter to nine tenths of the classes are named rightly (docs/results/similar_classes.csv).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ SHAPES, TEXTURES, MOST = 128, 64, 2
 TONES = 3
 """Formulas of each kind of shape, and of textures; shapes in an image; tones of each primary colour."""
 EASY = 0.5
-"""Share of the images without which nothing is learned for a long time (measured: see docs/measurements.md)."""
+"""Share of the images without which nothing is learned for a long time."""
 
 
 class Mixed:
