@@ -99,7 +99,8 @@ def _sensors(parts: dict[str, _Part]) -> list[str]:
         steps = values.shape[1]
         if all(name in part.sensors and part.sensors[name][1].shape[1] == steps for part in parts.values()):
             widths.setdefault(steps, []).append(name)
-    return sorted(max(widths.values(), key=lambda names: len(names), default=[]), key=natural)
+    commonest: list[str] = max(widths.values(), key=len, default=[])
+    return sorted(commonest, key=natural)
 
 
 def read(root: Path, options: Options) -> Cases:
