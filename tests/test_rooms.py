@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"django"},
     ),
     "automl_engine.models.tabular_ensemble": (  # drives other models, as auto does
-        {f"automl_engine.{room}" for room in ("models", "dataset", "blend", "splits")},
+        {f"automl_engine.{room}" for room in ("models", "dataset", "auto.ensemble", "splits")},
         {"django"},
     ),
     "automl_engine.portfolio": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
@@ -64,12 +64,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "automl_engine.auto": (
         {f"automl_engine.{room}" for room in ("models", "dataset", "portfolio", "metalearning", "events")}
-        | {f"automl_engine.{room}" for room in ("blend", "modality", "rung", "splits")},
+        | {f"automl_engine.{room}" for room in ("auto.ensemble", "modality", "splits")},
         {"django"},
     ),
-    "automl_engine.blend": ({"automl_engine.models", "automl_engine.scoring"}, {"torch", "tensorflow", "django"}),
+    "automl_engine.auto.ensemble": ({"automl_engine.scoring"}, {"torch", "tensorflow", "django"}),
     "automl_engine.modality": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.rung": ({"automl_engine.dataset", "automl_engine.models"}, {"torch", "tensorflow", "django"}),
     "automl_engine.splits": (set(), {"torch", "tensorflow", "django"}),
     "automl_engine.ingestion": (
         {"automl_engine.dataset", "automl_engine.models", "automl_engine.auto", "automl_engine.events"},

@@ -12,7 +12,7 @@ MODELS: dict[str, str] = {
     "audio_linear": "automl_engine.models.audio_linear:AudioLinear",
     "audio_resnet": "automl_engine.models.audio_resnet:AudioResnet",
     "audio_thin_resnet34": "automl_engine.models.audio_thin_resnet34:AudioThinResnet34",
-    "auto": "automl_engine.auto:AutoModel",
+    "auto": "automl_engine.auto.loop:AutoModel",
     "challenge": "automl_engine.models.challenge:ChallengeModel",
     "constant": "automl_engine.models.constant:ConstantModel",
     "image_autoclint": "automl_engine.models.image_autoclint:ImageAutoclint",

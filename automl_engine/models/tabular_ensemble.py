@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.blend import quality, validation_nauc
+from automl_engine.auto.ensemble import objective, validation_nauc
 from automl_engine.dataset.examples import Examples
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
@@ -79,7 +79,7 @@ class TabularEnsemble(AnytimeModel):
             train, valid1, valid2 = (split.subset(rows) for rows in (inside, *valid))
             for number, name in enumerate(SPACE):
                 models = [self._fit(name, params, train, len(SPACE) - number) for params in SPACE[name]]
-                qualities = [quality(valid1.labels, model.test(valid1, 60), self._multi_label) for model in models]
+                qualities = [objective(valid1.labels, model.test(valid1, 60), self._multi_label) for model in models]
                 best = models[int(np.argmax(qualities))]
                 score = max(1e-3, validation_nauc(valid2.labels, best.test(valid2, 60)))
                 yield Member(f"{name}-{fold}", best, score)

@@ -1,4 +1,4 @@
-"""The ladder: first look at once, a guarded blend, failures survived, files that repeat the prediction."""
+"""AutoModel: a first model at once, a guarded ensemble, failures survived, files that repeat the prediction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from automl_engine.auto import FIRST_SAMPLE, AutoModel
+from automl_engine.auto.loop import AutoModel
+from automl_engine.auto.schedule import FIRST_SAMPLE
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.errors import DataError
 from automl_engine.metalearning.features import meta_features
@@ -190,7 +191,7 @@ def test_where_only_networks_are_on_the_first_look_is_one_slice(tables: tuple[Me
     train, _ = tables
     model, _ = auto(train, toy_rows(only=[0.2, 0.3, 0.4]))
     model.train(train, 20)
-    first = model.rungs["only"].adopted
+    first = model.members["only"].ensemble_model
     assert isinstance(first, Toy)
     assert first.slices == 1
 
@@ -201,25 +202,25 @@ def test_a_worse_slice_does_not_replace_a_better_one(tables: tuple[MemoryExample
     predictions = drive(model, train, hidden(test), budget_s=20)
     scores = [nauc(test.labels, prediction) for prediction in predictions]
     assert scores[-1] == max(scores)
-    adopted = model.rungs["second"].adopted
+    adopted = model.members["second"].ensemble_model
     assert isinstance(adopted, Toy)
     assert adopted.slices == 2
-    assert adopted is not model.rungs["second"].live
+    assert adopted is not model.members["second"].current
 
 
 def test_a_slice_that_is_not_clearly_worse_is_believed(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
     model, _ = auto(train, toy_rows(first=[0.1], second=[0.2, 0.35, 0.34]))
     drive(model, train, hidden(test), budget_s=20)
-    adopted = model.rungs["second"].adopted
+    adopted = model.members["second"].ensemble_model
     assert isinstance(adopted, Toy)
     assert adopted.slices == 3
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks leave the time to further versions at once, and these learn for three seconds at most."""
-    for name, value in (("SETTLED_S", 0.01), ("SETTLED_SHARE", 0.01), ("LEAST_VERSION_S", 3.0)):
-        monkeypatch.setattr(f"automl_engine.auto.{name}", value)
+    for name, value in (("SETTLED_S", 0.01), ("SETTLED_FRACTION", 0.01), ("LEAST_VERSION_S", 3.0)):
+        monkeypatch.setattr(f"automl_engine.auto.schedule.{name}", value)
 
 
 def test_versions_without_other_folds_join_a_network(
@@ -229,9 +230,9 @@ def test_versions_without_other_folds_join_a_network(
     train, test = tables
     model, journal = auto(train, toy_rows(first=[0.1], second=[0.2, 0.5]))
     drive(model, train, hidden(test), budget_s=20)
-    second = model.rungs["second"]
+    second = model.members["second"]
     assert len(second.versions) == 5
-    assert not np.isnan(second.checked).any()  # each learned without a fold of its own
+    assert not np.isnan(second.oof).any()  # each learned without a fold of its own
     assert "version 5" in journal.of("progress")[-1]["text"]
 
 
@@ -253,7 +254,7 @@ def test_a_version_that_fails_is_told_once_and_the_first_goes_on(
     monkeypatch.setattr(model, "_new_model", breaking)
     predictions = drive(model, train, hidden(test), budget_s=20)
     assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]
-    assert len(model.rungs["second"].versions) == 1
+    assert len(model.members["second"].versions) == 1
     assert nauc(test.labels, predictions[-1]) > 0.7
 
 
@@ -266,13 +267,13 @@ def test_a_version_that_learned_less_is_left_out(
     predictions = drive(model, train, hidden(test), budget_s=20)
     scores = [nauc(test.labels, prediction) for prediction in predictions]
     assert scores[-1] == max(scores)
-    assert len(model.rungs["second"].versions) == 1
+    assert len(model.members["second"].versions) == 1
     assert sum("is left out" in event["text"] for event in journal.of("note")) == 4
 
 
 def test_versions_are_saved_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient(monkeypatch)
-    monkeypatch.setattr("automl_engine.auto.MOST_VERSIONS", 2)
+    monkeypatch.setattr("automl_engine.auto.member.MOST_VERSIONS", 2)
     train, test = toy("image", 120, False, seed=1), hidden(toy("image", 30, False, seed=2))
     params = {"width": 8, "side": 16, "slice_s": 0.2}
     rows = [
@@ -281,14 +282,14 @@ def test_versions_are_saved_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
     ]
     model, _ = auto(train, rows)
     drive(model, train, test, budget_s=30)
-    expected = model.rungs["slow"].predict(test, 10)
-    del model.weights["quick"]  # it cannot be saved
+    expected = model.members["slow"].predict(test, 10)
+    del model.ensemble.weights["quick"]  # it cannot be saved
     for name in ("saved", "bundle"):
         (tmp_path / name).mkdir()
     model.save(tmp_path / "saved")
     loaded = AutoModel.load(tmp_path / "saved", train.spec)
-    assert {*loaded.weights} == {"slow", "slow.2"}
-    assert loaded.weights["slow"] == loaded.weights["slow.2"]
+    assert {*loaded.ensemble.weights} == {"slow", "slow.2"}
+    assert loaded.ensemble.weights["slow"] == loaded.ensemble.weights["slow.2"]
     np.testing.assert_allclose(loaded.test(test, 10), expected, atol=1e-6)
     exported = exported_prediction(loaded, tmp_path / "bundle", test, False)
     np.testing.assert_allclose(exported, expected, atol=1e-4)
@@ -322,9 +323,9 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
 ) -> None:
     train, test = tables
     model, _ = half_checked(train, test, monkeypatch)
-    assert np.isnan(model.rungs["only"].checked).any()
+    assert np.isnan(model.members["only"].oof).any()
     drive(model, train, hidden(test), budget_s=20)
-    assert not np.isnan(model.rungs["only"].checked).any()
+    assert not np.isnan(model.members["only"].oof).any()
 
 
 def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
@@ -332,10 +333,10 @@ def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
 ) -> None:
     train, test = tables
     model, journal = half_checked(train, test, monkeypatch)
-    model.rows[0]["params"]["skill"] = []
+    model.configurations[0]["params"]["skill"] = []
     drive(model, train, hidden(test), budget_s=20)
     assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]
-    assert set(model.weights) == {"only"}
+    assert set(model.ensemble.weights) == {"only"}
 
 
 class Fickle(Toy):
@@ -363,7 +364,7 @@ def test_the_first_look_is_at_few_large_examples(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, _ = tables
-    monkeypatch.setattr("automl_engine.auto.FIRST_BYTES", 30 * train.tensor(0).nbytes)
+    monkeypatch.setattr("automl_engine.auto.schedule.FIRST_BYTES", 30 * train.tensor(0).nbytes)
     model, _ = auto(train, toy_rows(only=[0.5]))
     model.train(train, 10)
     assert "on 30 of 200" in model.why
@@ -386,7 +387,7 @@ def test_a_row_that_raises_is_told_and_the_others_go_on(tables: tuple[MemoryExam
     assert nauc(test.labels, predictions[-1]) > 0.5
     assert [event["what"] for event in journal.of("failed")] == ["broken", "late"]
     assert all(not event["fatal"] and "out of memory" in event["traceback"] for event in journal.of("failed"))
-    assert set(model.weights) == {"good"}
+    assert set(model.ensemble.weights) == {"good"}
 
 
 def test_a_row_that_predicts_nan_is_told_and_left_out(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
@@ -417,8 +418,8 @@ def test_a_row_that_could_not_predict_in_time_is_left_out(
     assert time.monotonic() - start < 2.4
     assert journal.of("failed")[0]["what"] == "second"
     assert journal.of("failed")[0]["error"].startswith("TimeoutError: to predict the test set would take")
-    assert "second" not in model.weights
-    assert "third" in model.weights
+    assert "second" not in model.ensemble.weights
+    assert "third" in model.ensemble.weights
 
 
 def test_when_every_row_fails_it_says_so(tables: tuple[MemoryExamples, MemoryExamples]) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from automl_engine.auto import AutoModel
+from automl_engine.auto.loop import AutoModel
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.models import pretrained
 from automl_engine.models.image_pretrained import ColourNetwork, ImagePretrained
@@ -82,7 +82,7 @@ def test_the_folded_network_is_the_same_function(network: nn.Module) -> None:
 def test_without_weights_auto_leaves_the_row_out(folder: Path) -> None:
     assert not ImagePretrained.available({"network": SMALL})
     auto = AutoModel(toy("image", 10, False, seed=0).spec, rows=ROWS)
-    assert [row["name"] for row in auto.rows] == ["linear"]
+    assert [row["name"] for row in auto.configurations] == ["linear"]
 
 
 def test_with_weights_auto_uses_the_row_and_tells_which(network: nn.Module) -> None:
@@ -93,7 +93,7 @@ def test_with_weights_auto_uses_the_row_and_tells_which(network: nn.Module) -> N
         auto.train(train, 30)
         auto.test(train, 30)
     assert notes.count("mobilenet v2 035 uses the weights of mobilenet_v2_035_imagenet.") == 1
-    assert "small" in auto.rungs
+    assert "small" in auto.members
 
 
 def test_an_example_is_seen_once(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

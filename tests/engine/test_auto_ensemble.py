@@ -1,11 +1,19 @@
-"""The blend: what a newcomer may say, and what few examples cannot tell."""
+"""The ensemble: the weight of a candidate, and what few examples cannot decide."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from automl_engine.blend import LEAST_SHARE, best_share, clearly_worse, difference_error, mix, quality, reweighed
+from automl_engine.auto.ensemble import (
+    LEAST_WEIGHT,
+    best_weight,
+    clearly_worse,
+    difference_error,
+    mix,
+    objective,
+    reweighed,
+)
 from automl_engine.scoring import nauc
 
 
@@ -22,21 +30,21 @@ def test_the_error_of_a_difference_is_what_resampling_finds() -> None:
 
 def test_on_few_examples_nobody_has_the_whole_say() -> None:
     labels = np.eye(2)[np.arange(40) % 2]
-    share, _ = best_share(labels, 1 - labels, labels, False)
+    share, _ = best_weight(labels, 1 - labels, labels, False)
     assert 0.5 < share < 0.9
 
 
-def test_blend_takes_no_more_of_a_newcomer_than_helps() -> None:
+def test_blend_takes_no_more_of_a_candidate_than_helps() -> None:
     generator = np.random.default_rng(0)
     labels = np.eye(3)[generator.integers(0, 3, 300)]
     good = 0.6 * labels + 0.4 * generator.random((300, 3))
     other = 0.6 * labels + 0.4 * generator.random((300, 3))
     junk = generator.random((300, 3))
-    assert best_share(labels, None, junk, False)[0] == 1
-    assert best_share(labels, good, junk, False)[0] < LEAST_SHARE
-    share, found = best_share(labels, 0.3 * labels + 0.7 * junk, good, False)
+    assert best_weight(labels, None, junk, False)[0] == 1
+    assert best_weight(labels, good, junk, False)[0] < LEAST_WEIGHT
+    share, found = best_weight(labels, 0.3 * labels + 0.7 * junk, good, False)
     assert share > 0.5
-    assert found > quality(labels, junk, False)
+    assert found > objective(labels, junk, False)
     np.testing.assert_allclose(mix({"a": good, "b": other}, {"a": 1, "b": 3}), 0.25 * good + 0.75 * other)
 
 
@@ -53,7 +61,7 @@ def test_only_a_clear_difference_on_other_examples_counts() -> None:
     assert not any(clearly_worse(predicted(0.3, seed), predicted(0.3, seed + 100)) for seed in range(50))
 
 
-def test_a_newcomer_that_harms_changes_no_weight() -> None:
+def test_a_candidate_that_harms_changes_no_weight() -> None:
     labels, known = predicted(0.6, 1, 400)
     assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2, 400)[1]}, False) is None
 

@@ -1,6 +1,6 @@
-"""Which rows to try first on new data, and why: what auto asks after its first look.
+"""Which configurations to try first on new data, and why.
 
-The tables are read and the selector is fitted before the clock starts; on the clock are the meta-features alone.
+The tables are read and the selector is fitted before the clock starts; only the meta-features are on the clock.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from automl_engine.metalearning.selectors import selector_class
 from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
 
 DEFAULT = "linear"
-"""Of those that choose by resemblance, the selector with the least regret on our own tables (docs/results.md)."""
+"""The selector with the least regret on our own tables, of those that choose by similarity (docs/results.md)."""
 FEWEST_SETS = 3
-"""Of known data sets; from fewer nothing is concluded."""
+"""Number of known data sets below which no order is chosen."""
 FAR = 4.0
-"""Tables of a budget that is so many times longer or shorter say nothing: with more time larger networks win."""
-TOLD = 4
+"""Ratio of budgets beyond which the tables do not apply: with more time larger networks win."""
+REPORTED = 4
+"""Number of similar data sets that are reported, at most."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An order of rows, and what speaks for it."""
+    """An order of configurations, and the reason for it."""
 
     order: list[str]
-    """The rows that the tables know, the best first."""
+    """The configurations that the tables know, the best first."""
     by: str
     """average or resemblance (Selector.by)."""
     reason: str
@@ -39,8 +40,8 @@ class Choice:
     """{"dataset", "source", "distance", "alc": of the first row there | None}; of each source the nearest, in order."""
 
 
-class Knowledge:
-    """The tables of one modality, for rows that this machine can run."""
+class MetaModel:
+    """A selector fitted to the meta-dataset of one modality, for configurations that this machine can run."""
 
     def __init__(self, modality: str, rows: Sequence[str], folder: Path = HERE, selector: str = DEFAULT) -> None:
         self.modality = modality
@@ -50,11 +51,11 @@ class Knowledge:
         columns = [j for j, row in enumerate(table.rows) if row in rows]
         lines = [i for i, name in enumerate(table.datasets) if name in features]
         scores = table.alc[np.ix_(lines, columns)]
-        told = ~np.isnan(scores).all(1)
+        known_lines = ~np.isnan(scores).all(1)
         self.rows = [table.rows[j] for j in columns]
-        self.scores = scores[told]
-        self.sources = [table.sources[i] for i, some in zip(lines, told, strict=True) if some]
-        self.datasets = [table.datasets[i] for i, some in zip(lines, told, strict=True) if some]
+        self.scores = scores[known_lines]
+        self.sources = [table.sources[i] for i, some in zip(lines, known_lines, strict=True) if some]
+        self.datasets = [table.datasets[i] for i, some in zip(lines, known_lines, strict=True) if some]
         self.columns = list(features[self.datasets[0]]) if self.datasets else []
         known = [[features[name][column] for column in self.columns] for name in self.datasets]
         self.features = np.array(known, np.float64).reshape(len(self.datasets), len(self.columns))
@@ -72,14 +73,14 @@ class Knowledge:
         apart = distances(self.features, new)
         nearest: dict[str, dict[str, Any]] = {}  # of each source the nearest variation
         for i in np.argsort(apart, kind="stable"):
-            nearest.setdefault(self.sources[i], self._told(i, apart[i], order[0]))
-        told = list(nearest.values())[:TOLD]
-        reason = _in_words(self.rows[order[0]], told)
+            nearest.setdefault(self.sources[i], self._reported(i, apart[i], order[0]))
+        reported = list(nearest.values())[:REPORTED]
+        reason = _in_words(self.rows[order[0]], reported)
         if self.selector.by == "average":
             reason = f"{self.rows[order[0]]} is best on average over {len(self.datasets)} data sets; {reason}"
-        return Choice([self.rows[j] for j in order], self.selector.by, reason, told)
+        return Choice([self.rows[j] for j in order], self.selector.by, reason, reported)
 
-    def _told(self, i: int, distance: float, row: int) -> dict[str, Any]:
+    def _reported(self, i: int, distance: float, row: int) -> dict[str, Any]:
         alc = self.scores[i, row]
         return {
             "dataset": self.datasets[i],

@@ -1,0 +1,270 @@
+"""AutoModel: tries the configurations of the portfolio, averages the best and predicts whenever that improves.
+
+The first configuration learns from a small sample and predicts at once.  Then every configuration learns from the
+examples outside fold 0 and predicts fold 0 (every fold, if it is cheap to refit).  The ensemble changes only where
+that improves its out-of-fold predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from automl_engine import clock
+from automl_engine.auto.choice import MetaModel
+from automl_engine.auto.ensemble import Ensemble, mix
+from automl_engine.auto.member import Member
+from automl_engine.auto.report import Reporter
+from automl_engine.auto.schedule import FIRST_SAMPLE, Schedule, affordable_count, fold_count, has_enough_examples
+from automl_engine.dataset.examples import Examples
+from automl_engine.errors import DataError
+from automl_engine.metalearning import tables
+from automl_engine.metalearning.features import meta_features
+from automl_engine.modality import modality
+from automl_engine.models import model_class
+from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.spec import Spec
+from automl_engine.splits import fold_numbers, stratified_sample
+
+
+class AutoModel(AnytimeModel):
+    """Params: ``rows`` (the configurations in order), ``knowledge`` (folder of tables), ``seed``, ``device``."""
+
+    name = "auto"
+
+    def __init__(self, spec: Spec, rows: Sequence[Mapping[str, Any]] = (), **params: Any) -> None:
+        super().__init__(spec, rows=list(rows), **params)
+        domains = ("audio", "timeseries") if spec.domain == "series" else (spec.domain,)
+        rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
+        self.seed = int(self.params.get("seed", 0))
+        self._report = Reporter(lambda kind, **fields: self.emit(kind, **fields))  # emit is set later
+        self._broken: dict[str, Exception] = {}
+        self.configurations = [row for row in rows if model_class(row["model"]).available(row.get("params", {}))]
+        for row in self.configurations:  # imports, weights and tables are not on the clock
+            try:
+                self._new_model(row["name"])
+            except Exception as error:  # reported once there is a journal
+                self._broken[row["name"]] = error
+        self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
+        names, folder = [row["name"] for row in self.configurations], Path(self.params.get("knowledge", tables.HERE))
+        kinds = {row["modality"] for row in self.configurations}
+        self._meta_models = {kind: MetaModel(kind, names, folder) for kind in kinds}
+        self.described: dict[str, Any] | None = None  # the meta-features, for a run that is shared
+        self.modality = ""
+        self.members: dict[str, Member] = {}
+        self.ensemble = Ensemble(self.members)
+        self.schedule = Schedule(self.members, self.ensemble)
+        self.folds = np.empty(0, np.int64)
+        self._first: tuple[Member, np.ndarray] | None = None
+
+    @property
+    def made_by(self) -> str:
+        return self.ensemble.made_by or self.name
+
+    @property
+    def why(self) -> str:
+        return self.ensemble.why
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        """Return when a better prediction is due, or when nothing more can be gained."""
+        self.schedule.end_s = clock.now_s() + remaining_time_budget
+        if self.schedule.start_s is None:
+            self.schedule.start(remaining_time_budget)
+            affordable = affordable_count(split)
+            self._begin(split, affordable)
+            return self._fit_first_model(split, affordable)
+        while not self.done_training:
+            if reason := self.schedule.why_over():
+                self.done_training = True
+                self.emit("note", text=f"Training is over: {reason}.")
+                break
+            if self._first:
+                self._check_first_model(split, *self._first)
+                with clock.work(f"choose among {self.modality} rows"):
+                    self._choose(split)
+            if self.schedule.queue:
+                self._advance(split)
+            else:
+                self._improve(self.schedule.unfinished()[0], split)
+            if self.schedule.prediction_is_due():
+                break
+        return None
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray | None:
+        """The ensemble's (N, K); None when training is over and the last prediction stands."""
+        if self.done_training and not self.ensemble.has_news() and self.schedule.written_count > 1:
+            return None
+        self.schedule.test_count = len(split)
+        weights = self.ensemble.weights
+        for member in [self.members[name] for name in weights]:
+            predicts = self._attempt(member, partial(member.predict, split, remaining_time_budget))
+            if not predicts and member.bagged:
+                member.bagged.clear()
+                predicts = self._attempt(member, partial(member.predict, split, remaining_time_budget))
+            if not predicts:
+                del weights[member.name]
+        if not weights:
+            raise RuntimeError("no configuration of the portfolio can predict; the log says why")
+        self.ensemble.written = self.ensemble.state()
+        self.schedule.written()
+        return mix({name: self.members[name].predict(split, remaining_time_budget) for name in weights}, weights)
+
+    def _begin(self, split: Examples, affordable: int) -> None:
+        """Find the modality, the folds and the configurations that are worth running."""
+        for name, error in self._broken.items():
+            self._report.failure(name, error)
+        self.modality, kind_reason = modality(split)
+        self.configurations = [row for row in self.configurations if row["modality"] == self.modality]
+        if not self.configurations:
+            raise DataError(f"No portfolio row for {self.modality} data is enabled; enable one or choose a model.")
+        self.ensemble.labels, self.ensemble.multi_label = split.labels, is_multi_label(split.labels)
+        self.emit("note", text=f"This is {self.modality} data: {kind_reason}.")
+        self.folds = fold_numbers(split.labels, fold_count(len(split), affordable), self.seed)
+        enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
+        self.schedule.queue = enough or list(self.configurations)
+        if len(self.schedule.queue) < len(self.configurations):
+            left_out = ", ".join(row["name"] for row in self.configurations if row not in self.schedule.queue)
+            self.emit("note", text=f"{len(split)} examples are too few to validate {left_out}; the others run.")
+
+    def _fit_first_model(self, split: Examples, affordable: int) -> None:
+        """Fit the first configuration that works to a small sample."""
+        sample = stratified_sample(self.ensemble.labels, min(FIRST_SAMPLE[self.modality], affordable), self.seed)
+        while self.schedule.queue and not self.ensemble.weights:
+            member = self._open(self.schedule.queue[0])
+            if self._attempt(member, partial(member.fit_first, split, sample)):
+                self.ensemble.weights = {member.name: 1.0}
+                member.current = self._new_model(member.name)  # the first has seen what is held out later
+                self._first = member, sample
+                self.ensemble.explain(f"first model: {member.name} on {len(sample)} of {len(split)} training examples")
+        if not self.ensemble.weights:
+            raise RuntimeError("every row of the portfolio failed; the log says why")
+
+    def _check_first_model(self, split: Examples, member: Member, sample: np.ndarray) -> None:
+        """Validate the first model on the examples of fold 0 that it has not seen, if these are most of them."""
+        self._first = None
+        fold = np.flatnonzero(self.folds == 0)
+        unseen = np.setdiff1d(fold, sample)
+        if 2 * len(unseen) > len(fold) and member.ensemble_model is not None:
+            self._attempt(member, lambda: member.check_first(split, unseen))
+
+    def _choose(self, split: Examples) -> None:
+        """Put the networks first that did best on similar data.
+
+        Configurations that are cheap to refit keep the portfolio's order: what each reached alone does not tell in
+        which order they do best together (docs/results.md).
+        """
+        features, queue = meta_features(split, self.modality, self.seed), self.schedule.queue
+        self.described = {"modality": self.modality, "features": features}
+        networks = [row["name"] for row in queue if not model_class(row["model"]).quick]
+        among = networks if len(networks) > 1 else [row["name"] for row in queue]
+        choice = self._meta_models[self.modality].choose(features, among, self.schedule.budget_s)
+        if choice is None:
+            return
+        about = {"row": choice.order[0], "by": choice.by, "resembles": choice.resembles}
+        if among is not networks:
+            self.emit("note", text=f"Known data: {choice.reason}.", **about)
+            return
+        self.schedule.prefer(choice.order, networks)
+        self.emit("chosen", reason=choice.reason, **about)
+
+    def _advance(self, split: Examples) -> None:
+        """One step of the first configuration in the queue: a slice of a network, or all of one that refits."""
+        configuration = self.schedule.queue[0]
+        member = self.members.get(configuration["name"]) or self._open(configuration)
+        limit_s, refits = self.schedule.folds_limit_s(), member.refits
+        worked = self._attempt(member, lambda: member.check_folds(split, limit_s) if refits else member.slice(split))
+        if worked:
+            self._consider(member, split)
+        if not worked or refits or member.current.done_training or self.schedule.has_stalled(member):
+            self.schedule.drop(member.name)
+            if not refits and worked:
+                member.current = member.current.frozen()  # releases what only training needs
+
+    def _improve(self, member: Member, split: Examples) -> None:
+        """Use the time after the queue: another bagged network, or the folds left out so far."""
+        if member.refits:
+            if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
+                self._consider(member, split)
+        elif not self._attempt(member, lambda: self._bag(member, split)):
+            member.spare_folds.clear()  # it would fail again
+
+    def _bag(self, member: Member, split: Examples) -> None:
+        number = len(member.versions) + 1
+        label = f"version {number} on other examples"
+        if not member.bag(split, self.ensemble.labels, lambda: self._report_progress(member, label, after=False)):
+            self.emit("note", text=f"Version {number} of {member.name} learned less and is left out.")
+
+    def _consider(self, member: Member, split: Examples) -> None:
+        with clock.work("consider", scores=self.ensemble.labels.size):
+            entered, report = self.ensemble.consider(member)
+            if report:
+                self._report_progress(member, report)
+        if entered and member.refits:
+            self._attempt(member, lambda: member.refit(split))
+
+    def _open(self, row: Mapping[str, Any]) -> Member:
+        name = row["name"]
+        self.emit("chosen", row=name, reason=row.get("origin", ""))
+        model, oof = self._new_model(name), np.full(self.ensemble.labels.shape, np.nan, np.float32)
+        self.members[name] = Member(name, lambda: self._new_model(name), self.schedule, self.folds, oof, model)
+        return self.members[name]
+
+    def _new_model(self, name: str) -> AnytimeModel:
+        row = next(row for row in self.configurations if row["name"] == name)
+        shared = {key: self.params[key] for key in ("seed", "device") if key in self.params}
+        model = model_class(row["model"])(self.spec, **{**shared, **row.get("params", {})})
+        model.emit = self._report.relay
+        self._report.forget_progress()
+        return model
+
+    def _report_progress(self, member: Member, text: str, after: bool = True) -> None:
+        fraction = round(min(1.0, self.schedule.elapsed_s() / self.schedule.budget_s), 3)
+        self._report.progress(member.name, text, fraction, after)
+
+    def _attempt(self, member: Member, work: Callable[[], Any]) -> bool:
+        """Whether the work was done; a configuration that raises is reported and leaves the queue, the others go on."""
+        try:
+            work()
+            return True
+        except DataError:
+            raise  # the user's to fix, and no configuration can do without the data
+        except Exception as error:
+            self._report.failure(member.name, error)
+            member.fail(predicts=member.name in self.ensemble.weights)
+            self.schedule.drop(member.name)
+            return False
+
+    def save(self, dir: Path) -> None:
+        members = []
+        for name, model, weight in self.ensemble.versions():
+            (dir / name).mkdir()
+            model.save(dir / name)
+            members.append({"name": name, "model": model.name, "weight": weight})
+        (dir / "auto.json").write_text(json.dumps(members))
+
+    @classmethod
+    def load(cls, dir: Path, spec: Spec) -> Self:
+        auto = cls(spec)
+        auto.done_training = True
+        for saved in json.loads((dir / "auto.json").read_text()):
+            name, model = saved["name"], model_class(saved["model"]).load(dir / saved["name"], spec)
+            oof = np.empty((0, spec.output_dim))
+            auto.members[name] = Member(name, model.frozen, auto.schedule, auto.folds, oof, model, ensemble_model=model)
+            auto.ensemble.weights[name] = saved["weight"]
+        return auto
+
+    def export(self, dir: Path) -> list[dict[str, Any]]:
+        """Graphs of all members, each in a folder of its own."""
+        members = []
+        for name, model, weight in self.ensemble.versions():
+            (dir / name).mkdir()
+            for member in model.export(dir / name):
+                files = {key: f"{name}/{member[key]}" for key in ("graph", "booster", "arrays") if member.get(key)}
+                weights = np.asarray(member["weight"], np.float64) * weight
+                members.append({**member, **files, "name": name, "weight": weights.tolist()})
+        return members

@@ -1,0 +1,36 @@
+"""What the members of an ensemble have to say, as events of the run's journal."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+
+class Reporter:
+    """Passes on progress together with a validation, each note once, and failures with their traceback."""
+
+    def __init__(self, emit: Callable[..., None]) -> None:
+        self._emit = emit
+        self._progress, self._notes = "", set[str]()
+
+    def forget_progress(self) -> None:
+        """A new model has nothing to report yet."""
+        self._progress = ""
+
+    def relay(self, kind: str, **fields: Any) -> None:
+        """An event of a member.  Its progress waits for the validation; a note would come again with every fold."""
+        if kind == "progress":
+            self._progress = fields["text"]
+        elif kind != "note" or fields["text"] not in self._notes:
+            self._notes.add(fields.get("text", ""))
+            self._emit(kind, **fields)
+
+    def progress(self, name: str, text: str, fraction: float, after: bool = True) -> None:
+        """A text before or ``after`` what the member itself last reported."""
+        own = self._progress or name
+        self._emit("progress", by=name, text=f"{own}: {text}" if after else f"{text}: {own}", fraction=fraction)
+
+    def failure(self, name: str, error: Exception) -> None:
+        text, trace = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+        self._emit("failed", what=name, error=text, traceback=trace, fatal=False)

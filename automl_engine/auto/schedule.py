@@ -1,0 +1,154 @@
+"""Schedule: what to do next, when a prediction is due, and how much time is kept back for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automl_engine import clock
+from automl_engine.auto.ensemble import Ensemble
+from automl_engine.dataset.examples import Examples
+from automl_engine.models import model_class
+
+if TYPE_CHECKING:
+    from automl_engine.auto.member import Member
+
+FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
+"""Number of examples behind the first prediction, at most."""
+FIRST_BYTES = 40e6
+"""Size of the first sample, at most: large photographs take long to decode."""
+FEWEST, FEWEST_PRETRAINED = 100, 30
+"""Number of examples below which a network, or a pretrained one, is not run: too few remain to validate it."""
+FOLDS, MOST_FOLDS = 5, 50
+FOLD_EXAMPLES = 100, 2000
+"""Bounds of the size of a fold in a large data set; between them a fold takes four times as long to read as the first
+sample."""
+PERFECT = 0.9999
+"""Validation NAUC from which a quarter of the patience is enough."""
+SPACING = 0.08
+"""Fraction of the time since the start that lies between two predictions, at least."""
+PATIENCE_S = 60.0
+"""Time without a gain after which a network stops, if half of the time since the start has passed without one too."""
+SETTLED_S, SETTLED_FRACTION = 20.0, 0.33
+"""Time, and fraction of the time since the start, without a gain after which a network of the ensemble leaves the rest
+to bagged versions: together they have seen all examples, and their mean is better than any of them (Breiman, "Bagging
+predictors", 1996)."""
+LEAST_VERSION_S = 30.0
+"""Training time of a bagged version, at least; otherwise it learns as long as the first took to its best state."""
+
+
+class Schedule:
+    """The queue of configurations and the time budget."""
+
+    def __init__(self, members: Mapping[str, Member], ensemble: Ensemble) -> None:
+        self.members, self.ensemble = members, ensemble
+        self.queue: list[Mapping[str, Any]] = []
+        self.start_s: float | None = None
+        self.end_s, self.budget_s, self.written_s = 0.0, 0.0, 0.0
+        self.written_count, self.test_count = 0, 0
+
+    def start(self, budget_s: float) -> None:
+        self.start_s, self.budget_s = clock.now_s(), budget_s
+
+    def written(self) -> None:
+        """Note that a prediction is written."""
+        self.written_count += 1
+        self.written_s = clock.now_s()
+
+    def drop(self, name: str) -> None:
+        self.queue = [configuration for configuration in self.queue if configuration["name"] != name]
+
+    def prefer(self, order: Sequence[str], networks: Sequence[str]) -> None:
+        """Sort the networks: those begun first, then in this order; all others keep their place before them."""
+        place = {name: i for i, name in enumerate(order)}
+
+        def turn(configuration: Mapping[str, Any]) -> tuple[bool, bool, int]:
+            name = configuration["name"]
+            return name in networks, name not in self.members, place.get(name, len(place)) if name in networks else 0
+
+        self.queue.sort(key=turn)
+
+    def elapsed_s(self) -> float:
+        return 0.0 if self.start_s is None else clock.now_s() - self.start_s
+
+    def remaining_s(self) -> float:
+        """Until training must end, so that the last prediction is written in time."""
+        tests_s = sum(max(member.test_s, member.next_test_s) for member in self.members.values())
+        reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * tests_s
+        return self.end_s - clock.now_s() - reserve_s
+
+    def folds_limit_s(self) -> float:
+        """Time for the further folds of a configuration that was checked on one."""
+        return max(1.0, min(0.25 * self.elapsed_s(), 0.05 * self.remaining_s()))
+
+    def why_over(self) -> str:
+        """Why training is over, or an empty string."""
+        if self.remaining_s() < 0.02 * self.budget_s:
+            return "the time budget is used"
+        if not self.queue and not self.unfinished():
+            return "no model improved any more"
+        return ""
+
+    def prediction_is_due(self) -> bool:
+        """Whether a better prediction is to be written now, also because only long steps follow."""
+        cost_s = sum(self.members[name].next_test_s for name in self.ensemble.weights)
+        pause_s = max(SPACING * self.elapsed_s(), 2 * cost_s)
+        has_news = self.ensemble.has_news()
+        return has_news and (clock.now_s() - self.written_s >= pause_s or not self.queue)
+
+    def unfinished(self) -> list[Member]:
+        """Members that can use the time after the queue: networks to bag, or else those without some folds."""
+        in_ensemble = [self.members[name] for name in self.ensemble.weights]
+        networks = [member for member in in_ensemble if not member.refits]
+        if networks:  # they predict fold 0 only: other folds of the others cannot be compared with them
+            return [member for member in networks if self.can_bag(member)]
+        begun = [member for member in self.members.values() if not np.isnan(member.oof).all()]
+        return [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
+
+    def can_bag(self, member: Member) -> bool:
+        is_checked = bool(member.spare_folds) and member.ensemble_oof is not None
+        return is_checked and 0.7 * _learning_s(member) < self.remaining_s() - 2 * member.test_s
+
+    def bagging_s(self, member: Member) -> float:
+        """Training time of the next bagged version."""
+        return min(_learning_s(member), self.remaining_s() - 2 * member.test_s)
+
+    def has_stalled(self, member: Member) -> bool:
+        """Whether there was no gain for long; for less long where the ranking of validation examples is perfect, or
+        where there is something better to do with the time."""
+        idle_s, elapsed_s = clock.now_s() - member.gained_s, self.elapsed_s()
+        patience_s = PATIENCE_S if self.ensemble.validation < PERFECT else PATIENCE_S / 4
+        settled = member.name in self.ensemble.weights and idle_s > max(SETTLED_S, SETTLED_FRACTION * elapsed_s)
+        return idle_s > max(patience_s, 0.5 * elapsed_s) or (settled and self.can_bag(member))
+
+    def require_test_time(self, member: Member) -> None:
+        """Raise if a member outside the ensemble is too slow to predict the test set."""
+        limit_s = max(0.1 * self.budget_s, self.end_s - clock.now_s())
+        if member.name not in self.ensemble.weights and member.test_s > limit_s:
+            raise TimeoutError(f"to predict the test set would take {member.test_s:.0f} s, more than there is left")
+
+
+def _learning_s(member: Member) -> float:
+    """How long the network took to its best state."""
+    return max(LEAST_VERSION_S, member.gained_s - member.opened_s)
+
+
+def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:
+    """Whether the configuration is worth running on so many examples."""
+    if model_class(configuration["model"]).quick:
+        return True
+    return count >= (FEWEST_PRETRAINED if "weights" in configuration.get("params", {}) else FEWEST)
+
+
+def fold_count(example_count: int, affordable: int) -> int:
+    """Number of folds; ``affordable`` examples are read for the first model."""
+    return int(np.clip(-(-example_count // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS))
+
+
+def affordable_count(split: Examples, probes: int = 8) -> int:
+    """How many examples hold FIRST_BYTES, estimated from a few of them; at least two."""
+    some = [split.steps(int(i)) for i in np.linspace(0, len(split) - 1, min(len(split), probes))]
+    size_bytes = [steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps)) for steps in some]
+    return max(2, int(FIRST_BYTES / max(1.0, float(np.mean(size_bytes)))))

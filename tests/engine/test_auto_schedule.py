@@ -1,0 +1,67 @@
+"""The schedule: what time is kept back, when a prediction is due, and which configuration comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automl_engine import clock
+from automl_engine.auto.ensemble import Ensemble
+from automl_engine.auto.member import Member
+from automl_engine.auto.schedule import Schedule
+from automl_engine.models.constant import ConstantModel
+from automl_engine.spec import Spec
+
+SPEC = Spec("toy", 2, 2, 1, 1, 1, 1)
+
+
+@pytest.fixture
+def schedule(monkeypatch: pytest.MonkeyPatch) -> Schedule:
+    """At 0 of 100 s, with one member in the ensemble."""
+    now: dict[str, float] = {"s": 0.0}
+    monkeypatch.setattr(clock, "now_s", lambda: now["s"])
+    members: dict[str, Member] = {}
+    schedule: Any = Schedule(members, Ensemble(members))
+    schedule.now = now
+    schedule.start(100.0)
+    schedule.end_s = 100.0
+    model = ConstantModel(SPEC)
+    folds, oof = np.arange(10) % 5, np.full((10, 2), np.nan)
+    members["a"] = Member("a", lambda: ConstantModel(SPEC), schedule, folds, oof, model, ensemble_model=model)
+    schedule.ensemble.weights = {"a": 1.0}
+    return schedule
+
+
+def test_time_for_the_last_prediction_is_kept_back(schedule: Any) -> None:
+    assert schedule.remaining_s() == 98.5
+    schedule.members["a"].test_s = 10.0
+    assert schedule.remaining_s() == 83.5
+    schedule.now["s"] = 90.0
+    assert schedule.why_over() == "the time budget is used"
+
+
+def test_a_prediction_is_due_once_it_differs_and_some_time_has_passed(schedule: Any) -> None:
+    schedule.queue = [{"name": "b"}]
+    schedule.now["s"] = schedule.written_s = 50.0
+    assert not schedule.prediction_is_due()
+    schedule.now["s"] = 55.0
+    assert schedule.prediction_is_due()
+    schedule.ensemble.written = schedule.ensemble.state()
+    assert not schedule.prediction_is_due()
+
+
+def test_networks_are_sorted_and_the_others_stay_first(schedule: Any) -> None:
+    schedule.queue = [{"name": name} for name in ("x", "n1", "y", "n2")]
+    schedule.prefer(["n2", "n1"], ["n1", "n2"])
+    assert [configuration["name"] for configuration in schedule.queue] == ["x", "y", "n2", "n1"]
+
+
+def test_a_member_too_slow_to_predict_in_time_is_refused(schedule: Any) -> None:
+    member = schedule.members["a"]
+    member.test_s = 101.0
+    schedule.require_test_time(member)  # what is in the ensemble goes on
+    schedule.ensemble.weights = {}
+    with pytest.raises(TimeoutError, match="101 s"):
+        schedule.require_test_time(member)
