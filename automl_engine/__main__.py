@@ -23,9 +23,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from automl_engine import child, clock
+from automl_engine import clock
 from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
-from automl_engine.metalearning import VERBS
+from automl_engine.lab.meta import VERBS
+from automl_engine.run import child
 
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 
@@ -36,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from automl_engine.bench import baselines
-    from automl_engine.run import CHILD, find_dataset
-    from automl_engine.run import run as run_engine
+    from automl_engine.lab.bench import baselines
+    from automl_engine.run.supervisor import CHILD, find_dataset
+    from automl_engine.run.supervisor import run as run_engine
 
     model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio, options.knowledge)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
@@ -81,7 +82,7 @@ def resolve(
     Raises:
         DataError: there is no such model.
     """
-    from automl_engine.bench.baselines import BASELINES, MODEL
+    from automl_engine.lab.bench.baselines import BASELINES, MODEL
     from automl_engine.models import MODELS
 
     if (Path(name) / "model.py").is_file():
@@ -129,15 +130,15 @@ def _export_after_run(folder: Path, run_dir: Path) -> int:
 
 
 def score(options: argparse.Namespace) -> int:
-    from automl_engine.scoreboard import rescore
+    from automl_engine.run.scoreboard import rescore
 
     print_scores(rescore(options.run, options.solution))
     return 0
 
 
 def export(options: argparse.Namespace) -> int:
-    from automl_engine.export import ParityError
-    from automl_engine.export import export as export_run
+    from automl_engine.package.export import ParityError
+    from automl_engine.package.export import export as export_run
 
     try:
         print(export_run(options.run, options.data))
@@ -148,7 +149,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def predict(options: argparse.Namespace) -> int:
-    from automl_engine.predictor import predict_zip
+    from automl_engine.package.predictor import predict_zip
 
     with child.held_memory():
         predict_zip(options.model_zip, options.input, options.out)
@@ -156,8 +157,8 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    from automl_engine.bench.sweep import Plan
-    from automl_engine.bench.sweep import bench as run_bench
+    from automl_engine.lab.bench.sweep import Plan
+    from automl_engine.lab.bench.sweep import bench as run_bench
 
     plan = Plan(
         data=options.data,
@@ -222,9 +223,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     _add_bench(verbs.add_parser("bench", help="models over data sets and seeds: table, plots and CSV; resumable"))
     _add_room(
-        verbs.add_parser("pretrain", help="weights of our own, from what formulas draw"), "automl_engine.pretrain"
+        verbs.add_parser("pretrain", help="weights of our own, from what formulas draw"), "automl_engine.lab.pretrain"
     )
-    _add_room(verbs.add_parser("search", help="optimise a row's parameters on data sets"), "automl_engine.search")
+    _add_room(verbs.add_parser("search", help="optimise a row's parameters on data sets"), "automl_engine.lab.search")
     meta = verbs.add_parser("meta", help="what past runs teach: score tables, costs, selectors")
     metas = meta.add_subparsers(required=True, metavar="|".join(VERBS))
     for name, (module, help_text) in VERBS.items():

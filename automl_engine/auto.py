@@ -19,16 +19,16 @@ import numpy as np
 from automl_engine import clock
 from automl_engine.blend import clearly_worse, holds_up, mix, reweighed, validation_nauc
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.modality import modality
+from automl_engine.dataset.spec import Spec
+from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
 from automl_engine.metalearning.choice import Knowledge
 from automl_engine.metalearning.features import meta_features
-from automl_engine.modality import modality
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.rung import Rung
-from automl_engine.spec import Spec
-from automl_engine.splits import fold_numbers, stratified_sample
 
 FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
 """Examples behind the first prediction, at most."""

@@ -9,7 +9,7 @@ On the wall that changes nothing.  A virtual clock stands still but for such wor
 takes on a reference machine (a table of costs), whatever it takes here; so the same seed gives the same learning curve
 on a loaded laptop and on an idle server.  After "Meta-learning for image/video classification", section 5.4: there,
 too, the ALC comes from a table of measured times.  A recording clock notes what work takes;
-``metalearning/costs.py`` makes the table of that.
+``lab/meta/costs.py`` makes the table of that.
 
 Only the outermost work of the thread that drives counts: what happens inside it, or in threads, is part of it.
 """

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from automl_engine.child import held_memory
 from automl_engine.errors import exit_code
+from automl_engine.run.child import held_memory
 from formatters.base import Options
 from formatters.convert import convert
 

@@ -366,7 +366,7 @@ def _without_wrappers(root: Path) -> Path:
 
 
 if __name__ == "__main__":  # python -m formatters.archive SOURCE TARGET: prints where the content begins
-    from automl_engine.child import held_memory  # not needed in an exported model
+    from automl_engine.run.child import held_memory  # not needed in an exported model
 
     unpack_held = held_memory()(unpack)
     sys.exit(exit_code(lambda: print(unpack_held(Path(sys.argv[1]), Path(sys.argv[2])).root) or 0))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
-from automl_engine.spec import VARIABLE, Spec
+from automl_engine.dataset.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.media.samples import (
     Spool,

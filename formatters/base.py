@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from automl_engine.dataset.examples import Steps
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 
 Side = Literal["train", "test"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (

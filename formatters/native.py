@@ -13,9 +13,9 @@ import numpy as np
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.reader import open_split
+from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from formatters.base import Evidence, Options, Sample, Side, Table, spec_of
 from formatters.media.samples import THREADS, spread
 from formatters.split import Split

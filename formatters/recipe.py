@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from formatters import FORMATTERS, native
 from formatters.archive import unpack
 

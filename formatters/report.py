@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.examples import Steps
-from automl_engine.spec import VARIABLE
+from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Options, Table
 from formatters.media.samples import THREADS
 from formatters.split import Split

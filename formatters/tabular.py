@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.tables.columns import (
     Column,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
 from formatters.media.labels import labelled_files, without

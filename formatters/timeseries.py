@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import VARIABLE, Spec
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.series.cases import Cases, clean, trimmed
 from formatters.tables.ts_file import read_ts, write_ts

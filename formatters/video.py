@@ -13,7 +13,7 @@ from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, MemoryExamples
-from automl_engine.spec import VARIABLE, Spec
+from automl_engine.dataset.spec import VARIABLE, Spec
 from formatters.audio import VIDEO_CONTAINERS, mostly_sound
 from formatters.base import Doubt, Evidence, Options, Table, spec_of
 from formatters.image import mostly_animated

@@ -1,4 +1,4 @@
-"""The rooms of the design: who may import whom, and what must not be loaded to serve a page."""
+"""The rooms of the design (docs/design.md): who may import whom, and what must not be loaded to serve a page."""
 
 from __future__ import annotations
 
@@ -13,110 +13,32 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TREES = ("automl_engine", "formatters", "webapp")
 
-BASE = {"automl_engine.child", "automl_engine.clock", "automl_engine.errors", "automl_engine.spec"}
-"""What every room may use: the standard library, numpy and psutil only."""
+ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself and clock, errors
+    "dataset": set(),
+    "features": {"dataset"},
+    "weights": set(),
+    "portfolio": {"dataset"},
+    "models": {"dataset", "features", "weights"},
+    "metalearning": {"dataset", "features", "models", "portfolio"},
+    "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
+    "run": {"dataset", "models"},
+    "package": {"dataset", "features", "formatters", "models", "run"},
+    "lab": {"dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
+    "formatters": {"dataset", "run"},
+    "webapp.engine": {"metalearning", "models", "run", "weights"},
+    "webapp": {"webapp.engine"},
+}
+EXCEPTIONS = {("automl_engine/models/tabular/ensemble.py", "auto")}  # drives other models, as auto does
 
-ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    # room: (rooms of ours that it may import beside itself and BASE, packages that it never imports)
-    "automl_engine.errors": (set(), {"torch", "tensorflow", "django", "numpy"}),
-    "automl_engine.child": (set(), {"torch", "tensorflow", "django", "numpy"}),
-    "automl_engine.clock": (set(), {"torch", "tensorflow", "django", "numpy"}),
-    "automl_engine.events": (set(), {"torch", "tensorflow", "django"}),
-    "automl_engine.isolation": (set(), {"torch", "tensorflow", "django", "numpy"}),
-    "automl_engine.spec": (set(), {"torch", "tensorflow", "django"}),
-    "automl_engine.curve": (set(), {"torch", "tensorflow", "django"}),
-    "automl_engine.scoring": (set(), {"torch", "tensorflow", "django"}),
-    "automl_engine.dataset": (set(), {"torch", "django"}),
-    "automl_engine.features": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.weights": (set(), {"torch", "tensorflow", "django", "numpy"}),
-    "automl_engine.weights.__main__": ({"automl_engine.models", "automl_engine.weights"}, {"tensorflow", "django"}),
-    "automl_engine.models": (
-        {f"automl_engine.{room}" for room in ("dataset", "features", "weights")},
-        {"django"},
-    ),
-    "automl_engine.models.tabular_ensemble": (  # drives other models, as auto does
-        {f"automl_engine.{room}" for room in ("models", "dataset", "auto.ensemble", "splits")},
-        {"django"},
-    ),
-    "automl_engine.portfolio": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.metalearning": (
-        {f"automl_engine.{room}" for room in ("dataset", "features", "portfolio", "splits")},
-        {"django"},
-    ),
-    "automl_engine.metalearning.embeddings.resnet18": (
-        {"automl_engine.dataset", "automl_engine.models"},
-        {"tensorflow", "django"},
-    ),
-    "automl_engine.metalearning.evaluate": (  # searches parameters of selectors, if told to
-        {f"automl_engine.{room}" for room in ("metalearning", "search")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.metalearning.start": (
-        {f"automl_engine.{room}" for room in ("metalearning", "metalearning.evaluate", "portfolio")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.metalearning.costs": (  # runs rows in its own process, under a recording clock
-        {
-            f"automl_engine.{room}"
-            for room in ("bench", "dataset", "ingestion", "metalearning", "modality", "models", "portfolio", "run")
-        },
-        {"django"},
-    ),
-    "automl_engine.auto": (
-        {f"automl_engine.{room}" for room in ("models", "dataset", "portfolio", "metalearning", "events")}
-        | {f"automl_engine.{room}" for room in ("auto.ensemble", "modality", "splits")},
-        {"django"},
-    ),
-    "automl_engine.auto.ensemble": ({"automl_engine.scoring"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.modality": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.splits": (set(), {"torch", "tensorflow", "django"}),
-    "automl_engine.ingestion": (
-        {"automl_engine.dataset", "automl_engine.models", "automl_engine.auto", "automl_engine.events"},
-        {"django"},
-    ),
-    "automl_engine.scoreboard": ({"automl_engine.scoring", "automl_engine.curve"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.run": (
-        {f"automl_engine.{room}" for room in ("events", "isolation", "scoring", "curve", "scoreboard")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.bench": (
-        {f"automl_engine.{room}" for room in ("scoring", "curve", "scoreboard", "portfolio", "bench.baselines")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.bench.baselines": (  # read and run as models are
-        {f"automl_engine.{room}" for room in ("dataset", "features", "modality", "models", "scoring", "ingestion")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.bench.ingestor": (  # compares with tf.data, in a function
-        {"automl_engine.dataset", "automl_engine.bench.synthetic"},
-        {"torch", "django"},
-    ),
-    "automl_engine.bench.synthetic": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "automl_engine.search": (
-        {f"automl_engine.{room}" for room in ("portfolio", "run", "scoreboard")},
-        {"torch", "tensorflow", "django"},
-    ),
-    "automl_engine.pretrain": (
-        {f"automl_engine.{room}" for room in ("dataset", "features", "metalearning", "modality", "models")}
-        | {"automl_engine.scoring", "automl_engine.splits"},
-        {"tensorflow", "django"},
-    ),
-    "automl_engine.predictor": (
-        {"automl_engine.dataset", "automl_engine.features", "formatters"},
-        {"torch", "tensorflow", "django"},
-    ),
-    "formatters": ({"automl_engine.dataset"}, {"torch", "tensorflow", "django"}),
-    "webapp.engine": (
-        {"automl_engine.events", "automl_engine.curve", "automl_engine.weights"},
-        {"torch", "tensorflow"},
-    ),
-    "webapp": ({"webapp.engine"}, {"torch", "tensorflow", "automl_engine", "formatters"}),
-}
-EXCEPTIONS = {
+HEAVY = {"django": {"webapp", "webapp.engine"}, "torch": {"auto", "lab", "metalearning", "models"}, "tensorflow": set()}
+"""Packages, and the rooms that may import them."""
+HEAVY_FILES = {
     ("automl_engine/dataset/examples.py", "tensorflow"),  # as_tf_dataset(), when it is called
-    ("webapp/engine.py", "automl_engine.metalearning.tables"),  # the format of its tables: stdlib and numpy
-    ("webapp/engine.py", "automl_engine.models.MODELS"),  # the registry, a plain dict of names for a menu
+    ("automl_engine/lab/bench/ingestor.py", "tensorflow"),  # compares with tf.data, in a function
+    ("automl_engine/run/ingestion.py", "torch"),  # seeds it, before the clock starts
+    ("automl_engine/models/challenge/wrapper.py", "tensorflow"),  # the challenge's code is given tf.data
 }
+LARGEST_FOLDER = 15
 
 
 def python_files() -> list[Path]:
@@ -124,7 +46,11 @@ def python_files() -> list[Path]:
 
 
 def room_of(module: str) -> str | None:
-    return next((room for room in sorted(ROOMS, key=len, reverse=True) if f"{module}.".startswith(f"{room}.")), None)
+    """None: not ours, or what every room may use."""
+    top, *inner = module.split(".")
+    if top == "automl_engine":
+        return inner[0] if inner and inner[0] in ROOMS else None
+    return "webapp.engine" if module.startswith("webapp.engine") else top if top in ROOMS else None
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -147,34 +73,43 @@ def imports(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_import_table(path: Path) -> None:
-    relative = path.relative_to(ROOT)
-    module = ".".join(relative.with_suffix("").parts)
-    room = room_of(module)
-    if room is None:
+    relative = str(path.relative_to(ROOT))
+    room = room_of(".".join(Path(relative).with_suffix("").parts))
+    if room is None or path.name == "__main__.py":  # a command line starts whatever it is asked for
         return
-    allowed, never = ROOMS[room]
     wrong = []
     for name in imports(path):
-        top, target = name.split(".")[0], room_of(name)
-        if (str(relative), name) in EXCEPTIONS or target in allowed | {room}:
-            continue
-        if top in never or (target is not None and target not in BASE):
+        package, target = name.split(".")[0], room_of(name)
+        if room not in HEAVY.get(package, {room}) and (relative, package) not in HEAVY_FILES:
+            wrong.append(name)
+        if target not in (None, room, *ROOMS[room]) and (relative, target) not in EXCEPTIONS:
             wrong.append(name)
     assert not wrong, f"{relative} (room {room}) must not import {wrong}"
 
 
-def test_every_engine_room_is_in_the_table() -> None:
-    """The command line, the package itself and export (which drives all of them) are the only ones beyond it."""
-    free = {"automl_engine.__main__", "automl_engine.__init__", "automl_engine.export", "automl_engine.bundle"}
-    names = {f"automl_engine.{path.stem}" for path in (ROOT / "automl_engine").iterdir() if path.stem != "__pycache__"}
-    assert {name for name in names if name not in free and room_of(name) is None} == set()
+def test_the_table_is_that_of_the_docs() -> None:
+    lines = [line.strip(" |").split("|") for line in (ROOT / "docs" / "design.md").read_text("utf-8").splitlines()]
+    cells = [[cell.strip() for cell in line] for line in lines if len(line) == 3]
+    told = {room: set(may.split(", ")) - {"–"} for room, may, _ in cells[2:]}  # after the head
+    assert told == ROOMS
+
+
+def test_every_engine_folder_is_a_room() -> None:
+    folders = {path.name for path in (ROOT / "automl_engine").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders <= set(ROOMS)
+
+
+def test_no_engine_folder_is_large() -> None:
+    folders = {path.parent for path in (ROOT / "automl_engine").rglob("*.py")}
+    counts = {folder: len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) for folder in folders}
+    assert {str(folder) for folder, count in counts.items() if count > LARGEST_FOLDER} == set()
 
 
 LIGHT = [
-    "automl_engine.run",
-    "automl_engine.bench.sweep",
+    "automl_engine.run.supervisor",
+    "automl_engine.lab.bench.sweep",
     "automl_engine.__main__",
-    "automl_engine.predictor",
+    "automl_engine.package.predictor",
     "webapp",
     "webapp.engine",
 ]

@@ -20,9 +20,10 @@ from typing import Any
 import psutil
 from django.conf import settings
 
-from automl_engine import child, curve, events, weights
+from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
+from automl_engine.run import child, curve, events
 
 __all__ = [
     "DataError",

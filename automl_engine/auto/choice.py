@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.metalearning import variations
+from automl_engine.metalearning import sources
 from automl_engine.metalearning.features import distances
 from automl_engine.metalearning.selectors import selector_class
 from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
@@ -92,7 +92,7 @@ class MetaModel:
 
 def _in_words(row: str, nearest: Sequence[Mapping[str, Any]]) -> str:
     first, *others = nearest
-    name = variations.in_words(first["dataset"])
-    second = f", second {variations.in_words(others[0]['dataset'])}" if others else ""
+    name = sources.in_words(first["dataset"])
+    second = f", second {sources.in_words(others[0]['dataset'])}" if others else ""
     text = f"your data resembles {name} (distance {first['distance']:.2f}{second})"
     return text if first["alc"] is None else f"{text}; there {row} reached ALC {first['alc']:.2f}"

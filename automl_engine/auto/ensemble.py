@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.scoring import class_naucs, nauc
+from automl_engine.run.scoring import class_naucs, nauc
 
 if TYPE_CHECKING:
     from automl_engine.auto.member import Member

@@ -22,14 +22,14 @@ from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
 from automl_engine.auto.schedule import FIRST_SAMPLE, Schedule, affordable_count, fold_count, has_enough_examples
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.modality import modality
+from automl_engine.dataset.spec import Spec
+from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
 from automl_engine.metalearning.features import meta_features
-from automl_engine.modality import modality
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.spec import Spec
-from automl_engine.splits import fold_numbers, stratified_sample
 
 
 class AutoModel(AnytimeModel):

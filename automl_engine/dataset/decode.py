@@ -21,8 +21,8 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.memory import cache_limit_bytes
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 
 if TYPE_CHECKING:
     from automl_engine.dataset.examples import Examples, Steps

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl_engine.dataset.decode import ImageCache, to_tensor
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -15,12 +15,12 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset import records
+from automl_engine.dataset.blocks import Block, blocks_of, context_lengths, label_kinds
 from automl_engine.dataset.decode import ImageCache, prepare
 from automl_engine.dataset.examples import Examples, Steps, SubsetExamples
 from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
-from automl_engine.dataset.runs import Run, context_lengths, label_kinds, runs_of
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 
 HEAD_BYTES = 160
 """The context of an example with a few labels lies within."""
@@ -105,9 +105,9 @@ class Shard:
         return records.checked(self._map[start:end], self._map, end)
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def blocks(self) -> list[Block]:
         """All records, where many of one size follow each other; else none."""
-        return runs_of(self._map, self._starts, self._ends) if self._map else []
+        return blocks_of(self._map, self._starts, self._ends) if self._map else []
 
     def forget(self) -> None:
         """Give back the pages of the map."""
@@ -240,15 +240,15 @@ class RecordExamples(Examples):
     def rows(self, indices: np.ndarray) -> np.ndarray:
         out = np.empty((len(indices), self._row_width or 0), np.float32)
         for first, shard in zip(self._first, self._shards, strict=False):
-            for run in shard.runs:
-                begin = first + run.first
-                inside = np.flatnonzero((begin <= indices) & (indices < begin + len(run)))
-                rows = run.rows(indices[inside] - first, self._row_width) if self._row_width else None
+            for block in shard.blocks:
+                begin = first + block.first
+                inside = np.flatnonzero((begin <= indices) & (indices < begin + len(block)))
+                rows = block.rows(indices[inside] - first, self._row_width) if self._row_width else None
                 if rows is None:
                     return super().rows(indices)
                 out[inside] = rows
             shard.forget()
-        return out if all(shard.runs for shard in self._shards) else super().rows(indices)
+        return out if all(shard.blocks for shard in self._shards) else super().rows(indices)
 
     def images(self, height: int, width: int, frame_count: int = 1) -> np.ndarray:
         return self._cache.images(np.arange(len(self)), height, width, frame_count)

@@ -15,7 +15,7 @@ import numpy as np
 
 from automl_engine.dataset import records
 from automl_engine.dataset.examples import Steps
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 
 
 def write_split(

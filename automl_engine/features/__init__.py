@@ -12,21 +12,21 @@ from typing import Any
 
 FEATURES: dict[str, str] = {
     "appearance": "automl_engine.features.image:appearance",
-    "competing_convolutions": "automl_engine.features.competing:competing_convolutions",
+    "competing_convolutions": "automl_engine.features.timeseries:competing_convolutions",
     "frames": "automl_engine.features.video:frames",
     "mel_picture": "automl_engine.features.audio:mel_picture",
     "mel_statistics": "automl_engine.features.audio:mel_statistics",
     "motion": "automl_engine.features.video:motion",
     "pixels": "automl_engine.features.image:pixels",
-    "random_convolutions": "automl_engine.features.series:random_convolutions",
-    "same_length": "automl_engine.features.series:same_length",
-    "series_statistics": "automl_engine.features.series:series_statistics",
+    "random_convolutions": "automl_engine.features.timeseries:random_convolutions",
+    "same_length": "automl_engine.features.timeseries:same_length",
+    "series_statistics": "automl_engine.features.timeseries:series_statistics",
     "stacked_frames": "automl_engine.features.video:stacked_frames",
     "tabular_basis": "automl_engine.features.tabular:tabular_basis",
     "tabular_values": "automl_engine.features.tabular:tabular_values",
     "text_ngrams": "automl_engine.features.text:text_ngrams",
     "text_tokens": "automl_engine.features.text:text_tokens",
-    "word_means": "automl_engine.features.words:word_means",
+    "word_means": "automl_engine.features.text:word_means",
 }
 
 

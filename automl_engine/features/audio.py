@@ -10,8 +10,8 @@ import numpy as np
 from automl_engine import clock
 from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.kept import kept
-from automl_engine.features.series import resize_time
+from automl_engine.features.cached import cached
+from automl_engine.features.timeseries import resize_time
 
 RATE_HZ = 16_000
 WINDOW = 400  # 25 ms
@@ -65,7 +65,7 @@ def _log_energies(frames: np.ndarray) -> np.ndarray:
 
 def _spectra(examples: Examples) -> list[np.ndarray]:
     """(frames, BANDS) float32 of each example; several channels are averaged."""
-    return kept(examples, "log_mel", _compute_spectra)
+    return cached(examples, "log_mel", _compute_spectra)
 
 
 def _compute_spectra(examples: Examples) -> list[np.ndarray]:
@@ -98,7 +98,7 @@ def mel_statistics(examples: Examples, segments: int = 8) -> np.ndarray:
         with clock.work("mel statistics", sounds=len(some), frames=sum(map(len, spectra))):
             return [row for at in range(0, len(some), CHUNK) for row in _statistics(spectra[at : at + CHUNK], segments)]
 
-    rows = kept(examples, ("mel_statistics", segments), compute)
+    rows = cached(examples, ("mel_statistics", segments), compute)
     width = 4 * BANDS + segments * (BANDS // 2) + 1
     return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 

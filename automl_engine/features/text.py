@@ -18,8 +18,8 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.kept import kept
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.features.cached import cached
 
 BUCKET_BITS = 22  # few collisions; only the buckets that training kept are ever stored
 BUCKETS = 1 << BUCKET_BITS
@@ -51,7 +51,7 @@ def single_characters(spec: Spec) -> bool:
 
 def count_ngrams(examples: Examples, characters: bool) -> Counts:
     """Counts of hashed n-grams; ``characters`` as ``single_characters`` of the training data says."""
-    rows = kept(examples, ("ngrams", characters), lambda some: _count_examples(some, characters))
+    rows = cached(examples, ("ngrams", characters), lambda some: _count_examples(some, characters))
     sizes = [len(buckets) for buckets, _ in rows]
     with clock.work("gather n-grams", texts=len(rows), entries=sum(sizes)):
         return Counts(
@@ -181,7 +181,7 @@ def text_ngrams(
 
 def plain_tokens(examples: Examples) -> list[np.ndarray]:
     """Per text (T,) int64 hashes of its plain tokens, in their order."""
-    return kept(examples, "tokens", _hash_tokens)
+    return cached(examples, "tokens", _hash_tokens)
 
 
 def token_hash(word: str) -> int:
@@ -219,3 +219,23 @@ def text_tokens(examples: Examples, known: np.ndarray, length: int) -> np.ndarra
 def _both_ends(text: np.ndarray, length: int) -> np.ndarray:
     half = length // 2
     return text if len(text) <= length else np.concatenate([text[: length - half], text[len(text) - half :]])
+
+
+def word_means(examples: Examples, hashes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(N, D) float32: over the words that have a vector; zeros where none has.
+
+    Args:
+        hashes: (V,) int64, rising, of ``token_hash``.
+        vectors: (V, D), scaled by how much each word should say.
+    """
+    texts = plain_tokens(examples)
+    lengths = [len(text) for text in texts]
+    with clock.work("word means", texts=len(texts), products=sum(lengths) * vectors.shape[1]):
+        tokens = np.concatenate([np.zeros(0, np.int64), *texts])
+        text_of = np.repeat(np.arange(len(texts)), lengths)
+        places = np.searchsorted(hashes, tokens)
+        known = np.append(hashes, -1)[places] == tokens
+        text_of, places, count = text_of[known], places[known], len(texts)
+        words = np.maximum(np.bincount(text_of, minlength=count), 1)
+        sums = [np.bincount(text_of, column[places], minlength=count) for column in vectors.T]  # bounds the memory
+        return (np.stack(sums, 1) / words[:, None]).astype(np.float32)

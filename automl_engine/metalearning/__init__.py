@@ -1,18 +1,1 @@
-"""What past runs teach about new data: score tables, meta-features, selectors.
-
-A verb of ``python -m automl_engine meta`` is one module and one line here; each module has ``arguments(parser)`` and
-``main(options) -> int``, and imports nothing heavy until then.
-"""
-
-VERBS: dict[str, tuple[str, str]] = {
-    "variations": ("automl_engine.metalearning.variations", "make data sets by class subset, sample count, resolution"),
-    "scores": ("automl_engine.metalearning.evidence", "run rows on data sets and add what they reach to the tables"),
-    "costs": ("automl_engine.metalearning.costs", "measure what each operation takes on this machine"),
-    "evaluate": ("automl_engine.metalearning.evaluate", "leave-one-out regret of every selector"),
-    "start": ("automl_engine.metalearning.start", "what a chosen start of auto is worth"),
-    "vae": ("automl_engine.metalearning.vae.training", "train the autoencoder whose latent space compares images"),
-    "samples": ("automl_engine.metalearning.samples", "keep some samples of public data sets to compare with"),
-    "classes": ("automl_engine.metalearning.vae.classes", "which known class each of a data set's looks most like"),
-    "recognise": ("automl_engine.metalearning.recognition", "how often a batch's source is known, by its size"),
-    "reduce": ("automl_engine.metalearning.reduce", "the few rows that are nearly as good as all"),
-}
+"""What a run asks of past runs: score tables, meta-features, the selector in use."""

@@ -15,8 +15,8 @@ from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, Steps
+from automl_engine.dataset.spec import Spec
 from automl_engine.metalearning.embeddings import embedding
-from automl_engine.spec import Spec
 
 COUNTS = {"image": 64, "video": 24, "audio": 48, "text": 128, "tabular": 512, "timeseries": 64}
 """Samples that ``meta_features`` looks at, for each modality."""

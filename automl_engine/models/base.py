@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 
 
 class AnytimeModel(ABC):

@@ -30,7 +30,7 @@ class Row:
     params: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
     space: dict[str, Any] = field(default_factory=dict)
-    """What ``search`` may try instead of the parameters, in the notation of search/space.py."""
+    """What ``search`` may try instead of the parameters, in the notation of lab/search/space.py."""
 
 
 def load(path: Path | None = None) -> list[Row]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from automl_engine.models.vision import find_weights, torchvision
+from automl_engine.models.shared.vision import find_weights, torchvision
 
 NAMES = ("mobilenet_v2", "resnet18", "efficientnet_b0", "mc3_18")
 """Whoever asks for these: image_pretrained, image_autoclint, video_frames and video_mc3."""

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from formatters.base import Doubt, Evidence, Options, Table
 from formatters.media.beside import NO_TABLE
 from formatters.media.labels import Labelled, labelled_files, without

@@ -14,15 +14,15 @@ import pytest
 from automl_engine.auto.loop import AutoModel
 from automl_engine.auto.schedule import FIRST_SAMPLE
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.modality import modality
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.metalearning.features import meta_features
 from automl_engine.metalearning.tables import Score, append_scores, features_path, write_features
-from automl_engine.modality import modality
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
 from automl_engine.portfolio import load
-from automl_engine.scoring import nauc
-from automl_engine.spec import Spec
+from automl_engine.run.scoring import nauc
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
 

@@ -9,8 +9,8 @@ from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
 from automl_engine.auto.schedule import Schedule
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.splits import fold_numbers
 from automl_engine.models.base import AnytimeModel
-from automl_engine.splits import fold_numbers
 from tests.engine.toy_examples import toy
 
 TRAIN = toy("tabular", 50, False, seed=1)

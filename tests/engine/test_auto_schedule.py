@@ -11,8 +11,8 @@ from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
 from automl_engine.auto.schedule import Schedule
-from automl_engine.models.constant import ConstantModel
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.models.challenge.constant import ConstantModel
 
 SPEC = Spec("toy", 2, 2, 1, 1, 1, 1)
 

@@ -18,12 +18,19 @@ import numpy as np
 import pytest
 
 from automl_engine.__main__ import main
-from automl_engine.bench.plots import write_plots
-from automl_engine.bench.report import REFERENCES, Result, auto_table, markdown, read_references, summarise
-from automl_engine.bench.sets import find_sets
-from automl_engine.curve import alc
 from automl_engine.errors import DataError
+from automl_engine.lab.bench.plots import write_plots
+from automl_engine.lab.bench.report import (
+    REFERENCES,
+    Result,
+    auto_table,
+    markdown,
+    read_references,
+    summarise,
+)
+from automl_engine.lab.bench.sets import find_sets
 from automl_engine.portfolio import load
+from automl_engine.run.curve import alc
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]

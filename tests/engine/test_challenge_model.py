@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automl_engine import isolation
 from automl_engine.__main__ import main
 from automl_engine.dataset.reader import open_split
-from automl_engine.models.challenge import Metadata
+from automl_engine.models.challenge.wrapper import Metadata
+from automl_engine.run import isolation
 from tests.engine.toys import write_table
 
 MODEL = '''

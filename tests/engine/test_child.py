@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from automl_engine.child import Limits, environment, launch
+from automl_engine.run.child import Limits, environment, launch
 
 MB = 2**20
 TREE = "import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
@@ -85,7 +85,7 @@ def test_nothing_is_left_when_the_command_ends_or_the_caller_dies() -> None:
     assert not alive(left)
 
     command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
-    code = f"from automl_engine.child import *; launch({command!r}, Limits()); time.sleep(60)"
+    code = f"from automl_engine.run.child import *; launch({command!r}, Limits()); time.sleep(60)"
     caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert caller.stdout is not None
     child = int(caller.stdout.readline())

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 from automl_engine import clock
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
-from automl_engine.ingestion import Ingestion
-from automl_engine.metalearning.costs import fit, read_notes
+from automl_engine.lab.meta.costs import fit, read_notes
 from automl_engine.portfolio import load
+from automl_engine.run.ingestion import Ingestion
 from tests.engine.toys import write_table
 
 ENGINE = Path(clock.__file__).parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automl_engine import curve, scoring
+from automl_engine.run import curve, scoring
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(os.environ.get("AUTODL_GOLDEN", ROOT.parent / "shared" / "golden" / "scoring.json"))

@@ -13,9 +13,9 @@ from automl_engine.dataset import records
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.reader import open_split
+from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from tests.engine.toys import edit, write_dataset, write_table
 
 rng = np.random.default_rng(0)

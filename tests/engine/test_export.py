@@ -16,14 +16,14 @@ import onnxruntime
 import pytest
 import torch
 
-from automl_engine import export as exporting
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
-from automl_engine.export import ParityError, export, requirements
-from automl_engine.models.image_network import PixelNetwork
-from automl_engine.models.network_files import write_graph
-from automl_engine.models.residual import residual_network
-from automl_engine.predictor import predict_zip
+from automl_engine.models.shared.network import PixelNetwork
+from automl_engine.models.shared.network_files import write_graph
+from automl_engine.models.shared.residual import residual_network
+from automl_engine.package import export as exporting
+from automl_engine.package.export import ParityError, export, requirements
+from automl_engine.package.predictor import predict_zip
 from formatters.base import Options
 from formatters.convert import convert
 from tests.formatters.toys import TOYS

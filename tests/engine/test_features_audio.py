@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.audio import (
     BANDS,
     MAX_FRAMES,
@@ -16,7 +17,6 @@ from automl_engine.features.audio import (
     mel_statistics,
     picture_frames,
 )
-from automl_engine.spec import Spec
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.features.competing import KERNELS, competing_convolutions, fit_competing
-from automl_engine.features.series import same_length
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.features.timeseries import KERNELS, competing_convolutions, fit_competing, same_length
 
 LENGTH = 40
 

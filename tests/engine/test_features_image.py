@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.image import appearance, gradient_features, texture_features, typical_side
-from automl_engine.models.image_linear import MANY, appearance_params
-from automl_engine.spec import Spec
+from automl_engine.models.image.linear import MANY, appearance_params
 
 
 def noise(count: int, side: int, channels: int = 3, seed: int = 0) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import fit_basis, tabular_basis, tabular_values
-from automl_engine.spec import Spec
 
 
 def table(values: np.ndarray) -> MemoryExamples:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features import text
 from automl_engine.features.text import (
     count_ngrams,
@@ -17,7 +18,6 @@ from automl_engine.features.text import (
     token_hash,
     weigh,
 )
-from automl_engine.spec import Spec
 
 
 def texts(lines: list[str], vocabulary: dict[str, int] | None = None) -> MemoryExamples:

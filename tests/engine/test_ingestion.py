@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from automl_engine import events
-from automl_engine.ingestion import EXIT_DATA, EXIT_FAILED, EXIT_OK, Ingestion
 from automl_engine.models import MODELS
-from automl_engine.scoreboard import read_start
+from automl_engine.run import events
+from automl_engine.run.ingestion import EXIT_DATA, EXIT_FAILED, EXIT_OK, Ingestion
+from automl_engine.run.scoreboard import read_start
 from tests.engine.toy_child import TOY_MODELS
 from tests.engine.toys import edit, write_table
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automl_engine.bench.synthetic import Recipe, make_set
 from automl_engine.dataset import decode, memory, records
 from automl_engine.dataset.decode import in_processes
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.reader import RecordExamples, open_split
 from automl_engine.errors import DataError
-from automl_engine.ingestion import text_of
-from automl_engine.models import linear
-from automl_engine.models.linear import fit_ridge
+from automl_engine.lab.bench.synthetic import Recipe, make_set
+from automl_engine.models.shared import linear
+from automl_engine.models.shared.linear import fit_ridge
+from automl_engine.run.ingestion import text_of
 from tests.engine.toy_examples import toy
 
 LARGE = Recipe(600, 800, 3, ".jpg", 500, 8, distinct=8)

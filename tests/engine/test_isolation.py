@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from automl_engine import isolation
+from automl_engine.run import isolation
 
 NEEDED = pytest.mark.skipif(bool(isolation.obstacle()), reason=isolation.obstacle())
 

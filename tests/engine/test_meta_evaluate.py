@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from automl_engine.__main__ import main
-from automl_engine.metalearning.evaluate import (
+from automl_engine.lab.meta.evaluate import (
     Evidence,
     counts_as_logarithms,
     folds,
@@ -22,11 +22,11 @@ from automl_engine.metalearning.evaluate import (
     tuned,
     with_features,
 )
-from automl_engine.metalearning.reduce import greedy
+from automl_engine.lab.meta.reduce import greedy
+from automl_engine.lab.meta.selectors.knn import NearestNeighbours
 from automl_engine.metalearning.samples import samples_path, write_samples
 from automl_engine.metalearning.selectors.average import BestAverage
 from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.knn import NearestNeighbours
 from automl_engine.metalearning.tables import Score, Table, append_scores, read_table
 
 NAN = float("nan")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.metalearning.embeddings import EMBEDDINGS, embedding
 from automl_engine.metalearning.features import COUNTS, MOMENTS, distances, embed, meta_features, moments
-from automl_engine.spec import Spec
 from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 
 MODALITIES = sorted(TOYS)

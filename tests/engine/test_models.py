@@ -13,9 +13,9 @@ from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.features import feature
 from automl_engine.models import MODELS, model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.linear import LinearHead, fit_logistic, fit_ridge
-from automl_engine.predictor import Predictor
-from automl_engine.scoring import nauc
+from automl_engine.models.shared.linear import LinearHead, fit_logistic, fit_ridge
+from automl_engine.package.predictor import Predictor
+from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 
 NOT_LEARNERS = {"auto", "challenge", "constant"}

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.models import augment
-from automl_engine.models.image_autoclint import ImageAutoclint, Rate
-from automl_engine.models.vision import torchvision
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.models.challenge.image_autoclint import ImageAutoclint, Rate
+from automl_engine.models.shared import augment
+from automl_engine.models.shared.vision import torchvision
 from tests.engine.toy_examples import toy
 
 SHAPE = {"shape": [16, 16, 3], "classes": 2, "multi_label": False, "flips": []}

@@ -14,10 +14,10 @@ from torch import nn
 
 from automl_engine.auto.loop import AutoModel
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.models import pretrained
-from automl_engine.models.image_pretrained import ColourNetwork, ImagePretrained
-from automl_engine.models.vision import torchvision
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.models.image.pretrained import ColourNetwork, ImagePretrained
+from automl_engine.models.shared import pretrained
+from automl_engine.models.shared.vision import torchvision
 from tests.engine.toy_examples import toy
 
 SMALL = "mobilenet_v2_035"
@@ -122,7 +122,7 @@ def test_too_many_images_are_left_to_others(network: nn.Module, monkeypatch: pyt
     train = toy("image", 40, False, seed=0)
     model = ImagePretrained(train.spec, network=SMALL, sides=[32], device="cpu")
     model.costs_s = [10.0]
-    monkeypatch.setattr("automl_engine.models.image_pretrained.MANY", 30)
+    monkeypatch.setattr("automl_engine.models.image.pretrained.MANY", 30)
     with pytest.raises(RuntimeError, match="40 images are too many for mobilenet_v2_035"):
         model.train(train.subset(range(20)), 100)
 

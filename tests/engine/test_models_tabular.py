@@ -11,18 +11,25 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import category_columns, tabular_values
-from automl_engine.models import tabular_ensemble
 from automl_engine.models.base import AnytimeModel
-from automl_engine.models.tabular_boosting import CHUNK, FOLDS, TabularBoosting, deal, row_weights, rows_in_time
-from automl_engine.models.tabular_ensemble import TabularEnsemble
-from automl_engine.models.tabular_forest import Forest, TabularForest, shrink
-from automl_engine.models.tabular_lightgbm import TabularLightGBM
-from automl_engine.models.tabular_linear import TabularLinear
-from automl_engine.models.tabular_network import TabularNetwork
-from automl_engine.models.tabular_xgboost import TabularXGBoost
-from automl_engine.scoring import nauc
-from automl_engine.spec import Spec
+from automl_engine.models.tabular import ensemble as tabular_ensemble
+from automl_engine.models.tabular.boosting import (
+    CHUNK,
+    FOLDS,
+    TabularBoosting,
+    deal,
+    row_weights,
+    rows_in_time,
+)
+from automl_engine.models.tabular.ensemble import TabularEnsemble
+from automl_engine.models.tabular.forest import Forest, TabularForest, shrink
+from automl_engine.models.tabular.lightgbm import TabularLightGBM
+from automl_engine.models.tabular.linear import TabularLinear
+from automl_engine.models.tabular.network import TabularNetwork
+from automl_engine.models.tabular.xgboost import TabularXGBoost
+from automl_engine.run.scoring import nauc
 
 KINDS = (TabularForest, TabularLightGBM, TabularLinear, TabularXGBoost)
 

@@ -10,15 +10,15 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.models.text_linear import (
+from automl_engine.dataset.spec import Spec
+from automl_engine.models.text.linear import (
     TextLinear,
     fit_naive_bayes,
     fit_sparse_logistic,
     naive_bayes_weights,
     rare_first,
 )
-from automl_engine.scoring import nauc
-from automl_engine.spec import Spec
+from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import toy
 
 HEADS = ("naive_bayes", "logistic", "nb_logistic")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from automl_engine.features.audio import BANDS
-from automl_engine.models.audio_thin_resnet34 import BEST, AudioThinResnet34, thin_resnet34
+from automl_engine.models.challenge.audio_thin_resnet34 import BEST, AudioThinResnet34, thin_resnet34
 from tests.engine.toy_examples import toy
 
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from automl_engine.models import vision
-from automl_engine.models.video_frames import FrameMean, VideoFrames
-from automl_engine.models.video_mc3 import PRETRAINED_WIDTH, MixedConvolutions, VideoMc3
-from automl_engine.models.video_network import Clips, evenly_spread
+from automl_engine.models.shared import vision
+from automl_engine.models.video.frames import FrameMean, VideoFrames
+from automl_engine.models.video.mc3 import PRETRAINED_WIDTH, MixedConvolutions, VideoMc3
+from automl_engine.models.video.network import Clips, evenly_spread
 from tests.engine.toy_examples import toy
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from automl_engine import weights
-from automl_engine.models import vision
+from automl_engine.models.shared import vision
 
 CARD = {"formula": "mixed: 512 fractals, 512 contours", "examples": 1_234_567}
 

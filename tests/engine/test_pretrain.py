@@ -15,18 +15,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from automl_engine.__main__ import main
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.models import residual
-from automl_engine.models.image_resnet import ImageResnet
+from automl_engine.lab.pretrain.architectures import ARCHITECTURES
+from automl_engine.lab.pretrain.probe import Probe
+from automl_engine.lab.pretrain.sources import source
+from automl_engine.lab.pretrain.sources.contours import ContourFormulas
+from automl_engine.lab.pretrain.sources.fractals import FractalFormulas
+from automl_engine.lab.pretrain.sources.shapes import SHAPES, Contours, Fractals, Mixed
+from automl_engine.lab.pretrain.training import STATE, Recipe, Training
+from automl_engine.models.image.resnet import ImageResnet
+from automl_engine.models.shared import residual
 from automl_engine.portfolio import load
-from automl_engine.pretrain.architectures import ARCHITECTURES
-from automl_engine.pretrain.probe import Probe
-from automl_engine.pretrain.sources import source
-from automl_engine.pretrain.sources.contours import ContourFormulas
-from automl_engine.pretrain.sources.fractals import FractalFormulas
-from automl_engine.pretrain.sources.shapes import SHAPES, Contours, Fractals, Mixed
-from automl_engine.pretrain.training import STATE, Recipe, Training
-from automl_engine.spec import Spec
 from automl_engine.weights import FOLDER as weights_folder
 from tests.engine.toy_examples import hidden, toy
 from tests.engine.toys import write_dataset

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from automl_engine.__main__ import main
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.models.series_trunk import SeriesStages
-from automl_engine.pretrain.probe import Probe
-from automl_engine.pretrain.sources import systems
-from automl_engine.pretrain.sources.dynamics import FORMULAS, KINDS, LEVELS, Dynamics
-from automl_engine.spec import Spec
+from automl_engine.lab.pretrain.probe import Probe
+from automl_engine.lab.pretrain.sources import systems
+from automl_engine.lab.pretrain.sources.dynamics import FORMULAS, KINDS, LEVELS, Dynamics
+from automl_engine.models.timeseries.trunk import SeriesStages
 from tests.engine.toys import write_dataset
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from automl_engine.features.audio import BANDS, LEVELS, RATE_HZ, WINDOW, log_mel, mel_filters
-from automl_engine.pretrain.sources.sound import CROWDED, SPAN, Sounds, levels, mel_energies
-from automl_engine.pretrain.sources.voices import BLOCK, Notes, Rhythms, Voices, _cycles
+from automl_engine.lab.pretrain.sources.sound import CROWDED, SPAN, Sounds, levels, mel_energies
+from automl_engine.lab.pretrain.sources.voices import BLOCK, Notes, Rhythms, Voices, _cycles
 
 CPU = torch.device("cpu")
 

@@ -12,11 +12,10 @@ import pytest
 
 from automl_engine.__main__ import main
 from automl_engine.dataset.examples import MemoryExamples
-from automl_engine.features.text import token_hash
-from automl_engine.features.words import word_means
-from automl_engine.models.text_words import TextWords
-from automl_engine.pretrain import words
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.features.text import token_hash, word_means
+from automl_engine.lab.pretrain import words
+from automl_engine.models.text.words import TextWords
 
 FRUIT, METAL = ["apple", "pear", "plum", "grape", "melon"], ["iron", "zinc", "lead", "copper", "silver"]
 

@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
-from automl_engine import events
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
-from automl_engine.run import find_dataset, restore_model, run
-from automl_engine.scoreboard import rescore
+from automl_engine.run import events
+from automl_engine.run.scoreboard import rescore
+from automl_engine.run.supervisor import find_dataset, restore_model, run
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +130,7 @@ def start_supervisor(
     folder: Path, run_dir: Path, params: dict[str, Any], model: str = "toy"
 ) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from pathlib import Path; from automl_engine.run import run\n"
+        "import sys; from pathlib import Path; from automl_engine.run.supervisor import run\n"
         f"run(Path({str(folder)!r}), Path({str(run_dir)!r}), model={model!r}, params={params!r}, child={CHILD!r})"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_sentence(
     def full(path: Path, value: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("automl_engine.run.write_json", full)
+    monkeypatch.setattr("automl_engine.run.supervisor.write_json", full)
     assert main(["run", str(folder), "--out", str(tmp_path / "run"), "--model", "constant"]) == 4
     assert "no space left on device" in capsys.readouterr().err.splitlines()[0]
 

@@ -22,10 +22,10 @@ from automl_engine.__main__ import main
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.errors import EXIT_DATA, DataError
 from automl_engine.features import FEATURES
+from automl_engine.lab.search import bohb
+from automl_engine.lab.search.space import Choice, Range, parse, stored
 from automl_engine.models import model_class
 from automl_engine.portfolio import load
-from automl_engine.search import bohb
-from automl_engine.search.space import Choice, Range, parse, stored
 from tests.engine.toy_examples import hidden, toy
 from tests.engine.toys import write_table
 from webapp.ops import redis_server
@@ -143,7 +143,7 @@ def test_the_storage_is_told_without_its_password() -> None:
 
 WORKER = """
 import os, sys, time
-from automl_engine.search import bohb
+from automl_engine.lab.search import bohb
 from tests.engine.test_search import BUDGETS, SPACE, value
 
 bohb.HEARTBEAT_S, bohb.SILENT_S = 1, 2
@@ -302,7 +302,7 @@ def test_trials_on_rq_workers(table: Path, tmp_path: Path, redis_url: str) -> No
 def test_image_network_as_searched(params: dict[str, Any], tmp_path: Path) -> None:
     import numpy as np
 
-    from automl_engine.models.image_resnet import ImageResnet
+    from automl_engine.models.image.resnet import ImageResnet
 
     train, test = toy("image", 60, False, 0), toy("image", 40, False, 1)
     model = ImageResnet(train.spec, seed=0, device="cpu", width=8, slice_s=1.5, batch=16, **params)
@@ -313,7 +313,7 @@ def test_image_network_as_searched(params: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_text_network_in_other_batches() -> None:
-    from automl_engine.models.text_network import TextNetwork
+    from automl_engine.models.text.network import TextNetwork
 
     train, test = toy("text", 90, False, 0), toy("text", 60, False, 1)
     model = TextNetwork(train.spec, seed=0, device="cpu", body="average", lr=0.01, batch=16, slice_s=2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automl_engine.splits import fold_numbers, stratified_sample
+from automl_engine.dataset.splits import fold_numbers, stratified_sample
 
 
 @pytest.mark.parametrize("count", [2, 5, 40])

@@ -12,10 +12,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from automl_engine import ingestion
 from automl_engine.dataset.examples import Examples
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
+from automl_engine.run import ingestion
 
 
 class Toy(AnytimeModel):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from automl_engine.dataset.examples import MemoryExamples, Steps
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 
 CLASSES = 3
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.dataset.examples import Steps
+from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_solution, write_split
-from automl_engine.spec import Spec
 
 TABLE = Spec("toy", 0, 3, 1, 1, 4, 1)
 

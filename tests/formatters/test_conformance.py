@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.reader import open_split
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
 from formatters import FORMATTERS, recipe
 from formatters.base import Options
 from formatters.convert import convert

@@ -15,8 +15,8 @@ from PIL import Image
 
 from automl_engine.dataset import records
 from automl_engine.dataset.reader import open_split
+from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.spec import Spec
 from formatters import archive
 from formatters.archive import unpack
 from formatters.base import Options

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_solution, write_split
-from automl_engine.spec import Spec
 from formatters.base import Options
 from formatters.convert import convert
 

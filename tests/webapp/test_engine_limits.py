@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from automl_engine.child import reader_limits
+from automl_engine.run.child import reader_limits
 from webapp import engine
 
 ROOT = Path(__file__).parents[2]

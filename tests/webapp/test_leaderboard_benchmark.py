@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from automl_engine.bench.report import Result, write_report
+from automl_engine.lab.bench.report import Result, write_report
 from webapp.leaderboard import benchmark
 
 pytestmark = pytest.mark.django_db

@@ -18,9 +18,9 @@ from django.test import Client
 from safetensors.numpy import save
 
 from automl_engine import __main__ as engine_main
-from automl_engine.models.residual import Stems
-from automl_engine.models.series_trunk import SeriesStages
-from automl_engine.models.vision import torchvision
+from automl_engine.models.shared.residual import Stems
+from automl_engine.models.shared.vision import torchvision
+from automl_engine.models.timeseries.trunk import SeriesStages
 from webapp import body_limit, engine
 from webapp.portfolio import files, imports, networks, rows
 from webapp.portfolio.models import PortfolioRow

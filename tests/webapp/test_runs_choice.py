@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from automl_engine import events
+from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs import choice, knowledge, page, start

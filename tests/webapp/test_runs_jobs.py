@@ -21,7 +21,7 @@ from django.utils import timezone
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
-from automl_engine import events
+from automl_engine.run import events
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.ops import redis_server

@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import Client
 
-from automl_engine import events
+from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs import stream

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from automl_engine import events
 from automl_engine.dataset import writer
-from automl_engine.spec import Spec
+from automl_engine.dataset.spec import Spec
+from automl_engine.run import events
 
 LABELS = ["dark", "light"]
 COUNTS = {"train": 12, "test": 6}

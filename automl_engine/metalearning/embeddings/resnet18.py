@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.models.pretrained import calibrate, in_pieces, standard_pixels
-from automl_engine.models.vision import find_weights, load_weights, torchvision
+from automl_engine.models.shared.pretrained import calibrate, in_pieces, standard_pixels
+from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
 
 SIDE = 96
 NAMES = tuple(f"resnet18_{unit}" for unit in range(512))

@@ -1,9 +1,9 @@
-"""Meta-classifiers by name.  A new one: its file, and one line here.
+"""Meta-classifiers by name that a run may ask; ``lab/meta/selectors`` has more.  A new one: its file, and one line.
 
 Each learns from known data sets which rows to try first on a new one: ``fit(features (D, F), scores (D, C))`` where a
 score that is not known is NaN, then ``rank(features (F,)) -> order (C,)``, the best row first.  Those with
 ``of_samples`` get a batch of embedded samples for each data set instead: ``fit(features (D, n, E), scores)``,
-``rank(features (n, E))``.  Judged by leave-one-dataset-out regret (evaluate.py).
+``rank(features (n, E))``.  Judged by leave-one-dataset-out regret (lab/meta/evaluate.py).
 """
 
 from __future__ import annotations
@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 SELECTORS: dict[str, str] = {
     "average": "automl_engine.metalearning.selectors.average:BestAverage",
     "average_rank": "automl_engine.metalearning.selectors.average:BestAverageRank",
-    "knn": "automl_engine.metalearning.selectors.knn:NearestNeighbours",
     "linear": "automl_engine.metalearning.selectors.linear:Linear",
-    "forest": "automl_engine.metalearning.selectors.forest:RegretForest",
-    "ranking": "automl_engine.metalearning.selectors.ranking:PairwiseRanking",
-    "kmeans": "automl_engine.metalearning.selectors.kmeans:KMeansVotes",
-    "mlp_moments": "automl_engine.metalearning.selectors.mlp_moments:MlpMoments",
-    "nearest_centroid": "automl_engine.metalearning.selectors.nearest_centroid:NearestCentroid",
-    "mlp_samples": "automl_engine.metalearning.selectors.mlp_samples:MlpSamples",
-    "vae": "automl_engine.metalearning.selectors.vae:LatentNearest",
 }
 
 

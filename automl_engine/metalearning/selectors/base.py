@@ -16,7 +16,7 @@ class Selector(ABC):
     by: ClassVar[str] = "resemblance"
     """What its order rests on, for whoever is told why: "resemblance", or "average" if it does not look at the data."""
     SPACE: ClassVar[dict[str, Any]] = {}
-    """What may be searched of its parameters, in the notation of search/space.py."""
+    """What may be searched of its parameters, in the notation of lab/search/space.py."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

@@ -1,6 +1,6 @@
 """Images as latent vectors of a variational autoencoder (section 5.2 of the Freiburg paper): a space of ``EMBEDDINGS``.
 
-    python -m automl_engine meta vae --data DIR... --out FOLDER      trains it (training.py)
+    python -m automl_engine meta vae --data DIR... --out FOLDER      trains it (lab/meta/autoencoder.py)
 
 The weights of the encoder lie here (encoder.safetensors, half precision) with their card (encoder.json): they serve for
 data sets that the training never saw, so that a new known data set needs none.

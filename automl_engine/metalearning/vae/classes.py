@@ -19,9 +19,9 @@ import numpy as np
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.writer import atomic_write
 from automl_engine.metalearning.samples import data_dir_of, embed_classes, read_samples, samples_path
+from automl_engine.metalearning.sources import source_of
 from automl_engine.metalearning.tables import HERE
 from automl_engine.metalearning.vae import welch
-from automl_engine.metalearning.variations import source_of
 
 FEWEST = 8
 """Different examples of a class, on either side; fewer are near to anything."""

@@ -1,0 +1,1 @@
+"""The wrapper of challenge code, winners of the challenge and baselines."""

@@ -1,0 +1,199 @@
+"""A ridge regression on what a frozen, pretrained network sees: strong on few photographs, within seconds.
+
+Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual recognition", ICML 2014.  What the
+network sees in an example is computed once, whichever fold asks for it; so another fold costs a ridge regression.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl_engine import clock
+from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
+from automl_engine.features.cached import cached
+from automl_engine.features.image import typical_side
+from automl_engine.models.base import is_multi_label
+from automl_engine.models.shared.linear import CLIP, LinearHead, fit_ridge
+from automl_engine.models.shared.network import ImageModel, PixelNetwork
+from automl_engine.models.shared.pretrained import (
+    NETWORKS,
+    Trunk,
+    build,
+    in_pieces,
+    known_weights,
+    seconds_per_image,
+    standard_pixels,
+    trunk,
+)
+from automl_engine.models.shared.vision import describe_weights
+
+DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
+LEAST_SHARE, MOST_SHARE = 0.02, 0.2
+"""Of the remaining time, whatever ``limit_s`` says."""
+MANY = 5000
+"""With more examples a test may take minutes; if looking at them takes too long the row steps back."""
+SLACK = 2.0
+"""Looking stops only after this many times the limit: the estimate may be off by somebody else's work."""
+ROUND = 128
+"""Examples between two looks at the clock."""
+
+
+class Head(nn.Module):
+    """``LinearHead`` as a layer: (n, D) -> logits (n, K)."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.zeros(features))
+        self.register_buffer("weights", torch.zeros(features, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return ((features - self.mean) * self.scale).clamp(-CLIP, CLIP) @ self.weights + self.bias
+
+    def copy_from(self, head: LinearHead) -> None:
+        for key, value in self.state_dict(keep_vars=True).items():
+            value.copy_(torch.from_numpy(getattr(head, key)))
+
+
+class ColourNetwork(PixelNetwork):
+    """Sees three channels, standardised as the trunk knows them: grey three times, of more than three the first."""
+
+    def __init__(self, trunk_name: str, body: nn.Module, channels: int, multi_label: bool) -> None:
+        super().__init__(body, 3, multi_label)
+        self.picks = [min(i, channels - 1) for i in range(3)]
+        for buffer, value in zip((self.mean, self.scale), standard_pixels(trunk_name), strict=True):
+            buffer.copy_(value)
+
+    def standardise(self, images: torch.Tensor) -> torch.Tensor:
+        return super().standardise(images[..., self.picks])
+
+
+class ImagePretrained(ImageModel):
+    """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
+    affordable), ``enlarge`` (whether small images may be seen twice as large and more; true if absent), ``limit_s``
+    (that looking at all training examples should take), ``weights`` (a safetensors file, instead of what this
+    machine has)."""
+
+    name = "image_pretrained"
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        """Loads the weights, and measures the network."""
+        super().__init__(spec, **params)
+        self.sides: Sequence[int] = params.get("sides", SIDES)
+        self._trunk()
+        slow = self.device.type == "cpu"
+        self.costs_s = [seconds_per_image(self.trunk_name, side) if slow else 0.0 for side in self.sides]
+
+    @classmethod
+    def available(cls, params: Mapping[str, Any]) -> bool:
+        """Whether this machine has the weights; without them only a person who asks for the row gets it."""
+        if "weights" in params:
+            return Path(params["weights"]).is_file()
+        return known_weights(params.get("network", DEFAULT)) is not None
+
+    @property
+    def trunk_name(self) -> str:
+        return self.params.get("network", DEFAULT)
+
+    def _trunk(self) -> Trunk:
+        file = self.params.get("weights")
+        return trunk(self.trunk_name, file) if file else trunk(self.trunk_name)
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+        name = config["trunk"]
+        body = nn.Sequential(build(name, config["padded"]), Head(NETWORKS[name].features, config["classes"]))
+        return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
+
+    def frozen(self) -> Self:
+        return copy.copy(self)  # train makes a new network
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        found = self._trunk()
+        least_s, most_s = LEAST_SHARE * remaining_time_budget, MOST_SHARE * remaining_time_budget
+        limit_s = min(max(self.params.get("limit_s", LIMIT_S), least_s), most_s)
+        side = self._side(split, found, limit_s, most_s)
+        self.config = {
+            "feature_params": {"height": side, "width": side},
+            "shape": [side, side, split.spec.num_channels],
+            "classes": split.spec.output_dim,
+            "multi_label": is_multi_label(split.labels),
+            "trunk": self.trunk_name,
+            "padded": found.padded,
+        }
+        head = Head(NETWORKS[self.trunk_name].features, split.spec.output_dim)
+        body = nn.Sequential(found.network, head).to(self.device)
+        self.network = ColourNetwork(self.trunk_name, body, split.spec.num_channels, self.config["multi_label"]).to(
+            self.device
+        )
+        seen, order = self._seen_in_time(split, SLACK * limit_s)
+        head.copy_from(fit_ridge(seen, split.labels[order], self.config["multi_label"])[0])
+        self.done_training = True
+
+    def _side(self, split: Examples, found: Trunk, limit_s: float, most_s: float) -> int:
+        """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set.
+
+        Raises:
+            RuntimeError: there are ``MANY`` examples, and too little time for them.
+        """
+        root = split.origin()[0]
+
+        def choose(examples: Examples) -> list[int]:
+            self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {describe_weights(found.source)}.")
+            if len(root) > MANY and self.costs_s[-1] * len(root) > most_s:
+                raise RuntimeError(f"{len(root)} images are too many for {self.trunk_name} in the time that is left")
+            above = float("inf") if self.params.get("enlarge", True) else 2 * typical_side(root)
+            costs = zip(self.sides, self.costs_s, strict=True)
+            fits = [side for side, cost_s in costs if cost_s * len(root) < limit_s and side < above]
+            return [(*fits, self.sides[-1])[0]]
+
+        return cached(root.subset([0]), (found.network, "side"), choose)[0]
+
+    def _seen_in_time(self, split: Examples, time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, D) and positions of as many examples as the time allows, at random but always in
+        the same order, so that folds share them."""
+        root, indices = split.origin()
+        rank = np.random.default_rng(self.params.get("seed", 0)).permutation(len(root))[indices]
+        order, end, parts = np.argsort(rank), clock.now_s() + time_s, []
+        for start in range(0, len(order), ROUND):
+            parts.append(self._seen(split.subset(order[start : start + ROUND])))
+            if clock.now_s() > end:
+                break
+        seen = np.concatenate(parts)
+        return seen, order[: len(seen)]
+
+    def _seen(self, split: Examples) -> np.ndarray:
+        """(N, D) float32."""
+        return np.stack(cached(split, (self.network.body[0], *self.config["shape"][:2]), self._look))
+
+    def _look(self, examples: Examples) -> np.ndarray:
+        """A round at a time: the images of all may not fit in memory."""
+        rounds = np.split(np.arange(len(examples)), range(ROUND, len(examples), ROUND))
+        return np.concatenate([self._look_at(self.pixels(examples.subset(part))) for part in rounds])
+
+    def _look_at(self, images: torch.Tensor) -> np.ndarray:
+        network, device = self.network, self.network.mean.device
+        pixels = 3 * images[..., 0].numel()
+
+        def look(piece: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return network.body[0](network.standardise(piece.to(device))).cpu()
+
+        with clock.work(f"{self.trunk_name} forward", pixels=pixels):
+            return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        seen = torch.from_numpy(self._seen(split))
+        products = seen.numel() * self.config["classes"]
+        with clock.work("linear", cells=seen.numel(), products=products), torch.inference_mode():
+            logits = self.network.body[1](seen.to(self.network.mean.device))
+            return (logits.sigmoid() if self.config["multi_label"] else logits.softmax(1)).cpu().numpy()

@@ -1,0 +1,199 @@
+"""Networks that were trained before, frozen: where their weights come from, and what they see in an image.
+
+Our own small one knows what formulas draw (``pretrain``).  MobileNetV2 (Sandler et al., "MobileNetV2: inverted
+residuals and linear bottlenecks", CVPR 2018) as torchvision builds it knows ImageNet; its batch normalisation is folded
+into the convolutions.  Weights that were converted from TensorFlow (``*_imagenet.safetensors``) want TensorFlow's
+padding: their kernels are mirrored left to right, so that it is on the left and at the bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from automl_engine import clock
+from automl_engine.models.shared.network import CORES
+from automl_engine.models.shared.residual import MIDDLE, SCALE, Stems
+from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels in 0..1, by colour."""
+PIECE = 8
+"""Images in one forward pass on the processor."""
+CONVERTED = "_imagenet"
+OWN_WIDTH = 24
+OWN_MOMENTS = (3 * (MIDDLE / 255,), 3 * (1 / (255 * SCALE),))
+State = dict[str, torch.Tensor]
+
+
+class Known(NamedTuple):
+    """A network that may be used frozen."""
+
+    build: Callable[[State | None, bool], nn.Module]
+    """From its weights (None: random ones), and whether TensorFlow's padding is wanted; (n, 3, H, W) -> (n, D)."""
+    features: int
+    """D."""
+    files: tuple[str, ...]
+    """The first that is there (without its ending) holds the weights."""
+    moments: tuple[tuple[float, ...], tuple[float, ...]] = MEAN, DEVIATION
+    """Of the pixels that it was trained on, in 0..1, by colour."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A frozen network and the file of its weights, if there was one."""
+
+    network: nn.Module
+    source: Path | None
+    padded: bool
+    """In TensorFlow's way."""
+
+
+def known_weights(name: str) -> Path | None:
+    """The file with the weights of ``name`` on this machine, or None."""
+    return next((found for file in NETWORKS[name].files if (found := find_weights(file))), None)
+
+
+@cache
+def trunk(name: str, file: str | None = None) -> Trunk:
+    """One of ``NETWORKS`` with the weights that this machine has, else with random ones (the same in each process).
+
+    Args:
+        file: a safetensors file whose weights to take instead.
+    """
+    source = Path(file) if file else known_weights(name)
+    padded = source is not None and source.stem.endswith(CONVERTED)
+    state = load_weights(source) if source else None
+    return Trunk(build(name, padded, state), source, padded)
+
+
+def build(name: str, padded: bool, state: State | None = None) -> nn.Module:
+    """The network without its classifier, for inference, with the weights of ``state``."""
+    return NETWORKS[name].build(state, padded).requires_grad_(False).eval()
+
+
+def _mobilenet(state: State | None, padded: bool, width: float) -> nn.Module:
+    network = torchvision().mobilenet_v2(weights=None, width_mult=width)
+    if state is None:
+        calibrate(network)
+    else:
+        network.classifier = nn.Identity()
+        network.load_state_dict({key: value for key, value in state.items() if not key.startswith("classifier.")})
+    layers = _folded(network.features.eval(), padded)
+    return nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Stages(nn.Module):
+    """What our own trunk sees: the means of its first stages, and of the quarters of the image for the last."""
+
+    def __init__(self, stems: Stems) -> None:
+        super().__init__()
+        self.stems = stems
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        stems = self.stems
+        seen, stages = stems.stem_for(images)(images), []
+        for block in stems.body[:3]:
+            seen = block(seen)
+            stages.append(seen)
+        first = [F.relu(stems.body[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
+        last = F.adaptive_avg_pool2d(stems.body[3:5](stages[2]), 2).flatten(1)
+        return torch.cat([last, *first], 1)
+
+
+def _own(state: State | None, padded: bool) -> nn.Module:
+    stems = Stems(3, OWN_WIDTH)
+    if state is None:
+        calibrate(stems)
+    else:
+        stems.load_state_dict(state)
+    return Stages(stems.eval())
+
+
+NETWORKS = {
+    "mobilenet_v2": Known(
+        partial(_mobilenet, width=1.0),
+        1280,
+        ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104"),
+    ),
+    "mobilenet_v2_035": Known(partial(_mobilenet, width=0.35), 1280, ("mobilenet_v2_035_imagenet",)),
+    "resnet_small": Known(_own, 4 * 8 * OWN_WIDTH + 6 * OWN_WIDTH, ("resnet_small_mixed",), OWN_MOMENTS),
+}
+
+
+def calibrate(network: nn.Module, shape: tuple[int, ...] = (8, 3, 64, 64)) -> None:
+    """Random weights and the batch statistics that go with them, without which the signal fades from layer to layer.
+
+    Args:
+        shape: of a batch.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        network.train()(torch.randn(shape))
+
+
+def _folded(layers: nn.Sequential, padded: bool) -> nn.Sequential:
+    """The same function with each batch normalisation in the convolution before it, and with explicit padding."""
+    out: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            out[-1] = fuse_conv_bn_eval(out[-1], layer)
+            continue
+        if isinstance(layer, nn.Sequential):
+            layer = _folded(layer, padded)
+        elif hasattr(layer, "conv"):  # an inverted residual
+            layer.conv = _folded(layer.conv, padded)
+        elif padded and isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
+            out.append(nn.ZeroPad2d((1, 0, 0, 1)))  # left and bottom
+            layer.padding = (0, 0)
+        out.append(layer)
+    return nn.Sequential(*out)
+
+
+def in_pieces(work: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """``work`` on ``PIECE`` images at a time, each core on its own: no thread waits for another in every layer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(CORES) as pool:
+            return torch.cat(list(pool.map(work, images.split(PIECE))))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def seconds_per_image(name: str, side: int) -> float:
+    """How long ``name`` takes for one image of ``side`` × ``side`` when all cores work; measured, also a warm-up."""
+    images = torch.zeros(CORES * PIECE, 3, side, side)
+    network = trunk(name).network
+
+    def work(piece: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(piece)
+
+    start = clock.now_s()
+    with clock.work(f"{name} forward", pixels=images.numel()):
+        in_pieces(work, images)
+    return (clock.now_s() - start) / len(images)
+
+
+def standard_pixels(name: str = "mobilenet_v2") -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and 1 / deviation of pixels in 0..255 for one of ``NETWORKS``, each (1, 3, 1, 1)."""
+    moments = NETWORKS[name].moments
+    mean, deviation = (255 * torch.tensor(np.array(x), dtype=torch.float32).view(1, 3, 1, 1) for x in moments)
+    return mean, 1 / deviation

@@ -1,0 +1,201 @@
+"""Residual networks on piecewise linear columns: smooth where trees have steps.
+
+After Gorishniy et al. 2021 ("Revisiting deep learning models for tabular data", ResNet), 2022 ("On embeddings for
+numerical features") and 2025 ("TabM": several networks in one, trained on the same batches, their mean predicts).
+Torch only trains; the weights are arrays, and numpy predicts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import torch._dynamo  # by the first optimiser: a second that belongs before the clock
+from scipy.special import expit, softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, dropout, log_softmax, relu
+
+from automl_engine import clock
+from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
+from automl_engine.features.tabular import fit_basis, tabular_basis, tabular_values
+from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.tabular.boosting import row_weights, rows_in_time
+
+CLIP = 4.0
+MOST_ROWS = 100_000
+LONGEST_SHARE = 0.2
+"""Of the remaining time."""
+
+
+def scores(inputs: Any, weights: dict[str, Any], drop: float = 0.0) -> Any:
+    """(N, D) -> (networks, N, K) before softmax or sigmoid; tensors (training) or arrays."""
+    learns = isinstance(inputs, torch.Tensor)
+    bend = relu if learns else lambda values: np.maximum(values, 0)
+    thin = (lambda values: dropout(values, drop)) if learns and drop else lambda values: values
+    hidden = bend(inputs @ weights["in"] + weights["in_bias"])
+    for block in range(sum(key.startswith("up") for key in weights) // 2):
+        inner = bend(hidden @ weights[f"up{block}"] + weights[f"up{block}_bias"])
+        hidden = hidden + thin(inner) @ weights[f"down{block}"]
+    return thin(hidden) @ weights["out"] + weights["out_bias"]
+
+
+class TabularNetwork(AnytimeModel):
+    """Trained in one step, its learning rate falling to zero by the last epoch or when the time is up.
+
+    Params: ``networks``, ``width``, ``blocks``, ``ranges`` (of a number column), ``epochs``, ``lr``, ``decay``,
+    ``dropout``, ``batch``, ``seed``.
+    """
+
+    name: ClassVar[str] = "tabular_network"
+
+    weights: dict[str, np.ndarray]
+    basis: dict[str, np.ndarray]
+    multi_label: bool
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        share_s = LONGEST_SHARE * remaining_time_budget
+        stop_at = clock.now_s() + share_s
+        seed = self.params.get("seed", 0)
+        self.multi_label = is_multi_label(split.labels)
+        split = rows_in_time(split, clock.now_s() + share_s / 2, MOST_ROWS, seed)
+        self.basis = fit_basis(tabular_values(split), self.params.get("ranges", 8))
+        inputs = tabular_basis(split, **self.basis)
+        mean, deviation = inputs.mean(0), inputs.std(0)
+        self.weights = {"mean": mean, "scale": np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)}
+        self.weights = {key: value.astype(np.float32) for key, value in self.weights.items()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._descend(self._standardise(inputs), split.labels, stop_at)
+        self.done_training = True
+
+    def _standardise(self, inputs: np.ndarray) -> np.ndarray:
+        return np.clip((inputs - self.weights["mean"]) * self.weights["scale"], -CLIP, CLIP)
+
+    def _descend(self, inputs: np.ndarray, labels: np.ndarray, stop_at: float) -> None:
+        """AdamW on cross-entropy; ``weights`` gets what was learned."""
+        count, batch = len(inputs), self.params.get("batch", 64)
+        learned = self._initial(inputs.shape[1], labels)
+        decays = [value for key, value in learned.items() if "bias" not in key]
+        biases = [value for key, value in learned.items() if "bias" in key]
+        groups = [{"params": decays, "weight_decay": self.params.get("decay", 0.1)}, {"params": biases}]
+        optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)
+        x, y = torch.from_numpy(inputs), torch.from_numpy(labels)
+        says = torch.ones(count) if self.multi_label else torch.from_numpy(row_weights(labels).astype(np.float32))
+        started, step, order = clock.now_s(), 0, torch.arange(count)
+        steps = self.params.get("epochs", 12) * math.ceil(count / batch)
+        while (progress := max(step / steps, (clock.now_s() - started) / max(stop_at - started, 1e-3))) < 1:
+            for group in optimiser.param_groups:
+                group["lr"] = self.params.get("lr", 2e-3) * min(1, 10 * progress + 0.1) * (1 - progress)
+            at = step * batch % count
+            if at < batch:
+                order = torch.randperm(count)
+            rows = order[at : at + batch]
+            with clock.work("tabular network step", **self._amounts(learned, len(rows))):
+                out = scores(x[rows], learned, self.params.get("dropout", 0.3))
+                optimiser.zero_grad()
+                self._loss(out, y[rows], says[rows]).backward()
+                optimiser.step()
+            step += 1
+        self.weights |= {key: value.detach().numpy() for key, value in learned.items()}
+
+    @staticmethod
+    def _amounts(weights: Mapping[str, Any], count: int) -> dict[str, float]:
+        """For the clock: a pass of ``count`` rows."""
+        sizes = [float(np.prod(value.shape)) for value in weights.values()]
+        return {"layers": len(sizes), "weights": sum(sizes), "products": count * sum(sizes)}
+
+    def _loss(self, out: torch.Tensor, labels: torch.Tensor, says: torch.Tensor) -> torch.Tensor:
+        if self.multi_label:
+            return binary_cross_entropy_with_logits(out, labels.expand_as(out)) * labels.shape[1]
+        return -((log_softmax(out, -1) * labels).sum(-1) * says).mean()
+
+    def _initial(self, width_in: int, labels: np.ndarray) -> dict[str, torch.Tensor]:
+        """Weights (networks, in, out) and biases (networks, 1, out); the last bias starts at the classes' shares."""
+        networks, width = self.params.get("networks", 4), self.params.get("width", 64)
+        share = torch.from_numpy(labels.mean(0).clip(1e-3, 1 - 1e-3))
+        first = torch.logit(share) if self.multi_label else share.log()
+
+        def linear(rows: int, columns: int, gain: float) -> torch.Tensor:
+            return torch.randn(networks, rows, columns) * gain / max(1, rows) ** 0.5
+
+        found = {"in": linear(width_in, width, 1.0), "in_bias": torch.rand(networks, 1, width) - 0.5}
+        for block in range(self.params.get("blocks", 2)):
+            found |= {
+                f"up{block}": linear(width, width, 1.4),
+                f"up{block}_bias": torch.zeros(networks, 1, width),
+                f"down{block}": linear(width, width, 0.5),
+            }
+        found["out"] = linear(width, labels.shape[1], 0.1)
+        found["out_bias"] = first.float().repeat(networks, 1, 1)
+        return {key: value.requires_grad_() for key, value in found.items()}
+
+    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        inputs = tabular_basis(split, **self.basis)
+        with clock.work("tabular network forward", **self._amounts(self.weights, len(inputs))):
+            parts = np.array_split(self._standardise(inputs), len(inputs) // 5000 + 1)
+            return np.concatenate([self._predict(part) for part in parts])
+
+    def _predict(self, inputs: np.ndarray) -> np.ndarray:
+        out = scores(inputs, self.weights)
+        return (expit(out) if self.multi_label else softmax(out, axis=-1)).mean(0)
+
+    def save(self, dir: Path) -> None:
+        (dir / "params.json").write_text(json.dumps({"params": self.params, "multi_label": self.multi_label}))
+        np.savez(dir / "weights.npz", **self.weights)
+        np.savez(dir / "basis.npz", **self.basis)
+
+    @classmethod
+    def load(cls, dir: Path, spec: Spec) -> Self:
+        saved = json.loads((dir / "params.json").read_text())
+        model = cls(spec, **saved["params"])
+        model.multi_label = saved["multi_label"]
+        with np.load(dir / "weights.npz", allow_pickle=False) as arrays:
+            model.weights = dict(arrays)
+        with np.load(dir / "basis.npz", allow_pickle=False) as arrays:
+            model.basis = dict(arrays)
+        return model
+
+    def export(self, dir: Path) -> list[dict[str, Any]]:
+        arrays, graph = f"{self.name}.npz", f"{self.name}.onnx"
+        np.savez(dir / arrays, **self.basis)
+        to_onnx(self.weights, self.multi_label, dir / graph)
+        member = {"name": self.name, "weight": 1, "feature": "tabular_basis", "params": {}}
+        return [{**member, "arrays": arrays, "graph": graph}]
+
+
+def to_onnx(weights: dict[str, np.ndarray], multi_label: bool, path: Path) -> None:
+    """``scores`` as a graph: input ``features`` (N, D) before standardising, output ``probabilities`` (N, K)."""
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    nodes, at = [], "features"
+
+    def add(kind: str, *inputs: str, **attributes: Any) -> str:
+        output = f"{kind.lower()}{len(nodes)}"
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    at = add("Clip", add("Mul", add("Sub", at, "mean"), "scale"), "low", "high")
+    at = add("Relu", add("Add", add("MatMul", at, "in"), "in_bias"))
+    for block in range(sum(key.startswith("down") for key in weights)):
+        inner = add("Relu", add("Add", add("MatMul", at, f"up{block}"), f"up{block}_bias"))
+        at = add("Add", at, add("MatMul", inner, f"down{block}"))
+    at = add("Add", add("MatMul", at, "out"), "out_bias")
+    at = add("Sigmoid", at) if multi_label else add("Softmax", at, axis=-1)
+    nodes.append(helper.make_node("ReduceMean", [at], ["probabilities"], axes=[0], keepdims=0))
+    constants = {**weights, "low": np.float32(-CLIP), "high": np.float32(CLIP)}
+    width, classes = len(weights["mean"]), weights["out"].shape[-1]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
+        [numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    save(model, path)
