@@ -31,8 +31,12 @@ from automl_engine.run import child
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, is_preloaded: bool = False) -> int:
+    """Args:
+    is_preloaded: this process has imported all that a run needs, so that the child may be forked.
+    """
     options = _parser().parse_args(arguments)
+    options.is_preloaded = is_preloaded
     return exit_code(lambda: options.verb(options))
 
 
@@ -58,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         costs=_costs(options.knowledge) if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
         child=baselines.CHILD if model == baselines.MODEL else CHILD,
+        is_preloaded=options.is_preloaded,
     )
     print_scores(scores)
     if options.clock == "virtual":

@@ -186,7 +186,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # Limits: shown beside the drop zone, checked before the first byte and again on arrival.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=5 * 2**30)
-UPLOAD_CHUNK_BYTES = 8 * 2**20
+UPLOAD_CHUNK_BYTES = 2**20  # what a closed tab or a broken line loses at most
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 2**20
 ANONYMOUS_BODY_MAX_BYTES = env.int("ANONYMOUS_BODY_MAX_BYTES", default=2**20)  # of a request by nobody we know
 BODIES_MAX_BYTES = env.int("BODIES_MAX_BYTES", default=2 * UPLOAD_MAX_BYTES)  # of all requests at once, on this server

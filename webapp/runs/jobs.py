@@ -19,6 +19,7 @@ from rq.timeouts import JobTimeoutException
 from webapp import engine
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import measure_run
 from webapp.portfolio import rows
 from webapp.runs import alike, ending, journal, knowledge, queue
 from webapp.runs.models import Prediction, Run
@@ -56,6 +57,7 @@ def train(run_id: str) -> None:
         patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
+        patiently(lambda: measure_run(run_id))
         ending.forget_if_deleted(run)
 
 
@@ -127,6 +129,7 @@ def export(run_id: str) -> None:
     state = Run.Export.FAILED if error else Run.Export.READY
     waiting = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED)
     patiently(lambda: waiting.update(export_state=state, export_error=error))
+    patiently(lambda: measure_run(run_id))
 
 
 def compare(dataset_id: str) -> None:
@@ -157,6 +160,7 @@ def predict(prediction_id: str) -> None:
         log.error("prediction %s: %s", prediction_id, reason)
         error = NOT_ANSWERED
     patiently(lambda: _end_prediction(prediction, error))
+    patiently(lambda: measure_run(prediction.run_id))
 
 
 def _end_prediction(prediction: Prediction, error: str) -> bool:
