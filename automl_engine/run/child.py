@@ -227,13 +227,13 @@ def _excess(limits: Limits) -> str:
     cpu_s = 0.0
     for member in psutil.Process().children(recursive=True):
         try:
-            memory, times = member.memory_info(), member.cpu_times()
+            memory, times = member.memory_info()._asdict(), member.cpu_times()._asdict()  # fields differ by system
         except psutil.Error:  # it has ended
             continue
-        shared = getattr(memory, "shared", 0)
-        private_bytes += memory.rss - shared
+        shared = memory.get("shared", 0)
+        private_bytes += memory["rss"] - shared
         shared_bytes = max(shared_bytes, shared)  # mostly the same pages in each of them
-        cpu_s += times.user + times.system + getattr(times, "children_user", 0.0)
+        cpu_s += times["user"] + times["system"] + times.get("children_user", 0.0)
         count += 1
     if limits.resident_bytes and private_bytes + shared_bytes > limits.resident_bytes:
         return memory_sentence(limits.resident_bytes)

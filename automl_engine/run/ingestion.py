@@ -90,8 +90,8 @@ class Ingestion:
                 "prediction",
                 k=k,
                 t=self.elapsed_s(now),
-                by=getattr(model, "made_by", model.name),
-                reason=getattr(model, "why", ""),
+                by=model.made_by,
+                reason=model.why,
             )
             with clock.work("save", lambda: _saved(self.run_dir / "model")):
                 self._save(model, k)
@@ -145,7 +145,7 @@ class Ingestion:
             budget_s=self.budget_s,
             t0_s=order["t0_s"],
             seed=order["seed"],
-            device=_device(model, order["device"]),
+            device=str(model.device),
             model=order["name"],
         )
         if clock.is_virtual():
@@ -185,9 +185,9 @@ class Ingestion:
 
     def _describe(self, model: AnytimeModel) -> None:
         """Leave what the model's choice was made from, so that the run may teach the meta-learner."""
-        described, path = getattr(model, "described", None), self.run_dir / "features.json"
-        if described and not path.exists():
-            _write(path, json.dumps(described))
+        path = self.run_dir / "features.json"
+        if model.described and not path.exists():
+            _write(path, json.dumps(model.described))
 
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
@@ -216,16 +216,6 @@ def _saved(place: Path) -> dict[str, float]:
     """For the clock: how much was written."""
     sizes = [file.stat().st_size for file in place.rglob("*") if file.is_file()]
     return {"files": len(sizes), "bytes": sum(sizes)}
-
-
-def _device(model: AnytimeModel, asked: str) -> str:
-    """What the model says it uses, else what was asked for where torch is loaded and sees a GPU, else the CPU."""
-    if hasattr(model, "device"):
-        return str(model.device)
-    torch = sys.modules.get("torch")
-    if not (torch and torch.cuda.is_available()):
-        return "cpu"
-    return "cuda" if asked == "auto" else asked
 
 
 def text_of(matrix: np.ndarray) -> bytes:

@@ -20,9 +20,9 @@ from torch import nn
 from automl_engine.errors import DataError
 from automl_engine.lab.pretrain.architectures import ARCHITECTURES
 from automl_engine.lab.pretrain.sources import source
-from automl_engine.models.image.resnet import half_precision_is_faster
 from automl_engine.models.shared.network import PixelNetwork
-from automl_engine.models.shared.residual import MIDDLE, SCALE, move_towards
+from automl_engine.models.shared.residual import MIDDLE, SCALE
+from automl_engine.models.shared.trainer import half_precision_is_faster, move_towards
 
 LR, DECAY, WARM_UP = 3e-3, 0.05, 100
 """Of AdamW; steps of warm-up."""

@@ -19,8 +19,9 @@ from torch import nn
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import feature_limit_bytes
+from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.linear import CLIP, fit_ridge
-from automl_engine.models.shared.network import ImageModel, Pace, PixelNetwork, input_side
+from automl_engine.models.shared.network import ImageModel, PixelNetwork, input_side
 
 SHARE = 0.3
 """Of the remaining time that looking at the images may take."""

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from automl_engine import clock
-from automl_engine.models.shared.network import CORES
+from automl_engine.dataset.decode import CORES
 from automl_engine.models.shared.residual import MIDDLE, SCALE, Stems
 from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
 
