@@ -27,6 +27,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 from automl_engine.models import model_class
 from automl_engine.run.child import launch, reader_limits
 
@@ -36,6 +37,7 @@ LIBRARY = (
     "automl_engine/__init__.py",
     "automl_engine/clock.py",
     "automl_engine/errors.py",
+    "automl_engine/files.py",
     "automl_engine/package/__init__.py",
     "automl_engine/package/predictor.py",
     "automl_engine/dataset/*.py",
@@ -255,14 +257,12 @@ libraries and the counts a label are in `card.json`.
 
 
 def _pack(bundle: Path, target: Path) -> Path:
-    part = target.with_name(".model.zip.part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in bundle.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(file.relative_to(bundle).as_posix(), ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes())
-    part.replace(target)
     return target
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.features import feature
+from automl_engine.files import atomic_write
 
 BATCH_SIZE = 256
 
@@ -125,13 +126,11 @@ def predict(dir: Path, source: Path, out: Path) -> int:
 
 def write_csv(out: Path, names: list[str], predicted: list[str], labels: list[str], probabilities: np.ndarray) -> None:
     """Atomic; probabilities with 9 significant digits."""
-    part = out.with_name(out.name + ".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(out) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "prediction", *labels])
         for name, label, row in zip(names, predicted, probabilities, strict=True):
             writer.writerow([name, label, *(f"{value:.9g}" for value in row)])
-    part.replace(out)
 
 
 def predict_zip(model_zip: Path, source: Path, out: Path) -> int:

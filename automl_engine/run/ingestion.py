@@ -28,6 +28,7 @@ from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write, replace_folder
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel
 from automl_engine.run import events
@@ -191,7 +192,7 @@ class Ingestion:
 
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
-        new, place, old = (self.run_dir / name for name in ("model.new", "model", "model.old"))
+        new, place = self.run_dir / "model.new", self.run_dir / "model"
         description = {"model": self.order["model"], "k": k, "spec": asdict(model.spec)}
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
@@ -206,10 +207,7 @@ class Ingestion:
             self.emit("failed", what="save", error=text, traceback=traceback.format_exc(), fatal=False)
             shutil.rmtree(new, ignore_errors=True)
         else:
-            if place.exists():
-                place.rename(old)
-            new.rename(place)
-            shutil.rmtree(old, ignore_errors=True)
+            replace_folder(new, place)
 
 
 def _saved(place: Path) -> dict[str, float]:
@@ -251,9 +249,8 @@ def _digits(matrix: np.ndarray) -> bytes:
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(part, path)
+    with atomic_write(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def main(arguments: list[str]) -> int:

@@ -25,10 +25,11 @@ import psutil
 from automl_engine import __version__
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.files import write_json
 from automl_engine.run import events, isolation
 from automl_engine.run.child import EXIT_LIMIT, Process, engine_limits, launch
 from automl_engine.run.child import environment as child_environment
-from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start, write_json
+from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start
 
 CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the constructor
 GRACE_S = 1.0  # between SIGTERM and SIGKILL

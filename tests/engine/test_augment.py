@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from automl_engine.dataset.metrics import nauc
 from automl_engine.models.image import resnet as image_resnet
 from automl_engine.models.image.resnet import ImageResnet
 from automl_engine.models.shared import augment
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import hidden, toy
 
 WITHOUT_STRENGTH = {"auto_contrast", "equalize", "invert"}

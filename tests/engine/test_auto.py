@@ -14,6 +14,7 @@ import pytest
 from automl_engine.auto.loop import AutoModel
 from automl_engine.auto.schedule import FIRST_SAMPLE
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
@@ -22,7 +23,6 @@ from automl_engine.metalearning.tables import Score, append_scores, features_pat
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
 from automl_engine.portfolio import load
-from automl_engine.run.scoring import nauc
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
 

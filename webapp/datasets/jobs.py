@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
+from automl_engine.files import replace_folder
 from webapp import engine
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
@@ -99,7 +100,7 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
     report = engine.read_json(fresh / "report.json")
     if report is None:
         raise engine.EngineError("the formatter ended well but left no report.json")
-    _replace(dataset.autodl_dir, fresh)
+    replace_folder(fresh, dataset.autodl_dir)
     _settle(
         dataset,
         state=State.READY,
@@ -110,15 +111,6 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
         class_count=report["counts"]["classes"],
         size_bytes=directory_bytes(dataset.dir),
     )
-
-
-def _replace(target: Path, fresh: Path) -> None:
-    """Put ``fresh`` in the place of ``target`` by renames: a reader sees the old or the new one, never a mixture."""
-    old = target.with_name("autodl.old")
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _settle(dataset: Dataset, **fields: Any) -> None:

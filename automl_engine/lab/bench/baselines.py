@@ -92,7 +92,7 @@ def best_of(candidates: Sequence[Estimator], inputs: Inputs, targets: np.ndarray
     """
     from sklearn.model_selection import cross_val_predict
 
-    from automl_engine.run.scoring import nauc
+    from automl_engine.dataset.metrics import nauc
 
     if len(candidates) == 1:
         return "the only candidate", candidates[0]

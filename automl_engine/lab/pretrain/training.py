@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 from automl_engine.lab.pretrain.architectures import ARCHITECTURES
 from automl_engine.lab.pretrain.sources import source
 from automl_engine.models.shared.network import PixelNetwork
@@ -107,9 +108,8 @@ class Training:
     def save(self, folder: Path) -> None:
         """All that ``resume`` needs; the file that was there is replaced at once."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimiser")}
-        part = folder / "training.part"
-        torch.save({**parts, "steps": self.steps, "spent_s": self.spent_s, "recipe": self.recipe._asdict()}, part)
-        part.replace(folder / STATE)
+        with atomic_write(folder / STATE) as part:
+            torch.save({**parts, "steps": self.steps, "spent_s": self.spent_s, "recipe": self.recipe._asdict()}, part)
 
     def resume(self, folder: Path) -> None:
         """Go on from what ``save`` left.
@@ -128,6 +128,6 @@ class Training:
     def write_weights(self, folder: Path, name: str) -> None:
         """The averaged trunk as NAME.safetensors in half precision; the file that was there is replaced at once."""
         state = {key: value.detach().cpu().contiguous() for key, value in self.trunk.state_dict().items()}
-        part = folder / f"{name}.part"
-        save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, part)
-        part.replace(folder / f"{name}.safetensors")
+        half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+        with atomic_write(folder / f"{name}.safetensors") as part:
+            save_file(half, part)

@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.splits import stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.features.text import token_hash
 from automl_engine.metalearning.samples import data_dir_of
-from automl_engine.run.scoring import nauc
 
 ARCH, SOURCE = "word_vectors", "documentation"
 WORDS, DIMENSIONS, WINDOW = 30_000, 64, 5

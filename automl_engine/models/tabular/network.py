@@ -23,6 +23,7 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import fit_basis, tabular_basis, tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.shared.graphs import Graph
 from automl_engine.models.shared.trainer import Decay, Trainer
 from automl_engine.models.tabular.boosting import row_weights, rows_in_time
 
@@ -175,32 +176,16 @@ class TabularNetwork(AnytimeModel):
 
 def to_onnx(weights: dict[str, np.ndarray], multi_label: bool, path: Path) -> None:
     """``scores`` as a graph: input ``features`` (N, D) before standardising, output ``probabilities`` (N, K)."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
+    constants = {key: np.asarray(value, np.float32) for key, value in weights.items()}
+    graph = Graph(features=(np.float32, ["n", len(weights["mean"])]))
 
-    nodes, at = [], "features"
+    def layer(inputs: str, name: str) -> str:
+        return graph.add("Add", graph.add("MatMul", inputs, constants[name]), constants[f"{name}_bias"])
 
-    def add(kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{kind.lower()}{len(nodes)}"
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    at = add("Clip", add("Mul", add("Sub", at, "mean"), "scale"), "low", "high")
-    at = add("Relu", add("Add", add("MatMul", at, "in"), "in_bias"))
+    scaled = graph.add("Mul", graph.add("Sub", "features", constants["mean"]), constants["scale"])
+    at = graph.add("Relu", layer(graph.add("Clip", scaled, -CLIP, CLIP), "in"))
     for block in range(sum(key.startswith("down") for key in weights)):
-        inner = add("Relu", add("Add", add("MatMul", at, f"up{block}"), f"up{block}_bias"))
-        at = add("Add", at, add("MatMul", inner, f"down{block}"))
-    at = add("Add", add("MatMul", at, "out"), "out_bias")
-    at = add("Sigmoid", at) if multi_label else add("Softmax", at, axis=-1)
-    nodes.append(helper.make_node("ReduceMean", [at], ["probabilities"], axes=[0], keepdims=0))
-    constants = {**weights, "low": np.float32(-CLIP), "high": np.float32(CLIP)}
-    width, classes = len(weights["mean"]), weights["out"].shape[-1]
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
-        [numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    save(model, path)
+        inner = graph.add("Relu", layer(at, f"up{block}"))
+        at = graph.add("Add", at, graph.add("MatMul", inner, constants[f"down{block}"]))
+    graph.add("ReduceMean", graph.probabilities(layer(at, "out"), multi_label), axes=[0], keepdims=0)
+    graph.save(path, weights["out"].shape[-1])
