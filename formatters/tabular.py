@@ -80,7 +80,12 @@ def read(root: Path, options: Options) -> Table:
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=upload.doubts + target.doubts + labels.doubts + _doubts(upload, target, features, labels),
+        doubts=[
+            *upload.doubts_for(target.columns),
+            *target.doubts,
+            *labels.doubts,
+            *_doubts(upload, target, features, labels),
+        ],
         why=[target.why, *upload.why],
         ignored=upload.ignored,
         target=",".join(target.columns),

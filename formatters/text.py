@@ -158,7 +158,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     names = [column.name for column in used]
     joined = _join([upload.table.column(name) for name in names])
     unused = [c.name for c in features if c.name not in names and not c.why_ignored]
-    doubts = [*target.doubts, *labels.doubts]
+    doubts = [*upload.doubts_for(target.columns), *target.doubts, *labels.doubts]
     if unused:
         what = f"only the text is learnt from; the other columns are not used: {', '.join(unused)}"
         doubts.append(Doubt(what, "choose the modality tabular to use them instead of the text", unused[0]))

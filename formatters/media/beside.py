@@ -30,7 +30,7 @@ class Beside:
 
     tables: dict[str, FileLabels] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
-    errors: list[DataError] = field(default_factory=list)
+    errors: dict[str, DataError] = field(default_factory=dict)
 
     def sides(self) -> dict[str, Side]:
         """The side of each file by the names of the tables and lists; of several splits (1, 2, 3) the first."""
@@ -60,13 +60,16 @@ def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collec
         suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
         if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or NO_LABELS.search(stem):
             continue
-        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
+        size_bytes = (root / path).stat().st_size
+        if not size_bytes:
             continue
         try:
+            if size_bytes > MAX_TABLE_BYTES:
+                raise DataError(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes; keep names and labels only.")
             table = read_label_table(root / path)
         except DataError as error:
             if suffix != ".txt":  # any prose is a "ragged table"
-                found.errors.append(error)
+                found.errors[path] = error
             continue
         at = file_column(table, index)
         if at is None:
@@ -90,7 +93,7 @@ def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, 
     others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
     hardly = f": the values of {others} hardly come back" * bool(others)
     what = f"{path} names the files, but holds no label{hardly}; add a column with the class of each file."
-    found.errors.append(DataError(what))
+    found.errors[path] = DataError(what)
 
 
 def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:

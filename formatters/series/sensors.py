@@ -22,7 +22,7 @@ from formatters.tables.reader import TABLE_SUFFIXES, read_table
 SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 GROUP_FILES = frozenset(["subject", "subjects", "group", "groups", "person", "participant", "user"])
 MIN_STEPS = 8
-MAX_FILES = 1000
+LOOKED_AT = 8  # files, before all are read: prose beside a table of labels is left at once
 
 
 @dataclass
@@ -45,7 +45,11 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 def _find(root: Path) -> dict[str, _Part] | None:
     paths = tuple(path for path in files_below(root) if path.lower().endswith(SUFFIXES))
     label_files = [path for path in paths if _sensor(path) in LABEL_FILES]
-    if not 0 < len(label_files) <= 3 or not 3 <= len(paths) <= MAX_FILES:
+    parts = {part_of_path(path) for path in label_files}
+    others = [path for path in paths if path not in label_files]
+    if not label_files or len(parts) < len(label_files) or len(others) < 2:
+        return None
+    if not any(_columns(root / path) for path in others[:: 1 + len(others) // LOOKED_AT]):
         return None
     return _read(root, paths, tuple((root / path).stat().st_mtime_ns for path in paths))
 

@@ -50,7 +50,7 @@ def read(root: Path, options: Options) -> Cases:
             f"the columns {ends} are the {steps} of {counted(len(channels), 'channel')}",
             *upload.why,
         ],
-        doubts=target.doubts + labels.doubts,
+        doubts=upload.doubts_for(target.columns) + target.doubts + labels.doubts,
         recipe={
             "layout": "wide",
             "series_columns": channels,

@@ -10,7 +10,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.tables.columns import profile
-from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.tables.formats import STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
 ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)
@@ -40,7 +40,7 @@ def table_paths(source: Path) -> list[Path]:
 
 
 def _is_table(path: Path, more: tuple[str, ...] = ()) -> bool:
-    return path.suffix.lower() in (*ROW_SUFFIXES, *more) or bool(PACKED_TABLE.fullmatch(path.name))
+    return path.suffix.lower() in (*ROW_SUFFIXES, *more)
 
 
 def read_new_rows(

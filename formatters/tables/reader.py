@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,12 +20,10 @@ from typing import Any, NoReturn
 from automl_engine.errors import DataError
 from formatters.encodings import UTF_8, decode_text
 from formatters.tables.formats import (
-    PACKED_TABLE,
     STRUCTURED_SUFFIXES,
     WORKBOOKS,
     check_width,
     read_structured,
-    unpack_table,
 )
 from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
@@ -97,11 +94,6 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
-    if PACKED_TABLE.fullmatch(path.name):
-        with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder, path.stem)
-            unpack_table(path, plain)
-            return _read_table.__wrapped__(plain, has_header, keep_empty, size_bytes, mtime_ns)
     if path.suffix.lower() in STRUCTURED_SUFFIXES:
         return _structured(path, has_header, keep_empty)
     check_lines(path)
