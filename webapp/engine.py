@@ -55,7 +55,7 @@ def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[
     """Raw upload -> AutoDL data set in ``out``; each progress line goes to ``on_line``.
 
     Raises:
-        DataError: the data cannot be used; the message is for the user.
+        DataError: the data could not be read; the message is for the user.
     """
     arguments = [str(source), str(out)]
     for key in ("name", "target", "modality", "test_size", "seed"):
@@ -245,6 +245,6 @@ def _call(
         errors.seek(0)
         text = errors.read().strip()
     if code == EXIT_DATA_ERROR:
-        raise DataError(text.splitlines()[-1] if text else "The data cannot be used.")
+        raise DataError(text.splitlines()[-1] if text else "The data could not be read.")
     if code:
         raise EngineError(f"{command[0]} ended with code {code}: {text[-2000:]}")

@@ -19,6 +19,7 @@ from django.utils import timezone
 from tests.webapp import toys
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.datasets.report import majority_accuracy
 from webapp.runs import queue as run_queue
 from webapp.runs.models import Run, ScorePoint
 
@@ -111,7 +112,7 @@ def make_dataset(media: Path) -> Callable[..., Dataset]:
             report = toys.write_autodl(dataset.autodl_dir, modality)
             dataset.title = dataset.title or report["title"]
             dataset.sample_count, dataset.class_count = report["counts"]["samples"], report["counts"]["classes"]
-            dataset.size_bytes = report["size_bytes"]
+            dataset.size_bytes, dataset.majority_accuracy = report["size_bytes"], majority_accuracy(report)
             dataset.save()
         return dataset
 

@@ -42,9 +42,9 @@ def test_it_is_told_modestly(owner: User, owner_client: Any, make_dataset: Any, 
     write(run.dataset, TOLD)
     html = owner_client.get(run.get_absolute_url()).content.decode()
     words = shown(html)
-    assert "Your class wolf looks most like dog of cats_dogs (distance 0.9). 2 more" in words
+    assert "Your class wolf looks most like dog of cats_dogs. Details" in words
     assert '<th scope="row">&lt;b&gt;tiger</th><td>cat <span class="quiet">of cifar10</span></td>' in html
-    assert "A guess by looks alone" in words
+    assert "A guess from the appearance" in words
     assert "wolf" in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
     write(run.dataset, [])
     assert shown(owner_client.get(run.get_absolute_url()).content.decode()) == ""
@@ -57,7 +57,7 @@ def test_a_known_set_has_its_name_here_for_those_who_see_it(
     run = make_run(make_dataset(owner, public=True), public=True)
     write(run.dataset, TOLD[:1])
     html = client.get(run.get_absolute_url()).content.decode()
-    assert "The class wolf looks most like dog of Pets (distance 0.9)" in shown(html)
+    assert "The class wolf looks most like dog of Pets." in shown(html)
     assert f'href="/data/{known.pk}"' in html
     Dataset.objects.filter(pk=known.pk).update(public=False)
     assert "dog of cats_dogs" in shown(client.get(run.get_absolute_url()).content.decode())

@@ -25,6 +25,7 @@ from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import figure, page, start, stream, tryout
+from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
 
 
@@ -47,9 +48,27 @@ def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
     return run
 
 
+def test_accuracy_comes_first(owner_client: Any, run: Run) -> None:
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    numbers = html[html.index('data-region="numbers"') :]
+    places = [numbers.index(text) for text in ("accuracy", "Always the most common class", ">NAUC<", ">ALC<")]
+    assert places == sorted(places)
+    assert "50\N{NO-BREAK SPACE}%" in numbers[places[1] : places[2]]
+    listed = owner_client.get("/runs/").content.decode()
+    assert listed.index(">accuracy<") < listed.index("NAUC</a>") < listed.index("ALC</a>")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0"), (1e-5, "0.1"), (0.5, "50"), (0.994, "99.4"), (0.99999, "99.9"), (1, "100")]
+)
+def test_accuracy_is_never_rounded_to_all_or_nothing(share: float, shown: str) -> None:
+    assert run_words.percent(share) == f"{shown}\N{NO-BREAK SPACE}%"
+
+
 def test_finished_page_says_it_in_words(owner_client: Any, run: Run) -> None:
     html = owner_client.get(run.get_absolute_url()).content.decode()
-    assert "Right on 5 of 6 new images; most often takes “light” for “dark”." in html
+    assert "classified correctly; the most common mistake: “light” predicted as “dark”." in html
+    assert "5 of 6 test images correct" in html
     assert "It was done before the budget ended." in html
     assert "Use the model" in html
     assert "Most confident mistakes" in html
@@ -306,7 +325,7 @@ def test_a_full_storage_starts_nothing(owner: User, owner_client: Any, run: Run)
     User.objects.update(storage_max_bytes=10)
     page = owner_client.get(run.dataset.get_absolute_url()).content.decode()
     assert "Your storage is full" in page
-    assert "Start learning" not in page
+    assert "Start training" not in page
     with pytest.raises(start.StartError, match="storage is full"):
         start.create_run(run.dataset, User.objects.get(pk=owner.pk), budget_s=20)
 
@@ -335,7 +354,7 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
     make_run(run.dataset, state="failed", charged=False)
     assert start.quota(owner).left_today == 1
     start.create_run(run.dataset, owner, budget_s=20)
-    with pytest.raises(start.StartError, match="Today's 2 runs are used up"):
+    with pytest.raises(start.StartError, match="All 2 runs of today are used up"):
         start.create_run(run.dataset, owner, budget_s=20)
     Run.objects.update(created=timezone.now() - timedelta(days=2))
     start.create_run(run.dataset, owner, budget_s=20)
@@ -344,7 +363,7 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
 
 
 def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeypatch: Any) -> None:
-    assert start.forecast().sentence == "A worker is free: it starts at once."
+    assert start.forecast().sentence == "A worker is free: training starts immediately."
     make_run(run.dataset, state="running", budget_s=60, state_since=timezone.now())
     waiting = make_run(run.dataset, state="queued", budget_s=300)
     forecast = start.forecast()
@@ -355,7 +374,7 @@ def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeyp
     assert start.forecast(waiting).starts_in_s == 0
     Run.objects.exclude(pk=waiting.pk).delete()
     monkeypatch.setattr(start, "worker_count", lambda: 0)
-    assert "No training worker is there" in start.forecast(waiting).sentence
+    assert "No training worker is running" in start.forecast(waiting).sentence
 
 
 def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:
@@ -415,7 +434,7 @@ def test_no_cell_of_a_csv_is_a_formula(owner_client: Any, owner: User, run: Run)
 
 def test_model_page_shows_proof_and_contents(owner_client: Any, run: Run) -> None:
     html = owner_client.get(f"/models/{run.pk}").content.decode()
-    assert "32 of 32 samples agree within 3e-07" in html
+    assert "32 of 32 samples: the downloaded model predicts the same as this site" in html
     assert "predict.py" in html
     assert "Bearer" in html
 

@@ -20,6 +20,7 @@ from automl_engine.files import replace_folder
 from webapp import engine
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
+from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import directory_bytes
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
         title=report["title"][:200],
         sample_count=report["counts"]["samples"],
         class_count=report["counts"]["classes"],
+        majority_accuracy=majority_accuracy(report),
         size_bytes=directory_bytes(dataset.dir),
     )
 

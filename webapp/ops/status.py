@@ -1,4 +1,4 @@
-"""What the status page tells: workers, queues, disk, faults."""
+"""Contents of the status page: workers, queues, disk, faults."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from rq.worker import BaseWorker
 
 from webapp.runs.start import forecast
 
-WORK_S = 10.0  # a job of the work queue, when none ended lately
+WORK_S = 10.0
+"""Assumed duration of a job in the work queue while no job has ended."""
 PURPOSES = {"train": "training", "work": "conversion, prediction, packing"}
 STATES = {"idle": "free", "busy": "busy", "starting": "starting", "started": "starting", "suspended": "paused"}
 
 
 @dataclass(frozen=True)
 class WorkerState:
-    """One worker, without a word on whose data it works on."""
+    """One worker, without the data that it works on."""
 
     purpose: str
     device: str
@@ -85,7 +86,7 @@ def _worker_state(worker: BaseWorker) -> WorkerState:
 
 
 def _wait_s(queue: Queue) -> float:
-    """Training: the forecast of the runs.  Else what the last jobs took, times those ahead."""
+    """Training: the forecast of the runs.  Other jobs: mean duration of the last ones times the number waiting."""
     if queue.name == "train":
         return forecast().starts_in_s
     if not queue.count and not queue.started_job_registry.count:

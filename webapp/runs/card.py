@@ -1,4 +1,4 @@
-"""What is inside ``model.zip`` and how it was proved, read from the zip itself."""
+"""The contents of ``model.zip`` and its verification, read from the zip itself."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SHOWN_ROWS = 50
 SHOWN_LABELS = 5
 FOLDERS = {
     "model": "the model itself, as ONNX, LightGBM text or arrays",
-    "lib": "the code that reads your data, as on this site",
+    "lib": "the code that reads your data, the same as on this site",
     "sample": "test samples to try it with",
 }
 FILES = {
-    "predict.py": "new data in, predictions out",
+    "predict.py": "predicts new data",
     "README.md": "the model card: data, scores, limits",
-    "card.json": "the same for machines, with the curve",
-    "requirements.txt": "the few packages it needs",
+    "card.json": "the model card as JSON, with the learning curve",
+    "requirements.txt": "required Python packages",
     "labels.txt": "the classes, in order",
-    "recipe.json": "how raw data is prepared",
-    "verify.json": "the proof that it agrees with this site",
+    "recipe.json": "the steps that prepare raw data",
+    "verify.json": "comparison of its predictions with those of this site",
 }
 
 

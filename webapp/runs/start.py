@@ -1,4 +1,4 @@
-"""Before a run: what may be chosen, what will be tried, when it would start; and its creation."""
+"""Before a run: its settings, the first configurations, the expected start; and its creation."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Forecast:
     @property
     def sentence(self) -> str:
         if not self.workers:
-            return "No training worker is there just now: it starts as soon as one is back."
+            return "No training worker is running: the run starts when one is back."
         if self.starts_in_s <= 0:
-            return "A worker is free: it starts at once."
+            return "A worker is free: training starts immediately."
         runs = "1 run is" if self.ahead == 1 else f"{self.ahead} runs are"
-        return f"{runs} ahead; yours starts in about {words.duration(round(self.starts_in_s, -1) or 10)}."
+        return f"{runs} ahead; this one starts in about {words.duration(round(self.starts_in_s, -1) or 10)}."
 
 
 def quota(user: User) -> Quota:
@@ -139,13 +139,15 @@ def create_run(
     """Create and enqueue a run; the caller has checked that the user may see the data set.
 
     Args:
-        teaches: whether the meta-learner may learn from it; unless told, from public data only.
+        teaches: whether its scores are shared; by default only for public data.
 
     Raises:
         StartError: a choice is invalid, the data is not ready or the quota is used up.
     """
     if budget_s not in settings.BUDGETS_S:
-        raise StartError(f"Choose one of the budgets: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}.")
+        raise StartError(
+            f"Choose one of the training times: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}."
+        )
     if not 0 <= seed <= MAX_SEED:
         raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
     if full := _full(user):
@@ -157,7 +159,7 @@ def create_run(
             raise StartError(obstacle)
         rows = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
         if model != "auto" and not rows.filter(name=model).exists():
-            raise StartError(f"“{model}” is not an enabled portfolio row for {dataset.modality} data.")
+            raise StartError(f"“{model}” is not a configuration in use for {dataset.modality} data.")
         number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
         chosen = {"budget_s": budget_s, "model": model, "seed": seed}
         chosen["teaches"] = dataset.public if teaches is None else teaches
@@ -169,11 +171,11 @@ def create_run(
 def _obstacle(dataset: Dataset, quota: Quota) -> str:
     """Why no run can start now; empty when one can."""
     if dataset.state != Dataset.State.READY:
-        return "The data is not ready yet: wait until it is checked, or fix what the report names."
+        return "The data is not ready yet: wait until it is checked, or fix the problem that the report names."
     if not quota.left_total:
-        return "All your runs are used up; ask the administrator for more, your data and models stay as they are."
+        return "All your runs are used up: ask the administrator for more. Your data and models are kept."
     if not quota.left_today:
-        return f"Today's {quota.per_day} runs are used up; the next can start tomorrow, at midnight server time."
+        return f"All {quota.per_day} runs of today are used up: the next can start after midnight (server time)."
     return ""
 
 
