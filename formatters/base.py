@@ -32,6 +32,7 @@ class Options:
     test_size: float = 0.25
     seed: int = 0
     modality: str | None = None
+    label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from formatters.tables.columns import (
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import RowLabels, Target, choose, read_labels
+from formatters.tables.row_labels import RowLabels, read_labels
+from formatters.tables.target import Target, choose
 
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
@@ -44,7 +45,7 @@ def read(root: Path, options: Options) -> Table:
     if upload is None:
         raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
     if not features:
         raise DataError(

@@ -25,7 +25,8 @@ from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
 from formatters.tables.reader import read_table
-from formatters.tables.target import choose, read_labels
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 from formatters.tokens import index_texts, language_of
 from formatters.words import counted
 
@@ -147,7 +148,7 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
 
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     features = [column for column in upload.columns if column.name not in target.columns]
     used = text_columns(features) or [
         c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)

@@ -13,6 +13,7 @@ from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
 from formatters.split_words import part_of_path, sides_of_parts
+from formatters.tables.cuts import LabelQuestion
 from formatters.tables.reader import RawTable
 
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
@@ -86,7 +87,13 @@ def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, 
         matches = (index.find(name, part=part_of_path(path)) for name in names)
         found.lists[path] = [match[0] for match in matches if match]
         return
-    labels = read_labels(table, at, path, index, options.target)
+    try:
+        labels = read_labels(table, at, path, index, options)
+    except LabelQuestion as question:
+        if options.target:
+            raise
+        found.errors[path] = question  # asked if the folders are no classes
+        return
     if labels:
         found.tables[path] = labels
         return

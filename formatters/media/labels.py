@@ -19,6 +19,8 @@ from formatters.media.folders import folder_sides, from_folders
 from formatters.media.label_table import FileLabels
 from formatters.media.order import files_below, natural
 from formatters.media.parts import copies
+from formatters.tables.columns import parse_number
+from formatters.tables.cuts import LabelQuestion, cut
 from formatters.words import counted
 
 
@@ -56,10 +58,12 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     files = [path for path in files if path not in regions]
     beside = look_beside(root, every, files, suffixes, options)
     if beside.tables:
-        result = _from_tables(root, every, files, beside)
+        result = _from_tables(root, every, files, beside, options)
     else:
         if options.target:
             raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
+        if options.label_cuts:
+            raise DataError("there is no labels table with a column of numbers to cut; leave the label cuts out.")
         result = _from_folders(root, every, files, regions, noun, beside)
     for left_out, why in ((repeated, "a copy of the same file further up"), (regions, "a mask of another image")):
         result.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
@@ -77,7 +81,8 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     return result
 
 
-def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside) -> Labelled:
+def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside, options: Options) -> Labelled:
+    _cut_numbers(beside, options)
     tables, disputed = _agreeing(beside.tables)
     labels: dict[str, tuple[str, ...]] = {}
     for table in tables.values():
@@ -139,6 +144,27 @@ def _agreeing(tables: dict[str, FileLabels]) -> tuple[dict[str, FileLabels], dic
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
     """Spelt alike: "1.0" is "1"."""
     return tuple(re.sub(r"\.0+$", "", _composed(name)) for name in names)
+
+
+def _cut_numbers(beside: Beside, options: Options) -> None:
+    """Numbers become ranges, the same in all tables; few numbers in one of them are no classes beside many in another.
+
+    Raises:
+        LabelQuestion: one table holds many numbers in the column that labels the others.
+    """
+    tables = list(beside.tables.values())
+    for error in beside.errors.values():
+        if isinstance(error, LabelQuestion) and error.asked["column"] == tables[0].target:
+            raise error
+    if not any(table.numbers for table in tables):
+        return
+    for table in tables:
+        table.numbers = table.numbers or {file: parse_number(names[0]) for file, names in table.labels.items() if names}
+    ranges, names = cut([value for table in tables for value in table.numbers.values()], options.label_cuts or "")
+    cells = iter(ranges)
+    for table in tables:
+        table.labels = {file: (cell,) if cell else () for file, cell in zip(table.numbers, cells, strict=False)}
+        table.label_order = names
 
 
 def _composed(label: str) -> str:

@@ -14,7 +14,8 @@ from formatters.series.cases import Cases
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import PIXEL_PREFIXES
 from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import choose, read_labels
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 
 MIN_STEPS = 8  # shorter lists are rather several labels
 
@@ -52,7 +53,7 @@ def read(root: Path, options: Options) -> Cases:
         raise DataError("the upload holds no table; give a CSV with a series in a cell of each row.")
     names = _series_columns(upload)
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     kept = [i for i, row in enumerate(labels.rows) if row is not None]
     series = _join([upload.table.column(name) for name in names], upload.sources)
     return Cases(

@@ -14,7 +14,8 @@ from formatters.series.cases import Cases, stack
 from formatters.tables.columns import profile
 from formatters.tables.files import TableUpload, load
 from formatters.tables.reader import RawTable, read_table
-from formatters.tables.target import choose, read_labels
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 
 MIN_SERIES = 4
 MIN_STEPS = 5
@@ -80,7 +81,7 @@ def read(root: Path, options: Options) -> Cases:
     table = replace(upload.table, columns=kept, rows=[[column[row] for column in cells] for row in firsts])
     columns = [profile(name, table.column(name), table.delimiter) for name in kept]
     target = choose(table, columns, options.target)
-    labels = read_labels(table, columns, target)
+    labels = read_labels(table, columns, target, options.label_cuts)
     series = _cut(upload.table, found.values, found.starts)
     known = [i for i, row in enumerate(labels.rows) if row is not None]
     return Cases(

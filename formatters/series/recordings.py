@@ -20,6 +20,7 @@ from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.order import files_below, natural
 from formatters.series.cases import Cases, stack
 from formatters.split_words import sides_of
+from formatters.tables.cuts import cut
 from formatters.tables.files import OTHER_DATA
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.tables.target import CLEAR_NAME, name_score
@@ -156,15 +157,24 @@ def _labels(
         at = file_column(table, index)
         if at is None and ordered:
             table, at = _by_number(table, list(recordings))
-        found = read_labels(table, at, path, index, options.target) if at is not None else None
+        found = read_labels(table, at, path, index, options) if at is not None else None
         if found:
-            return found, path
+            return _with_ranges(found, options), path
     if not ordered:
         return None
     found = _by_constant_column(recordings, options.target)
     if not found and not options.target:
         found = _by_folder(list(recordings))
     return (found, "") if found else None
+
+
+def _with_ranges(found: FileLabels, options: Options) -> FileLabels:
+    """Numbers become the ranges that the options say."""
+    if not found.numbers:
+        return found
+    ranges, names = cut(list(found.numbers.values()), options.label_cuts or "")
+    labels: dict[str, tuple[str, ...]] = {f: (cell,) for f, cell in zip(found.numbers, ranges, strict=True) if cell}
+    return replace(found, labels=labels, label_order=names)
 
 
 def _by_constant_column(recordings: dict[str, Recording], target: str | None) -> FileLabels | None:

@@ -14,7 +14,8 @@ from formatters.tables.columns import Column, describe
 from formatters.tables.files import load
 from formatters.tables.kind import judge, series_channels
 from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import choose, read_labels
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 from formatters.words import counted
 
 
@@ -27,7 +28,7 @@ def read(root: Path, options: Options) -> Cases:
     if upload is None:
         raise DataError("the upload holds no time series; give a .ts file, or a CSV with a series in each row.")
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     channels = series_channels(upload, target.columns)
     if not channels:
         features = [c for c in upload.columns if c.name not in target.columns and c.numbers and c.type != "id"]

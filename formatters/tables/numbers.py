@@ -25,8 +25,10 @@ COMMAS = re.compile(r"[-+]?\d{1,3}((,\d{3})+|(,\d{2})+,\d{3})(\.\d+)?")  # 1,234
 DOTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
 BLANKS = re.compile(r"(?<=\d)['’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")  # between thousands
 GROUPED = re.compile(r"[-+]?\d{1,3}(['’ \u00a0\u2009\u202f]\d{3}){1,4}([.,]\d*)?")
-BEFORE = re.compile(
-    r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+", re.I
+BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
+    r"(?:^|(?<=^[-+(]))"
+    r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
+    re.I,
 )
 AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+\s]+$")
 UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")

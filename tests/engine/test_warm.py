@@ -105,7 +105,7 @@ def test_a_run_ends_with_whoever_asked_for_it(path: Path) -> None:
     wait_for(path.parent / "run" / "start.txt")
     family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
     run.close()
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 
 

@@ -295,8 +295,9 @@ def ends_well(files: Files) -> None:
         try:
             report = convert(source, Path(folder, "out"), Options(), say=lambda line: None)
         except DataError as error:
-            assert str(error).rstrip().endswith("."), error  # the command line joins and shortens its lines
+            sentence = str(error).rstrip()  # the command line joins and shortens its lines
             assert os.listdir(folder) == ["in"]  # nothing half-written
+            assert sentence.endswith("."), sentence
         else:
             assert report["counts"]["samples"] > 1
             assert json.loads(Path(folder, "out", "report.json").read_text())["title"] == report["title"]

@@ -18,6 +18,7 @@ from formatters import tabular
 from formatters.base import Options, Table
 from formatters.detect import detect
 from formatters.tables.columns import encode_cells, encoder, profile
+from formatters.tables.cuts import LabelQuestion
 
 RNG = random.Random(0)
 
@@ -142,17 +143,49 @@ def test_target_is_guessed(read, header, row, target):
 
 def test_close_call_is_a_doubt_and_target_overrides(read):
     text = lines("a,CHAS,MEDV", 60, lambda i: f"{number()},{i % 2},{RNG.gauss(100, 20):.2f}")
-    table = read(text)
+    table = read(text, label_cuts="median")
     assert table.target == "MEDV"
     assert any("'CHAS' could be it too" in doubt.what for doubt in table.doubts)
     assert read(text, target="CHAS").target == "CHAS"
 
 
-def test_quantity_is_cut_at_its_median(read):
-    table = read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"))
-    assert table.label_names == ["≤ 30", "> 30"]
-    assert Counter(sample.labels for sample in table.samples) == {("≤ 30",): 30, ("> 30",): 30}
-    assert any("median" in doubt.what for doubt in table.doubts)
+@pytest.mark.parametrize(
+    ("cuts", "names", "counts"),
+    [
+        ("median", ["≤ 30", "> 30"], [30, 30]),
+        ("quantiles", ["≤ 15.25", "> 15.25 to 30", "> 30 to 44.75", "> 44.75"], [15, 15, 15, 15]),
+        ("40, 10.5", ["≤ 10.5", "> 10.5 to 40", "> 40"], [11, 29, 20]),
+        ("10.5 1000", ["≤ 10.5", "> 10.5 to 1000"], [11, 49]),
+    ],
+)
+def test_a_quantity_is_cut_as_asked(read, cuts, names, counts):
+    table = read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"), label_cuts=cuts)
+    assert table.label_names == names
+    assert Counter(sample.labels[0] for sample in table.samples) == dict(zip(names, counts, strict=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "age"}])
+@pytest.mark.parametrize("value", [lambda i: f"{i / 7:.3f}", lambda i: str(18 + i % 60)])
+def test_a_label_of_many_numbers_is_asked_for(read, options, value):
+    text = lines("a,kind,age", 1200, lambda i: f"{number()},{'uvw'[i % 3]},{value(i)}")
+    with pytest.raises(LabelQuestion, match="--label-cuts median") as question:
+        read(text, **{"target": "age"} | options)
+    assert (question.value.asked["column"], question.value.asked["others"][0]) == ("age", "kind")
+    assert "--target ('kind'" in str(question.value)
+
+
+def test_numbers_of_classes_are_no_quantity(read):
+    row = lambda i: f"{number()},{i % 43}"  # noqa: E731
+    assert len(read(lines("a,ClassId", 430, row)).label_names) == 43
+    with pytest.raises(LabelQuestion):
+        read(lines("a,rings", 430, row))
+    assert len(read(lines("a,rings", 430, row), label_cuts="each").label_names) == 43
+
+
+@pytest.mark.parametrize(("cuts", "said"), [("low", "but got 'low'"), ("90,80", "leave one range")])
+def test_cuts_that_cannot_be_used(read, cuts, said):
+    with pytest.raises(DataError, match=said):
+        read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"), label_cuts=cuts)
 
 
 def test_trailing_flags_are_several_labels(read):
