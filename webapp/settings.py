@@ -115,11 +115,8 @@ def _redis_socket() -> Path:
 REDIS_SOCKET = _redis_socket()
 REDIS_URL = env("REDIS_URL", default="")  # empty: the bundled server on REDIS_SOCKET
 _queue = {"URL": REDIS_URL or f"unix://{REDIS_SOCKET}", "SERIALIZER": "rq.serializers.JSONSerializer"}
-RQ_QUEUES = {
-    "train": {**_queue, "DEFAULT_TIMEOUT": 3600},  # one worker a GPU, or one in all
-    "work": {**_queue, "DEFAULT_TIMEOUT": 1800},  # conversion, prediction, export
-}
-RQ = {"COMMIT_MODE": "on_db_commit", "QUEUE_CLASS": "webapp.ops.queues.PatientQueue"}
+RQ_QUEUES = {"train": _queue, "convert": _queue, "pack": _queue, "predict": _queue}  # each has workers of its own
+RQ = {"COMMIT_MODE": "on_db_commit", "QUEUE_CLASS": "webapp.ops.queues.FairQueue"}
 if REDIS_URL:  # several web servers must count failed logins together; a single one counts in its memory
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 

@@ -265,13 +265,13 @@ def _end(process: Process) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
-    while family := [p for p in psutil.Process().children(recursive=True) if _lives(p)]:
+    while family := [p for p in psutil.Process().children(recursive=True) if lives(p)]:
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=GRACE_S)
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -365,8 +365,10 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
 def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeypatch: Any) -> None:
     assert start.forecast().sentence == "A worker is free: training starts immediately."
     make_run(run.dataset, state="running", budget_s=60, state_since=timezone.now())
+    monkeypatch.setattr(start, "_last_starts", lambda: {owner.pk: timezone.now().timestamp()})
     waiting = make_run(run.dataset, state="queued", budget_s=300)
-    forecast = start.forecast()
+    assert start.forecast().ahead == 1  # of somebody else, whose turn is first
+    forecast = start.forecast(user=owner)
     assert forecast.ahead == 2
     assert forecast.starts_in_s == pytest.approx(60 + 300 + 2 * start.START_UP_S, abs=2)
     assert start.forecast(waiting).ahead == 1
@@ -457,7 +459,7 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     )
     prediction = Prediction.objects.get(pk=response.json()["id"])
     assert sorted(path.name for path in prediction.source.iterdir()) == ["1-new.png", "new.png"]
-    assert jobs == [("work", "webapp.runs.jobs.predict", (prediction.pk,))]
+    assert jobs == [("predict", "webapp.runs.jobs.predict", (prediction.pk,))]
     fragment = f"/models/{run.pk}/predictions/{prediction.pk}"
     assert owner_client.get(fragment).headers["X-State"] == "queued"
     prediction.output_path.write_text("name,prediction,dark,light\nnew.png,light,0.25,0.75\n")

@@ -79,8 +79,7 @@ def teach(run: Run) -> bool:
         about = {"dataset": fresh.dataset, "name": name_of(fresh.dataset), "modality": modality}
         kept = about | {"features": features, "score": _score(fresh)}
         _, new = Lesson.objects.get_or_create(run=fresh, defaults=kept)
-    if new:
-        rewrite()
+    rewrite()  # also if it is not new: an earlier call may have failed just before this
     return new
 
 

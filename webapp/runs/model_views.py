@@ -77,7 +77,7 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_owned(Run.objects.all(), request.user, id=run_id)
     again = Run.objects.filter(pk=run.pk, export_state=Run.Export.FAILED)
     if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
-        queue.enqueue_export(run.pk)
+        queue.enqueue_export(run)
     return redirect("model", run.pk)
 
 
