@@ -81,21 +81,10 @@ def load(root: Path) -> TableUpload | None:
 
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
-    named = [path for path in paths if not _is_about(path)]
-    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
-    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
-    beside = [path for path in structured if tables_at and path.lower().endswith(JSONS)]  # words about the data
-    tables_at += [path for path in structured if path not in beside]
-    if any(path.endswith(".solution") for path in paths):
-        tables = matrices(root, paths)
-    elif tables_at:
-        tables = {path: read_table(root / path) for path in tables_at}
-    else:
-        tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
-    if not tables:
+    read = _read_tables(root, paths)
+    if not read:
         return None
-    joined = set(tables)
-    tables = with_labels_beside(tables)
+    tables = with_labels_beside(read)
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
@@ -114,17 +103,33 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         for path in group
         for what in tables[path].left_out
     ]
-    aside = _left_aside(tables, group)
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
         classes = [Path(path).stem for path in group for _ in tables[path].rows]
         main = with_class_column(main, classes)
         columns.append(profile(main.label, classes))
         doubts.append(class_doubt(main.label, group))
+    aside = _left_aside(tables, group)
     ignored = [{"path": one.path, "why": one.why} for one in aside]
-    read = {*tables, *joined}
-    ignored += [{"path": path, "why": "it is no table of rows"} for path in paths if path not in read]
+    ignored += [{"path": path, "why": _why_not_read(path)} for path in paths if path not in read]
     return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, aside))
+
+
+def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, RawTable]:
+    """The tables by path; JSON beside other tables holds words about them."""
+    if any(path.endswith(".solution") for path in paths):
+        return matrices(root, paths)
+    named = [path for path in paths if not _is_about(path)]
+    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
+    found = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
+    found += [path for path in structured if not found or not path.lower().endswith(JSONS)]
+    if found:
+        return {path: read_table(root / path) for path in found}
+    return _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
+
+
+def _why_not_read(path: str) -> str:
+    return "a JSON file beside other tables" if path.lower().endswith(JSONS) else "it is no table of rows"
 
 
 def _is_about(path: str) -> bool:
