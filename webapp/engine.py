@@ -143,8 +143,13 @@ def compare_classes(data_dir: Path, modality: str, out_json: Path) -> None:
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
-    """New raw data -> CSV of probabilities; raises DataError for what the user must fix."""
-    _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)])
+    """New raw data -> CSV of probabilities, and ``notes.json`` beside it: what could not be read, in sentences.
+
+    Raises:
+        DataError: for what the user must fix.
+    """
+    notes = out_csv.with_name("notes.json")
+    _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv), "--notes", str(notes)])
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
