@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.tables.columns import (
     Column,
     as_label,
@@ -25,8 +24,9 @@ from formatters.tables.columns import (
     mean_chars,
 )
 from formatters.tables.files import TableUpload, load
+from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
-from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
+from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
 from formatters.tables.row_labels import RowLabels, read_labels
 from formatters.tables.target import Target, choose
 
@@ -94,13 +94,29 @@ def read(root: Path, options: Options) -> Table:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    """New rows (CSV, TSV, or JSON list of objects), with or without the label column."""
-    numbers = {row["name"] for row in recipe["columns"] if "decimal_comma" in row}
-    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]], numbers)
-    matrix = _matrix(recipe["columns"], cells)
-    spec = spec_of(recipe).with_count(len(names))
-    return names, MemoryExamples(spec, [row.reshape(1, 1, -1, 1) for row in matrix])
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
+    """New rows of tables of any format, with or without the label column."""
+    new = NewData(spec_of(recipe))
+    flaws = Flaws()
+
+    def read(path: Path, name: str) -> None:
+        rows = read_new_rows(path, name, recipe["table"], [row["name"] for row in recipe["columns"]])
+        columns, differs = fit(recipe["columns"], rows.cells, rows.delimiter)
+        matrix = _matrix(columns, rows.cells)
+        told: dict[int, list[str]] = {}
+        places = np.cumsum([0, *(len(row["features"]) for row in columns)])
+        for row, cells, place in zip(columns, rows.cells, places[:-1], strict=True):
+            for at, problem in flaws.find(row, cells, matrix[:, place]).items():
+                told.setdefault(at, []).append(problem)
+        for at, values in enumerate(matrix):
+            whole = at not in rows.unread
+            problem = "; ".join(told.get(at, [])) if whole else rows.unread[at]
+            new.add(rows.names[at], values.reshape(1, 1, -1, 1) if whole else None, problem)
+        new.notes += [*rows.notes, *(f"{path.name}: {what}" for what in differs)]
+
+    for_each_file(new, source, read)
+    new.notes += flaws.notes()
+    return new
 
 
 def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:

@@ -158,8 +158,14 @@ def compare_classes(data_dir: Path, modality: str, out_json: Path, should_stop: 
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[[], bool]) -> None:
-    """New raw data -> CSV of probabilities; raises DataError for what the user must fix, EngineError or Stopped."""
-    _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)], should_stop)
+    """New raw data -> CSV of probabilities, and ``notes.json`` beside it: what could not be read, in sentences.
+
+    Raises:
+        DataError: for what the user must fix.
+        EngineError, Stopped: no CSV came.
+    """
+    command = ["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)]
+    _call([*command, "--notes", str(out_csv.with_name("notes.json"))], should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:

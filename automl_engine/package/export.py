@@ -233,7 +233,8 @@ A model for {data[modality]} data, learned by AutoDL Self-Service: {data[title]}
     venv/bin/python predict.py YOUR_DATA -o predictions.csv
 
 `YOUR_DATA` is a file, a folder, a zip or a table like those the model learned from, without labels; `sample/input`
-holds some. The answer is a CSV: name, predicted label, probability of each label.
+holds some. The answer is a CSV: name, predicted label, probability of each label. Each file or row of the input has a
+row; where something could not be read, the last column, `problem`, says why.
 
 ## What to expect
 | | |

@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample
 from formatters.media.order import natural
-from formatters.series.cases import Cases, stack
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
 from formatters.tables.cuts import LabelQuestion, cut
-from formatters.tables.new_rows import table_paths
+from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, row_names
 from formatters.tables.reader import RawTable, read_table
 from formatters.tables.ts_file import TsFile, is_ts, read_ts
 from formatters.words import counted
@@ -86,23 +84,25 @@ def _cut_numbers(cases: Cases, path: str, options: Options) -> None:
     cases.samples = [replace(sample, labels=(cell or "",)) for sample, cell in zip(cases.samples, ranges, strict=True)]
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """A CSV for a model of .ts files: with one channel a row is a series; with several, the file is one series."""
-    channels = spec_of(recipe).num_channels
-    names: list[str] = []
-    series: list[np.ndarray] = []
-    for path in table_paths(source):
+    channels = new.spec.num_channels
+
+    def read(path: Path, name: str) -> None:
+        if path.suffix.lower() not in ROW_SUFFIXES:
+            raise DataError(f"{path.name} holds no series; give a .ts file or a CSV.")
         table = read_table(path)
         columns = _number_columns(table)
+        decimal_comma = uses_decimal_comma(columns, table.delimiter)
+        values = stack([columns], decimal_comma)[:, :, 0]  # (rows, columns)
+        flaws = flaws_in(columns, values)
         if channels == 1 and len(columns) > 1:
-            series += list(stack([columns], False))
-            names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
-        else:
-            series.append(stack([[column] for column in columns], False)[:, 0])  # a row is a step
-            names.append(path.name)
-    if not names:
-        raise DataError(f"{source.name} holds no series; give a .ts file or a CSV.")
-    return names, series
+            for at, row in enumerate(row_names(name or path.name, len(values))):
+                new.add(row, values[at, :, None], flaws.get(at, ""))
+        else:  # a row is a step
+            new.add(name or path.name, values, "; ".join(f"row {row + 1}: {what}" for row, what in flaws.items()))
+
+    for_each_file(new, source, read)
 
 
 def _number_columns(table: RawTable) -> list[list[str]]:

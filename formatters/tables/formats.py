@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -21,6 +21,7 @@ from automl_engine.errors import DataError
 
 MAX_CELLS, MAX_COLUMNS = 20_000_000, 120_000
 MAX_WORKBOOK_BYTES = 2**29
+LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
@@ -56,15 +57,15 @@ def written(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]]) -> Structured:
-    """The rows of a file of STRUCTURED_SUFFIXES.
+def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wanted: Collection[str] = ()) -> Structured:
+    """The rows of a file of STRUCTURED_SUFFIXES; of a workbook those of the sheet with most of the wanted columns.
 
     Raises:
         DataError: it is damaged or holds no table.
     """
     suffix = path.suffix.lower()
     if suffix in WORKBOOKS:
-        return _workbook(path)
+        return _workbook(path, {name.casefold() for name in wanted})
     if suffix in ARROW:
         return Structured(_arrow(path))
     if suffix in DATABASES:
@@ -73,8 +74,8 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]]) -> St
     return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(_records(text, path.name))
 
 
-def _workbook(path: Path) -> Structured:
-    """The sheet with the most cells."""
+def _workbook(path: Path, wanted: set[str]) -> Structured:
+    """The sheet with the most wanted columns (in lower case), of several the one with the most cells."""
     from python_calamine import CalamineError, load_workbook
 
     filled: dict[str, Rows] = {}
@@ -91,7 +92,12 @@ def _workbook(path: Path) -> Structured:
             filled[name] = [row for row in rows if any(row)]
     except (CalamineError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from error
-    best = max(filled, key=lambda name: sum(map(len, filled[name])))
+
+    def fitness(name: str) -> tuple[int, int]:
+        heads = ({cell.casefold() for cell in row} for row in filled[name][:LOOK_ROWS])
+        return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
+
+    best = max(filled, key=fitness)
     rows = filled[best]
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]

@@ -273,12 +273,14 @@ def test_new_rows_in_any_order_with_and_without_label(read, tmp_path):
     recipe = recipe_of(table)
     new = tmp_path / "new.csv"
     new.write_text("HEIGHT;yes;colour;when\n2,5;yes;red;2021-03-02\n;;green;\n")
-    names, examples = tabular.encode(recipe, new)
+    new_data = tabular.encode(recipe, new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["row 1", "row 2"]
     assert examples.spec.sample_count == len(examples) == 2
     np.testing.assert_array_equal(examples.steps(1).ravel(), [math.nan] * 6)
     np.testing.assert_array_equal(examples.steps(0).ravel()[:5], [18688, 1, 3, 0, 1])
-    names, examples = tabular.encode(recipe, tmp_path / "a.csv")
+    new_data = tabular.encode(recipe, tmp_path / "a.csv")
+    names, examples = new_data.names, new_data.examples
     assert all(np.array_equal(examples.steps(i), table.steps(i), equal_nan=True) for i in range(40))
 
 
@@ -286,7 +288,7 @@ def test_new_rows_as_json(read, tmp_path):
     recipe = recipe_of(read(MIXED))
     new = tmp_path / "new.json"
     new.write_text(json.dumps([{"when": "01.03.2021", "colour": "blue", "yes": "no", "height": 2.5}]))
-    _, examples = tabular.encode(recipe, new)
+    examples = tabular.encode(recipe, new).examples
     assert examples.steps(0).ravel().tolist() == [18687, 0, 3, 1, 0, 2.5]
     new.write_text('[{"when": "", "colour": "blue"}]')
     with pytest.raises(DataError, match="lacks the columns 'yes', 'height'"):
@@ -298,7 +300,7 @@ def test_new_rows_without_header(read, tmp_path):
     new = tmp_path / "new.csv"
     for text in ("3,1.5,2\n", "3,1.5,2,1\n", "column_2,column_1,column_0\n2,1.5,3\n"):
         new.write_text(text)
-        assert tabular.encode(recipe, new)[1].steps(0).ravel().tolist() == [3, 1.5, 2]
+        assert tabular.encode(recipe, new).examples.steps(0).ravel().tolist() == [3, 1.5, 2]
     new.write_text("3,1.5\n")
     with pytest.raises(DataError, match="has 2 columns but 3"):
         tabular.encode(recipe, new)
@@ -345,5 +347,6 @@ def test_real_sets(real_data, tmp_path, name, target, features, counts):
     assert (table.target, table.spec.col_count, table.spec.domain) == (target, features, "tabular")
     assert Counter(label for sample in table.samples for label in sample.labels) == counts
     assert table.label_names == list(counts)
-    names, examples = recipes.encode(recipe_of(table), source)
+    new_data = recipes.encode(recipe_of(table), source)
+    names, examples = new_data.names, new_data.examples
     assert all(np.array_equal(examples.steps(i), table.steps(i), equal_nan=True) for i in range(len(names)))

@@ -470,6 +470,19 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     assert b"new.png,light" in b"".join(_blocks(owner_client.get(fragment + ".csv")))
 
 
+def test_what_was_not_read_is_said_beside_its_answer(owner_client: Any, run: Run, jobs: Any) -> None:
+    owner_client.post(f"/models/{run.pk}/predict", {"files": [_file()]})
+    prediction = Prediction.objects.get()
+    rows = ["name,prediction,dark,light,problem", "a.png,light,0.25,0.75,", "b.png,,,,b.png cannot be read (damaged)."]
+    prediction.output_path.write_text("\n".join(rows))
+    (prediction.dir / "notes.json").write_text('["1 of 2 inputs could not be read <here>"]')
+    Prediction.objects.update(state="ready")
+    html = owner_client.get(f"/models/{run.pk}/predictions/{prediction.pk}").content.decode()
+    assert "1 of 2 inputs could not be read &lt;here&gt;" in html
+    assert "b.png cannot be read (damaged)." in html
+    assert '<strong class="answer">not read</strong>' in html
+
+
 def _blocks(response: Any) -> list[bytes]:
     async def collect() -> list[bytes]:
         return [block async for block in response.streaming_content]

@@ -34,7 +34,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     shown = None
     may = run.opens_to(user)
     if isinstance(user, User):
-        mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
+        mine = Prediction.objects.filter(run=run, owner=user).select_related("run__dataset").order_by("-created")
         if asked := request.GET.get("prediction"):
             shown = get_owned(mine, user, id=asked)
     return render(
@@ -131,7 +131,7 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
     """Predictions belong to the user who asked for them, also when the run is public."""
-    return get_owned(Prediction.objects.select_related("run"), request.user, id=prediction_id, run_id=run_id)
+    return get_owned(Prediction.objects.select_related("run__dataset"), request.user, id=prediction_id, run_id=run_id)
 
 
 @csrf_exempt  # caller() checks it for sessions
