@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from automl_engine.portfolio import load
 from automl_engine.run.scoreboard import prediction_files, read_start, write_json
 
 SIDES = ("before", "after")
+SAME_ALC = 1e-6
 
 
 @dataclass(frozen=True)
@@ -68,34 +69,35 @@ class Run:
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of the table."""
+    """The runs of both checkouts: one line of the table."""
 
     set: str
     modality: str
-    model: str
-    seed: int
-    budget_s: float
-    clock: str
-    alc_before: float
-    alc_after: float
-    nauc_before: float
-    nauc_after: float
-    first_prediction_s_before: float | None
-    first_prediction_s_after: float | None
-    predictions_before: int
-    predictions_after: int
-    equal_predictions: int
-    """Files of the same number with the same bytes."""
-    start_s_before: float | None
-    start_s_after: float | None
-    wall_s_before: float
-    wall_s_after: float
+    order: dict[str, Any]
+    """The arguments of ``run``."""
+    before: Run
+    after: Run
+
+    @property
+    def equal_predictions(self) -> int:
+        """Files of the same number with the same bytes."""
+        before, after = self.before.predictions, self.after.predictions
+        return sum(before[k].read_bytes() == after[k].read_bytes() for k in before.keys() & after.keys())
 
     @property
     def is_equal(self) -> bool:
         """Whether both runs wrote the same predictions and reached the same ALC."""
-        same_files = self.predictions_before == self.predictions_after == self.equal_predictions
-        return same_files and abs(self.alc_after - self.alc_before) < 1e-6
+        same_files = len(self.before.predictions) == len(self.after.predictions) == self.equal_predictions
+        return same_files and abs(self.after.alc - self.before.alc) < SAME_ALC
+
+    def line(self) -> dict[str, Any]:
+        """For the table."""
+        line = {"set": self.set, "modality": self.modality, **self.order, "equal_predictions": self.equal_predictions}
+        before, after = asdict(self.before), asdict(self.after)
+        for key in before:
+            for side, value in zip(SIDES, (before[key], after[key]), strict=True):
+                line[f"{key}_{side}"] = len(value) if key == "predictions" else value
+        return line
 
 
 def compare(plan: Plan) -> Iterator[Pair]:
@@ -116,8 +118,7 @@ def compare(plan: Plan) -> Iterator[Pair]:
             continue
         sides = SIDES if len(pairs) % 2 == 0 else SIDES[::-1]
         runs = {side: _run(plan, name, model, seed, side) for side in sides}
-        order = plan.order(model, seed)
-        pairs.append(pair_of(runs["before"], runs["after"], name, modalities[name], order))
+        pairs.append(Pair(name, modalities[name], plan.order(model, seed), **runs))
         _write_table(plan.out / "compare.csv", pairs)
         yield pairs[-1]
 
@@ -150,36 +151,12 @@ def read_run(run_dir: Path) -> Run:
     return Run(**about, predictions=prediction_files(run_dir), start_s=times["start_s"], wall_s=times["wall_s"])
 
 
-def pair_of(before: Run, after: Run, name: str, modality: str, order: dict[str, Any]) -> Pair:
-    """What the two runs say of each other."""
-    common = before.predictions.keys() & after.predictions.keys()
-    equal = sum(before.predictions[k].read_bytes() == after.predictions[k].read_bytes() for k in common)
-    both = {
-        f"{key}_{side}": value if value is None else round(value, 6)
-        for side, run in zip(SIDES, (before, after), strict=True)
-        for key, value in asdict(run).items()
-        if key != "predictions"
-    }
-    return Pair(
-        name,
-        modality,
-        order["model"],
-        order["seed"],
-        order["budget"],
-        order["clock"],
-        predictions_before=len(before.predictions),
-        predictions_after=len(after.predictions),
-        equal_predictions=equal,
-        **both,
-    )
-
-
 def _write_table(path: Path, pairs: Sequence[Pair]) -> None:
     part = path.with_suffix(".part")
     with open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Pair)])
+        writer = csv.DictWriter(file, list(pairs[0].line()))
         writer.writeheader()
-        writer.writerows(asdict(pair) for pair in pairs)
+        writer.writerows(pair.line() for pair in pairs)
     part.replace(path)
 
 
@@ -206,11 +183,11 @@ def _report(plan: Plan) -> int:
     pairs = []
     for pair in compare(plan):
         pairs.append(pair)
-        files = f"{pair.equal_predictions} of {max(pair.predictions_before, pair.predictions_after)} predictions equal"
-        about = f"{pair.set}, {pair.model}, seed {pair.seed}"
-        print(f"{about}: ALC {pair.alc_before:.6f} -> {pair.alc_after:.6f}, {files}", flush=True)
+        before, after, about = pair.before, pair.after, f"{pair.set}, {pair.order['model']}, seed {pair.order['seed']}"
+        files = f"{pair.equal_predictions} of {max(len(before.predictions), len(after.predictions))} predictions equal"
+        print(f"{about}: ALC {before.alc:.6f} -> {after.alc:.6f}, {files}", flush=True)
     equal = sum(pair.is_equal for pair in pairs)
-    change = sum(pair.alc_after - pair.alc_before for pair in pairs) / max(1, len(pairs))
+    change = sum(pair.after.alc - pair.before.alc for pair in pairs) / max(1, len(pairs))
     print(f"{equal} of {len(pairs)} pairs equal; mean change of the ALC {change:+.6f}")
     return int(equal < len(pairs))
 

@@ -203,7 +203,7 @@ def _modules_beyond(requirements: str) -> list[str]:
             needs = requirements_of(package) or []
         except PackageNotFoundError:  # for another platform
             continue
-        todo += [re.match(r"[\w.-]+", need)[0] for need in needs if "extra ==" not in need]
+        todo += [re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs if "extra ==" not in need]
     owners = packages_distributions()
     return sorted(m for m, of in owners.items() if not {re.sub(r"[-_.]+", "-", name).lower() for name in of} & brought)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automl_engine.lab.compare import main, pair_of, read_run
+from automl_engine.lab.compare import Pair, main, read_run
 from tests.engine.toys import write_table
 
 ROOT = str(Path(__file__).parents[2])
@@ -31,7 +31,7 @@ def written_run(folder: Path, alc: float, predictions: list[str]) -> Path:
 )
 def test_what_differs_is_counted(tmp_path: Path, alc: float, predictions: list[str], equal: int) -> None:
     before = read_run(written_run(tmp_path / "before", 0.5, ["a", "b"]))
-    pair = pair_of(before, read_run(written_run(tmp_path / "after", alc, predictions)), "toy", "tabular", ORDER)
+    pair = Pair("toy", "tabular", ORDER, before, read_run(written_run(tmp_path / "after", alc, predictions)))
     assert pair.equal_predictions == equal
     assert pair.is_equal == ((alc, predictions) == (0.5, ["a", "b"]))
 

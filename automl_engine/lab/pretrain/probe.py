@@ -42,8 +42,8 @@ class Probe:
             DataError: the folder does not hold what the trunk wants.
         """
         data_dir = data_dir_of(folder)
-        split = open_split(data_dir, "train")
-        split = split.subset(np.sort(stratified_sample(split.labels, MOST, seed=0)))
+        whole = open_split(data_dir, "train")
+        split = whole.subset(np.sort(stratified_sample(whole.labels, MOST, seed=0)))
         self.name, self.labels = data_dir.stem, split.labels
         if series:
             self.planes, self.mean, self.scale = _series(split, folder), torch.zeros(1), torch.ones(1)

@@ -21,6 +21,7 @@ from automl_engine.errors import DataError
 from automl_engine.files import atomic_write
 from automl_engine.lab.pretrain.architectures import ARCHITECTURES
 from automl_engine.lab.pretrain.sources import source
+from automl_engine.models.shared.device import put_channels_last
 from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.residual import MIDDLE, SCALE
 from automl_engine.models.shared.trainer import half_precision_is_faster, move_towards
@@ -59,7 +60,8 @@ class Training:
         with torch.no_grad():
             features = trunk.eval()(torch.zeros(1, self.source.channels, height, side)).shape[1]
         heads = nn.ModuleDict({kind: nn.Linear(features, count) for kind, count in self.source.classes.items()})
-        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device, memory_format=torch.channels_last)
+        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device)
+        put_channels_last(self.network)
         self.average = copy.deepcopy(self.network)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
@@ -67,9 +69,8 @@ class Training:
         self.optimiser = torch.optim.AdamW(groups, lr=LR)
         self.steps, self.spent_s = 0, 0.0
         blank = torch.zeros(recipe.batch, height, side, self.source.channels, dtype=torch.uint8)
-        self.half = device.type == "cuda" or half_precision_is_faster(
-            PixelNetwork(trunk, self.source.channels, False), blank, "image_resnet"
-        )
+        inputs = PixelNetwork(trunk, self.source.channels, False).standardise(blank)
+        self.half = device.type == "cuda" or half_precision_is_faster(trunk, inputs, "image_resnet")
 
     @property
     def trunk(self) -> nn.Module:
@@ -91,9 +92,11 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
+        heads = self.network["heads"]
+        assert isinstance(heads, nn.ModuleDict)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             features = self.network["trunk"](inputs)
-            logits = {kind: head(features).float() for kind, head in self.network["heads"].items()}
+            logits = {kind: head(features).float() for kind, head in heads.items()}
         losses = {kind: F.cross_entropy(logits[kind], targets[kind]) for kind in logits}
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

@@ -78,10 +78,13 @@ def main(options: argparse.Namespace) -> int:
 
 def is_free(package: Distribution) -> bool:
     """Whether its text may be used by anyone for anything, as its metadata say."""
-    about = package.metadata
-    said = re.split(r"\bAND\b", about.get("License-Expression") or "")
-    said += [(about.get("License") or "").partition("\n")[0]]
-    said += [value for value in about.get_all("Classifier") or [] if value.startswith("License :: OSI Approved ::")]
+
+    def values(key: str) -> list[str]:
+        return package.metadata.get_all(key) or []
+
+    said = [part for value in values("License-Expression") for part in re.split(r"\bAND\b", value)]
+    said += [value.partition("\n")[0] for value in values("License")]
+    said += [value for value in values("Classifier") if value.startswith("License :: OSI Approved ::")]
     said = [part for part in said if part.strip()]
     return bool(said) and all(FREE.search(part) and not COPYLEFT.search(part) for part in said)
 

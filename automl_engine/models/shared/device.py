@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from automl_engine import clock
 from automl_engine.dataset.decode import CORES
@@ -17,6 +18,13 @@ def torch_device(params: Mapping[str, Any]) -> torch.device:
     """The ``device`` of a model's parameters; "auto" is the GPU if there is one."""
     name = params.get("device", "auto")
     return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+
+
+def put_channels_last(network: nn.Module) -> None:
+    """In memory, in place: so convolutions of images are fastest."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
 
 
 class Pace:

@@ -110,7 +110,7 @@ class _Spectrum(NamedTuple):
     projected: np.ndarray  # (R, K) = basis.T @ targets over all rows
     centre: np.ndarray  # (D,) mean of the inputs: clipping may have moved it
     offset: np.ndarray  # (K,) mean of the targets
-    count: int
+    rows: int
 
 
 def fit_ridge(
@@ -254,7 +254,8 @@ class FeatureLinear(AnytimeModel):
         end = clock.now_s() + SHARE * remaining_time_budget
         multi_label, labels = is_multi_label(split.labels), split.labels
         order = np.random.default_rng(self.params.get("seed", 0)).permutation(len(split))
-        parts = [order[at : at + PART] for at in range(0, len(order), PART)] if len(order) > PART else [slice(None)]
+        order = order if len(order) > PART else np.arange(len(order))
+        parts = [order[at : at + PART] for at in range(0, len(order), PART)]
         rest = ((self.inputs(split.subset(p)), labels[p]) for p in parts[1:] if clock.now_s() < end)
         first = self.inputs(split.subset(parts[0]) if len(parts) > 1 else split)
         most = max(1, feature_limit_bytes() // first.nbytes) if len(parts) > 1 else 1

@@ -24,7 +24,7 @@ from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.shared import augment
-from automl_engine.models.shared.device import Pace, torch_device
+from automl_engine.models.shared.device import Pace, put_channels_last, torch_device
 from automl_engine.models.shared.network_files import read_network, write_graph, write_network
 from automl_engine.models.shared.workload import workload
 
@@ -52,11 +52,9 @@ class PixelNetwork(nn.Module, Generic[Body]):
         return (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
 
     def placed(self, device: torch.device) -> Self:
-        """On the device, with the channels last in memory: so convolutions of images are fastest."""
+        """On the device, in the memory order that is fastest there."""
         self.to(device)
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dim() == 4:
-                tensor.data = tensor.data.to(memory_format=torch.channels_last)
+        put_channels_last(self)
         return self
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

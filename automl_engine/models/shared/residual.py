@@ -78,10 +78,14 @@ class Stems(nn.Module):
     (n, C, H, W), standardised -> (n, 8 * width).
     """
 
+    body: nn.Sequential
+
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         small, large = (residual_network(channels, 1, side, width) for side in (SMALL_SIDE, SMALL_SIDE + 1))
-        self.small, self.large, self.body = small[0], large[0], small[1:-1]
+        body = small[1:-1]
+        assert isinstance(body, nn.Sequential)
+        self.small, self.large, self.body = small[0], large[0], body
 
     def stem_for(self, images: torch.Tensor) -> nn.Module:
         return self.small if max(images.shape[2:]) <= SMALL_SIDE else self.large

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -161,7 +162,7 @@ class TabularForest(AnytimeModel):
             while len(self._trees) < target and (not self._trees or clock.now_s() < stop_at):
                 begun = len(self._trees)
                 numbers = range(begun, min(target, begun + (TOGETHER if begun else 1)))
-                with clock.work("trees", lambda begun=begun: self._amounts(begun)):
+                with clock.work("trees", partial(self._amounts, begun)):
                     self._trees += tuple((map if is_small else pool.map)(self._tree, numbers))
 
     def _amounts(self, begun: int) -> dict[str, float]:

@@ -152,8 +152,8 @@ class TabularNetwork(AnytimeModel):
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps({"params": self.params, "multi_label": self.multi_label}))
-        np.savez(dir / "weights.npz", **self.weights)
-        np.savez(dir / "basis.npz", **self.basis)
+        np.savez(dir / "weights.npz", allow_pickle=False, **self.weights)
+        np.savez(dir / "basis.npz", allow_pickle=False, **self.basis)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
@@ -168,7 +168,7 @@ class TabularNetwork(AnytimeModel):
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         arrays, graph = f"{self.name}.npz", f"{self.name}.onnx"
-        np.savez(dir / arrays, **self.basis)
+        np.savez(dir / arrays, allow_pickle=False, **self.basis)
         to_onnx(self.weights, self.multi_label, dir / graph)
         member = {"name": self.name, "weight": 1, "feature": "tabular_basis", "params": {}}
         return [{**member, "arrays": arrays, "graph": graph}]
