@@ -35,7 +35,7 @@ from webapp.runs.queue import is_alive  # the real one: the fixture "jobs" repla
 ENGINE = """
 import json, signal, sys, time
 from pathlib import Path
-from automl_engine import events
+from automl_engine.run import events
 out, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
 def finish(stopped, reason):
     if plan["points"]:

@@ -19,7 +19,7 @@ from rq.timeouts import JobTimeoutException
 from automl_engine.files import replace_folder
 from webapp import engine
 from webapp.database import patiently
-from webapp.datasets.models import Dataset
+from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.storage import directory_bytes
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,6 @@ def reap() -> int:
 
     Returns how many had lost their worker.
     """
-    from webapp.datasets.uploads import delete_expired
     from webapp.runs.queue import is_alive
 
     long_ago = timezone.now() - LOST_AFTER
@@ -175,5 +174,5 @@ def reap() -> int:
         known = {job.args[0] for job in queue.get_jobs() if job.func_name == "webapp.datasets.jobs.convert"}
         for dataset in waiting.exclude(id__in=known):
             enqueue(dataset)  # harmless if the job still comes: only one can take the row
-    delete_expired()
+    Upload.objects.filter(expires__lt=timezone.now()).delete()  # their files go with the rows
     return len(lost)

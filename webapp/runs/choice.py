@@ -2,7 +2,7 @@
 the viewer may see them.
 
 The engine knows data sets by name only (the ``chosen`` event, docs/formats.md).  Those of this site have names without
-meaning (knowledge.py); the others are looked for among what the administrators have published.
+meaning (portfolio/scores.py); the others are looked for among what the administrators have published.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from webapp.access import visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.ops import cards
-from webapp.runs import knowledge
+from webapp.portfolio.scores import PREFIX
 
 SHOWN_SAMPLES = 4
 PRIVATE = "a private data set"
@@ -77,7 +77,7 @@ def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
     source, *parts = told["dataset"].split(MARK)
     if dataset:
         source = dataset.name
-    elif source.startswith(knowledge.PREFIX):
+    elif source.startswith(PREFIX):
         source = PRIVATE
     how = [PARTS[match[1]].format(match[2]) for part in parts if (match := PART.fullmatch(part))]
     part = f"({', '.join(how)})" if how else ""
@@ -89,7 +89,7 @@ def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, 
 
     Of data sets that did not learn here only those of administrators count: anybody can call theirs "mnist".
     """
-    own = [name for name in names if name.startswith(knowledge.PREFIX)]
+    own = [name for name in names if name.startswith(PREFIX)]
     taught = Dataset.objects.filter(lessons__name__in=own).annotate(known_as=F("lessons__name"))
     found: dict[str, Dataset] = {dataset.known_as: dataset for dataset in visible(taught, viewer)} if own else {}
     sources = {name: name.split(MARK)[0].lower() for name in names if name not in own}

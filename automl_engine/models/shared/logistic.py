@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax
 
 from automl_engine import clock
 
@@ -45,14 +45,19 @@ def fit_logistic(
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(width + 1, classes).astype(np.float32)
         scores = inputs @ (weights[:-1] if scale is None else weights[:-1] * scale) + weights[-1]
-        error = (expit(scores) if multi_label else softmax(scores, axis=1) * labels.sum(1, keepdims=True)) - labels
+        if multi_label:
+            loss = (np.logaddexp(0, scores) - labels * scores).sum()
+            error = expit(scores) - labels
+        else:
+            log_p = log_softmax(scores, axis=1)
+            loss = -(labels * log_p).sum()
+            error = np.exp(log_p) * labels.sum(1, keepdims=True) - labels
         slope = transposed @ error
         gradient = np.empty((width + 1, classes))
         gradient[:-1] = (slope if scale is None else slope * scale) + l2 * weights[:-1]
         gradient[-1] = error.sum(0)
-        terms = classes if multi_label else 1
-        loss = log_loss(scores, labels, multi_label) * terms + 0.5 * l2 * float((weights[:-1] ** 2).sum()) / len(labels)
-        return loss, gradient.ravel() / len(labels)
+        total = float(loss) + 0.5 * l2 * float((weights[:-1] ** 2).sum())
+        return total / len(labels), gradient.ravel() / len(labels)
 
     def stop_in_time(_: np.ndarray) -> None:
         lap(**amounts)
