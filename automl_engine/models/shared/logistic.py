@@ -41,7 +41,8 @@ def fit_logistic(
     width, classes = inputs.shape[1], labels.shape[1]
     labels = labels.astype(np.float32)
     is_dense = isinstance(inputs, np.ndarray)
-    transposed, cost = (inputs.T, _dense_cost) if is_dense else (inputs.T.tocsr(), _sparse_cost)
+    cost = _dense_cost if is_dense else _sparse_cost
+    transposed = inputs.T if is_dense else csr_matrix(inputs.T)
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(width + 1, classes).astype(np.float32)
