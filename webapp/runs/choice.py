@@ -2,7 +2,7 @@
 the viewer may see them.
 
 The engine knows data sets by name only (the ``chosen`` event, docs/formats.md).  Those of this site have names without
-meaning (portfolio/scores.py); the others are looked for among what the administrators have published.
+meaning (knowledge.py); the others are looked for among what the administrators have published.
 """
 
 from __future__ import annotations
