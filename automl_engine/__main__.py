@@ -61,8 +61,7 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         costs=_costs(options.knowledge) if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
-        child=baselines.CHILD if model == baselines.MODEL else CHILD,
-        is_preloaded=options.is_preloaded,
+        child=baselines.CHILD if model == baselines.MODEL else None if options.is_preloaded else CHILD,
     )
     print_scores(scores)
     if options.clock == "virtual":

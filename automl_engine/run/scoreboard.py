@@ -119,11 +119,10 @@ class Scoreboard:
         return scores
 
 
-def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) -> dict[str, Any]:
+def rescore(run_dir: Path, solution: Path) -> dict[str, Any]:
     """Score a run folder again, also one that another program made with the challenge's files.
 
-    Args:
-        labels: class names; by default those of the last ``results.json``, else the indices.
+    Class names are those of the last ``results.json``, else the indices.
 
     Raises:
         DataError: the folder is no run, or the solution doesn't belong to it.
@@ -136,7 +135,7 @@ def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) 
         raise DataError(f"{run_dir.name} holds no start.txt; give the folder that a run wrote.") from None
     defaults = {"t0_s": curve.T0_S, "model": "unknown", "device": "unknown", "clock": "wall", "versions": {}}
     about = {key: old.get(key, value) for key, value in defaults.items()} | {"budget_s": budget_s}
-    names = labels or results.get("labels") or [str(c) for c in range(matrix.shape[1])]
+    names = results.get("labels") or [str(c) for c in range(matrix.shape[1])]
     board = Scoreboard(run_dir, matrix, names, about)
     made_by = {p["k"]: p["by"] for p in old.get("predictions", [])}
     for k in board.unscored():

@@ -79,8 +79,7 @@ def run(
     device: str = "auto",
     costs: Path | None = None,
     on_line: Callable[[str], None] = lambda line: None,
-    child: Sequence[str] = CHILD,
-    is_preloaded: bool = False,
+    child: Sequence[str] | None = CHILD,
 ) -> dict[str, Any]:
     """Train on a data set under a budget; returns (and leaves in ``RUN/scores.json``) the scores.
 
@@ -91,8 +90,7 @@ def run(
         model, params: what that means: a key of MODELS, and its parameters (JSON).
         costs: a table of costs, for a virtual clock (and the processor, unless a device is named); None: the wall.
         on_line: gets the progress in plain words.
-        child: the command that runs ingestion.py.
-        is_preloaded: this process is a fork of the engine that waits (warm.py), and so forks the child where it can.
+        child: the command that runs ingestion.py; None: a fork of this process, which has imported all that it needs.
 
     Raises:
         DataError: the data set cannot be used.
@@ -116,9 +114,10 @@ def run(
     about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    supervisor, command = Supervisor(board, on_line), [*child, str(data_dir), str(run_dir)]
-    if is_preloaded and model != FOREIGN and child == CHILD and not costs:
-        return supervisor.supervise(partial(_fork, [str(data_dir), str(run_dir)]))
+    supervisor, arguments = Supervisor(board, on_line), [str(data_dir), str(run_dir)]
+    if child is None and model != FOREIGN and not costs:
+        return supervisor.supervise(partial(_fork, arguments))
+    command = [*(child or CHILD), *arguments]
     if model != FOREIGN:
         return supervisor.supervise(partial(_launch, command, STEADY if costs else {}))
     if obstacle := isolation.obstacle():
@@ -140,9 +139,9 @@ def _launch(command: Sequence[str], variables: Mapping[str, str], log: IO[bytes]
 
 
 def _fork(arguments: list[str], log: IO[bytes]) -> Process:
-    from automl_engine.run import ingestion, warm
+    from automl_engine.run import forked, ingestion
 
-    return warm.fork(lambda: ingestion.main(arguments), engine_limits(), log)
+    return forked.fork(lambda: ingestion.main(arguments), engine_limits(), log)
 
 
 class Supervisor:

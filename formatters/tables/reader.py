@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.encodings import UTF_8, decode_text
@@ -269,22 +269,31 @@ def _parse(
     if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
         del parsed["quotes taken literally"]
     if not parsed:
-        loose = "loose quotes" if '"' in text else "quotes taken literally"
-        for how in ("single quotes", loose) if "'" in text else (loose,):
-            numbered = [
-                (line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1
-            ]
-            if even := _even([row for _, row in numbered]):
-                return even, how, [], {}
-            if keep_odd and (emptied := with_odd_emptied(numbered) if numbered else None):
-                return emptied[0], how, [], emptied[1]
-            tolerated = None if keep_odd or not numbered else without_ragged(numbered)
-            if tolerated:
-                return tolerated[0], how, [tolerated[1]], {}
-        _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
+        return _parse_ragged(text, delimiter, name, keep_odd)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
     return parsed[how], how, [], {}
+
+
+def _parse_ragged(
+    text: str, delimiter: str, name: str, keep_odd: bool
+) -> tuple[list[list[str]], str, list[str], dict[int, str]]:
+    """``_parse`` where no way of quoting gives rows of equal length.
+
+    Raises:
+        DataError: the lines differ too much.
+    """
+    loose = "loose quotes" if '"' in text else "quotes taken literally"
+    for how in ("single quotes", loose) if "'" in text else (loose,):
+        numbered = [(line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1]
+        if even := _even([row for _, row in numbered]):
+            return even, how, [], {}
+        if keep_odd and (emptied := with_odd_emptied(numbered) if numbered else None):
+            return emptied[0], how, [], emptied[1]
+        tolerated = None if keep_odd or not numbered else without_ragged(numbered)
+        if tolerated:
+            return tolerated[0], how, [tolerated[1]], {}
+    _raise_ragged(text, delimiter, QUOTINGS[loose], name)
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
@@ -311,20 +320,20 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
     return None
 
 
-def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> NoReturn:
-    """DataError for the first line with an unusual number of cells."""
+def _ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> DataError:
+    """What is wrong with the first line with an unusual number of cells."""
     width = 0
     try:
         for line, row in _reader(text, delimiter, quoting):
             width = width or len(row)
             if len(row) != width:
-                raise DataError(
+                return DataError(
                     f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give each line the "
                     f"same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
                 )
     except csv.Error as error:
-        raise DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.") from error
-    raise DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
+        return DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.")
+    return DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
 
 
 def _fields(count: int) -> str:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from automl_engine.files import replace_folder
 from webapp import engine
 from webapp.database import briefly, patiently
-from webapp.datasets.models import Dataset
+from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import directory_bytes
 from webapp.ops import queues
@@ -139,8 +139,6 @@ def reap() -> int:
 
     Returns how many had lost their worker.
     """
-    from webapp.datasets.uploads import delete_expired
-
     long_ago = timezone.now() - LOST_AFTER
     rows = Dataset.objects.select_related("owner")
     silent = rows.filter(state=State.CONVERTING, heartbeat__lt=long_ago)
@@ -150,5 +148,5 @@ def reap() -> int:
     for dataset in rows.filter(state=State.QUEUED, state_since__lt=long_ago):
         if not queues.is_alive(_job_id(dataset.id, dataset.tries + 1)):
             enqueue(dataset)  # harmless if the job still comes: only one can take the row
-    delete_expired()
+    Upload.objects.filter(expires__lt=timezone.now()).delete()  # their files go with the rows
     return len(lost)

@@ -291,7 +291,7 @@ class FeatureLinear(AnytimeModel):
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))
         self.head.save(dir / "head.npz")
-        np.savez(dir / "arrays.npz", **self.arrays)
+        np.savez(dir / "arrays.npz", allow_pickle=False, **self.arrays)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
@@ -304,8 +304,13 @@ class FeatureLinear(AnytimeModel):
     def export(self, dir: Path) -> list[dict[str, Any]]:
         graph = f"{self.name}.onnx"
         self.head.to_onnx(dir / graph)
-        member = {"name": self.name, "weight": 1, "feature": self.feature, "params": self.feature_params}
+        member: dict[str, Any] = {
+            "name": self.name,
+            "weight": 1,
+            "feature": self.feature,
+            "params": self.feature_params,
+        }
         if self.arrays:
             member["arrays"] = f"{self.name}.npz"
-            np.savez(dir / member["arrays"], **self.arrays)
+            np.savez(dir / member["arrays"], allow_pickle=False, **self.arrays)
         return [{**member, "graph": graph}]
