@@ -109,7 +109,7 @@ def send(name: str, owner: User, function: str, row_id: str, *, job_id: str, lim
 
 
 def is_alive(job_id: str) -> bool:
-    """Whether the job waits or is being done; not so when Redis forgot it, its worker was lost or its queue has none."""
+    """Whether the job waits or is being done; else Redis forgot it, or its worker is lost, or its queue has none."""
     try:
         job = Job.fetch(job_id, connection=django_rq.get_connection("train"), serializer=JSONSerializer)
     except NoSuchJobError:
