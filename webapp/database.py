@@ -49,6 +49,7 @@ def briefly(action: Callable[[], T], otherwise: T) -> T:
             raise
         log.warning("the database does not answer (%s); asked again soon", error)
     close_old_connections()
+    time.sleep(FIRST_PAUSE_S)  # a server that is away refuses at once
     return otherwise
 
 

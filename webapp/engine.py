@@ -270,7 +270,7 @@ def _call(
 
 
 def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) -> Iterator[str]:
-    """What the child prints, line by line, until it ends.
+    """What the child prints, whole line by whole line, until it ends.
 
     Raises:
         Stopped: it is not wanted any more; the caller kills it.
@@ -287,9 +287,7 @@ def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) ->
             if not selector.select(POLL_S):
                 continue
             block = os.read(process.stdout.fileno(), 2**16)
-            *lines, rest = (rest + block).split(b"\n")
-            if not block and rest:
-                lines = [rest]
-            yield from (line.decode("utf-8", "replace").strip() for line in lines)
             if not block:
                 return
+            *lines, rest = (rest + block).split(b"\n")
+            yield from (line.decode("utf-8", "replace").strip() for line in lines)

@@ -293,7 +293,7 @@ def _parse_ragged(
         tolerated = None if keep_odd or not numbered else without_ragged(numbered)
         if tolerated:
             return tolerated[0], how, [tolerated[1]], {}
-    _raise_ragged(text, delimiter, QUOTINGS[loose], name)
+    raise _ragged(text, delimiter, QUOTINGS[loose], name)
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:

@@ -118,7 +118,7 @@ def test_a_locked_database_hides_neither_the_end_of_the_engine_nor_the_deadline(
     run = make_run(make_dataset(owner), state="running", budget_s=20)
     monkeypatch.setattr(queue, "OVERTIME_S", overtime_s)
     _engine(monkeypatch, code)
-    lock_database(6)
+    lock_database(4.5)
     begun = time.monotonic()
     _, trouble = jobs._follow(run, engine.start_run())
     assert time.monotonic() - begun < 4

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,26 @@ def test_a_job_that_comes_to_an_empty_queue_is_a_turn(real_queues: redis.Redis, 
         queues.send("train", sender, "time.sleep", "1", job_id=job_id, limit_s=10)
     assert [take(), take()] == ["third", "second"]
     assert list(queue.last_starts()) == [stranger.pk, owner.pk]
+
+
+def test_two_workers_that_choose_at_the_same_moment_take_a_job_of_each(
+    real_queues: redis.Redis, owner: User, stranger: User
+) -> None:
+    for round_ in range(5):
+        for sender, count in ((owner, 5), (stranger, 1)):
+            for i in range(count):
+                queues.send("train", sender, "time.sleep", "1", job_id=f"{sender.pk}-{i}-{round_}", limit_s=10)
+        with ThreadPoolExecutor(2) as pool:
+            taken = [pool.submit(_take, real_queues) for _ in range(2)]
+        assert {future.result() for future in taken} == {owner.pk, stranger.pk}
+        queues.get("train").empty()
+
+
+def _take(connection: redis.Redis) -> int:
+    queue = queues.get("train")
+    found = queues.FairQueue.dequeue_any([queue], None, connection, serializer=JSONSerializer)
+    assert found is not None
+    return queues.ticket(found[0]).owner
 
 
 def test_every_queue_has_a_worker_that_the_site_starts_and_shows(real_queues: redis.Redis, db: None) -> None:

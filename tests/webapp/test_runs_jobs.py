@@ -319,10 +319,15 @@ def test_a_job_is_alive_until_it_ended_or_its_worker_was_lost(redis_socket: Path
     job = rq.job.Job.create(
         "webapp.runs.jobs.train", ("x",), id="train-x-1", connection=connection, serializer=JSONSerializer
     )
+    job.origin = "train"
     job.save()
     for status, alive in {"queued": True, "started": True, "failed": False, "finished": False}.items():
         job.set_status(status)
         assert is_alive("train-x-1") == alive
+    job.set_status("queued")
+    job.origin = "work"  # where an earlier version sent it
+    job.save()
+    assert not is_alive("train-x-1")
 
 
 def test_packing_is_given_up_when_its_job_is_gone(

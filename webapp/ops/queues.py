@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import django_rq
+from django.conf import settings
 from django_rq.queues import DjangoRQ
 from redis import Redis
 from redis.client import Pipeline
@@ -108,12 +109,12 @@ def send(name: str, owner: User, function: str, row_id: str, *, job_id: str, lim
 
 
 def is_alive(job_id: str) -> bool:
-    """Whether the job waits or is being done; not so when Redis forgot it or its worker was lost."""
+    """Whether the job waits or is being done; else Redis forgot it, or its worker is lost, or its queue has none."""
     try:
         job = Job.fetch(job_id, connection=django_rq.get_connection("train"), serializer=JSONSerializer)
     except NoSuchJobError:
         return False
-    return job.get_status() in ALIVE
+    return job.origin in settings.RQ_QUEUES and job.get_status() in ALIVE
 
 
 def stop_unless(wanted: Callable[[], int], limit_s: float) -> Callable[[], bool]:
