@@ -10,6 +10,7 @@ import torch
 
 from automl_engine import weights
 from automl_engine.errors import DataError
+from automl_engine.models.image.finetune import ImageFinetuned
 from automl_engine.models.image.pretrained import ImagePretrained
 from automl_engine.models.shared import efficientnet_lite, pretrained, vision
 from automl_engine.portfolio import load
@@ -69,6 +70,14 @@ def test_what_is_exported_or_saved_predicts_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(graph.run(None, {"pixels": model.pixels(train).numpy()})[0], shown, atol=1e-5)
 
 
+def test_two_configurations_of_one_network_see_each_its_own_size() -> None:
+    train = toy("image", 12, False, seed=0)
+    for side in (64, 32):
+        model = ImagePretrained(train.spec, **{**PARAMS, "sides": [side]})
+        model.train(train, 100)
+        assert model.config["shape"][0] == side
+
+
 @pytest.mark.parametrize(("choice", "lite", "own"), [("", True, True), ("own", False, True), ("none", False, False)])
 def test_a_setting_says_which_weights_may_be_used(
     choice: str, lite: bool, own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -96,3 +105,30 @@ def test_the_run_says_whose_weights_and_on_which_terms(monkeypatch: pytest.Monke
     )
     monkeypatch.setenv("AUTODL_PRETRAINED", "none")
     assert vision.describe_weights(None) == "random weights: AUTODL_PRETRAINED is none"
+
+
+def test_fine_tuning_begins_with_the_frozen_network_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automl_engine.models.image.finetune.SLICE_S", 1e-6)
+    monkeypatch.setattr("automl_engine.models.shared.finetune.PASSES", 4)
+    train = toy("image", 40, False, seed=0)
+    model = ImageFinetuned(train.spec, network=LITE, side=32, l2=10, device="cpu")
+    model.train(train, 1000)
+    began, first = model.frozen(), model.test(train, 100)
+    np.testing.assert_allclose(first, model.beginning.test(train, 100), atol=1e-3)
+    layers = [part.clone() for part in model.network.body[0].parameters()]
+    for step in range(8):
+        model.train(train, 1000)
+        same = [torch.equal(a, b) for a, b in zip(layers, model.network.body[0].parameters(), strict=True)]
+        assert same[0] == (step < 2), "the first layers learn later"
+        assert not same[-1]
+    assert model.done_training
+    np.testing.assert_array_equal(began.test(train, 100), first)
+    shown = model.test(train, 100)
+    assert np.abs(shown - first).max() > 1e-3
+    assert (shown.argmax(1) == train.labels.argmax(1)).mean() > 0.9
+    onnxruntime = pytest.importorskip("onnxruntime")
+    [entry] = model.export(tmp_path)
+    graph = onnxruntime.InferenceSession(str(tmp_path / entry["graph"]))
+    np.testing.assert_allclose(graph.run(None, {"pixels": model.pixels(train).numpy()})[0], shown, atol=1e-5)

@@ -161,7 +161,7 @@ class ImagePretrained(ImageModel):
             fits = [side for side, cost_s in costs if cost_s * len(root) < limit_s and side < above]
             return [(*fits, self.sides[-1])[0]]
 
-        return cached(root.subset([0]), (found.network, "side"), choose)[0]
+        return cached(root.subset([0]), (found.network, "side", *self.sides), choose)[0]
 
     def _seen_in_time(self, split: Examples, time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, D) and positions of as many examples as the time allows, at random but always in
