@@ -137,7 +137,7 @@ def _learning_s(member: Member) -> float:
 
 def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:
     """Whether the configuration is worth running on so many examples."""
-    if model_class(configuration["model"]).quick:
+    if model_class(configuration["model"]).refits:
         return True
     return count >= (FEWEST_PRETRAINED if "weights" in configuration.get("params", {}) else FEWEST)
 

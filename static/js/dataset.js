@@ -1,4 +1,4 @@
-// The report page: after a filter of the samples (htmx) the focus stays where it was.
+// The report page: keeps the focus after the samples were filtered (htmx).
 
 let focused = "";
 document.body.addEventListener("htmx:beforeSwap", () => {

@@ -1,4 +1,4 @@
-// "Try it": send files, a row or a text without leaving the page, and show the answer when it is there.
+// Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
 const answer = document.getElementById("answer");
 const packing = document.getElementById("packing");
@@ -25,7 +25,7 @@ async function follow(id, pictures) {
   answer.scrollIntoView({ block: "nearest" });
 }
 
-/** Put the very picture or sound that was dropped beside its answer; it never leaves the browser for this. */
+/** Show the dropped image or sound beside its prediction, from the browser's own copy. */
 function illustrate(files) {
   for (const item of answer.querySelectorAll("[data-name]")) {
     const file = files.find((one) => one.name === item.dataset.name) ?? (files.length === 1 ? files[0] : null);
@@ -49,7 +49,7 @@ async function send(form, body) {
     if (!response.ok) return complain(reply.error ?? `The server answered ${response.status}; try fewer or smaller files.`);
     await follow(reply.id, body.getAll("files").filter((file) => file.size));
   } catch (error) {
-    complain(`The line to the server is lost (${error.message}); try again.`);
+    complain(`The connection to the server is lost (${error.message}); try again.`);
   } finally {
     button.disabled = false;
   }

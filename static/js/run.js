@@ -1,5 +1,5 @@
 // The run page, live: the server sends regions of HTML and a Plotly figure; this file puts them in place.
-// Server-sent events first; when they do not come through, the same JSON is polled every three seconds.
+// It uses server-sent events; if they fail, it polls the same JSON every three seconds.
 
 const root = document.getElementById("run");
 const plot = document.getElementById("plot");
@@ -12,7 +12,7 @@ let stream = null;
 let poller = 0;
 let lastHeard = Date.now();
 let lastFigure = null;
-let told = 0;
+let announced = 0;
 
 const serverAhead = Number(root.dataset.now) * 1000 - Date.now();
 
@@ -29,12 +29,12 @@ function show(page) {
   for (const [name, html] of Object.entries(page.regions)) replace(document.querySelector(`[data-region="${name}"]`), html);
   for (const part of document.querySelectorAll("[data-when]")) part.hidden = !part.dataset.when.split(" ").includes(page.state);
   document.getElementById("summary").textContent = page.summary;
-  tell(page);
+  announce(page);
   draw(page.figure);
   tick();
 }
 
-/** New content, without losing the reader's place: the focus and the scroll position of what scrolls inside. */
+/** Replace the content of a region, keeping the focus and the scroll positions. */
 function replace(region, html) {
   if (region.dataset.shown === html) return;
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
@@ -48,12 +48,13 @@ function replace(region, html) {
   if (mark) [...region.querySelectorAll("a, [tabindex]")].find((part) => [part.getAttribute("href"), part.getAttribute("aria-label")].includes(mark))?.focus();
 }
 
-/** New answers, read out at most every five seconds; the end always. */
-function tell(page) {
+/** Announce new predictions at most every five seconds, and always the end. */
+function announce(page) {
   const last = page.points.at(-1);
-  const text = page.open ? last && `Answer ${page.points.length} after ${Math.round(last.t)} seconds: NAUC ${last.nauc.toFixed(2)}` : page.summary;
-  if (!text || (page.open && Date.now() - told < 5000)) return;
-  told = Date.now();
+  const score = last && (last.accuracy === null ? `NAUC ${last.nauc.toFixed(2)}` : `${Math.floor(100 * last.accuracy)} % accuracy`);
+  const text = page.open ? last && `Prediction ${page.points.length} after ${Math.round(last.t)} seconds: ${score}` : page.summary;
+  if (!text || (page.open && Date.now() - announced < 5000)) return;
+  announced = Date.now();
   document.getElementById("announcer").textContent = text;
 }
 
@@ -108,7 +109,7 @@ function draw(figure) {
   });
 }
 
-/** The countdown runs here, between two messages. */
+/** Update the clock between two messages. */
 function tick() {
   const clock = document.querySelector("[data-started]");
   if (!clock) return;
@@ -120,12 +121,12 @@ function tick() {
   if (bar) bar.value = passed;
 }
 
-// --- Hearing ------------------------------------------------------------------------------------------------
+// --- Listening ------------------------------------------------------------------------------------------------
 
 async function fetchState() {
   const response = await fetch(address(root.dataset.stateUrl), { headers: { Accept: "application/json" } });
   if (response.status === 404) {
-    leave("The server does not show this run any more: it was deleted, or you are logged out. Load the page again to see which.");
+    leave("This run is no longer available: it was deleted, or you are logged out. Reload the page to see which.");
     return { final: true };
   }
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
@@ -149,7 +150,7 @@ function hangUp() {
   clearInterval(poller);
 }
 
-/** There is no run any more: say so, stop the clock and offer nothing that cannot be done. */
+/** The run is gone: say so, stop the clock and hide all buttons. */
 function leave(sentence) {
   hangUp();
   clearInterval(clock);
@@ -164,13 +165,13 @@ async function pollIfSilent() {
   try {
     if ((await fetchState()).final) hangUp();
   } catch (error) {
-    connection.textContent = `The line to the server is lost (${error.message}). The run goes on without this page; trying again.`;
+    connection.textContent = `The connection to the server is lost (${error.message}). Training continues; reconnecting.`;
     connection.hidden = false;
     if (stream.readyState === EventSource.CLOSED) listen();
   }
 }
 
-// --- Doing --------------------------------------------------------------------------------------------------
+// --- Actions --------------------------------------------------------------------------------------------------
 
 for (const form of document.querySelectorAll("form[data-quiet]")) {
   form.addEventListener("submit", async (event) => {

@@ -1,6 +1,6 @@
-// Small things every page shares: confirm before what cannot be undone, copy a code block, times in the reader's zone.
+// Shared by all pages: confirmation before actions that cannot be undone, copying code, times in the local time zone.
 
-/** Tell screen readers something that changed on the page. */
+/** Announce a change of the page to screen readers. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }

@@ -1,5 +1,5 @@
-// The drop zone: one file as it is, several files or a folder as one zip made on the way; resumable (tus, vendored).
-// It survives a lost connection (retries), a restarted server and a closed tab (the same files chosen again go on).
+// The upload form: sends one file unchanged, several files or a folder as one zip; resumable (tus, vendored).
+// It resumes after a lost connection, a restarted server, and a closed tab (when the same files are chosen again).
 
 import { crc32, Zip } from "./zip.js";
 
@@ -38,7 +38,7 @@ function start(form) {
     zone.say("Looking at your files …");
     const dropped = (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
     if (dropped.length) zone.send(dropped);
-    else zone.fail("There was no file in what you dropped.");
+    else zone.fail("You dropped no files.");
   });
 }
 
@@ -71,7 +71,7 @@ function pack(chosen) {
   return new Zip(chosen, `${root || "files"}.zip`);
 }
 
-/** Tells one choice of files from another, to find an upload that was begun earlier. */
+/** Identifies a choice of files, to find an earlier upload of the same files. */
 function fingerprint(chosen, source, owner) {
   let crc = 0;
   const encoder = new TextEncoder();
@@ -93,9 +93,9 @@ class Zone {
   async send(chosen) {
     const source = pack(chosen);
     this.find(".upload-error").hidden = true;
-    if (!source.size) return this.fail("The file is empty: choose one that holds data.");
+    if (!source.size) return this.fail("The file is empty: choose another one.");
     if (source.size > Number(this.form.dataset.maxBytes)) {
-      return this.fail(`You chose ${bytes(source.size)}, and you may upload ${this.form.dataset.maxWords} now: choose less, or ${this.form.dataset.advice}.`);
+      return this.fail(`You chose ${bytes(source.size)}, but can upload only ${this.form.dataset.maxWords} now: choose fewer files, or ${this.form.dataset.advice}.`);
     }
     this.find(".upload-choose").hidden = true;
     this.find(".upload-status").hidden = false;
@@ -126,7 +126,7 @@ class Zone {
       onProgress: (sent, total) => this.progress(sent, total),
       onError: (error) => this.broken(error),
       onSuccess: () => {
-        this.say("All there. Opening the report …");
+        this.say("Uploaded. Opening the report …");
         announce("The upload is complete.");
         window.location.assign(this.upload.url); // leads to the data set
       },
@@ -138,7 +138,7 @@ class Zone {
     const again = status < 400 || status >= 500 || RETRIED_STATUS.includes(status);
     if (again) {
       this.waiting = true;
-      this.say(status ? "The server is busy; trying again …" : "The connection is lost; what arrived is safe, trying again …");
+      this.say(status ? "The server is busy; trying again …" : "The connection is lost; trying again …");
     }
     return again;
   }
@@ -181,10 +181,10 @@ class Zone {
   broken(error) {
     const body = error.originalResponse?.getBody() ?? "";
     const status = error.originalResponse?.getStatus() ?? 0;
-    if (status === 401 && this.form.dataset.owner === "guest") this.fail("No more guests can be taken just now. Register, and choose the same files again.");
-    else if (status === 401) this.fail("You are logged out. Log in again and choose the same files: the upload goes on.");
+    if (status === 401 && this.form.dataset.owner === "guest") this.fail("Too many visitors upload without an account at the moment. Register, and choose the same files again.");
+    else if (status === 401) this.fail("You are logged out. Log in again and choose the same files to resume the upload.");
     else if (status >= 400 && status < 500 && body && !body.startsWith("<")) this.fail(body);
-    else this.fail("The server cannot be reached, or a file cannot be read. What arrived is safe: press Resume to go on.");
+    else this.fail("The server cannot be reached, or a file could not be read. Press Resume to try again.");
     this.show(false);
   }
 

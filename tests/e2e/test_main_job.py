@@ -49,7 +49,7 @@ def upload(page: Any, site: str, source: Path) -> None:
 
 def start(page: Any, budget_s: int) -> None:
     page.check(f"input[name=budget_s][value='{budget_s}']")
-    page.get_by_role("button", name="Start learning").click()
+    page.get_by_role("button", name="Start training").click()
     page.wait_for_url(re.compile(r"/runs/[a-z0-9]{10}"))
 
 
@@ -163,7 +163,7 @@ def test_a_hostile_zip_gets_one_sentence(page: Any, site: str, tmp_path: Path) -
         archive.writestr("../../outside.txt", "gotcha")
     upload(page, site, hostile)
     page.get_by_text("outside.txt").first.wait_for()
-    assert page.get_by_role("button", name="Start learning").count() == 0
+    assert page.get_by_role("button", name="Start training").count() == 0
     assert not list(tmp_path.parent.rglob("outside.txt"))
 
 

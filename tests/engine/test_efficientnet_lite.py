@@ -117,10 +117,12 @@ def test_fine_tuning_begins_with_the_frozen_network_and_goes_on(
     model.train(train, 1000)
     began, first = model.frozen(), model.test(train, 100)
     np.testing.assert_allclose(first, model.beginning.test(train, 100), atol=1e-3)
-    layers = [part.clone() for part in model.network.body[0].parameters()]
+    assert model.tuning is not None
+    trunk = model.tuning.network.body[0]
+    layers = [part.clone() for part in trunk.parameters()]
     for step in range(8):
         model.train(train, 1000)
-        same = [torch.equal(a, b) for a, b in zip(layers, model.network.body[0].parameters(), strict=True)]
+        same = [torch.equal(a, b) for a, b in zip(layers, trunk.parameters(), strict=True)]
         assert same[0] == (step < 2), "the first layers learn later"
         assert not same[-1]
     assert model.done_training

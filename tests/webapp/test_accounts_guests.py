@@ -36,8 +36,8 @@ def dataset(guest_client: Client, make_dataset: Any) -> Dataset:
 def test_a_stranger_drops_data_and_sees_the_report(guest_client: Client, dataset: Dataset, client: Client) -> None:
     page = guest_client.get(dataset.get_absolute_url()).content.decode()
     assert "18 images in 2 classes" in page
-    assert "You are a guest here" in page
-    assert "A run needs an account" in page
+    assert "You are not registered" in page
+    assert "Training needs an account" in page
     assert "Publish" not in page
     assert client.get(dataset.get_absolute_url()).status_code == 404
     for path in ("/", "/data/"):
@@ -109,7 +109,7 @@ def test_who_registers_keeps_the_data(guest_client: Client, dataset: Dataset) ->
     assert not User.objects.filter(guest=True).exists()
     assert dataset.autodl_dir.exists()
     page = guest_client.get(dataset.get_absolute_url()).content.decode()
-    assert "Start learning" in page
+    assert "Start training" in page
     assert "You are a guest" not in page
 
 

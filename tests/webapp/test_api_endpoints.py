@@ -132,7 +132,7 @@ def test_run_from_start_to_model(script: Client, dataset: Dataset, make_run: Mak
     assert (started.json()["state"], started.json()["budget_s"]) == ("queued", 20)
     wrong = script.post(f"/api/datasets/{dataset.id}/runs", {"budget_s": 7}, content_type="application/json")
     assert wrong.status_code == 409
-    assert "budgets" in wrong.json()["detail"]
+    assert "training times" in wrong.json()["detail"]
     run = make_run(dataset)
     points = script.get(f"/api/runs/{run.id}/points").json()
     assert [point["nauc"] for point in points] == [0.2, 0.8, 1.0]

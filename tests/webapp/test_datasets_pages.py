@@ -102,7 +102,7 @@ def test_samples_by_class_and_split(dataset: Dataset, owner_client: Client) -> N
     assert "dark/train0.png" in page
     assert "light/train" not in page
     odd = owner_client.get(f"/data/{dataset.id}?label=none&split=x&page=-1")
-    assert "No sample of this class" in odd.content.decode()
+    assert "This class has no sample" in odd.content.decode()
 
 
 def test_states_are_told(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:

@@ -80,7 +80,7 @@ def test_a_user_sees_own_things_only(
     page = text(owner_client)
     assert "My secret set" in page
     assert run.get_absolute_url() in page
-    assert "learning" in page
+    assert "training" in page
     assert "My secret set" not in text(stranger_client)
 
 
@@ -115,16 +115,16 @@ def test_administrators_get_from_the_status_page_to_what_they_manage(
 
 def test_status_names_a_missing_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "machinery", lambda: ([], []))
-    assert "No worker is there for training" in text(client, "/status")
+    assert "No worker runs for training" in text(client, "/status")
 
 
 def test_error_pages(client: Client, rf: RequestFactory) -> None:
     answer = client.get("/nothing/here")
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.content.decode()
+    assert "Page not found" in answer.content.decode()
     assert "log in" in answer.content.decode()
     broken = defaults.server_error(rf.get("/"))
-    assert "That was our fault" in broken.content.decode()
+    assert "Server error" in broken.content.decode()
     untrusted = Client(enforce_csrf_checks=True).post("/accounts/login/", {})
     assert untrusted.status_code == 403
     assert "Please send it again" in untrusted.content.decode()

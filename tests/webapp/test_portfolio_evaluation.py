@@ -123,7 +123,7 @@ def test_one_that_was_ended_early_tells_nothing(row: PortfolioRow, public: list[
 
 
 def test_the_page_shows_progress_and_stops(row: PortfolioRow, public: list[Dataset], admin_client: Client) -> None:
-    assert "public image data set of this site (2)" in admin_client.get(URL).content.decode()
+    assert "2 public image data sets of this site" in admin_client.get(URL).content.decode()
     admin_client.post(f"{URL}/evaluate")
     page = admin_client.get(URL).content.decode()
     assert "0 of 2 done, 1 waits" in page
@@ -147,7 +147,7 @@ def test_the_rows_in_use_can_be_evaluated_beside_it(
     finish(Run.objects.get())
     evaluation.advance()
     page = admin_client.get(URL).content.decode()
-    assert "no configuration in use has a score" in page
+    assert "No configuration in use has a score" in page
     assert 'name="others"' in page
     admin_client.post(f"{URL}/evaluate", {"others": "yes"})
     assert set(Evaluation.objects.exclude(row=row).values_list("row__name", flat=True)) == {others[0].name}

@@ -77,7 +77,7 @@ def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> Non
     assert row.changes.get().what == "imported"
     held = sorted(str(path.relative_to(files.folder())) for path in files.folder().rglob("*"))
     assert held == ["foreign", "foreign/data", "foreign/data/helper.py", "foreign/model.py"]
-    assert "runs unconfined" in admin_client.get("/portfolio/row/foreign").content.decode()
+    assert "is not isolated" in admin_client.get("/portfolio/row/foreign").content.decode()
 
     path = tmp_path / "portfolio.yaml"
     rows.write_enabled(path, "foreign")
@@ -92,10 +92,10 @@ def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> Non
         (zipped({"../model.py": MODEL}), "leads out of its folder"),
         (zipped({"/etc/model.py": MODEL}), "absolute path"),
         (link(), "symbolic link"),
-        (zipped({"solution.py": MODEL}), "no model.py at its top but solution.py"),
-        (zipped({"model.py": "x = 1"}), "no class Model"),
-        (zipped({"model.py": "class Model(:"}), "no Python 3 code"),
-        (zipped({"model.py": b"\0\0"}), "no Python 3 code"),
+        (zipped({"solution.py": MODEL}), "model.py at its top but has solution.py"),
+        (zipped({"model.py": "x = 1"}), "must define the class Model"),
+        (zipped({"model.py": "class Model(:"}), "not Python 3 code"),
+        (zipped({"model.py": b"\0\0"}), "not Python 3 code"),
         (zipped({"model.py": MODEL, "more.zip": zipped({"a": "b"})}), "another archive"),
         (zipped({f"{i}.py": "" for i in range(12)}), "more than 10 files"),
         (zipped({"model.py": MODEL, "zeros": bytes(2**20)}), "unpacks to more than"),
@@ -186,36 +186,36 @@ def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("net.pth", weights(), "no safetensors file"),
-        ("net.safetensors", b"\x80\x04pickle", "no sound safetensors file"),
-        ("net.safetensors", struct.pack("<Q", 2**60) + b"{}", "no sound safetensors file"),
-        ("net.safetensors", weights()[:-1], "no sound safetensors file"),
+        ("net.pth", weights(), "not a safetensors file"),
+        ("net.safetensors", b"\x80\x04pickle", "safetensors file is damaged"),
+        ("net.safetensors", struct.pack("<Q", 2**60) + b"{}", "safetensors file is damaged"),
+        ("net.safetensors", weights()[:-1], "safetensors file is damaged"),
         (
             "net.safetensors",
             broken({networks.LAST_LAYER: {"dtype": "F16", "shape": [1280, 112, 1, 1], "data_offsets": [0, 8]}}, 8),
-            "no sound safetensors file",
+            "safetensors file is damaged",
         ),
         ("net.safetensors", weights(**{networks.LAST_LAYER: (10, 10)}), "shape (10, 10)"),
-        ("net.safetensors", save({"other": np.zeros(3)}), "no weights of mobilenet_v2"),
-        ("net.safetensors", b"\0", "no sound safetensors file"),
+        ("net.safetensors", save({"other": np.zeros(3)}), "The weights must be of mobilenet_v2"),
+        ("net.safetensors", b"\0", "safetensors file is damaged"),
         ("net.safetensors", broken({str(i): {} for i in range(100_000)}), "its header has"),
         ("net.safetensors", trunk(6, 2), "shape (6, 2, 3, 3)"),
         ("net.safetensors", trunk(0, 3), "shape (0, 3, 3, 3)"),
         ("net.safetensors", trunk(6, 3, **{networks.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{networks.STEM: (6, 3, 5, 5)}), "must be (6, 3, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{"body.2.conv1.weight": None}), "of nothing, it is not there"),
-        ("net.safetensors", trunk(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "must be left out"),
+        ("net.safetensors", trunk(6, 3, **{networks.STEM: (6, 3, 5, 5)}), "instead of (6, 3, 3, 3)"),
+        ("net.safetensors", trunk(6, 3, **{"body.2.conv1.weight": None}), "has the shape “missing”"),
+        ("net.safetensors", trunk(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "instead of “missing”"),
         (
             "net.safetensors",
             trunk(6, 3, **{"body.2.norm1.running_var": (5,), "body.4.bias": (1,)}),
-            "“body.2.norm1.running_var” has the shape (5,), which must be (12,) (1 more of the tensors do not fit)",
+            "“body.2.norm1.running_var” has the shape (5,) instead of (12,) (1 more of the tensors do not fit)",
         ),
         (
             "net.safetensors",
             weights(**{"features.7.conv.1.1.bias": (3,)}),
-            "“features.7.conv.1.1.bias” has the shape (3,), which must be (96,).",
+            "“features.7.conv.1.1.bias” has the shape (3,) instead of (96,).",
         ),
-        ("net.safetensors", weights(**{"features.3.conv.2.weight": None}), "of nothing, it is not there"),
+        ("net.safetensors", weights(**{"features.3.conv.2.weight": None}), "has the shape “missing”"),
     ],
 )
 def test_what_are_no_weights_leaves_nothing(admin_client: Client, name: str, content: bytes, sentence: str) -> None:
@@ -280,8 +280,8 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (2 * yaml.safe_dump([FOUND]), "must describe one row"),
-        ("just words", "must describe one row"),
+        (2 * yaml.safe_dump([FOUND]), "must describe one configuration"),
+        ("just words", "must describe one configuration"),
         ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
         ("\0", "neither YAML nor JSON"),
         (yaml.safe_dump(FOUND | {"model": "os"}), "model: Select a valid choice"),
@@ -289,10 +289,10 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
         (yaml.safe_dump(FOUND | {"name": "../up"}), "name: Enter a valid"),
         (yaml.safe_dump(FOUND | {"model": "challenge", "params": {"path": "/etc"}}), "imported here"),
         ("#" * 70_000, "at most 64"),
-        (yaml.safe_dump(FOUND | {"params": {"a": float("nan")}}), "neither a number"),
-        ("params: {since: 2020-01-01}", "neither a number"),
-        ("[" * 5000, "neither"),
-        ("a: &a [x]\nb: [*a, *a]", "write it out"),
+        (yaml.safe_dump(FOUND | {"params": {"a": float("nan")}}), "Values must be numbers"),
+        ("params: {since: 2020-01-01}", "Values must be numbers"),
+        ("[" * 5000, "not nested too deeply"),
+        ("a: &a [x]\nb: [*a, *a]", "write the values out"),
     ],
 )
 def test_a_file_that_describes_no_row(admin_client: Client, text: str, sentence: str) -> None:

@@ -132,8 +132,8 @@ def test_add(admin_client: Client) -> None:
         ("- 1\n- 2", "names with values"),
         ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
         ("1: 2", "names with values"),
-        ("since: 2020-01-01", "neither a number"),
-        ("lr: .nan", "neither a number"),
+        ("since: 2020-01-01", "Values must be numbers"),
+        ("lr: .nan", "Values must be numbers"),
     ],
 )
 def test_bad_parameters(row: PortfolioRow, admin_client: Client, text: str, sentence: str) -> None:

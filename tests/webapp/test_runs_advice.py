@@ -1,4 +1,4 @@
-"""What would help most: each sentence only when its numbers say so."""
+"""How to improve the result: each sentence only when its numbers say so."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def test_nothing_to_say() -> None:
 
 def test_more_time_while_it_was_rising() -> None:
     rising = points((1, 0.5), (20, 0.7), (58, 0.8))
-    assert sentences(60, rising, None, REPORT) == ["It was still getting better when the time was up: give it 5 min."]
+    assert sentences(60, rising, None, REPORT) == ["The score was still improving at the end: train for 5 min."]
     assert sentences(1200, points((1, 0.5), (1190, 0.8)), None, REPORT) == []  # there is no longer budget
     assert sentences(60, points((1, 0.5), (31, 0.8)), None, REPORT) == []  # nothing new at its end
 
 
 def test_more_samples_of_a_rare_class_that_it_misses() -> None:
     (sentence,) = sentences(60, [], results((0.9, 0.9, 0.2)), REPORT)
-    assert "only 10 samples of “c”" in sentence
-    assert "20 %" in sentence
+    assert "“c”: the training set has only 10," in sentence
+    assert "20\N{NO-BREAK SPACE}%" in sentence
     assert sentences(60, [], results((0.9, 0.2, 0.9)), REPORT) == []  # hard, but not rare
 
 
@@ -45,12 +45,12 @@ def test_confident_mistakes_may_be_wrong_labels(sure: int, said: bool) -> None:
 
 def test_doubles_across_the_split() -> None:
     (sentence,) = sentences(60, [], results(), REPORT | {"duplicates": {"across_split": 2}})
-    assert sentence.startswith("2 samples stand both in train and in test")
+    assert sentence.startswith("Remove the duplicates: 2 samples are in both")
 
 
 def test_the_page_tells_those_who_see_the_data(
     owner: Any, make_dataset: Any, make_run: Any, owner_client: Any, client: Any
 ) -> None:
     run = make_run(make_dataset(owner), public=True)
-    assert "What would help most" in owner_client.get(run.get_absolute_url()).content.decode()
-    assert "What would help most" not in client.get(run.get_absolute_url()).content.decode()
+    assert "How to improve the result" in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "How to improve the result" not in client.get(run.get_absolute_url()).content.decode()

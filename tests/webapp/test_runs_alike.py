@@ -42,9 +42,9 @@ def test_it_is_told_modestly(owner: User, owner_client: Any, make_dataset: Any, 
     write(run.dataset, TOLD)
     html = owner_client.get(run.get_absolute_url()).content.decode()
     words = shown(html)
-    assert "Your class wolf looks most like dog of cats_dogs (distance 0.9). 2 more" in words
+    assert "Your class wolf looks most like dog of cats_dogs. Details" in words
     assert '<th scope="row">&lt;b&gt;tiger</th><td>cat <span class="quiet">of cifar10</span></td>' in html
-    assert "A guess by looks alone" in words
+    assert "A guess from the appearance" in words
     assert "wolf" in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
     write(run.dataset, [])
     assert shown(owner_client.get(run.get_absolute_url()).content.decode()) == ""
@@ -57,7 +57,7 @@ def test_a_known_set_has_its_name_here_for_those_who_see_it(
     run = make_run(make_dataset(owner, public=True), public=True)
     write(run.dataset, TOLD[:1])
     html = client.get(run.get_absolute_url()).content.decode()
-    assert "The class wolf looks most like dog of Pets (distance 0.9)" in shown(html)
+    assert "The class wolf looks most like dog of Pets." in shown(html)
     assert f'href="/data/{known.pk}"' in html
     Dataset.objects.filter(pk=known.pk).update(public=False)
     assert "dog of cats_dogs" in shown(client.get(run.get_absolute_url()).content.decode())
@@ -68,7 +68,7 @@ def test_the_first_run_on_pictures_asks_for_it(
     modality: str, asked: bool, owner: User, make_dataset: Any, make_run: Any, jobs: list[Any]
 ) -> None:
     dataset = make_dataset(owner, modality)
-    job = ("work", "webapp.runs.jobs.compare", (dataset.pk,))
+    job = ("pack", "webapp.runs.jobs.compare", (dataset.pk,))
     ending.settle(make_run(dataset, state="queued", nauc=0.9), None)
     assert job not in jobs  # it has no prediction
     for count in (asked, asked):
@@ -83,7 +83,7 @@ def test_the_first_run_on_pictures_asks_for_it(
 def test_the_job_makes_it_once(owner: User, make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, made = make_dataset(owner), []
 
-    def answer(data_dir: Path, modality: str, out_json: Path) -> None:
+    def answer(data_dir: Path, modality: str, out_json: Path, _: Any) -> None:
         made.append((data_dir, modality, out_json))
         write(dataset, TOLD)
 

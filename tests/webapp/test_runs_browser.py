@@ -26,7 +26,7 @@ def test_a_run_deleted_in_another_tab(page: Any, run: Run) -> None:
     page.route("**/stream*", lambda route: route.fulfill(body=GONE, content_type="text/event-stream"))
     page.goto(f"/runs/{run.pk}")
     page.get_by_role("status").get_by_text("This run was deleted.").wait_for()
-    assert page.get_by_text("It is learning").count() == 0
+    assert page.get_by_text("Each step of the curve").count() == 0
     assert not page.get_by_role("button", name="Stop now, keep the best").is_visible()
     shown = page.locator("[data-started]").first.text_content()
     page.wait_for_timeout(2100)

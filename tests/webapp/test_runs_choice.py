@@ -41,14 +41,14 @@ def _words(html: str) -> str:
 
 
 def test_it_tells_row_data_distance_and_what_the_row_reached_there(owner_client: Any, run: Run) -> None:
-    assert "Why it began so" not in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "Why this model came first" not in owner_client.get(run.get_absolute_url()).content.decode()
     _choose(run, TOLD)
     html = owner_client.get(run.get_absolute_url()).content.decode()
     assert _words(html).endswith(
-        "Chose “resnet9-warm” because your data resembles mnist (distance 0.31, second cifar10 0.58); "
-        "on mnist it reached ALC 0.91."
+        "The engine chose “resnet9-warm” because your data resembles mnist. Details "
+        "mnist: distance 0.31; there “resnet9-warm” reached ALC 0.91 cifar10: distance 0.58"
     )
-    assert "chose “resnet9-warm”: by what similar data taught" in html
+    assert "chose “resnet9-warm”, which did best on similar data" in html
     assert 'class="plain thumbs' not in html
 
 
@@ -56,17 +56,15 @@ def test_what_is_known_is_told_where_it_decided_nothing(owner_client: Any, run: 
     about = {"row": "trees", "by": "average", "resembles": TOLD}
     events.append(run.dir / "events.jsonl", "note", t=0.4, text="Known data: your data resembles mnist.", **about)
     words = _words(owner_client.get(run.get_absolute_url()).content.decode())
-    assert words.startswith("Known data like yours Your data resembles mnist (distance 0.31,")
-    assert words.endswith(
-        "on mnist “trees” alone reached ALC 0.91. The engine went through the portfolio in its usual order."
-    )
+    assert words.startswith("Similar public data Your data resembles mnist. The engine tried its configurations")
+    assert "mnist: distance 0.31; there “trees” reached ALC 0.91" in words
 
 
 def test_it_comes_live_with_the_other_regions(owner_client: Any, owner: User, make_dataset: Any, make_run: Any) -> None:
     run = make_run(make_dataset(owner), state="running")
-    assert "Chose" not in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
+    assert "The engine chose" not in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
     _choose(run, TOLD)
-    assert "Chose" in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
+    assert "The engine chose" in owner_client.get(f"/runs/{run.pk}/state").json()["regions"]["choice"]
     streamed = b"".join(_blocks(owner_client, Run.objects.get(pk=run.pk)))
     sent = next(json.loads(line[6:]) for line in streamed.decode().split("\n") if line.startswith('data: {"id"'))
     assert "resembles mnist" in _words(sent["regions"]["choice"])
@@ -95,7 +93,7 @@ def test_published_data_of_administrators_is_shown(
     _choose(run, TOLD)
     Run.objects.update(public=True)
     html = client.get(run.get_absolute_url()).content.decode()
-    assert f"because the data resembles {name} (distance" in _words(html)
+    assert f"because the data resembles {name}." in _words(html)
     assert f'href="/data/{known.pk}"' in html
     pictures = [part.split('"')[0] for part in html.split(f'src="/data/{known.pk}/preview/')[1:]]
     assert len(pictures) == choice.SHOWN_SAMPLES
@@ -124,16 +122,16 @@ def test_private_data_that_taught_has_a_name_for_its_owner_only(
     gone = f"{knowledge.PREFIX}ffffffffffff"
     _choose(run, [{"dataset": name, "distance": 0.1, "alc": 0.9}, {"dataset": gone, "distance": 0.2, "alc": 0.8}])
     Run.objects.update(public=True)
-    private = "resembles a private data set (distance 0.1, second a private data set 0.2); on that it reached"
+    private = "resembles a private data set. Details a private data set: distance 0.1; there"
     for visitor in (owner_client, client):
         html = visitor.get(run.get_absolute_url()).content.decode()
         assert private in _words(html)
         for hidden in ("secret patients", theirs.pk, name):
             assert hidden not in html
-    assert "resembles secret patients (distance" in _words(stranger_client.get(run.get_absolute_url()).content.decode())
+    assert "resembles secret patients." in _words(stranger_client.get(run.get_absolute_url()).content.decode())
     Dataset.objects.filter(pk=theirs.pk).update(public=True)
     html = client.get(run.get_absolute_url()).content.decode()
-    assert "resembles secret patients (distance" in _words(html)
+    assert "resembles secret patients." in _words(html)
     assert f"/data/{theirs.pk}/preview/" in html
 
 

@@ -25,6 +25,7 @@ from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import figure, page, start, stream, tryout
+from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
 
 
@@ -47,9 +48,27 @@ def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
     return run
 
 
+def test_accuracy_comes_first(owner_client: Any, run: Run) -> None:
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    numbers = html[html.index('data-region="numbers"') :]
+    places = [numbers.index(text) for text in ("accuracy", "Always the most common class", ">NAUC<", ">ALC<")]
+    assert places == sorted(places)
+    assert "50\N{NO-BREAK SPACE}%" in numbers[places[1] : places[2]]
+    listed = owner_client.get("/runs/").content.decode()
+    assert listed.index(">accuracy<") < listed.index("NAUC</a>") < listed.index("ALC</a>")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0"), (1e-5, "0.1"), (0.5, "50"), (0.994, "99.4"), (0.99999, "99.9"), (1, "100")]
+)
+def test_accuracy_is_never_rounded_to_all_or_nothing(share: float, shown: str) -> None:
+    assert run_words.percent(share) == f"{shown}\N{NO-BREAK SPACE}%"
+
+
 def test_finished_page_says_it_in_words(owner_client: Any, run: Run) -> None:
     html = owner_client.get(run.get_absolute_url()).content.decode()
-    assert "Right on 5 of 6 new images; most often takes “light” for “dark”." in html
+    assert "classified correctly; the most common mistake: “light” predicted as “dark”." in html
+    assert "5 of 6 test images correct" in html
     assert "It was done before the budget ended." in html
     assert "Use the model" in html
     assert "Most confident mistakes" in html
@@ -306,7 +325,7 @@ def test_a_full_storage_starts_nothing(owner: User, owner_client: Any, run: Run)
     User.objects.update(storage_max_bytes=10)
     page = owner_client.get(run.dataset.get_absolute_url()).content.decode()
     assert "Your storage is full" in page
-    assert "Start learning" not in page
+    assert "Start training" not in page
     with pytest.raises(start.StartError, match="storage is full"):
         start.create_run(run.dataset, User.objects.get(pk=owner.pk), budget_s=20)
 
@@ -335,7 +354,7 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
     make_run(run.dataset, state="failed", charged=False)
     assert start.quota(owner).left_today == 1
     start.create_run(run.dataset, owner, budget_s=20)
-    with pytest.raises(start.StartError, match="Today's 2 runs are used up"):
+    with pytest.raises(start.StartError, match="All 2 runs of today are used up"):
         start.create_run(run.dataset, owner, budget_s=20)
     Run.objects.update(created=timezone.now() - timedelta(days=2))
     start.create_run(run.dataset, owner, budget_s=20)
@@ -344,10 +363,12 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
 
 
 def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeypatch: Any) -> None:
-    assert start.forecast().sentence == "A worker is free: it starts at once."
+    assert start.forecast().sentence == "A worker is free: training starts immediately."
     make_run(run.dataset, state="running", budget_s=60, state_since=timezone.now())
+    monkeypatch.setattr(start, "_last_starts", lambda: {owner.pk: timezone.now().timestamp()})
     waiting = make_run(run.dataset, state="queued", budget_s=300)
-    forecast = start.forecast()
+    assert start.forecast().ahead == 1  # of somebody else, whose turn is first
+    forecast = start.forecast(user=owner)
     assert forecast.ahead == 2
     assert forecast.starts_in_s == pytest.approx(60 + 300 + 2 * start.START_UP_S, abs=2)
     assert start.forecast(waiting).ahead == 1
@@ -355,7 +376,7 @@ def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeyp
     assert start.forecast(waiting).starts_in_s == 0
     Run.objects.exclude(pk=waiting.pk).delete()
     monkeypatch.setattr(start, "worker_count", lambda: 0)
-    assert "No training worker is there" in start.forecast(waiting).sentence
+    assert "No training worker is running" in start.forecast(waiting).sentence
 
 
 def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:
@@ -415,7 +436,7 @@ def test_no_cell_of_a_csv_is_a_formula(owner_client: Any, owner: User, run: Run)
 
 def test_model_page_shows_proof_and_contents(owner_client: Any, run: Run) -> None:
     html = owner_client.get(f"/models/{run.pk}").content.decode()
-    assert "32 of 32 samples agree within 3e-07" in html
+    assert "32 of 32 samples: the downloaded model predicts the same as this site" in html
     assert "predict.py" in html
     assert "Bearer" in html
 
@@ -438,7 +459,7 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     )
     prediction = Prediction.objects.get(pk=response.json()["id"])
     assert sorted(path.name for path in prediction.source.iterdir()) == ["1-new.png", "new.png"]
-    assert jobs == [("work", "webapp.runs.jobs.predict", (prediction.pk,))]
+    assert jobs == [("predict", "webapp.runs.jobs.predict", (prediction.pk,))]
     fragment = f"/models/{run.pk}/predictions/{prediction.pk}"
     assert owner_client.get(fragment).headers["X-State"] == "queued"
     prediction.output_path.write_text("name,prediction,dark,light\nnew.png,light,0.25,0.75\n")
@@ -447,6 +468,19 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     assert "75\N{NO-BREAK SPACE}%" in html
     assert '<strong class="answer">light</strong>' in html
     assert b"new.png,light" in b"".join(_blocks(owner_client.get(fragment + ".csv")))
+
+
+def test_what_was_not_read_is_said_beside_its_answer(owner_client: Any, run: Run, jobs: Any) -> None:
+    owner_client.post(f"/models/{run.pk}/predict", {"files": [_file()]})
+    prediction = Prediction.objects.get()
+    rows = ["name,prediction,dark,light,problem", "a.png,light,0.25,0.75,", "b.png,,,,b.png cannot be read (damaged)."]
+    prediction.output_path.write_text("\n".join(rows))
+    (prediction.dir / "notes.json").write_text('["1 of 2 inputs could not be read <here>"]')
+    Prediction.objects.update(state="ready")
+    html = owner_client.get(f"/models/{run.pk}/predictions/{prediction.pk}").content.decode()
+    assert "1 of 2 inputs could not be read &lt;here&gt;" in html
+    assert "b.png cannot be read (damaged)." in html
+    assert '<strong class="answer">not read</strong>' in html
 
 
 def _blocks(response: Any) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The same things as the pages, as JSON: data sets, runs, curves, events, models.  OpenAPI at /api/openapi.json.
+"""The content of the pages as JSON: data sets, runs, curves, events, models.  OpenAPI at /api/openapi.json.
 
 Large uploads go to /uploads/ (tus 1.0), with the same tokens.
 """
@@ -61,7 +61,7 @@ class RunOut(Schema):
     t0_s: int
     model: str
     seed: int
-    teaches: bool | None = Field(description="whether the meta-learner may learn from it; null unless it is yours")
+    teaches: bool | None = Field(description="whether its scores are shared; null unless the run is yours")
     alc: float | None
     nauc: float | None
     accuracy: float | None
@@ -98,13 +98,13 @@ class PointOut(Schema):
     t: float = Field(description="seconds on the engine's clock")
     nauc: float
     accuracy: float | None
-    alc: float = Field(description="as if the run ended here")
+    alc: float = Field(description="ALC if the run ended here")
     by: str
 
 
 class EventsOut(Schema):
     events: list[dict[str, Any]]
-    offset: int = Field(description="give it back to get what came since")
+    offset: int = Field(description="send it with the next request to get only newer events")
 
 
 class RunIn(Schema):
@@ -113,8 +113,8 @@ class RunIn(Schema):
     seed: int = 0
     teaches: bool | None = Field(
         default=None,
-        description="may the meta-learner learn from it: scores and statistics, never samples; unless told, only from "
-        "public data",
+        description="share scores and a few statistics of the data, never samples, to improve future runs; by default "
+        "only for public data",
     )
 
 

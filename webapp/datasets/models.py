@@ -40,7 +40,7 @@ class Dataset(models.Model):
         QUEUED = "queued", "waiting to be checked"
         CONVERTING = "converting", "being checked and converted"
         READY = "ready", "ready"
-        FAILED = "failed", "cannot be used"
+        FAILED = "failed", "could not be read"
 
     id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="datasets")
@@ -49,13 +49,16 @@ class Dataset(models.Model):
     starter = models.BooleanField(default=False, help_text="came with the installation")
     description = models.TextField(blank=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
-    progress = models.CharField(max_length=200, blank=True, help_text="what the conversion does now")
+    progress = models.CharField(max_length=200, blank=True, help_text="current step of the conversion")
     error = models.TextField(blank=True, help_text="one sentence that the owner can act on")
     options = models.JSONField(default=dict, help_text="target, modality, test_size, seed as chosen")
     modality = models.CharField(max_length=12, blank=True)
     title = models.CharField(max_length=200, blank=True)
     sample_count = models.PositiveIntegerField(default=0)
     class_count = models.PositiveIntegerField(default=0)
+    majority_accuracy = models.FloatField(
+        null=True, help_text="test accuracy of always predicting the most common class"
+    )
     size_bytes = models.PositiveBigIntegerField(default=0, help_text="raw upload and converted files")
     raw_name = models.CharField(max_length=255, help_text="file name of the upload, in dir/raw/")
     state_since = models.DateTimeField(auto_now_add=True)

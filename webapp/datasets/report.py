@@ -55,6 +55,20 @@ def class_bars(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def majority_accuracy(report: dict[str, Any]) -> float | None:
+    """Test accuracy of always predicting the class that is most common in the training set.
+
+    With several labels at once: of answering every yes-or-no question with the more common answer.
+    """
+    labels, train, test = report.get("labels", []), report["counts"]["train"], report["counts"]["test"]
+    if not labels or not test:
+        return None
+    if report["task"] != "multi_label":
+        return max(labels, key=lambda label: label["train"])["test"] / test
+    right = sum(label["test"] if 2 * label["train"] > train else test - label["test"] for label in labels)
+    return right / (test * len(labels))
+
+
 def columns(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The table's columns with their distribution as bars and missing values in percent."""
     samples = report["counts"]["samples"] or 1

@@ -1,4 +1,4 @@
-"""The boards: portfolio rows over public data sets, and public data sets with their best run.
+"""The boards: configurations over public data sets, and public data sets with their best run.
 
 Only public, finished runs on public data sets count, and only those of one budget are compared: the area under the
 curve depends on it.  A model's score on a data set is the mean ALC of its runs there; models are ranked on each data
@@ -28,6 +28,7 @@ FIELDS = (
     "dataset__name",
     "dataset__modality",
     "dataset__title",
+    "dataset__majority_accuracy",
     "ended",
 )
 
@@ -49,6 +50,7 @@ class ModelRow:
     model: str
     modalities: list[str]
     average_rank: float
+    mean_accuracy: float | None
     mean_alc: float
     mean_first_prediction_s: float | None
     wins: int
@@ -103,10 +105,12 @@ def model_rows(runs: list[dict[str, Any]]) -> list[ModelRow]:
 
 def _model_row(model: str, cells: dict[str, Cell], runs: list[dict[str, Any]]) -> ModelRow:
     first = [run["first_prediction_s"] for run in runs if run["first_prediction_s"] is not None]
+    accuracies = [run["accuracy"] for run in runs if run["accuracy"] is not None]
     return ModelRow(
         model=model,
         modalities=sorted({run["dataset__modality"] for run in runs}),
         average_rank=_mean([cell.rank for cell in cells.values()]),
+        mean_accuracy=_mean(accuracies) if accuracies else None,
         mean_alc=_mean([cell.alc for cell in cells.values()]),
         mean_first_prediction_s=_mean(first) if first else None,
         wins=sum(cell.rank == 1 for cell in cells.values()),
@@ -134,6 +138,7 @@ def dataset_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "name": own[0]["dataset__name"],
             "title": own[0]["dataset__title"],
             "modality": own[0]["dataset__modality"],
+            "majority_accuracy": own[0]["dataset__majority_accuracy"],
             "runs": len(own),
             "best": max(own, key=lambda run: run["alc"]),
         }

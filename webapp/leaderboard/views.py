@@ -33,6 +33,7 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
             "model": row.model,
             "modalities": " ".join(row.modalities),
             "average_rank": row.average_rank,
+            "mean_accuracy": row.mean_accuracy,
             "mean_alc": row.mean_alc,
             "mean_first_prediction_s": row.mean_first_prediction_s,
             "wins": row.wins,
@@ -47,7 +48,7 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
 def datasets_file(request: HttpRequest, suffix: str) -> HttpResponse:
     rows = [
         {
-            **{key: row[key] for key in ("id", "name", "modality", "title", "runs")},
+            **{key: row[key] for key in ("id", "name", "modality", "title", "majority_accuracy", "runs")},
             **{f"best_{key}": row["best"][key] for key in ("id", "model", "alc", "nauc", "accuracy", "budget_s")},
         }
         for row in _board(request).datasets
@@ -62,7 +63,7 @@ def benchmark_page(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def benchmark_file(request: HttpRequest, name: str) -> HttpResponse:
-    """Plots to show, results to take home."""
+    """A plot or a results file of the benchmark."""
     path = benchmark.file(name)
     if path is None:
         raise Http404
@@ -76,7 +77,7 @@ def _board(request: HttpRequest) -> Board:
 
 
 def _file(rows: list[dict[str, Any]], name: str, suffix: str) -> HttpResponse:
-    """Each answer tells when it was true."""
+    """CSV or JSON, with the time of the answer."""
     as_of = timezone.now().isoformat(timespec="seconds")
     if suffix == "json":
         return JsonResponse({"as_of": as_of, name: rows})

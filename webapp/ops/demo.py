@@ -111,11 +111,9 @@ def running_site(url: str) -> Iterator[Site]:
     try:
         if server:
             say(f"Starting the server, data in {settings.DATA_DIR} ...")
-            wait_for(
-                lambda: server.poll() is not None or _answers(site), START_PATIENCE_S, "The server does not start."
-            )
+            wait_for(lambda: server.poll() is not None or _answers(site), START_PATIENCE_S, "The server is not ready.")
             if server.poll() is not None:
-                raise DemoError("The server did not start; the reason stands above.")
+                raise DemoError("The server did not start; the reason is printed above.")
         yield site
     finally:
         if server and server.poll() is None:
@@ -151,7 +149,8 @@ def demo(site: Site, data: Path, budget_s: int) -> None:
     run = learn(site, dataset["id"], budget_s)
     model = download(site, run["id"])
     predictions = predict(model)
-    say(f"ALC {run['alc']:.4f}, NAUC {run['nauc']:.4f}. {run['reason']}")
+    accuracy = "" if run["accuracy"] is None else f"Accuracy {run['accuracy']:.1%}, "
+    say(f"{accuracy}NAUC {run['nauc']:.3f}, ALC {run['alc']:.3f}. {run['reason']}")
     say(f"Model: {model}")
     say(f"Its predictions of the samples inside: {predictions}")
     say("Every step worked.")
@@ -193,7 +192,7 @@ def convert(site: Site, dataset_id: str) -> dict[str, Any]:
         dataset = site.json(f"/api/datasets/{dataset_id}")
         return dataset if dataset["state"] in ("ready", "failed") else None
 
-    dataset = wait_for(done, CONVERT_PATIENCE_S, "The conversion does not end.")
+    dataset = wait_for(done, CONVERT_PATIENCE_S, "The conversion did not end in time.")
     if dataset["state"] == "failed":
         raise DemoError(dataset["error"])
     say(f"Converted: {dataset['title']}.")
@@ -203,12 +202,12 @@ def convert(site: Site, dataset_id: str) -> dict[str, Any]:
 def learn(site: Site, dataset_id: str, budget_s: int) -> dict[str, Any]:
     """Start a run, print its curve as it grows, and return the run at its end."""
     run = site.json(f"/api/datasets/{dataset_id}/runs", {"budget_s": budget_s})
-    say(f"Learning for at most {budget_s} s: {site.url}/runs/{run['id']}")
+    say(f"Training for at most {budget_s} s: {site.url}/runs/{run['id']}")
     with site.open(f"/runs/{run['id']}/stream") as stream:
         for event, message in _messages(stream):
             if event == "point":
                 bar = "#" * round(40 * max(0.0, message["nauc"]))
-                say(f"  {message['t']:7.2f} s  NAUC {message['nauc']:.4f}  {bar:40}  {message['by']}")
+                say(f"  {message['t']:7.2f} s  NAUC {message['nauc']:.3f}  {bar:40}  {message['by']}")
     run = site.json(f"/api/runs/{run['id']}")
     if run["state"] != "finished":
         raise DemoError(run["error"] or f"The run ended as {run['state']}.")
@@ -233,7 +232,7 @@ def download(site: Site, run_id: str) -> Path:
         run = site.json(f"/api/runs/{run_id}")
         return run if run["export_state"] in ("ready", "failed") else None
 
-    run = wait_for(packed, EXPORT_PATIENCE_S, "Packing the model does not end.")
+    run = wait_for(packed, EXPORT_PATIENCE_S, "Packing the model did not end in time.")
     if run["export_state"] == "failed":
         raise DemoError(run["export_error"])
     path = settings.DATA_DIR / "demo" / run_id / "model.zip"

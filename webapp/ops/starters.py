@@ -22,7 +22,7 @@ RATE_HZ = 8000
 
 @dataclass(frozen=True)
 class Starter:
-    """What a starter data set is called, and what it is, in words for its card."""
+    """Title, file name and description of a starter data set."""
 
     title: str
     modality: str
@@ -49,8 +49,8 @@ STARTERS = {
         "Which library is it about?",
         "text",
         "docstrings.csv",
-        "English sentences that document Python's standard library, to be told apart by their package. Source: the "
-        "Python that runs here (PSF licence).",
+        "English sentences from the documentation of Python's standard library; the class is the package. Source: the "
+        "Python of this server (PSF licence).",
     ),
     "tones": Starter(
         "Tones and chirps",
@@ -65,7 +65,7 @@ STARTERS = {
         "96 generated clips: a hand-written digit (from scikit-learn, CC BY 4.0) moves up, down, left or right.",
     ),
     "sensor": Starter(
-        "A machine's vibration",
+        "Vibration of a machine",
         "timeseries",
         "sensor.csv",
         "300 generated series of 120 readings of an imaginary sensor: normal running, a worn bearing, an imbalance.",

@@ -20,7 +20,7 @@ NEWEST = 6
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """For a stranger the promise, for a user their own things; starter data for both."""
+    """For a visitor the description of the product, for a user their data and runs; starter data for both."""
     starters = Dataset.objects.filter(starter=True, public=True).order_by("created")
     context: dict[str, Any] = {"starters": [(dataset, cards.samples(dataset)) for dataset in starters]}
     if isinstance(request.user, User):
@@ -44,7 +44,7 @@ def _mine(user: User) -> dict[str, Any]:
 
 @require_safe
 def status_page(request: HttpRequest) -> HttpResponse:
-    """Is everything running?  Public: it tells no names and no data."""
+    """State of the workers, the queues and the disk.  Public, so it holds no names and no data."""
     machinery = status.machinery()
     workers, queues = machinery or ([], [])
     context = {

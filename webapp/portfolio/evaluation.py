@@ -1,7 +1,7 @@
-"""An administrator lets a row learn on every public data set, to know how good it is before it is enabled.
+"""Evaluation of a configuration on every public data set, before an administrator enables it.
 
-The runs are ordinary ones of the administrator, but they count against no quota and give way to everybody: the next
-one enters the queue only when no run waits there (``advance``, called every 15 s by the reaper).
+The runs belong to the administrator but count against no quota and have low priority: the next one is queued only when
+no other run waits (``advance``, called every 15 s by the reaper).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from webapp.portfolio.scores import add_run_score
 from webapp.runs import queue
 from webapp.runs.models import Run
 
-BUDGET_S, T0_S = 60, 60  # where the score table has no lines yet
+BUDGET_S, T0_S = 60, 60  # used until the score table has lines
 FAILED = (Run.State.FAILED, Run.State.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Of the evaluations of a row's present version."""
+    """Evaluations of the present version of a configuration."""
 
     all: int
     waiting: int
@@ -44,17 +44,17 @@ class Progress:
 
 
 def open_datasets(row: PortfolioRow) -> QuerySet[Dataset]:
-    """The public data sets that the row can learn from."""
+    """The public data sets of the configuration's modality."""
     return Dataset.objects.filter(public=True, state=Dataset.State.READY, modality=row.modality)
 
 
 def conditions(matrix: Matrix) -> tuple[int, int]:
-    """Budget and t0 in seconds, as most of the score table has them: other scores could not be compared."""
+    """Budget and t0 in seconds, as in most lines of the score table, so that scores can be compared."""
     return round(matrix.budget_s or BUDGET_S), round(matrix.t0_s or T0_S)
 
 
 def begin(row: PortfolioRow, by: User) -> int:
-    """Note a run on each public data set, where this version has no good one; returns how many are to be made."""
+    """Plan a run on each public data set where this version has no score; returns the number of open runs."""
     budget_s, t0_s = conditions(next(iter(matrices(row.modality))))
     mine = Evaluation.objects.filter(row=row, version=row.version)
     with transaction.atomic():
@@ -71,7 +71,7 @@ def begin(row: PortfolioRow, by: User) -> int:
 
 
 def stop(row: PortfolioRow) -> int:
-    """Those that wait are not begun; returns how many."""
+    """Cancel the runs that have not started; returns their number."""
     return Evaluation.objects.filter(row=row, run=None).delete()[0]
 
 
@@ -88,11 +88,11 @@ def progress(row: PortfolioRow) -> Progress:
 
 
 def advance() -> None:
-    """Take the scores of what has ended, and begin the next if nobody waits."""
+    """Store the scores of ended runs, and start the next run if the queue is empty."""
     ended = Evaluation.objects.exclude(run__state__in=Run.OPEN).filter(run__isnull=False, run__score=None)
     for evaluation in ended.exclude(run__state=Run.State.CANCELLED).select_related("run__dataset"):
         assert evaluation.run
-        if add_run_score(evaluation.run) is None:  # ended early: it tells nothing
+        if add_run_score(evaluation.run) is None:  # it ended early, so its score cannot be compared
             evaluation.delete()
     waiting = Evaluation.objects.filter(run=None).select_related("row", "dataset", "by")
     for evaluation in waiting:
@@ -101,14 +101,14 @@ def advance() -> None:
         if evaluation.version != evaluation.row.version or not open_datasets(evaluation.row).contains(
             evaluation.dataset
         ):
-            evaluation.delete()  # the row or the data set is another one by now
+            evaluation.delete()  # the configuration or the data set has changed
         else:
             _start(evaluation)
 
 
 @transaction.atomic
 def _start(evaluation: Evaluation) -> None:
-    """One of two calls at once begins it."""
+    """Start the run once, also if two processes call this at the same time."""
     dataset = Dataset.objects.select_for_update().get(pk=evaluation.dataset_id)
     if not Evaluation.objects.filter(pk=evaluation.pk, run=None).exists():
         return

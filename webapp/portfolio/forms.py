@@ -1,4 +1,4 @@
-"""Adding, editing and importing a portfolio row; parameters are typed as YAML (of which JSON is a part)."""
+"""Forms to add, edit and import a configuration; parameters are YAML (which includes JSON)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from webapp.portfolio.models import MODALITIES, PortfolioRow
 
 class RowForm(forms.ModelForm):
     modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
-    model = forms.ChoiceField(help_text="the engine's learner")
+    model = forms.ChoiceField(help_text="a model of the engine")
     params_text = forms.CharField(
         label="Parameters",
         required=False,
         widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "code"}),
-        help_text="YAML or JSON: one “name: value” a line",
+        help_text="YAML or JSON, one “name: value” per line",
     )
 
     field_order = ("name", "modality", "model", "params_text", "origin", "position", "enabled")
@@ -40,7 +40,7 @@ class RowForm(forms.ModelForm):
         model.choices = [(name, name) for name in names]
         if self.instance.pk:
             self.fields["name"].disabled = True  # runs and scores are known by it
-            del self.fields["enabled"]  # it has a switch of its own
+            del self.fields["enabled"]  # the page has a switch for it
         if self.instance.params:
             self.initial["params_text"] = yaml.safe_dump(self.instance.params, sort_keys=False)
 
@@ -63,7 +63,7 @@ class RowForm(forms.ModelForm):
         return cleaned
 
     def keep(self, by: User) -> PortfolioRow:
-        """Save and note the change; a row changed here is no longer overwritten by the shipped files."""
+        """Save and log the change; an edited configuration is no longer overwritten by the shipped files."""
         row = self.instance
         row.params = self.cleaned_data["params_text"]
         row.edited = row.edited or bool(row.pk and self.changed_data)
@@ -72,9 +72,9 @@ class RowForm(forms.ModelForm):
 
 
 class FileForm(forms.Form):
-    """A row from a file; ``keep`` makes it, switched off and last on the ladder."""
+    """A configuration from a file; ``keep`` saves it, switched off and last in the order."""
 
-    file = forms.FileField(label="Row", help_text="row.yaml, as a search leaves it")
+    file = forms.FileField(label="Configuration", help_text="row.yaml, as written by a search")
     most_bytes = 2**16
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -100,7 +100,7 @@ class FileForm(forms.Form):
 
 
 class BinaryForm(FileForm, forms.ModelForm):
-    """With what the file itself does not tell."""
+    """A form with the name and origin, which the file does not hold."""
 
     field_order = ("name", "modality", "origin", "file")
 
@@ -129,7 +129,7 @@ class CodeForm(BinaryForm):
 class WeightsForm(BinaryForm):
     file = forms.FileField(
         label="Weights",
-        help_text="a safetensors file: torchvision's MobileNetV2 (of width 1 or 0.35), or what “pretrain” wrote",
+        help_text="a safetensors file: torchvision's MobileNetV2 (of width 1 or 0.35), or the output of “pretrain”",
     )
 
     def keep(self, by: User) -> PortfolioRow:

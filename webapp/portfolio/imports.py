@@ -1,4 +1,4 @@
-"""Rows made from files: what a search found, a submission for the AutoDL challenge, weights of a pretrained network.
+"""Configurations from files: the result of a search, a submission to the AutoDL challenge, or pretrained weights.
 
 The code of a submission is unpacked here and never run by the web process; a run of its row executes it with all
 rights of the worker that trains, see SECURITY.md.
@@ -33,7 +33,7 @@ MAX_HEADER_BYTES = 2**20  # of a safetensors file; that of a network with 1000 t
 
 
 def code(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
-    """A row that runs the submission in this zip.
+    """A configuration that runs the submission in this zip.
 
     Raises:
         DataError: it is none, or it is not safe to unpack.
@@ -47,7 +47,7 @@ def code(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
 
 
 def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
-    """A row that begins with the weights in this safetensors file; what they are of tells its modality and model.
+    """A configuration that starts from the weights in this safetensors file, which decide its modality and model.
 
     Raises:
         DataError: it is no such file, or of a network that the engine does not have.
@@ -55,7 +55,7 @@ def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
     with _workplace() as work:
         source = _received(file, work)
         if source.suffix != ".safetensors":
-            raise DataError(f"{source.name} is no safetensors file; other formats can hide code, so save it as that.")
+            raise DataError(f"{source.name} is not a safetensors file; save the weights as one.")
         place = f"{row.name}/{source.name}"
         row.modality, row.model, params = networks.learner_of(_shapes(source))
         row.params = params | {"weights": place}
@@ -64,7 +64,7 @@ def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
 
 @contextmanager
 def _workplace() -> Iterator[Path]:
-    """A folder beside those of the rows, so that moving is quick; removed whatever happens."""
+    """A temporary folder on the same file system as those of the configurations; it is always removed."""
     files.folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=files.folder()) as work:
         yield Path(work)
@@ -78,7 +78,7 @@ def _received(file: UploadedFile, work: Path) -> Path:
 
 
 def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioRow:
-    """Save the row and move its file or folder to its place below ``files.folder()``, both or neither."""
+    """Save the configuration and move its file or folder below ``files.folder()``, both or neither."""
     row.enabled, row.position = False, _last(row.modality)
     with transaction.atomic():
         history.keep(row, by, "imported")
@@ -90,7 +90,7 @@ def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioR
 
 
 def described(file: UploadedFile) -> dict[str, Any]:
-    """The row in a YAML file, as ``automl_engine search`` writes it: what the form of a row asks for.
+    """The configuration in a YAML file of ``automl_engine search``, with the fields of the form.
 
     Raises:
         DataError: it describes no row, or several.
@@ -98,13 +98,13 @@ def described(file: UploadedFile) -> dict[str, Any]:
     found = rows.parsed(file.read())
     row = found[0] if isinstance(found, list) and len(found) == 1 else found
     if not isinstance(row, dict) or not {"name", "modality", "model"} <= row.keys():
-        raise DataError("The file must describe one row, with name, modality, model and params.")
+        raise DataError("The file must describe one configuration, with name, modality, model and params.")
     told = {key: str(row.get(key, "")) for key in ("name", "modality", "model", "origin")}
     return told | {"params": row.get("params") or {}, "position": _last(told["modality"])}
 
 
 def _last(modality: str) -> int:
-    """The place behind all others on the ladder."""
+    """The position after all others."""
     last = PortfolioRow.objects.filter(modality=modality).aggregate(last=Max("position"))["last"]
     return 0 if last is None else last + 1
 
@@ -123,11 +123,11 @@ def _shapes(path: Path) -> networks.Shapes:
         with safe_open(path, framework="numpy") as tensors:
             return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise DataError(f"This is no sound safetensors file ({error}); save the weights again.") from error
+        raise DataError(f"This safetensors file is damaged ({error}); save the weights again.") from error
 
 
 def _check_code(root: Path) -> None:
-    """It is read, never run.
+    """The code is parsed, never run.
 
     Raises:
         DataError: no class Model is there.
@@ -135,14 +135,14 @@ def _check_code(root: Path) -> None:
     path = root / "model.py"
     if not path.is_file():
         held = ", ".join(sorted(entry.name for entry in root.iterdir())[:5])
-        raise DataError(f"The zip has no model.py at its top but {held}; pack the content of the submission's folder.")
+        raise DataError(f"The zip must have model.py at its top but has {held}; zip the files, not their folder.")
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise DataError(f"model.py is no Python 3 code ({error}).") from error
+        raise DataError(f"model.py is not Python 3 code ({error}); fix it and upload it again.") from error
     made = {getattr(node, "name", "") for node in tree.body}
     made |= {
         alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     if not made & {"Model", "*"}:
-        raise DataError("model.py defines no class Model, which is what the challenge calls.")
+        raise DataError("model.py must define the class Model, which the challenge calls; add it.")

@@ -1,4 +1,4 @@
-"""What the score table says: rows × known data sets, and what a row adds to the others.
+"""The score table: configurations × data sets, and the effect of a configuration on the portfolio.
 
 As in the engine, only runs of the newest version of a row count, and of a modality only those under its most frequent
 budget and t0: others are not comparable.  A run that failed counts as a failure and nothing else.
@@ -18,29 +18,29 @@ FIELDS = ("modality", "row", "version", "dataset", "source", "budget_s", "t0_s",
 OF_SITE = ("site_dataset_id", "site_dataset__name")
 OF_RUN = ("run__error",)
 NEAR = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
-"""Steps of the colour: how far below the best row of a data set."""
+"""Steps of the colour: distance to the best configuration of a data set."""
 Ranks = dict[str, float]
 
 
 @dataclass
 class Cell:
-    """A row on a data set."""
+    """A configuration on a data set."""
 
     alc: float | None
-    """Mean over its runs; None if all failed."""
+    """Mean ALC of its runs; None if all failed."""
     runs: int
     failures: int
     wall_s: float | None
     where: str
-    """Row and data set, in words."""
+    """Names of configuration and data set."""
     why: str = ""
-    """The newest failure, where it happened on this site."""
+    """Error of the newest failure on this site."""
     step: int = len(NEAR)
-    """Of the colour: 0 is the best row of the data set."""
+    """Step of the colour: 0 is the best configuration of the data set."""
 
     @property
     def title(self) -> str:
-        """All of it, for whoever points at it."""
+        """The tooltip."""
         if self.alc is None:
             times = "failed" if self.runs == 1 else f"all {self.runs} runs failed"
             return f"{self.where}: {times}{f' ({self.why})' if self.why else ''}"
@@ -56,11 +56,11 @@ class Cell:
 
 @dataclass
 class Line:
-    """A row over the data sets of its modality."""
+    """A configuration over the data sets of its modality."""
 
     row: PortfolioRow
     version: int
-    """The one that was scored."""
+    """The scored version."""
     cells: list[Cell | None]
     wins: list[str] = field(default_factory=list)
     average_rank: float | None = None
@@ -79,14 +79,14 @@ class Line:
 
     @property
     def cost_s(self) -> float | None:
-        """Median over the data sets."""
+        """Median duration of a run over the data sets."""
         walls_s = [cell.wall_s for cell in self.cells if cell and cell.wall_s is not None]
         return median(walls_s) if walls_s else None
 
 
 @dataclass
 class Matrix:
-    """One modality."""
+    """The table of one modality."""
 
     modality: str
     budget_s: float | None

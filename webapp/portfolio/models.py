@@ -1,4 +1,4 @@
-"""The portfolio: which configurations the engine may choose from, how they changed, and what they reached where."""
+"""The portfolio: configurations that the engine can choose from, their history and their scores."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class PortfolioRow(models.Model):
 
     name = models.SlugField(max_length=60, unique=True)
     modality = models.CharField(max_length=12)
-    model = models.CharField(max_length=60, help_text="key of the engine's MODELS")
+    model = models.CharField(max_length=60, help_text="name of one of the engine's models")
     params = models.JSONField(default=dict, blank=True)
     origin = models.TextField(blank=True, help_text="where it comes from: paper, challenge, our own search")
-    position = models.PositiveSmallIntegerField(default=0, help_text="order on the ladder")
+    position = models.PositiveSmallIntegerField(default=0, help_text="order in which configurations are tried")
     enabled = models.BooleanField(default=True)
-    version = models.PositiveIntegerField(default=1, help_text="of what is learned with: modality, model, parameters")
-    shipped = models.BooleanField(default=False, editable=False, help_text="stands in automl_engine/portfolio/*.yaml")
-    edited = models.BooleanField(default=False, editable=False, help_text="by an administrator, whose word counts")
+    version = models.PositiveIntegerField(default=1, help_text="grows when modality, model or parameters change")
+    shipped = models.BooleanField(default=False, editable=False, help_text="comes from automl_engine/portfolio/*.yaml")
+    edited = models.BooleanField(default=False, editable=False, help_text="changed by an administrator")
     changed = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -37,17 +37,17 @@ class PortfolioRow(models.Model):
 
     @property
     def dir(self) -> Path:
-        """Where an import keeps the row's code or weights."""
+        """Folder for imported code or weights of this configuration."""
         return settings.MEDIA_ROOT / "portfolio" / self.name
 
 
 class RowChange(models.Model):
-    """What a row was after one change: who made it, when, and what it did.  Nothing of it is ever deleted."""
+    """A configuration after a change: its content, the change, its author and time.  Changes are never deleted."""
 
     row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="changes")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, help_text="null: the shipped files")
     made = models.DateTimeField(auto_now_add=True)
-    what = models.TextField(help_text="in words")
+    what = models.TextField(help_text="description of the change")
     version = models.PositiveIntegerField()
     content = models.JSONField(help_text="modality, model, params, origin, position")
 
@@ -60,13 +60,13 @@ class RowChange(models.Model):
 
 
 class Score(models.Model):
-    """What one run of one row on one data set reached: a line of the score table (docs/formats.md)."""
+    """Score of a run of one configuration on one data set: a line of the score table (docs/formats.md)."""
 
     dataset = models.CharField(max_length=100, help_text="its name in the table")
     source = models.CharField(max_length=100, help_text="the data set that this one is a variation of")
     modality = models.CharField(max_length=12)
     row = models.CharField(max_length=60)
-    version = models.PositiveIntegerField(help_text="of the row")
+    version = models.PositiveIntegerField(help_text="version of the configuration")
     budget_s = models.FloatField()
     t0_s = models.FloatField()
     seed = models.PositiveIntegerField()
@@ -74,11 +74,13 @@ class Score(models.Model):
     alc = models.FloatField(null=True, help_text="null where the run failed")
     nauc = models.FloatField(null=True)
     first_prediction_s = models.FloatField(null=True)
-    wall_s = models.FloatField(null=True, help_text="what the run took: the cost of this knowledge")
+    wall_s = models.FloatField(null=True, help_text="duration of the run in seconds")
     engine = models.CharField(max_length=20, help_text="version of the engine")
     date = models.CharField(max_length=40)
-    shipped = models.BooleanField(default=False, help_text="stands in the engine's scores.csv, which counts")
-    site_dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, related_name="+", help_text="if it is here")
+    shipped = models.BooleanField(default=False, help_text="comes from the engine's scores.csv")
+    site_dataset = models.ForeignKey(
+        Dataset, models.SET_NULL, null=True, related_name="+", help_text="null: not on this site"
+    )
     run = models.OneToOneField(Run, models.SET_NULL, null=True, related_name="score")
 
     class Meta:
@@ -92,15 +94,17 @@ class Score(models.Model):
 
 
 class Evaluation(models.Model):
-    """One run of a row that an administrator asked for, to learn how good the row is on a public data set."""
+    """A run of a configuration on a public data set, requested by an administrator."""
 
     row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="evaluations")
-    version = models.PositiveIntegerField(help_text="of the row")
+    version = models.PositiveIntegerField(help_text="version of the configuration")
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     budget_s = models.PositiveIntegerField()
     t0_s = models.PositiveIntegerField()
-    run = models.OneToOneField(Run, models.CASCADE, null=True, related_name="evaluation", help_text="null: it waits")
+    run = models.OneToOneField(
+        Run, models.CASCADE, null=True, related_name="evaluation", help_text="null: not started yet"
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:

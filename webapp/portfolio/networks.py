@@ -1,4 +1,4 @@
-"""The networks of the engine that begin with weights from a file: which tensors, of which shapes, each of them needs.
+"""The networks of the engine that can start from weights in a file, with the tensors and shapes that they need.
 
 Written down here since the web process never loads torch; a test compares this with the engine's own networks.
 """
@@ -14,11 +14,11 @@ Shapes = dict[str, Shape]
 
 LAST_LAYER = "features.18.0.weight"
 MOBILENETS = {(1280, 320, 1, 1): ("mobilenet_v2", 1.0), (1280, 112, 1, 1): ("mobilenet_v2_035", 0.35)}
-"""What ``image_pretrained`` can load weights into, by the shape of ``LAST_LAYER``: name and width."""
+"""Networks of ``image_pretrained`` by the shape of ``LAST_LAYER``: name and width."""
 RESIDUALS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
-"""Of MobileNetV2 (Sandler et al., CVPR 2018, table 2): expansion, channels, how many."""
+"""Stages of MobileNetV2 (Sandler et al., CVPR 2018, table 2): expansion, channels, number of blocks."""
 CLASSIFIER, COUNTER = "classifier.", ".num_batches_tracked"
-"""What a file may have in vain, and what may be missing in an old one."""
+"""Tensors that are ignored, and tensors that an old file may lack."""
 STEM = "small.weight"
 SERIES_STEM = "stem.weight"
 TRUNKS = {3: ("image", "image_resnet"), 1: ("audio", "audio_resnet")}
@@ -34,20 +34,20 @@ def learner_of(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
     if STEM in shapes:
         return _learner_of_trunk(shapes)
     if SERIES_STEM in shapes:
-        _check(shapes, series_trunk(), "series_small as “automl_engine pretrain” writes it")
+        _check(shapes, series_trunk(), "series_small of “automl_engine pretrain”")
         return "timeseries", "series_trunk", {}
     shape = shapes.get(LAST_LAYER, ())
     if shape not in MOBILENETS:
         raise DataError(
-            f"These are no weights of {' or '.join(name for name, _ in MOBILENETS.values())} as torchvision names them "
-            f"(“{LAST_LAYER}” has the shape {shape or 'of nothing: it is not there'}), nor a trunk as "
-            f"“automl_engine pretrain” writes it (“{STEM}” and “{SERIES_STEM}” are not there); no other takes a file."
+            f"The weights must be of {' or '.join(name for name, _ in MOBILENETS.values())} as torchvision names them "
+            f"(“{LAST_LAYER}” {f'has the shape {shape}' if shape else 'is missing'}), or a network of “automl_engine "
+            f"pretrain” (“{STEM}” and “{SERIES_STEM}” are missing); choose another file."
         )
     name, width = MOBILENETS[shape]
     expected = mobilenet_v2(width)
     body = {key: shape for key, shape in shapes.items() if not key.startswith(CLASSIFIER)}
     counters = {key: shape for key, shape in expected.items() if key.endswith(COUNTER)}
-    _check(counters | body, expected, f"{name} as torchvision makes it")
+    _check(counters | body, expected, f"{name} of torchvision")
     return "image", "image_pretrained", {"network": name}
 
 
@@ -55,7 +55,7 @@ def _learner_of_trunk(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
     width, channels, *_ = (*shapes[STEM], 0, 0)
     if not width or channels not in TRUNKS:
         raise DataError(f"“{STEM}” has the shape {shapes[STEM]}; it must be (width, 3 or 1 channels, 3, 3).")
-    _check(shapes, trunk(width, channels), f"trunk of {width} channels as “automl_engine pretrain” writes it")
+    _check(shapes, trunk(width, channels), f"network of {width} channels of “automl_engine pretrain”")
     return (*TRUNKS[channels], {"width": width})
 
 
@@ -64,9 +64,8 @@ def _check(found: Shapes, expected: Shapes, network: str) -> None:
     if wrong:
         more = f" ({len(wrong) - 1} more of the tensors do not fit)" if len(wrong) > 1 else ""
         raise DataError(
-            f"This is no {network}: “{wrong[0][:80]}” has the shape "
-            f"{found.get(wrong[0], 'of nothing, it is not there')}, which must be "
-            f"{expected.get(wrong[0], 'left out')}{more}."
+            f"The tensors do not fit {network}: “{wrong[0][:80]}” has the shape {found.get(wrong[0], '“missing”')} "
+            f"instead of {expected.get(wrong[0], '“missing”')}{more}."
         )
 
 

@@ -1,4 +1,4 @@
-"""The runs of this site that a row won, alone or in a blend."""
+"""Runs of this site whose best prediction a configuration made, alone or in an ensemble."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 30
 
 
 def wins(name: str) -> Sequence[Run]:
-    """The newest finished runs whose best prediction this row made or shared in (``ScorePoint.by`` names all)."""
+    """The newest finished runs whose best prediction this configuration contributed to (see ``ScorePoint.by``)."""
     best = ScorePoint.objects.filter(run=OuterRef("pk")).order_by("-nauc", "k").values("by")[:1]
     runs = Run.objects.filter(state=Run.State.FINISHED, points__by__contains=name).distinct()
     runs = runs.annotate(best_by=Subquery(best)).filter(best_by__contains=name).select_related("dataset")

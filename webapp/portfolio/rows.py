@@ -1,4 +1,4 @@
-"""Portfolio rows between the engine's YAML files, the database and a run's own file."""
+"""Configurations: the engine's YAML files, the database, and the file for a run."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 
 
 def write_enabled(path: Path, also: str = "") -> None:
-    """The enabled rows as YAML, in ladder order, for ``automl_engine run --portfolio``.
+    """The enabled configurations as YAML, in the order of the portfolio, for ``automl_engine run --portfolio``.
 
     Args:
-        also: a row that is asked for by name, enabled or not.
+        also: name of a configuration to include even if it is not enabled.
     """
     rows = []
     for row in PortfolioRow.objects.filter(Q(enabled=True) | Q(name=also)).values(*FIELDS):
         params = files.located(row["model"], row["params"])
-        if params is not None:  # else it names a file that is none of the portfolio's
+        if params is not None:  # None: it names a file outside the portfolio's folder
             rows.append(row | {"params": params})
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def parsed(text: str | bytes) -> Any:
-    """What an administrator typed or sent as YAML, of which JSON is a part; it fits into a JSON field.
+    """YAML (which includes JSON) from an administrator; the result fits into a JSON field.
 
     Raises:
-        DataError: it is no YAML, or holds what JSON cannot.
+        DataError: it is not YAML, or holds values that JSON cannot.
     """
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise DataError("The YAML repeats a part by an alias (*name), which can grow without bounds; write it out.")
+            raise DataError("The YAML uses an alias (*name), which could expand without limit; write the values out.")
         found = yaml.safe_load(text)
         json.dumps(found, allow_nan=False)
     except yaml.YAMLError as error:
@@ -48,12 +48,14 @@ def parsed(text: str | bytes) -> Any:
         where = f" in line {mark.line + 1}" if mark else ""
         raise DataError(f"This is neither YAML nor JSON{where}.") from error
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError("A value is neither a number, a text, a list nor a mapping (perhaps a date or NaN).") from error
+        raise DataError(
+            "Values must be numbers, texts, lists or mappings, not nested too deeply; replace dates and NaN."
+        ) from error
     return found
 
 
 def shipped_rows(folder: Path | None = None) -> list[dict[str, Any]]:
-    """What the engine's files say: a list of rows each, whose order is the ladder."""
+    """The configurations in the engine's files, in their order."""
     folder = folder or settings.BASE_DIR / "automl_engine" / "portfolio"
     found = []
     for path in sorted(folder.glob("*.yaml")):
@@ -65,9 +67,9 @@ def shipped_rows(folder: Path | None = None) -> list[dict[str, Any]]:
 
 @transaction.atomic
 def synchronise(folder: Path | None = None) -> dict[str, int]:
-    """Bring the shipped rows into the database; returns how many were added, changed and retired.
+    """Load the shipped configurations into the database; returns how many were added, changed and retired.
 
-    A row edited by an administrator keeps the edit, and the switch of every row is theirs alone.
+    Edits by an administrator are kept, and so is whether a configuration is enabled.
     """
     counts = {"added": 0, "changed": 0, "retired": 0}
     shipped = {row["name"]: row for row in shipped_rows(folder)}

@@ -1,4 +1,4 @@
-"""The portfolio, for administrators; for all others these pages do not exist."""
+"""The portfolio pages, for administrators; all other users get 404."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webapp.portfolio.record import wins
 
 IMPORTS: dict[str, type[FileForm]] = {"code": CodeForm, "weights": WeightsForm, "row": FileForm}
 STEPS = ["0", *(f"≤ {near:g}".replace("0.", ".") for near in matrix.NEAR[1:]), "more"]
-"""Of the heat map's colours, in words."""
+"""Legend of the heat map's colours."""
 
 
 def for_administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -37,7 +37,7 @@ def for_administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpR
 @for_administrators
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """All rows by modality, in ladder order, with what the score table says of them."""
+    """All configurations by modality, in their order, with their scores."""
     context = {"matrices": matrix.matrices(), "steps": STEPS}
     return render(request, "portfolio/index.html", context)
 
@@ -45,7 +45,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @for_administrators
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
-    """Add a row (no name) or change one; what is known of it, and how it came to be as it is."""
+    """Add a configuration (no name) or change one; with its scores and its history."""
     row = get_object_or_404(PortfolioRow, name=name) if name else None
     form = RowForm(request.POST or None, instance=row)
     if request.method == "POST" and form.is_valid():
@@ -92,12 +92,12 @@ def switch(request: HttpRequest, name: str) -> HttpResponse:
 @for_administrators
 @require_POST
 def restore(request: HttpRequest, name: str) -> HttpResponse:
-    """Make an earlier content of the row its present one."""
+    """Restore an earlier content of a configuration."""
     number = request.POST.get("change", "")
     changes = RowChange.objects.filter(row__name=name).select_related("row")
     change = get_object_or_404(changes, pk=int(number) if number.isdecimal() and len(number) < 12 else 0)
     made = history.restore(change, signed_in(request))
-    told = f"is as it was, now as version {made.version}" if made else "was like that already"
+    told = f"is restored, as version {made.version}" if made else "already had this content"
     messages.success(request, f"“{name}” {told}.")
     return redirect("portfolio-row", name)
 
@@ -105,17 +105,17 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 @for_administrators
 @require_POST
 def evaluate(request: HttpRequest, name: str) -> HttpResponse:
-    """Let the row, or those in use beside it, learn on every public data set, or stop what has not begun."""
+    """Evaluate the configuration, or the others in use, on every public data set, or cancel waiting runs."""
     row = get_object_or_404(PortfolioRow, name=name)
     asked = PortfolioRow.objects.filter(pk=row.pk)
     if request.POST.get("others"):
         asked = PortfolioRow.objects.filter(modality=row.modality, enabled=True).exclude(pk=row.pk)
     if request.POST.get("stop"):
-        messages.success(request, f"{_runs(evaluation.stop(row))} not begun; those under way come to their end.")
+        messages.success(request, f"{_runs(evaluation.stop(row))} cancelled; those that have started continue.")
     elif count := sum(evaluation.begin(one, signed_in(request)) for one in asked):
         messages.success(request, f"{_runs(count)} queued at low priority.")
     else:
-        messages.success(request, "All of it is evaluated: there is a score on every public data set of its kind.")
+        messages.success(request, "It already has a score on every public data set of its kind.")
     return redirect("portfolio-row", name)
 
 
@@ -138,7 +138,7 @@ def progress(request: HttpRequest, name: str) -> HttpResponse:
 @for_administrators
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_row(request: HttpRequest) -> HttpResponse:
-    """A row from a file: what a search found, a submission's code, or weights.  It starts switched off."""
+    """Import a configuration from a search, a submission or weights.  It starts switched off."""
     shown = {kind: form(prefix=kind) for kind, form in IMPORTS.items()}
     kind = request.POST.get("kind", "")
     if request.method == "POST" and kind in IMPORTS:
@@ -149,6 +149,8 @@ def import_row(request: HttpRequest) -> HttpResponse:
             except DataError as error:
                 form.add_error("file", str(error))
             else:
-                messages.success(request, f"“{row.name}” is imported and off: evaluate it, then switch it on.")
+                messages.success(
+                    request, f"“{row.name}” is imported and switched off: evaluate it before you switch it on."
+                )
                 return redirect("portfolio-row", row.name)
     return render(request, "portfolio/import.html", {"forms": shown, "most_bytes": imports.MAX_BYTES})

@@ -1,4 +1,4 @@
-"""Runs for administrators: what is open, what failed, who waits."""
+"""Runs for administrators."""
 
 from __future__ import annotations
 

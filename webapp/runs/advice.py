@@ -1,4 +1,4 @@
-"""What would help most after a run: at most a few sentences, each drawn from numbers on the page."""
+"""How to improve the result of a run: a few sentences, each drawn from numbers on the page."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from django.conf import settings
 from webapp.runs import words
 from webapp.runs.models import Run
 
-CLEAR_GAIN = 0.01  # of NAUC in the second half of the time
-USED_UP = 0.9  # of the budget
-RARE = 0.5  # of the middle class's samples
-HARD = 0.1  # found so much less often than samples on the whole
+CLEAR_GAIN = 0.01
+"""Gain of NAUC in the second half of the training time that makes more time worthwhile."""
+USED_UP = 0.9
+"""Share of the training time after which a run counts as one that used all of it."""
+RARE = 0.5
+"""A class is rare if it has less than this share of the samples of the median class."""
+HARD = 0.1
+"""A class is hard if its recall is this much below the mean recall."""
 SURE = 0.95
+"""Confidence from which a mistake may be a wrong label."""
 MANY_SURE = 3
+"""Number of confident mistakes from which the labels should be checked."""
 
 
 def advice(run: Run, points: list[dict[str, Any]], results: dict[str, Any] | None) -> list[str]:
@@ -48,11 +54,11 @@ def _more_time(budget_s: float, points: list[dict[str, Any]]) -> str:
         return ""
     if max(late) - max(early) < CLEAR_GAIN:
         return ""
-    return f"It was still getting better when the time was up: give it {words.duration(longer)}."
+    return f"The score was still improving at the end: train for {words.duration(longer)}."
 
 
 def _more_samples(results: dict[str, Any], report: dict[str, Any]) -> str:
-    """The rare class that is found much less often than the rest."""
+    """The rare class whose recall is much lower than that of the others."""
     trained = {label["name"]: label["train"] for label in report.get("labels", [])}
     known = [line for line in results["classes"] if line["recall"] is not None and line["label"] in trained]
     if len(known) < 2:
@@ -64,8 +70,8 @@ def _more_samples(results: dict[str, Any], report: dict[str, Any]) -> str:
         return ""
     worst = min(rare, key=lambda line: line["recall"])
     return (
-        f"It had only {trained[worst['label']]} samples of “{worst['label']}” to learn from and finds "
-        f"{100 * worst['recall']:.0f} % of them: more samples of this class would help most."
+        f"Add samples of “{worst['label']}”: the training set has only {trained[worst['label']]}, and the model finds "
+        f"{words.percent(worst['recall'])} of them in the test set."
     )
 
 
@@ -73,12 +79,12 @@ def _check_labels(results: dict[str, Any]) -> str:
     sure = sum(mistake["confidence"] >= SURE for mistake in results["mistakes"])
     if sure < MANY_SURE:
         return ""
-    return f"{sure} mistakes were made with more than 95 % confidence: look at them below, some labels may be wrong."
+    return f"Check the labels: {sure} mistakes have a confidence of more than 95 %. They are shown below."
 
 
 def _duplicates(report: dict[str, Any]) -> str:
     across = report.get("duplicates", {}).get("across_split", 0)
     if not across:
         return ""
-    those = "1 sample stands" if across == 1 else f"{across} samples stand"
-    return f"{those} both in train and in test, so the scores may be a little too good: remove the doubles."
+    those = "1 sample is" if across == 1 else f"{across} samples are"
+    return f"Remove the duplicates: {those} in both the training and the test set, so the scores may be too high."

@@ -1,7 +1,7 @@
-"""Which class of which known data set each of a data set's classes looks most like: the engine's guess by looks.
+"""The most similar class of a known data set, for each class of an image data set.
 
-Of pictures alone: of other data nothing is known class by class.  The engine compares with public data sets only.  The
-answer (``autodl/alike.json``, docs/formats.md) is made by a job after the first run.
+Only images are compared: the engine has no samples of single classes of other data.  It compares with public data sets
+only.  A job after the first run writes the result (``autodl/alike.json``, docs/formats.md).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Alike:
     label: str
     known_label: str
     name: str
-    """Of the known data set."""
+    """Name of the known data set."""
     dataset: Dataset | None
-    """It, where the viewer may see it here."""
+    """The known data set, if this site has it and the viewer may see it."""
     distance: float
 
 
@@ -35,12 +35,12 @@ def path(dataset: Dataset) -> Path:
 
 
 def is_missing(dataset: Dataset) -> bool:
-    """Whether it can be told of such data and has not been asked yet."""
+    """Whether the data set can be compared and has not been yet."""
     return dataset.modality in MODALITIES and not path(dataset).exists()
 
 
 def give_up(dataset: Dataset) -> None:
-    """So that it is not asked again before every packing."""
+    """Write an empty result, so that the comparison is not repeated."""
     if dataset.autodl_dir.exists():
         path(dataset).write_text('{"alike": []}')
 

@@ -1,8 +1,8 @@
-"""Why the engine began with this row: the known data sets that the run's data resembles, named and shown as far as
-the viewer may see them.
+"""Why the engine tried this configuration first: the known data sets that the run's data resembles.
 
-The engine knows data sets by name only (the ``chosen`` event, docs/formats.md).  Those of this site have names without
-meaning (knowledge.py); the others are looked for among what the administrators have published.
+They are named and shown only to viewers who may see them.  The engine knows data sets by name only (the ``chosen``
+event, docs/formats.md).  Data sets of this site have anonymous names there (knowledge.py); all others are looked up
+among the data sets that administrators have published.
 """
 
 from __future__ import annotations
@@ -29,32 +29,27 @@ PARTS = {"classes": "{} classes", "n": "{} examples", "side": "{} px"}
 
 @dataclass(frozen=True)
 class Resembled:
-    """A known data set: what this viewer may be told of it."""
+    """A known data set, as this viewer may see it."""
 
     name: str
     part: str
-    """Which part of it, where the engine knows no more: "(500 examples)"."""
+    """The part of it that the engine knows, if not all: "(500 examples)"."""
     distance: float
     alc: float | None
-    """What the chosen row reached on it."""
+    """Score of the chosen configuration on it."""
     dataset: Dataset | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def again(self) -> str:
-        """How one speaks of it the second time."""
-        return "that" if self.part or self.name == PRIVATE else self.name
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The row that was chosen first, the data set nearest to the run's, and the next one."""
+    """The configuration that was chosen first, and the two data sets nearest to the run's."""
 
     row: str
     decided: bool
-    """Whether it came first for that; else the order of the portfolio held, and this is only told."""
+    """Whether the resemblance decided the order; if not, the order is that of the portfolio."""
     by_average: bool
-    """Over all known data sets, whatever the run's data resembles."""
+    """Whether it was chosen as the best on average over all known data sets."""
     nearest: Resembled
     second: Resembled | None
 
@@ -87,7 +82,8 @@ def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
 def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, Dataset]:
     """Those that the viewer may see, by the engine's name.
 
-    Of data sets that did not learn here only those of administrators count: anybody can call theirs "mnist".
+    Names that are not of this site's runs are looked up only among the data sets of administrators: anybody can call
+    theirs "mnist".
     """
     own = [name for name in names if name.startswith(knowledge.PREFIX)]
     taught = Dataset.objects.filter(lessons__name__in=own).annotate(known_as=F("lessons__name"))
@@ -97,7 +93,7 @@ def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, 
     for source in set(sources.values()):
         same |= Q(name__iexact=source) | Q(raw_name__istartswith=f"{source}.")
     ours = Dataset.objects.filter(Q(starter=True) | Q(owner__is_staff=True), same, public=True)
-    for dataset in ours.order_by("starter", "-created") if sources else ():  # the best one last
+    for dataset in ours.order_by("starter", "-created") if sources else ():  # the last one wins, so the best comes last
         for name, source in sources.items():
             if dataset.name.lower() == source or dataset.raw_name.lower().startswith(f"{source}."):
                 found[name] = dataset

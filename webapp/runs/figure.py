@@ -15,8 +15,9 @@ from typing import Any
 from webapp.engine import curve
 from webapp.runs import words
 
-TICKS_S = (0, 60, 300, 20, 10, 120, 5, 600, 1200, 3600, 40, 2, 180, 1, 1800)  # the ones to keep first come first
-MIN_TICK_GAP = 0.065  # of the axis: less would make them touch
+TICKS_S = (0, 60, 300, 20, 10, 120, 5, 600, 1200, 3600, 40, 2, 180, 1, 1800)  # in order of preference
+MIN_TICK_GAP = 0.065
+"""Smallest distance of two ticks, as a share of the axis; below it the texts would touch."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Curve:
     budget_s: float
     t0_s: float
     ended: bool = True
-    held: bool = True  # the last prediction counts to the end; not so for a try whose worker was lost
+    held: bool = True  # the last prediction counts to the end, except in an attempt whose worker was lost
 
 
 def ticks(budget_s: float, t0_s: float) -> list[float]:
@@ -42,7 +43,7 @@ def ticks(budget_s: float, t0_s: float) -> list[float]:
 
 
 def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:
-    """The Plotly figure as JSON: the run's steps, what follows if it stopped now, and runs to compare with."""
+    """The Plotly figure as JSON: the run's steps, the curve if it stopped now, and runs to compare with."""
     import plotly.graph_objects as go  # here, since it takes half a second to load
 
     figure = go.Figure(layout=_layout(main, others))
@@ -71,7 +72,7 @@ def _steps(main: Curve, points: Sequence[dict[str, Any]], *, to_end: bool, from_
     points = [point for point in points if point["t"] <= main.budget_s]
     x = [math.log1p(point["t"] / main.t0_s) for point in points]
     y = [point["nauc"] for point in points]
-    text = [f"{words.duration(point['t'])}: NAUC {point['nauc']:.3f}<br>{point['by']}" for point in points]
+    text = [f"{words.duration(point['t'])}: {_scores(point)}<br>{point['by']}" for point in points]
     sizes = [7] * len(points)
     if from_zero and points:
         x, y, text, sizes = [0.0, x[0], *x], [0.0, 0.0, *y], ["", "", *text], [0, 0, *sizes]
@@ -90,6 +91,11 @@ def _steps(main: Curve, points: Sequence[dict[str, Any]], *, to_end: bool, from_
     }
 
 
+def _scores(point: dict[str, Any]) -> str:
+    nauc = f"NAUC {point['nauc']:.3f}"
+    return nauc if point.get("accuracy") is None else f"{words.score(point)}, {nauc}"
+
+
 def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
     end = math.log1p(main.budget_s / main.t0_s)
     seconds = ticks(main.budget_s, main.t0_s)
@@ -106,7 +112,7 @@ def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
             "range": [0, 1.01 * end],  # the budget's own tick lies inside
             "tickvals": [math.log1p(t / main.t0_s) for t in seconds],
             "ticktext": [words.duration(t) for t in seconds],
-            "title": {"text": "time on the clock (log scale)", "standoff": 12},
+            "title": {"text": "training time (log scale)", "standoff": 12},
             "zeroline": False,
         },
         "yaxis": {"range": [lowest - 0.02, 1.03], "title": {"text": "NAUC"}, "zeroline": True},

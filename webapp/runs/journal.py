@@ -9,9 +9,10 @@ from typing import Any
 from django.db import transaction
 
 from webapp import engine
+from webapp.database import patiently
 from webapp.runs.models import Run, ScorePoint
 
-LOST_TRY = "lost-try"  # folder inside the run's: what was scored before its worker was lost
+LOST_TRY = "lost-try"  # folder in the run's folder with the files of the attempt whose worker was lost
 
 
 def take(run: Run) -> int:
@@ -44,18 +45,18 @@ def _point(run: Run, event: dict[str, Any]) -> ScorePoint:
 
 
 def put_aside(run: Run) -> None:
-    """Before a second try: move what the first one scored into ``LOST_TRY`` and forget its rows."""
+    """Before a second attempt: move the files of the first one into ``LOST_TRY`` and delete its rows."""
     aside = run.dir.with_name(f"{run.pk}-{LOST_TRY}")
     shutil.rmtree(aside, ignore_errors=True)
     if run.dir.exists():
         run.dir.rename(aside)
         run.dir.mkdir()
         aside.rename(run.dir / LOST_TRY)
-    _reset(run)
+    patiently(lambda: _reset(run))
 
 
 def bring_back(run: Run) -> bool:
-    """After a second try without any prediction: what the first one scored counts again, if there is something."""
+    """After a second attempt without a prediction: restore the scores of the first one, if it has any."""
     aside = run.dir / LOST_TRY
     if not any(event["event"] == "score" for event in engine.events.read(aside / "events.jsonl")[0]):
         return False
@@ -63,13 +64,13 @@ def bring_back(run: Run) -> bool:
     aside.rename(kept)
     shutil.rmtree(run.dir)
     kept.rename(run.dir)
-    _reset(run)
-    take(run)
+    patiently(lambda: _reset(run))  # the files are moved already, so a second call would not find them
+    patiently(lambda: take(run))
     return True
 
 
 def lost_points(run: Run) -> list[dict[str, Any]]:
-    """The scored predictions of a try whose worker was lost, for the page."""
+    """The scored predictions of the attempt whose worker was lost."""
     events, _ = engine.events.read(run.dir / LOST_TRY / "events.jsonl")
     return [event for event in events if event["event"] == "score"]
 

@@ -1,8 +1,8 @@
-"""What runs teach the meta-learner, with their owners' consent.
+"""Scores of runs that their owners share, to improve the engine's choices in future runs.
 
-The rows (``Lesson``) are the truth.  ``DATA_DIR/knowledge`` is made from them: the engine's own tables with a line a
-lesson behind them, for ``automl_engine run --knowledge``.  Kept are scores and a few statistics of the data, never
-samples, under a name that says nothing of the data set; only who may see the data set itself is told its name.
+They are stored as ``Lesson`` rows.  ``DATA_DIR/knowledge`` is made from these: the engine's own tables and a line for
+each shared run, for ``automl_engine run --knowledge``.  It holds scores and a few statistics of the data, never
+samples, under an anonymous name; only users who may see a data set can see which one it is.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ AUTO_VERSION = 1
 
 
 def folder() -> Path | None:
-    """What the engine is to know instead of its own tables; None while nobody has taught anything."""
+    """The tables for the engine instead of its own; None while no run is shared."""
     path = _path()
     return path if path.exists() else None
 
 
 def name_of(dataset: Dataset) -> str:
-    """The same for all runs on it, and of no meaning outside this site."""
+    """The same for all runs on the data set, and meaningless outside this site."""
     return PREFIX + salted_hmac("knowledge", dataset.pk, algorithm="sha256").hexdigest()[:12]
 
 
 def can_teach(run: Run) -> bool:
-    """Whether this run's score tells what can be reached: it is still open, or it ended by itself or at its budget."""
+    """Whether this run's score is representative: it is still open, or it ended by itself or at its budget."""
     if run.is_open:
         return True
     scores = engine.read_json(run.dir / "scores.json") or {}
@@ -45,15 +45,15 @@ def can_teach(run: Run) -> bool:
 
 
 def agree(run: Run) -> None:
-    """The owner agrees: at the end of the run, or now if that is over, it teaches."""
+    """The owner shares the run: its scores are stored when it ends, or now if it has ended."""
     Run.objects.filter(pk=run.pk).update(teaches=True)
     teach(run)
 
 
 def withdraw(run: Run) -> None:
-    """The owner does not agree (any more): what was kept is deleted."""
+    """The owner withdraws the run: its shared scores are deleted."""
     with transaction.atomic():
-        Run.objects.filter(pk=run.pk).update(teaches=False)  # waits for a worker that is just teaching
+        Run.objects.filter(pk=run.pk).update(teaches=False)  # waits for a worker that is just sharing it
         forget_run_score(run)
         deleted, _ = Lesson.objects.filter(run=run.pk).delete()
     if deleted:
@@ -61,14 +61,14 @@ def withdraw(run: Run) -> None:
 
 
 def forget_deleted(run: Run) -> None:
-    """Before a run is deleted: what it taught about private data goes with it."""
+    """Before a run is deleted: its shared scores on private data are deleted too."""
     deleted, _ = Lesson.objects.filter(run=run.pk, dataset__public=False).delete()
     if deleted:
         transaction.on_commit(rewrite, robust=True)
 
 
 def teach(run: Run) -> bool:
-    """Keep what a finished run taught, once, if its owner agrees; returns whether there is something new."""
+    """Store the scores of a finished run once, if its owner shares them; returns whether they are new."""
     found = engine.read_json(run.dir / "features.json") or {}
     with transaction.atomic():
         fresh = Run.objects.select_for_update().filter(pk=run.pk, state=Run.State.FINISHED, teaches=True).first()
@@ -79,16 +79,15 @@ def teach(run: Run) -> bool:
         about = {"dataset": fresh.dataset, "name": name_of(fresh.dataset), "modality": modality}
         kept = about | {"features": features, "score": _score(fresh)}
         _, new = Lesson.objects.get_or_create(run=fresh, defaults=kept)
-    if new:
-        rewrite()
+    rewrite()  # also if it is not new: an earlier call may have failed just before this
     return new
 
 
 def rewrite() -> None:
-    """Make the folder anew from the engine's tables, as they are now, and all lessons; nothing if nobody taught."""
+    """Write the folder from the engine's present tables and all shared runs; does nothing if there are none."""
     path = _path()
     with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the last to come must have seen all rows
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the last writer must have read all rows
         lessons = list(Lesson.objects.order_by("pk"))
         if not lessons and not path.exists():
             return
@@ -106,7 +105,7 @@ def _path() -> Path:
 
 
 def _may_tell(run: Run) -> bool:
-    """Private data is its owner's: a guest of data that was public when the run began cannot agree for them."""
+    """Only the owner of private data can share its statistics, also if the data was public when the run began."""
     return run.dataset.public or run.dataset.owner_id == run.owner_id
 
 

@@ -1,4 +1,4 @@
-"""The model in use: try it, take it home, call it from a program."""
+"""The model page, predictions with the model, and its download."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     shown = None
     may = run.opens_to(user)
     if isinstance(user, User):
-        mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
+        mine = Prediction.objects.filter(run=run, owner=user).select_related("run__dataset").order_by("-created")
         if asked := request.GET.get("prediction"):
             shown = get_owned(mine, user, id=asked)
     return render(
@@ -73,11 +73,11 @@ def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
 
 @require_POST
 def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Pack again what could not be packed."""
+    """Try again to pack a model."""
     run = get_owned(Run.objects.all(), request.user, id=run_id)
     again = Run.objects.filter(pk=run.pk, export_state=Run.Export.FAILED)
     if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
-        queue.enqueue_export(run.pk)
+        queue.enqueue_export(run)
     return redirect("model", run.pk)
 
 
@@ -100,7 +100,7 @@ def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
 
 def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
     if not run.opens_to(user):
-        raise tryout.TryError("Only its owner may use this model: the data that it learned from is private.")
+        raise tryout.TryError("Only its owner may use this model: it was trained on private data.")
     if run.export_state != Run.Export.READY:
         raise tryout.TryError("The model is not packed yet: try again in a moment.")
     if "text" in request.POST:
@@ -112,7 +112,7 @@ def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
 
 @require_GET
 def prediction(request: HttpRequest, run_id: str, prediction_id: str) -> HttpResponse:
-    """The answer as a piece of the page."""
+    """The prediction as a fragment of the page."""
     found = _mine(request, run_id, prediction_id)
     answers = card.answers(found) if found.state == Prediction.State.READY else None
     response = render(request, "runs/_prediction.html", {"run": found.run, "prediction": found, "answers": answers})
@@ -130,8 +130,8 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
 
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
-    """What somebody gave to a model is theirs alone, also when the run is public."""
-    return get_owned(Prediction.objects.select_related("run"), request.user, id=prediction_id, run_id=run_id)
+    """Predictions belong to the user who asked for them, also when the run is public."""
+    return get_owned(Prediction.objects.select_related("run__dataset"), request.user, id=prediction_id, run_id=run_id)
 
 
 @csrf_exempt  # caller() checks it for sessions

@@ -1,4 +1,4 @@
-"""Runs and their curves.  The Run row is the truth; RQ is only transport."""
+"""Runs and their curves.  The database decides the state of a run; RQ only transports jobs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from webapp.datasets.models import Dataset
 
 class Run(models.Model):
     class State(models.TextChoices):
-        QUEUED = "queued", "waiting for a worker"
-        RUNNING = "running", "learning"
-        STOPPING = "stopping", "stopping, keeping the best"
+        QUEUED = "queued", "waiting"
+        RUNNING = "running", "training"
+        STOPPING = "stopping", "stopping"
         FINISHED = "finished", "finished"
         CANCELLED = "cancelled", "cancelled"
         FAILED = "failed", "failed"
@@ -39,19 +39,22 @@ class Run(models.Model):
     export_state = models.CharField(max_length=12, choices=Export.choices, default=Export.NONE)
     budget_s = models.PositiveIntegerField()
     t0_s = models.PositiveIntegerField(default=60)
-    model = models.CharField(max_length=100, default="auto", help_text="auto or a portfolio row")
+    model = models.CharField(max_length=100, default="auto", help_text="auto or a configuration")
     seed = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True, help_text="why it failed, and what of it is safe, for the owner")
+    error = models.TextField(blank=True, help_text="why it failed and what is kept, for the owner")
     export_error = models.TextField(blank=True)
-    reason = models.TextField(blank=True, help_text="why it ended, in words")
+    reason = models.TextField(blank=True, help_text="why it ended")
     alc = models.FloatField(null=True)
     nauc = models.FloatField(null=True)
     accuracy = models.FloatField(null=True)
     first_prediction_s = models.FloatField(null=True)
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="of its folder, when a job on it last ended")
     job_id = models.CharField(max_length=64, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
-    teaches = models.BooleanField(default=False, help_text="the owner agrees that the meta-learner learns from it")
-    charged = models.BooleanField(default=True, help_text="counts against the quota; false when we were at fault")
+    teaches = models.BooleanField(default=False, help_text="the owner agrees to share the scores")
+    charged = models.BooleanField(
+        default=True, help_text="counts against the quota; false if the run failed because of the server"
+    )
     event_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of events.jsonl read so far")
     heartbeat = models.DateTimeField(null=True)
     state_since = models.DateTimeField(auto_now_add=True)
@@ -99,13 +102,13 @@ class ScorePoint(models.Model):
 
 
 class Lesson(models.Model):
-    """What one run taught the meta-learner (knowledge.py); of public data it outlives the run and the data set."""
+    """Shared scores and statistics of a run (knowledge.py); those of public data outlive the run and the data set."""
 
     run = models.OneToOneField(Run, models.SET_NULL, null=True, related_name="lesson")
     dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, related_name="lessons")
-    name = models.CharField(max_length=32, db_index=True, help_text="what the engine calls the data set")
+    name = models.CharField(max_length=32, db_index=True, help_text="name of the data set in the engine's tables")
     modality = models.CharField(max_length=12)
-    features = models.JSONField(default=dict, help_text="meta-features by name; empty where the engine found none")
+    features = models.JSONField(default=dict, help_text="meta-features by name; empty if the engine found none")
     score = models.JSONField(help_text="a line of scores.csv without the data set")
     created = models.DateTimeField(auto_now_add=True)
 

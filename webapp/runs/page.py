@@ -42,7 +42,7 @@ def curves(run: Run, points: list[dict[str, Any]], compared: Sequence[Run]) -> t
     rows = ScorePoint.objects.filter(run__in=compared).values("run_id", *POINT_FIELDS) if compared else []
     others = [_curve(f"run {o.number}", o, [row for row in rows if row["run_id"] == o.pk]) for o in compared]
     if run.tries > 1 and (lost := journal.lost_points(run)):
-        others.append(figure.Curve("first try, worker lost", lost, run.budget_s, run.t0_s, held=False))
+        others.append(figure.Curve("first attempt, worker lost", lost, run.budget_s, run.t0_s, held=False))
     return main, others
 
 
@@ -51,7 +51,7 @@ def _curve(name: str, run: Run, points: list[dict[str, Any]]) -> figure.Curve:
 
 
 def version(run: Run) -> list[Any]:
-    """Changes whenever the page must."""
+    """A value that changes whenever the page must be sent again."""
     return [run.state, run.export_state, run.event_offset, run.tries, run.public, run.dataset.public]
 
 
@@ -91,7 +91,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
 
 
 def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str, Any]:
-    """What may quote the data."""
+    """The parts of the page that may quote the data."""
     found = results.load(run)
     events = engine.events.read(run.dir / "events.jsonl")[0]
     sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()

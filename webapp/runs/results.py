@@ -1,4 +1,4 @@
-"""``RUN/results.json`` made ready for the page: matrix, samples, classes and mistakes with what they look like."""
+"""``RUN/results.json`` prepared for the page: matrix, samples, classes and mistakes with their previews."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webapp.runs import words
 from webapp.runs.models import Run
 
 HEAT_LEVELS = 9
-SHOWN_MISTAKES = 12  # on a phone each is a screen
+SHOWN_MISTAKES = 12  # each fills the screen of a phone
 GALLERY_SIZE = 200
 
 
@@ -34,7 +34,8 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
     shown: dict[str, Any] = {
         "results": results,
         "noun": words.noun(run.dataset.modality),
-        "right": words.right_of(results["accuracy"]),
+        "accuracy": words.accuracy_of(results),
+        "majority_accuracy": run.dataset.majority_accuracy,
         "sentence": words.result_sentence(results, run.dataset.modality),
         "matrix": matrix(results),
         "classes": results["classes"],
@@ -72,7 +73,7 @@ def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def previews(dataset: Dataset) -> dict[int, dict[str, Any]]:
-    """What the first test samples look like, by index."""
+    """Previews of the first test samples by index."""
     path = dataset.autodl_dir / "previews" / "test.jsonl"
     try:
         return _previews(path, path.stat().st_mtime_ns)

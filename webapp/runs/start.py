@@ -1,4 +1,4 @@
-"""Before a run: what may be chosen, what will be tried, when it would start; and its creation."""
+"""Before a run: its settings, the first configurations, the expected start; and its creation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import django_rq
 import redis
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -19,6 +18,7 @@ from rq import Worker
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
+from webapp.ops import queues, turns
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
@@ -56,11 +56,11 @@ class Forecast:
     @property
     def sentence(self) -> str:
         if not self.workers:
-            return "No training worker is there just now: it starts as soon as one is back."
+            return "No training worker is running: the run starts when one is back."
         if self.starts_in_s <= 0:
-            return "A worker is free: it starts at once."
+            return "A worker is free: training starts immediately."
         runs = "1 run is" if self.ahead == 1 else f"{self.ahead} runs are"
-        return f"{runs} ahead; yours starts in about {words.duration(round(self.starts_in_s, -1) or 10)}."
+        return f"{runs} ahead; this one starts in about {words.duration(round(self.starts_in_s, -1) or 10)}."
 
 
 def quota(user: User) -> Quota:
@@ -79,33 +79,48 @@ def quota(user: User) -> Quota:
     )
 
 
-def forecast(run: Run | None = None) -> Forecast:
-    """Simulate the train queue up to ``run`` (None: a run that would be started now)."""
+def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -> Forecast:
+    """Simulate the train queue, in the order of the workers, up to ``run`` (None: one that ``user`` starts now)."""
     now = timezone.now()
-    waiting_s, busy_s = [], []
-    ahead = Run.objects.filter(state__in=Run.OPEN)
-    if run:
-        ahead = ahead.filter(created__lt=run.created).exclude(pk=run.pk)
-    for other in ahead.order_by("created").only("state", "budget_s", "state_since"):
+    waiting: list[tuple[turns.Ticket, float, str]] = []
+    busy: list[tuple[float, int]] = []  # when each running one ends, in seconds from now, and its owner
+    for other in Run.objects.filter(state__in=Run.OPEN).select_related("owner").order_by("state_since"):
+        takes_s = float(other.budget_s + START_UP_S)
         if other.state == Run.State.QUEUED:
-            waiting_s.append(other.budget_s + START_UP_S)
+            waiting.append((turns.Ticket(other.owner_id, other.owner.guest), takes_s, other.pk))
         else:
-            passed_s = (now - other.state_since).total_seconds()
-            busy_s.append(max(1.0, other.budget_s + START_UP_S - passed_s))
-    workers = max(worker_count(), len(busy_s))
-    free_at_s = [0.0] * (max(workers, 1) - len(busy_s)) + [float(s) for s in busy_s]
-    heapq.heapify(free_at_s)
-    for length_s in waiting_s:
-        heapq.heappush(free_at_s, heapq.heappop(free_at_s) + length_s)
-    return Forecast(ahead=len(waiting_s) + len(busy_s), starts_in_s=free_at_s[0], workers=workers)
+            busy.append((max(1.0, takes_s - (now - other.state_since).total_seconds()), other.owner_id))
+    if run is None:
+        waiting.append((turns.Ticket((user and user.pk) or 0), 0.0, ""))
+    heapq.heapify(busy)
+    workers, last_starts = max(worker_count(), len(busy)), _last_starts()
+    starts_in_s, ahead = 0.0, len(busy)
+    while waiting:
+        if len(busy) >= max(workers, 1):
+            starts_in_s, _ = heapq.heappop(busy)
+        index = turns.next_index([ticket for ticket, *_ in waiting], [owner for _, owner in busy], last_starts)
+        ticket, takes_s, pk = waiting.pop(index)
+        if pk == (run.pk if run else ""):
+            return Forecast(ahead, starts_in_s, workers)
+        heapq.heappush(busy, (starts_in_s + takes_s, ticket.owner))
+        last_starts[ticket.owner] = now.timestamp() + starts_in_s
+        ahead += 1
+    return Forecast(0, 0.0, workers)  # it has started just now
 
 
 def worker_count() -> int:
     """Workers that take training jobs; 0 when the queue cannot be asked."""
     try:
-        return Worker.count(queue=django_rq.get_queue("train"))
+        return Worker.count(queue=queues.get("train"))
     except redis.exceptions.ConnectionError:
         return 0
+
+
+def _last_starts() -> dict[int, float]:
+    try:
+        return queues.get("train").last_starts()
+    except redis.exceptions.ConnectionError:
+        return {}
 
 
 def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
@@ -118,7 +133,7 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
         "default_budget_s": 60 if 60 in settings.BUDGETS_S else settings.BUDGETS_S[0],
         "rows": rows,
         "first_rows": rows[:SHOWN_ROWS],
-        "forecast": forecast(),
+        "forecast": forecast(user=user),
         "obstacle": "",
     }
     if isinstance(user, User):
@@ -139,13 +154,15 @@ def create_run(
     """Create and enqueue a run; the caller has checked that the user may see the data set.
 
     Args:
-        teaches: whether the meta-learner may learn from it; unless told, from public data only.
+        teaches: whether its scores are shared; by default only for public data.
 
     Raises:
         StartError: a choice is invalid, the data is not ready or the quota is used up.
     """
     if budget_s not in settings.BUDGETS_S:
-        raise StartError(f"Choose one of the budgets: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}.")
+        raise StartError(
+            f"Choose one of the training times: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}."
+        )
     if not 0 <= seed <= MAX_SEED:
         raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
     if full := _full(user):
@@ -157,7 +174,7 @@ def create_run(
             raise StartError(obstacle)
         rows = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
         if model != "auto" and not rows.filter(name=model).exists():
-            raise StartError(f"“{model}” is not an enabled portfolio row for {dataset.modality} data.")
+            raise StartError(f"“{model}” is not a configuration in use for {dataset.modality} data.")
         number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
         chosen = {"budget_s": budget_s, "model": model, "seed": seed}
         chosen["teaches"] = dataset.public if teaches is None else teaches
@@ -169,11 +186,11 @@ def create_run(
 def _obstacle(dataset: Dataset, quota: Quota) -> str:
     """Why no run can start now; empty when one can."""
     if dataset.state != Dataset.State.READY:
-        return "The data is not ready yet: wait until it is checked, or fix what the report names."
+        return "The data is not ready yet: wait until it is checked, or fix the problem that the report names."
     if not quota.left_total:
-        return "All your runs are used up; ask the administrator for more, your data and models stay as they are."
+        return "All your runs are used up: ask the administrator for more. Your data and models are kept."
     if not quota.left_today:
-        return f"Today's {quota.per_day} runs are used up; the next can start tomorrow, at midnight server time."
+        return f"All {quota.per_day} runs of today are used up: the next can start after midnight (server time)."
     return ""
 
 

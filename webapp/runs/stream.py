@@ -72,7 +72,7 @@ def _look(
 
 
 def _after(last: str, tries: int) -> int:
-    """k of ``TRY-K`` if it speaks of the present try, else -1 (everything is new)."""
+    """k of ``TRY-K`` if it speaks of the present try, else -1, so that all points are sent."""
     try_, _, k = last.partition("-")
     return int(k) if try_ == str(tries) and k.isdecimal() and len(k) < 10 else -1
 

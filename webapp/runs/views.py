@@ -94,14 +94,14 @@ def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
     public = request.POST.get("public") == "1"
     Run.objects.filter(pk=run.pk).update(public=public)
     messages.success(
-        request, "Everyone with the link can see this run now." if public else "Only you see this run now."
+        request, "Everyone with the link can now see this run." if public else "Only you can now see this run."
     )
     return redirect(run)
 
 
 @require_POST
 def run_teach(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Agree, as its owner alone can, or withdraw: then what was kept is deleted."""
+    """Share the scores of a run, which only its owner can, or withdraw and delete them."""
     run = get_owned(_runs(), request.user, id=run_id)
     if request.POST.get("teaches") == "1":
         if run.owner_id != request.user.pk:
@@ -109,7 +109,7 @@ def run_teach(request: HttpRequest, run_id: str) -> HttpResponse:
         knowledge.agree(run)
     else:
         knowledge.withdraw(run)
-        messages.success(request, "The meta-learner keeps nothing of this run.")
+        messages.success(request, "The shared scores of this run are deleted.")
     return redirect(run)
 
 
@@ -125,12 +125,12 @@ def run_delete(request: HttpRequest, run_id: str) -> HttpResponse:
 
 @require_GET
 def run_log(request: HttpRequest, run_id: str) -> HttpResponse:
-    """The engine's own words, for the owner."""
+    """The engine's log, for the owner."""
     run = get_owned(_runs(), request.user, id=run_id)
     text = engine.log_tail(run.dir, 500_000)
     if (run.dir / "export.log").exists():
         text += "\n\n--- packing the model ---\n" + (run.dir / "export.log").read_text()
-    return HttpResponse(text or "The engine has not written anything.", content_type="text/plain; charset=utf-8")
+    return HttpResponse(text or "The log is empty.", content_type="text/plain; charset=utf-8")
 
 
 @require_GET

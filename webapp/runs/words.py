@@ -1,4 +1,4 @@
-"""Numbers and events in words a newcomer understands."""
+"""Numbers and journal events as sentences for the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NOUNS = {
     "tabular": "rows",
     "timeseries": "series",
 }
-BUDGET_WORDS = {20: "a quick look", 60: "a first idea", 300: "a good model", 1200: "thorough"}
+BUDGET_WORDS = {20: "a first impression", 60: "a first model", 300: "a good model", 1200: "thorough"}
 
 
 def noun(modality: str) -> str:
-    """What one calls the samples: images, rows, ..."""
+    """The samples of a modality: images, rows, ..."""
     return NOUNS.get(modality, "samples")
 
 
@@ -34,40 +34,42 @@ def duration(seconds: float) -> str:
 
 
 def budget_choice(budget_s: int) -> tuple[str, str]:
-    """The length of a budget and what it is good for."""
+    """The length of a budget, and its description."""
     return duration(budget_s), BUDGET_WORDS.get(budget_s, "")
 
 
-def right_of(accuracy: dict[str, Any] | None) -> tuple[str, str] | None:
-    """("97 of 100", "95–99") from ``results.json``; the true count where there are fewer than 100 samples."""
-    if not accuracy or not accuracy["n"]:
+def percent(share: float) -> str:
+    """``97 %``.  Near the ends one more digit, never rounded up to 100 % or down to 0 %."""
+    value = 100 * share
+    if value in (0, 100) or 1 <= value <= 99:
+        return f"{value:.0f}\N{NO-BREAK SPACE}%"
+    return f"{min(value, 99.9) if value > 99 else max(value, 0.1):.1f}\N{NO-BREAK SPACE}%"
+
+
+def accuracy_of(results: dict[str, Any] | None) -> dict[str, str] | None:
+    """From ``results.json``: ``{"share": "97 %", "count": "348 of 360", "interval": "95–98 %"}``."""
+    found = results["accuracy"] if results else None
+    if not found or not found["n"]:
         return None
-    if accuracy["n"] < 100:
-        low, high = accuracy["low"] * accuracy["n"], accuracy["high"] * accuracy["n"]
-        return f"{accuracy['right']} of {accuracy['n']}", f"{low:.0f}–{high:.0f}"
-    share, low, high = (100 * accuracy[key] for key in ("share", "low", "high"))
-    shown = _percent(share)
-    digits = 1 if "." in shown else 0
-    return f"{shown} of 100", f"{low:.{digits}f}–{high:.{digits}f}"
-
-
-def _percent(share: float) -> str:
-    """99.97 % is not 100 of 100: near the ends one more digit, and never rounded up to all or down to none."""
-    if share in (0, 100) or 1 <= share <= 99:
-        return f"{share:.0f}"
-    return f"{min(share, 99.9):.1f}" if share > 99 else f"{max(share, 0.1):.1f}"
+    share = percent(found["share"])
+    digits = 1 if "." in share else 0
+    return {
+        "share": share,
+        "count": f"{found['right']:,} of {found['n']:,}",
+        "interval": f"{100 * found['low']:.{digits}f}–{100 * found['high']:.{digits}f}\N{NO-BREAK SPACE}%",
+    }
 
 
 def result_sentence(results: dict[str, Any] | None, modality: str) -> str:
-    """One sentence: "Right on 97 of 100 new images; most often takes 4 for 9." """
-    right = right_of(results["accuracy"]) if results else None
-    if not results or not right:
+    """One sentence: "97 % of the test images are classified correctly; the most common mistake: 4 predicted as 9." """
+    accuracy = accuracy_of(results)
+    if not results or not accuracy:
         return ""
     if results["task"] == "multi_label":
-        return f"Right in {right[0]} of its yes-or-no decisions on new {noun(modality)}."
-    sentence = f"Right on {right[0]} new {noun(modality)}"
+        return f"{accuracy['share']} of the yes-or-no decisions on test {noun(modality)} are correct."
+    sentence = f"{accuracy['share']} of the test {noun(modality)} are classified correctly"
     worst = _worst_pair(results)
-    return f"{sentence}; most often takes “{worst[0]}” for “{worst[1]}”." if worst else f"{sentence}."
+    return f"{sentence}; the most common mistake: “{worst[0]}” predicted as “{worst[1]}”." if worst else f"{sentence}."
 
 
 def _worst_pair(results: dict[str, Any]) -> tuple[str, str] | None:
@@ -88,19 +90,25 @@ def curve_summary(points: list[dict[str, Any]]) -> str:
     best = max(points, key=lambda point: point["nauc"])
     text = (
         f"{len(points)} prediction{'s' if len(points) > 1 else ''}. The first came after {duration(first['t'])} "
-        f"with an NAUC of {first['nauc']:.2f}"
+        f"with {score(first)}"
     )
     if len(points) > 1:
-        text += f"; the last, after {duration(last['t'])}, has {last['nauc']:.2f}"
+        text += f"; the last, after {duration(last['t'])}, has {score(last)}"
     if best["nauc"] > last["nauc"]:
-        text += f"; the best was {best['nauc']:.2f} after {duration(best['t'])}"
+        text += f"; the best by NAUC came after {duration(best['t'])} with {score(best)}"
     return text + "."
 
 
-def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]]:
-    """What the engine does and did, the newest first, then the notes of old: ``{"kind", "text", "t", "fraction"}``.
+def score(point: dict[str, Any]) -> str:
+    """``97 % accuracy``, where there is one class a sample; else the NAUC."""
+    accuracy = point.get("accuracy")
+    return f"NAUC {point['nauc']:.2f}" if accuracy is None else f"{percent(accuracy)} accuracy"
 
-    kind is ``now``, ``done``, ``answer`` or ``trouble``.  Of successive progress lines of one model the last is kept.
+
+def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]]:
+    """Steps of the engine, the newest first, then older notes: ``{"kind", "text", "t", "fraction"}``.
+
+    kind is ``now``, ``done``, ``prediction`` or ``failure``.  Successive progress lines of one model become one line.
     """
     lines: list[dict[str, Any]] = []
     predictions = {event["k"]: event for event in events if event["event"] == "prediction"}
@@ -122,9 +130,9 @@ def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]
 def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
     match event:
         case {"event": "started", "device": device}:
-            return {"kind": "done", "text": f"the clock started (on {device})"}
-        case {"event": "chosen", "row": row, "resembles": [_, *_]}:  # choice.py tells which data
-            return {"kind": "done", "text": f"chose “{row}”: by what similar data taught"}
+            return {"kind": "done", "text": f"training started on {device}"}
+        case {"event": "chosen", "row": row, "resembles": [_, *_]}:  # choice.py names the data
+            return {"kind": "done", "text": f"chose “{row}”, which did best on similar data"}
         case {"event": "chosen", "row": row, "reason": reason}:
             return {"kind": "done", "text": f"chose “{row}”: {reason}"}
         case {"event": "progress", "text": text, **rest}:
@@ -132,12 +140,12 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
             return {"kind": "now", "text": f"{by}: {text}" if by and not text.startswith(by) else text, "by": by}
         case {"event": "note", "text": text}:
             return {"kind": "done", "text": text, "stays": True}
-        case {"event": "score", "k": k, "nauc": nauc, "t": t, "by": by}:
+        case {"event": "score", "k": k, "t": t, "by": by}:
             reason = predictions.get(k, {}).get("reason", "")
-            what = f"{by}: {'first ' if k == 0 else ''}answer after {duration(t)}, NAUC {nauc:.3f}"
-            return {"kind": "answer", "text": f"{what} ({reason})" if reason else what}
+            what = f"{by}: {'first ' if k == 0 else ''}prediction after {duration(t)}, {score(event)}"
+            return {"kind": "prediction", "text": f"{what} ({reason})" if reason else what}
         case {"event": "failed", "error": error, **rest}:
-            return {"kind": "trouble", "text": f"{rest.get('what', 'a model')} failed: {error}"}
+            return {"kind": "failure", "text": f"{rest.get('what', 'a model')} failed: {error}"}
         case {"event": "stopped" | "finished", "reason": reason}:
             return {"kind": "done", "text": f"ended: {reason}"} if event["event"] == "finished" else None
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,25 +22,25 @@ SHARE = 0.9
 """Of the remaining time that fine-tuning is planned for."""
 
 
-class ImageFinetuned(ImageModel):
+class ImageFinetuned(ImageModel[nn.Sequential]):
     """Params: ``network`` (of ``pretrained.NETWORKS``), ``side``, ``lr`` (of the last layers), ``l2`` (of the logistic
     regression that it begins with), ``weights`` (as of ``image_pretrained``)."""
 
     name = "image_finetuned"
-    quick = False
-    tuning: FineTuning
+    refits = False
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
         shared = {key: params[key] for key in ("network", "weights", "seed", "device", "l2") if key in params}
         self.beginning = ImagePretrained(spec, sides=[params.get("side", SIDE)], head="logistic", **shared)
+        self.tuning: FineTuning | None = None
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
         return ImagePretrained.available(params)
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
         name = config["trunk"]
         body = nn.Sequential(build(name, config["padded"]), nn.Linear(NETWORKS[name].features, config["classes"]))
         return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
@@ -49,52 +49,44 @@ class ImageFinetuned(ImageModel):
         side = self.params.get("side", SIDE)
         return {"height": side, "width": side}
 
-    def predictor(self) -> PixelNetwork:
-        return self.tuning.average if hasattr(self, "tuning") else self.network
-
-    def frozen(self) -> Self:
-        model = type(self)(self.spec, **self.params)
-        model.config, model.network = self.config, self.predictor()
-        if hasattr(self, "tuning"):  # it goes on changing
-            model.network = self.build(self.config).to(self.device)
-            model.network.load_state_dict(self.predictor().state_dict())
-        return model
-
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """First a regression on what the network sees, then slices of fine-tuning."""
         split = self.fitting(split)
-        if not hasattr(self, "tuning"):
-            return self._begin(split, remaining_time_budget)
+        if self.tuning is None:
+            self.tuning = self._begin(split, remaining_time_budget)
+            return
         end = clock.now_s() + min(SLICE_S, remaining_time_budget)
-        self.network.train()
-        self.tuning.step(self.name)
+        self.tuning.step()
         while clock.now_s() < end and self.tuning.fraction < 1:
-            self.tuning.step(self.name)
+            self.tuning.step()
         self.done_training = self.tuning.fraction >= 1
         layers = "its last layers" if self.tuning.is_partial else "all layers"
         self.emit("progress", by=self.name, text=f"fine-tuning {layers}, {self.tuning.fraction:.0%} done")
-        return None
 
-    def _begin(self, split: Examples, remaining_s: float) -> None:
+    def _begin(self, split: Examples, remaining_s: float) -> FineTuning:
         start_s, known = clock.now_s(), self.beginning
         torch.manual_seed(self.params.get("seed", 0))
         known.emit = self.emit
         known.train(split, remaining_s)
         self.config = known.config
-        images = self.pixels(split)
-        self.network = self.build(self.config).to(self.device)
+        images, labels = self.pixels(split), torch.from_numpy(split.labels)
+        network = self.build(self.config).to(self.device)
         trunk, head = known.network.body
-        self.network.body[0].load_state_dict(trunk.state_dict())
-        _take_over(self.network.body[1], head)
+        network.body[0].load_state_dict(trunk.state_dict())
+        _take_over(network.body[1], head)
         flips = harmless_flips(images.numpy(), split.labels, self.config["multi_label"])
         time_s = SHARE * (remaining_s - (clock.now_s() - start_s))
-        labels, rate = torch.from_numpy(split.labels), self.params.get("lr", RATE)
-        self.tuning = FineTuning(self.network, images, labels, flips, time_s, rate)
+        rate = self.params.get("lr", RATE)
+        tuning = FineTuning(network, images.to(self.device), labels.to(self.device), flips, time_s, self.name, rate)
+        self.network = tuning.average
+        return tuning
 
 
 @torch.no_grad()
-def _take_over(layer: nn.Linear, head: Head) -> None:
+def _take_over(layer: nn.Module, head: nn.Module) -> None:
     """The same function but for features beyond the clip."""
+    assert isinstance(layer, nn.Linear)
+    assert isinstance(head, Head)
     weights = head.scale[:, None] * head.weights
     layer.weight.copy_(weights.T)
     layer.bias.copy_(head.bias - head.mean @ weights)

@@ -20,7 +20,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features.cached import cached
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import is_multi_label
-from automl_engine.models.shared.linear import CLIP, SHARE, LinearHead, fit_logistic, fit_ridge
+from automl_engine.models.shared.linear import CLIP, SHARE, LinearHead, fit_logistic_head, fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.pretrained import (
     NETWORKS,
@@ -48,6 +48,11 @@ ROUND = 128
 class Head(nn.Module):
     """``LinearHead`` as a layer: (n, D) -> logits (n, K)."""
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
+
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
@@ -63,10 +68,10 @@ class Head(nn.Module):
             value.copy_(torch.from_numpy(getattr(head, key)))
 
 
-class ColourNetwork(PixelNetwork):
+class ColourNetwork(PixelNetwork[nn.Sequential]):
     """Sees three channels, standardised as the trunk knows them: grey three times, of more than three the first."""
 
-    def __init__(self, trunk_name: str, body: nn.Module, channels: int, multi_label: bool) -> None:
+    def __init__(self, trunk_name: str, body: nn.Sequential, channels: int, multi_label: bool) -> None:
         super().__init__(body, 3, multi_label)
         self.picks = [min(i, channels - 1) for i in range(3)]
         for buffer, value in zip((self.mean, self.scale), standard_pixels(trunk_name), strict=True):
@@ -76,7 +81,7 @@ class ColourNetwork(PixelNetwork):
         return super().standardise(images[..., self.picks])
 
 
-class ImagePretrained(ImageModel):
+class ImagePretrained(ImageModel[nn.Sequential]):
     """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
     affordable), ``enlarge`` (whether small images may be seen twice as large and more; true if absent), ``limit_s``
     (that looking at all training examples should take), ``weights`` (a safetensors file, instead of what this
@@ -107,7 +112,7 @@ class ImagePretrained(ImageModel):
         return trunk(self.trunk_name, file) if file else trunk(self.trunk_name)
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
         name = config["trunk"]
         body = nn.Sequential(build(name, config["padded"]), Head(NETWORKS[name].features, config["classes"]))
         return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
@@ -142,7 +147,7 @@ class ImagePretrained(ImageModel):
         if self.params.get("head", "ridge") == "ridge":
             return fit_ridge(seen, labels, multi_label)[0]
         end = clock.now_s() + SHARE * remaining_s
-        return fit_logistic(seen, labels, multi_label, self.params.get("l2", 1.0), end=end)
+        return fit_logistic_head(seen, labels, multi_label, self.params.get("l2", 1.0), end)
 
     def _side(self, split: Examples, found: Trunk, limit_s: float, most_s: float) -> int:
         """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set.

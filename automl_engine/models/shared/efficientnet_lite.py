@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from automl_engine.models.shared.graphs import Graph
 
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -90,43 +91,31 @@ def load(network: nn.Sequential, state: dict[str, torch.Tensor]) -> None:
 
 
 def graph(network: nn.Module) -> bytes:
-    """ONNX of a folded network: input "pixels" (n, 3, H, W), one output (n, ``FEATURES``).
+    """ONNX of a folded network: input "pixels" (n, 3, H, W), output "seen" (n, ``FEATURES``).
 
     ONNX Runtime takes a third of the time of torch (docs/results.md); ``torch.onnx.export`` takes more than a second.
     """
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes: list[Any] = []
-    arrays = [numpy_helper.from_array(np.float32(value), name) for name, value in (("low", 0), ("high", 6))]
+    graph = Graph(pixels=(np.float32, ["n", 3, "height", "width"]))
     padding = [0, 0, 0, 0]
-
-    def add(kind: str, *inputs: str, **settings: Any) -> str:
-        nodes.append(helper.make_node(kind, list(inputs), [f"{kind}{len(nodes)}"], **settings))
-        return nodes[-1].output[0]
-
-    def constant(tensor: torch.Tensor) -> str:
-        arrays.append(numpy_helper.from_array(tensor.detach().cpu().numpy(), f"weights{len(arrays)}"))
-        return arrays[-1].name
 
     def walk(layer: nn.Module, seen: str) -> str:
         nonlocal padding
         match layer:
             case nn.ZeroPad2d(padding=(left, right, top, bottom)):
                 padding = [top, left, bottom, right]  # for the convolution that follows
-            case nn.Conv2d(weight=weight, bias=bias):
-                own = [layer.padding[0], layer.padding[1]] * 2
-                pads, padding = [a + b for a, b in zip(padding, own, strict=True)], [0, 0, 0, 0]
-                settings = {"pads": pads, "strides": layer.stride, "group": layer.groups}
-                return add("Conv", seen, constant(weight), constant(bias), **settings)
+            case nn.Conv2d(padding=(high, wide), bias=torch.Tensor() as bias):
+                pads, padding = [a + b for a, b in zip(padding, 2 * (high, wide), strict=True)], [0, 0, 0, 0]
+                arrays = layer.weight.detach().cpu().numpy(), bias.detach().cpu().numpy()
+                return graph.add("Conv", seen, *arrays, pads=pads, strides=layer.stride, group=layer.groups)
             case nn.ReLU6():
-                return add("Clip", seen, "low", "high")
+                return graph.add("Clip", seen, 0.0, 6.0)
             case Block(conv=conv, adds=adds):
                 found = walk(conv, seen)
-                return add("Add", seen, found) if adds else found
+                return graph.add("Add", seen, found) if adds else found
             case nn.AdaptiveAvgPool2d():
-                return add("GlobalAveragePool", seen)
+                return graph.add("GlobalAveragePool", seen)
             case nn.Flatten():
-                return add("Flatten", seen)
+                return graph.add("Flatten", seen)
             case nn.Sequential():
                 for part in layer:
                     seen = walk(part, seen)
@@ -134,12 +123,8 @@ def graph(network: nn.Module) -> bytes:
                 raise TypeError(f"a {type(layer).__name__} has no place in the graph")
         return seen
 
-    last = walk(network, "pixels")
-    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, "height", "width"])]
-    outputs = [helper.make_tensor_value_info(last, TensorProto.FLOAT, ["n", FEATURES])]
-    described = helper.make_graph(nodes, "efficientnet_lite", inputs, outputs, arrays)
-    opsets = [helper.make_opsetid("", 17)]
-    return helper.make_model(described, opset_imports=opsets, ir_version=8).SerializeToString()
+    walk(network, "pixels")
+    return graph.model("seen", FEATURES).SerializeToString()
 
 
 def _same_padding(kernel: int, stride: int) -> nn.ZeroPad2d:

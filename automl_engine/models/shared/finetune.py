@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from automl_engine import clock
+from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.network import PixelNetwork
-from automl_engine.models.shared.residual import move_towards
+from automl_engine.models.shared.trainer import Trainer, classification_loss
 from automl_engine.models.shared.workload import workload
 
 RATE, DECAY = 5e-4, 1e-2
 PARTS, FALL = 4, 0.4
 """The layers fall into so many parts, each with this fraction of the rate of the next."""
 LAST_PART_SHARE = 0.3
-"""Of the time, in which only the last part learns, and the last layer."""
+"""Fraction of the time in which only the last part learns, and the last layer."""
 WARM_UP_STEPS = 10
 PASSES = 60
 BATCH = 32
@@ -34,11 +37,12 @@ class FineTuning:
 
     def __init__(
         self,
-        network: PixelNetwork,
+        network: PixelNetwork[nn.Sequential],
         images: torch.Tensor,
         labels: torch.Tensor,
         flips: list[int],
         time_s: float,
+        name: str,
         rate: float = RATE,
     ) -> None:
         """
@@ -47,25 +51,37 @@ class FineTuning:
             images: (n, H, W, C) uint8.
             labels: (n, K) float32.
             flips: the axes (2, 3) along which mirroring does no harm.
+            name: by which the clock knows the model.
         """
-        self.network, self.average = network, copy.deepcopy(network)
-        self.images, self.labels, self.flips, self.rate = images, labels, flips, rate
+        self.network, self.average, self.name, self.rate = network, copy.deepcopy(network), name, rate
+        self.start_s, self.time_s = clock.now_s(), time_s
+        self.images = ImageBatches(images, labels, partial(moved, flips=flips))
+        self.waiting: list[torch.Tensor] = []
         trunk, last = network.body
         layers = list(trunk.parameters())
         size = -(-len(layers) // PARTS)
         parts = [list(last.parameters()), *(layers[max(0, at - size) : at] for at in range(len(layers), 0, -size))]
-        rates = [1.0, *(FALL**depth for depth in range(len(parts) - 1))]
-        self.groups = [{"params": part, "share": share} for part, share in zip(parts, rates, strict=True)]
         for depth, part in enumerate(parts):
             for tensor in part:
                 tensor.requires_grad_(depth < 2)
-        self.optimiser = torch.optim.AdamW(self.groups, lr=0.0, weight_decay=DECAY)
-        self.start_s, self.time_s, self.steps, self.order = clock.now_s(), time_s, 0, torch.empty(0, dtype=torch.long)
+        groups = [{"params": part, "share": FALL ** max(0, depth - 1)} for depth, part in enumerate(parts)]
+        self.trainer = Trainer(
+            network,
+            network.body,
+            classification_loss(network.multi_label, smoothing=0.1),
+            torch.optim.AdamW(groups, lr=0.0, weight_decay=DECAY),
+            self,
+            batch=partial(self.images.batch, network),
+            operation=name,
+            amounts=lambda chosen: workload(network, images[:1], len(chosen)),
+            average=self.average,
+            average_share=SLOWEST_AVERAGE,
+        )
 
     @property
     def fraction(self) -> float:
         """0 at the start, 1 at the end."""
-        passes = self.steps * BATCH / len(self.images)
+        passes = self.trainer.steps * BATCH / len(self.images.images)
         return min(1.0, max(passes / PASSES, (clock.now_s() - self.start_s) / max(self.time_s, 1e-3)))
 
     @property
@@ -73,34 +89,17 @@ class FineTuning:
         """Whether only the last part learns yet."""
         return self.fraction < LAST_PART_SHARE
 
-    def step(self, name: str) -> None:
-        """One batch; ``name``: by which the clock knows the model."""
-        if not len(self.order):
-            self.order = torch.randperm(len(self.images))
-        chosen, self.order = self.order[:BATCH], self.order[BATCH:]
-        operation = f"{name} step{' of the last layers' * self.is_partial}"
-        with clock.work(operation, lambda: workload(self.network, self.images[:1], len(chosen))):
-            self._learn(chosen)
-            move_towards(self.average, self.network, max(SLOWEST_AVERAGE, 1 / (2 + self.steps / 4)))
+    def at(self, step: int) -> float:
+        """The learning rate of the last layers."""
+        return self.rate * 0.5 * (1 + math.cos(math.pi * self.fraction)) * min(1.0, (step + 1) / WARM_UP_STEPS)
 
-    def _learn(self, chosen: torch.Tensor) -> None:
-        fraction = self.fraction
-        for group in self.optimiser.param_groups:
-            cosine = 0.5 * (1 + math.cos(math.pi * fraction))
-            group["lr"] = self.rate * group["share"] * cosine * min(1.0, (self.steps + 1) / WARM_UP_STEPS)
-        if not self.is_partial:
+    def step(self) -> None:
+        self.waiting = self.waiting or self.images.shuffled(BATCH)
+        partial_step = self.is_partial
+        if not partial_step:
             self.network.body.requires_grad_(True)
-        device = self.network.mean.device
-        images, labels = self.images[chosen].to(device), self.labels[chosen].to(device)
-        logits = self.network.body(moved(self.network.standardise(images), self.flips))
-        if self.network.multi_label:
-            loss = F.binary_cross_entropy_with_logits(logits, labels)
-        else:
-            loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.steps += 1
+        self.trainer.operation = f"{self.name} step{' of the last layers' * partial_step}"
+        self.trainer.step(self.waiting.pop())
 
 
 def moved(inputs: torch.Tensor, flips: list[int]) -> torch.Tensor:

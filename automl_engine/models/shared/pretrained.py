@@ -23,9 +23,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from automl_engine import clock
+from automl_engine.dataset.decode import CORES
 from automl_engine.models.shared import efficientnet_lite
-from automl_engine.models.shared.network import CORES
-from automl_engine.models.shared.residual import MIDDLE, SCALE, Stems
+from automl_engine.models.shared.residual import MIDDLE, SCALE, Block, Stems
 from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -129,10 +129,11 @@ class Stages(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         stems = self.stems
         seen, stages = stems.stem_for(images)(images), []
-        for block in stems.body[:3]:
+        blocks = [block for block in stems.body if isinstance(block, Block)]
+        for block in blocks:
             seen = block(seen)
             stages.append(seen)
-        first = [F.relu(stems.body[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
+        first = [F.relu(blocks[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
         last = F.adaptive_avg_pool2d(stems.body[3:5](stages[2]), 2).flatten(1)
         return torch.cat([last, *first], 1)
 
@@ -185,12 +186,14 @@ def _folded(layers: nn.Sequential, padded: bool) -> nn.Sequential:
     out: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, nn.BatchNorm2d):
-            out[-1] = fuse_conv_bn_eval(out[-1], layer)
+            before = out[-1]
+            assert isinstance(before, nn.Conv2d)
+            out[-1] = fuse_conv_bn_eval(before, layer)
             continue
         if isinstance(layer, nn.Sequential):
             layer = _folded(layer, padded)
-        elif hasattr(layer, "conv"):  # an inverted residual
-            layer.conv = _folded(layer.conv, padded)
+        elif isinstance(inner := layer._modules.get("conv"), nn.Sequential):  # an inverted residual
+            layer.conv = _folded(inner, padded)
         elif padded and isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
             out.append(nn.ZeroPad2d((1, 0, 0, 1)))  # left and bottom
             layer.padding = (0, 0)

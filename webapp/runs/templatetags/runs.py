@@ -50,8 +50,20 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def accuracy(share: float | None) -> str:
+    """``97 %``, ``99.9 %``: rounded to 100 % only if all are right; a dash for None."""
+    return "–" if share is None else words.percent(share)
+
+
+@register.inclusion_tag("runs/_score.html")
+def score(run: Run) -> dict[str, Any]:
+    """A run's accuracy in one line, beside that of the most common class; NAUC for several labels at once."""
+    return {"run": run}
+
+
+@register.filter
 def plain(value: float) -> str:
-    """A number for a machine: no grouping, a dot."""
+    """A number for HTML attributes: no grouping, a dot."""
     return f"{value:.4f}"
 
 
@@ -75,6 +87,6 @@ def query(**values: str) -> str:
 
 @register.inclusion_tag("runs/_preview.html")
 def preview(sample: dict[str, Any] | None, dataset_id: str) -> dict[str, Any]:
-    """What a sample looks, sounds or reads like."""
+    """Preview of a sample: image, sound, text, curve or row."""
     lines = sparklines(sample["series"]) if sample and sample["kind"] == "series" else []
     return {"preview": sample, "dataset_id": dataset_id, "lines": lines}

@@ -1,4 +1,4 @@
-"""``manage.py prepare``: what must be there before anything can be served; quick when it is."""
+"""``manage.py prepare``: everything that the server needs; does nothing that is already done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp.runs import knowledge
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, bring in portfolio and knowledge, collect static files, make the first administrator."
+    help = "Migrate the database, load portfolio and shared scores, collect static files, make the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
