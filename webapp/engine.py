@@ -188,7 +188,7 @@ def model_names() -> list[str]:
 
 
 def weights_card(name: str) -> dict[str, Any]:
-    """What is known of weights that ship with the engine; empty if none of them has this name."""
+    """What is known of weights that ship with the engine, or with a package; empty if none of them has this name."""
     return weights.card(weights.FOLDER / f"{name}.safetensors")
 
 

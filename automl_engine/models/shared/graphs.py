@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto
+    from onnx import AttributeProto, ModelProto
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 
@@ -44,15 +44,20 @@ class Graph:
         """Sigmoid or softmax of (..., K)."""
         return self.add("Sigmoid", scores) if multi_label else self.add("Softmax", scores, axis=-1)
 
-    def save(self, path: Path, classes: int) -> None:
-        """The last node has the output."""
-        from onnx import TensorProto, checker, helper, save
+    def model(self, output: str, width: int) -> ModelProto:
+        """The graph as it stands; the last node has the output (N, ``width``)."""
+        from onnx import TensorProto, helper
 
-        self._nodes[-1].output[0] = "probabilities"
-        outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])]
+        self._nodes[-1].output[0] = output
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", width])]
         graph = helper.make_graph(self._nodes, "model", self._inputs, outputs, self._constants)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+    def save(self, path: Path, classes: int) -> None:
+        from onnx import checker, save
+
+        model = self.model("probabilities", classes)
         checker.check_model(model)
         save(model, path)
 

@@ -45,6 +45,7 @@ class Trainer:
     """What the network returns before softmax or sigmoid."""
     loss: Loss
     optimiser: torch.optim.Optimizer
+    """A group of parameters may have a ``share`` of the rate."""
     rate: LearningRate
     batch: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
     """Inputs, augmented, and labels of the examples at these positions."""
@@ -65,7 +66,7 @@ class Trainer:
         """Learn from the examples at these positions; returns their loss."""
         rate = self.rate.at(self.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         with clock.work(self.operation, lambda: self.amounts(chosen)):
             loss = self.pace(lambda: self._descend(chosen))
             if self.average is not None:
