@@ -85,7 +85,6 @@ class Table:
     ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
-    ready: Path | None = None  # the upload is a data set already: the folder with NAME.data, copied as it is
 
 
 def spec_of(recipe: dict[str, Any]) -> Spec:
