@@ -308,7 +308,7 @@ def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str)
             if len(row) != width:
                 raise DataError(
                     f"line {line} of {name} has {counted(len(row), 'field')} but the first line has {width}; give each "
-                    f"line the same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
+                    f"line as many fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
                 )
     except csv.Error as error:
         raise DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.") from error
