@@ -76,6 +76,8 @@ class Table:
     write_raw: Callable[[Sequence[int], Path], None]  # these samples, unlabelled, as new raw data in this folder
     recipe: dict[str, Any]  # JSON; what encode() needs beside version, modality, labels, multi_label and spec
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
+    alike: Callable[[Sequence[int], Sequence[int]], list[tuple[int, int]]] | None = None  # near-copies: train, test ->
+    groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
     stats: list[dict[str, Any]] = field(default_factory=list)
     columns: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
@@ -84,7 +86,6 @@ class Table:
     ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
-    ready: Path | None = None  # the upload is a data set already: the folder with NAME.data, copied as it is
 
 
 @dataclass

@@ -33,7 +33,7 @@ from formatters.report import NOUNS, make_report
 from formatters.split import Split, check_labels, split
 
 Say = Callable[[str], None]
-SAY_EVERY_S = 2.0
+SAY_EVERY_S = 1.0
 MAX_NAME_CHARS = 60
 MAX_SAMPLE = 32
 
@@ -67,21 +67,25 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say) -> dict[st
     table = formatter(detection.formatter).read(upload.root, options)
     table.ignored = upload.ignored + table.ignored
     table.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *table.why]))
-    if table.ready:
-        name, parts = _copy(table.ready, work / "out", options)
-        table.spec = replace(table.spec, name=name)
-    else:
-        check_labels(table.samples, table.label_names, table.multi_label)
-        parts = split(table.samples, table.label_names, options.test_size, options.seed)
-        table.spec = replace(table.spec, name=data_set_name(options.name or _stem(source)))
-        _write(table, parts, work / "out", say)
+    if detection.formatter == "native":
+        parts = _copy(table, upload.root, work / "out", options)
+        return _finish(table, parts, detection.candidates, options, work / "out", say)
+    check_labels(table.samples, table.label_names, table.multi_label)
+    parts = split(table.samples, table.label_names, options.test_size, options.seed)
+    table.spec = replace(table.spec, name=data_set_name(options.name or _stem(source)))
+    _write(table, parts, work / "out", say)
+    return _finish(table, parts, detection.candidates, options, work / "out", say)
+
+
+def _finish(table: Table, parts: Split, candidates: list[str], options: Options, out: Path, say: Say) -> dict[str, Any]:
+    """Previews, sample, recipe and report beside the data."""
     say("Making previews and the report")
-    write_previews(table, parts, work / "out" / "previews")
-    _write_sample(table, parts, work / "out" / "sample")
+    write_previews(table, parts, out / "previews")
+    _write_sample(table, parts, out / "sample")
     made = recipe.make(table.modality, table.label_names, table.multi_label, table.spec, table.recipe)
-    report = make_report(table, parts, options, detection.candidates, work / "out")
-    _write_json(work / "out" / "recipe.json", made)
-    _write_json(work / "out" / "report.json", report)
+    report = make_report(table, parts, options, candidates, out)
+    _write_json(out / "recipe.json", made)
+    _write_json(out / "report.json", report)
     return report
 
 
@@ -105,13 +109,14 @@ def _stem(source: Path) -> str:
     return name if source.is_dir() else re.sub(r"(\.tar)?\.\w+$", "", name)
 
 
-def _copy(bundle: Path, out: Path, options: Options) -> tuple[str, Split]:
+def _copy(table: Table, bundle: Path, out: Path, options: Options) -> Split:
     """A data set that is one already: copied byte for byte."""
     from formatters import native
 
     out.mkdir()
     name = data_set_name(options.name) if options.name else native.bundle_name(bundle)
-    return name, native.copy(bundle, out, name)
+    table.spec = replace(table.spec, name=name)
+    return native.copy(bundle, out, name)
 
 
 def _write(table: Table, parts: Split, out: Path, say: Say) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.leaks import alike_pictures
 from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (
     media_files,
@@ -84,6 +85,7 @@ def read(root: Path, options: Options) -> Table:
         _doubts(found) + _look_doubts(found, labelled.samples),
         steps=lambda i: [content(i)],
         preview=lambda i, path: thumbnail(read_picture(paths[i]).eight_bit(value_range), path),
+        alike=lambda train, test: alike_pictures([info.look for info in found], train, test),
         recipe={"value_range": value_range, "packages": packages_for(paths)},
         stats=[
             spread("width", "px", [info.width for info in found]),

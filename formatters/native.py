@@ -72,7 +72,6 @@ def read(root: Path, options: Options) -> Table:
             for path in sorted(root.iterdir())
             if path.name not in (data.name, f"{name}.solution")
         ],
-        ready=root,
     )
 
 

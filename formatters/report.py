@@ -8,13 +8,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Options, Table
+from formatters.leaks import shared_groups
 from formatters.media.samples import THREADS
 from formatters.split import Split
 from formatters.words import counted
@@ -25,6 +26,7 @@ MAX_DUPLICATES = 20
 IMBALANCE = 10  # largest class : smallest class
 FEW_SAMPLES = 5  # of a class
 SMALL_TEST = 20
+MANY_COPIES = 0.01  # of the test samples: a warning
 NEARLY_CONSTANT = 0.95  # of the samples have, or lack, a label
 NOUNS = {
     "image": "images",
@@ -139,6 +141,7 @@ class _Duplicates:
     across_split: int
     examples: list[list[str]]
     contradicting: int  # contents that have several labellings
+    copied: set[int]  # the test samples that stand in train too
 
 
 def _duplicates(table: Table, parts: Split) -> _Duplicates:
@@ -151,7 +154,8 @@ def _duplicates(table: Table, parts: Split) -> _Duplicates:
     for i, key in enumerate(digests):
         alike.setdefault(key, []).append(i)
     in_train = {digests[i] for i in parts.train}
-    across = [digests[i] for i in parts.test if digests[i] in in_train]
+    copied = {i for i in parts.test if digests[i] in in_train}
+    across = [digests[i] for i in parts.test if i in copied]
     groups = [group for group in alike.values() if len(group) > 1]
     groups.sort(key=lambda group: digests[group[0]] not in set(across[:MAX_DUPLICATES]))
     return _Duplicates(
@@ -159,6 +163,7 @@ def _duplicates(table: Table, parts: Split) -> _Duplicates:
         len(across),
         [[table.samples[i].source for i in group[:2]] for group in groups[:MAX_DUPLICATES]],
         sum(len({frozenset(table.samples[i].labels) for i in group}) > 1 for group in groups),
+        copied,
     )
 
 
@@ -177,6 +182,7 @@ def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates
         *_spelling_doubts(table.label_names),
         *_side_doubts(parts, labels),
         *_duplicate_doubts(table, duplicates),
+        *_leak_doubts(table, parts, duplicates),
     ]
 
 
@@ -270,6 +276,22 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
     if duplicates.contradicting:
         what = counted(duplicates.contradicting, "sample has a copy", "samples have copies") + " with other labels"
         doubts.append(Doubt(what, "decide for one label and remove the other copies", where))
+    return doubts
+
+
+def _leak_doubts(table: Table, parts: Split, duplicates: _Duplicates) -> list[Doubt]:
+    """Near-copies of train samples in test, and speakers, patients and the like on both sides."""
+    doubts = []
+    pairs = table.alike(parts.train, parts.test) if table.alike else []
+    pairs = [pair for pair in pairs if pair[0] not in duplicates.copied]
+    if pairs:
+        level: Literal["warning", "info"] = "warning" if len(pairs) >= MANY_COPIES * len(parts.test) else "info"
+        what = counted(len(pairs), "test sample is nearly the same as", "test samples are nearly the same as")
+        what += f" {'a train sample' if len(pairs) == 1 else 'train samples'}, so scores look better than they are"
+        where = ", ".join(table.samples[i].source for i in pairs[0])
+        doubts.append(Doubt(what, "remove the near-copies, or put them on one side of the split", where, level))
+    for what in shared_groups(table.groups, parts.train, parts.test):
+        doubts.append(Doubt(what, "give a split into train and test that parts them if new ones will come"))
     return doubts
 
 

@@ -23,7 +23,8 @@ from formatters.tables.columns import (
     encoder,
     mean_chars,
 )
-from formatters.tables.files import TableUpload, load
+from formatters.tables.dates import parse_date
+from formatters.tables.files import TableUpload, groups_of, load
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
@@ -34,6 +35,7 @@ LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
 LEAK_MIN_ROWS = 50  # for ranges of a number
+VOTES_SHARE = 0.95  # of the rows whose label has the most votes
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -78,6 +80,7 @@ def read(root: Path, options: Options) -> Table:
             "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
+        groups=groups_of(upload, target.columns, kept),
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
@@ -185,6 +188,10 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
             doubts.append(Doubt(what, "remove the column if it will not be known for new data", column.name))
+    votes = [] if labels.multi_label else _votes(features, upload, labels)
+    if votes:
+        what = f"the largest of the columns {', '.join(map(repr, votes))} is the label, as if they counted votes for it"
+        doubts.append(Doubt(what, "remove these columns if they will not be known for new data", votes[0]))
     return doubts
 
 
@@ -198,7 +205,34 @@ def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> 
         return False
     if values <= LEAK_MAX_VALUES and column.present >= LEAK_MIN_ROWS_A_VALUE * values:
         return True
-    if not column.numbers or len(column.numbers) != values or column.present < LEAK_MIN_ROWS:
+    places = column.numbers or _moments(column)
+    if len(places) != values or column.present < LEAK_MIN_ROWS:
         return False
-    order = [label for _, label in sorted((column.numbers[cell], label or ()) for cell, label in pairs)]
+    order = [label for _, label in sorted((places[cell], label or ()) for cell, label in pairs)]
     return sum(one != other for one, other in pairwise(order)) == len(labels.names) - 1
+
+
+def _moments(column: Column) -> dict[str, float]:
+    """The seconds that the cells of a column of dates mean."""
+    if column.type != "date":
+        return {}
+    found = {cell: parse_date(cell, column.date_format) for cell in column.counts}
+    return {cell: moment.timestamp() for cell, moment in found.items() if moment}
+
+
+def _votes(features: list[Column], upload: TableUpload, labels: RowLabels) -> list[str]:
+    """The columns of whole numbers, one a class, the largest of which is the label of nearly every row; else []."""
+    tallies = [c for c in features if c.numbers and all(v >= 0 and v.is_integer() for v in c.numbers.values())]
+    rows = [at for at, row in enumerate(labels.rows) if row is not None and len(row) == 1]
+    index = {name: at for at, name in enumerate(labels.names)}
+    if not 2 < len(labels.names) <= len(tallies) or len(rows) < LEAK_MIN_ROWS:
+        return []
+    classes = np.array([index[(labels.rows[at] or ("",))[0]] for at in rows])
+    cells = [upload.table.column(column.name) for column in tallies]
+    counts = np.array([[c.numbers.get(own[at], 0.0) for at in rows] for c, own in zip(tallies, cells, strict=True)])
+    inside = np.stack([counts[:, classes == k].mean(1) for k in range(len(index)) if (classes == k).any()])
+    if len(inside) < len(index):
+        return []
+    best = (inside - counts.mean(1)).argmax(1)  # (classes,): the column that stands for each
+    right = counts[best].argmax(0) == classes
+    return [tallies[at].name for at in best] if len(set(best)) == len(best) and right.mean() >= VOTES_SHARE else []

@@ -18,10 +18,11 @@ from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
+from formatters.leaks import alike_texts
 from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
 from formatters.tables.columns import Column, describe, holds_lists, profile
-from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
+from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
 from formatters.tables.reader import fasttext_row, read_table
@@ -118,6 +119,7 @@ def _table(corpus: Corpus, options: Options) -> Table:
         steps=lambda i: tokens[i].astype(np.float32).reshape(-1, 1, 1, 1),
         preview=lambda i, path: {"kind": "text", "text": corpus.texts[i][:PREVIEW_CHARS]},
         write_raw=corpus.write_raw or (lambda picks, folder: _write_texts([corpus.texts[i] for i in picks], folder)),
+        alike=lambda train, test: alike_texts(corpus.texts, train, test),
         recipe={"language": language, **corpus.recipe},
         stats=[
             {
@@ -174,6 +176,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         about={
             "columns": [_describe(column, names, target.columns) for column in upload.columns],
             "doubts": doubts,
+            "groups": groups_of(upload, target.columns, kept),
             "ignored": upload.ignored,
             "target": ",".join(target.columns),
             "target_candidates": target.candidates,

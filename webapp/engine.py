@@ -30,6 +30,7 @@ from automl_engine.run import child, curve, events
 __all__ = [
     "DataError",
     "EngineError",
+    "LabelQuestion",
     "Stopped",
     "compare_classes",
     "convert",
@@ -51,10 +52,19 @@ __all__ = [
 EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
+QUESTION = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
 
 
 class EngineError(Exception):
     """The engine died for a reason that is not the user's; ``args[0]`` holds the end of its stderr."""
+
+
+class LabelQuestion(DataError):
+    """The label column holds many numbers; ``asked`` says what a form needs to ask for ranges or another column."""
+
+    def __init__(self, sentence: str, asked: dict[str, Any]) -> None:
+        super().__init__(sentence)
+        self.asked = asked
 
 
 class Stopped(Exception):
@@ -67,14 +77,28 @@ def convert(
     """Raw upload -> AutoDL data set in ``out``; each progress line goes to ``on_line``.
 
     Raises:
+        LabelQuestion: the user must choose what to predict.
         DataError: the data cannot be used; the message is for the user.
         Stopped: by ``should_stop``, which is asked once a second, here and below.
     """
     arguments = [str(source), str(out)]
-    for key in ("name", "target", "modality", "test_size", "seed"):
+    for key in ("name", "target", "modality", "test_size", "seed", "label_cuts"):
         if options.get(key) not in (None, ""):
-            arguments += [f"--{key.replace('_', '-')}", str(options[key])]
-    _call(["formatters", *arguments], should_stop, on_line)
+            arguments.append(f"--{key.replace('_', '-')}={options[key]}")
+    asked: list[dict[str, Any]] = []
+
+    def on_output(line: str) -> None:
+        if line.startswith(QUESTION):
+            asked.append(json.loads(line.removeprefix(QUESTION)))
+        else:
+            on_line(line)
+
+    try:
+        _call(["formatters", *arguments], should_stop, on_output)
+    except DataError as error:
+        if asked:
+            raise LabelQuestion(str(error), asked[-1]) from error
+        raise
 
 
 def start_run(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Side
+from formatters.leaks import is_group_name
 from formatters.media.file_index import FileIndex
 from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
 from formatters.tables.columns import Column, profile
@@ -36,6 +37,7 @@ class FileLabels:
     candidates: list[str]
     sides: dict[str, Side] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
+    comes_from: dict[str, dict[str, str]] = field(default_factory=dict)  # column of speakers or the like: of each file
     numbers: dict[str, float | None] = field(default_factory=dict)  # to be cut into ranges, over all tables at once
     doubts: list[Doubt] = field(default_factory=list)
 
@@ -153,6 +155,8 @@ def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str])
             parts = [part_of(row[at]) for row in table.rows]
             sides = sides_of_parts(set(parts))
             result.sides = {file: sides[part] for file, part in zip(files, parts, strict=True)}
+        elif is_group_name(name) and name not in result.target.split(","):
+            result.comes_from[name] = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
         elif _plain(name) in GROUP_COLUMNS:
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
 

@@ -37,6 +37,7 @@ class Labelled:
     ignored: list[dict[str, str]] = field(default_factory=list)
     target: str | None = None
     target_candidates: list[str] = field(default_factory=list)
+    comes_from: dict[str, dict[str, str]] = field(default_factory=dict)  # column of speakers or the like: of each file
 
 
 def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun: str) -> Labelled:
@@ -115,6 +116,7 @@ def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside,
         doubts,
         target=first.target,
         target_candidates=first.candidates,
+        comes_from=first.comes_from,
     )
     left_out = [file for file in files if file not in set(kept)]
     result.ignored = [{"path": path, "why": why} for path, why in disputed.items()]

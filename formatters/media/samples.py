@@ -64,6 +64,10 @@ def media_table(modality: str, labelled: Labelled, spec: Spec, doubts: list[Doub
         ignored=labelled.ignored,
         target=labelled.target,
         target_candidates=labelled.target_candidates,
+        groups={
+            name: [value_of.get(sample.source, "") for sample in labelled.samples]
+            for name, value_of in labelled.comes_from.items()
+        },
         **rest,
     )
 

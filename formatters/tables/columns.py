@@ -82,11 +82,9 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
         unreadable = [cell for cell in counts if cell not in numbers]
     elif boolean_values(counts):
         kind = "boolean"
-    elif found_format := date_format(counts):
-        kind, format_ = "date", found_format
-        unreadable = [cell for cell in counts if parse_date(cell, format_) is None]
     else:
-        kind = _word_type(counts)
+        format_, unreadable = date_format(counts)
+        kind = "date" if format_ else _word_type(counts)
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"

@@ -21,6 +21,8 @@ MAX_UNREADABLE_SHARE = 0.2
 MAX_CHARS = 40
 LOOK_CELLS = 30  # distinct ones, to rule formats out quickly
 ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-])")
+WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
+NUMBERS = re.compile(r"\d+")
 WEEKDAY = re.compile(r"^[A-Za-z]{3,9}\.?,?\s+(?=\d|[A-Za-z]{3,9} \d)")
 CHINESE = str.maketrans(
     {"年": "-", "月": "-", "日": " ", "号": " ", "時": ":", "时": ":", "点": ":", "分": ":"} | {"秒": " "}
@@ -29,10 +31,14 @@ CHINESE = str.maketrans(
 
 def parse_date(cell: str, format_: str) -> datetime | None:
     """None for what the format doesn't read; times without a zone count as UTC."""
+    return _parse(cell, cell if format_ in EPOCHS or format_ == "iso" else _plain(cell), format_)
+
+
+def _parse(cell: str, plain: str, format_: str) -> datetime | None:
     try:
         if format_ in EPOCHS:
             return datetime.fromtimestamp(float(cell) / EPOCHS[format_], UTC)
-        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(_plain(cell), format_)
+        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(plain, format_)
     except (ValueError, OverflowError, OSError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -40,33 +46,51 @@ def parse_date(cell: str, format_: str) -> datetime | None:
 
 def _plain(cell: str) -> str:
     """Without the words for a zone and a weekday; a.m. is AM."""
+    if not WORDY.search(cell):
+        return cell.strip()
     cell = " ".join(cell.translate(CHINESE).split()).strip(" :-")
     cell = re.sub(r"(?<=\d)\s*([ap])\.?m\.?", r" \1m", cell, flags=re.IGNORECASE)
     cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell)) if ":" in cell else cell
     return WEEKDAY.sub("", cell) if cell[:1].isalpha() and not re.match(r"[A-Za-z]{3,9}\.? \d", cell) else cell
 
 
-def date_format(counts: Counter[str]) -> str:
-    """The first format that reads every cell, else the one that reads most of them, or ""."""
-    likely = [cell for cell in counts if 6 <= len(cell) <= MAX_CHARS and any(map(str.isdigit, cell))]
-    allowed = MAX_UNREADABLE_SHARE * counts.total()
-    if not likely or counts.total() - sum(counts[cell] for cell in likely) > allowed:
-        return ""
-    best, fewest = "", allowed
-    look = likely[:: max(1, len(likely) // LOOK_CELLS)]
+def date_format(counts: Counter[str]) -> tuple[str, list[str]]:
+    """(the first format that reads every cell, else the one that reads most of them, or ""; the cells not read)."""
+    cells = list(counts)
+    look = {cell: _plain(cell) for cell in cells[:: max(1, len(cells) // LOOK_CELLS)]}
+    if sum(_looks_dated(cell) for cell in look) < len(look) / 2:
+        return "", []
+    allowed = int(MAX_UNREADABLE_SHARE * counts.total())
+    best: tuple[str, list[str]] = ("", [])
     for format_ in FORMATS:
-        if sum(parse_date(cell, format_) is not None for cell in look) < len(look) / 2:
+        if sum(_parse(cell, plain, format_) is not None for cell, plain in look.items()) < len(look) / 2:
             continue
-        unread = 0
-        for cell, count in counts.items():
-            if parse_date(cell, format_) is None and (unread := unread + count) > fewest:
-                break
-        else:
+        unread = _unread(counts, format_, allowed)
+        if unread is not None and (not best[0] or _total(counts, unread) < _total(counts, best[1])):
+            best = (format_, unread)
             if not unread:
-                return format_
-            if unread < fewest or not best:
-                best, fewest = format_, unread
+                break
     return best
+
+
+def _looks_dated(cell: str) -> bool:
+    return len(cell) <= MAX_CHARS and len(NUMBERS.findall(cell)) > 1
+
+
+def _unread(counts: Counter[str], format_: str, allowed: int) -> list[str] | None:
+    """The cells that the format does not read; None when they are more than allowed."""
+    unread, missed = [], 0
+    for cell, count in counts.items():
+        if parse_date(cell, format_) is None:
+            unread.append(cell)
+            missed += count
+            if missed > allowed:
+                return None
+    return unread
+
+
+def _total(counts: Counter[str], cells: list[str]) -> int:
+    return sum(counts[cell] for cell in cells)
 
 
 def epoch_format(name: str, values: set[float]) -> str:

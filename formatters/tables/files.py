@@ -14,6 +14,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
+from formatters.leaks import is_group_name
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
@@ -227,3 +228,9 @@ def _with_split_column(upload: TableUpload) -> TableUpload:
 def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
     columns = [replace(other, why_ignored=why) if other is column else other for other in upload.columns]
     return replace(upload, columns=columns)
+
+
+def groups_of(upload: TableUpload, target: Sequence[str], rows: Sequence[int]) -> dict[str, list[str]]:
+    """The columns of speakers, patients and the like whose values come back, for these rows."""
+    names = [c.name for c in upload.columns if c.name not in target and is_group_name(c.name) and c.distinct > 1]
+    return {name: [upload.table.column(name)[row] for row in rows] for name in names}

@@ -78,7 +78,7 @@ def _format(name: str, cells: Counter[str], most: int) -> str:
     try:
         found = epoch_format(name, {float(cell) for cell in cells})
     except ValueError:
-        found = date_format(cells)
+        found, _ = date_format(cells)
     return found if found and found != "iso" and _unread(cells, found) < most else ""
 
 

@@ -180,9 +180,21 @@ def _units(cells: Collection[str], writing: Writing) -> dict[str, float]:
     return {unit: 1.0} if count >= UNIT_SHARE * found.total() and found.total() > 1 else {}
 
 
+def _plain_numbers(cells: Collection[str]) -> dict[str, float]:
+    """The values if all cells are written as Python does; nothing if one is not, is infinite or too large."""
+    try:
+        values = list(map(float, cells))
+    except ValueError:
+        return {}
+    usual = all(-MAX_FLOAT32 <= value <= MAX_FLOAT32 for value in values) and not any("_" in cell for cell in cells)
+    return dict(zip(cells, values, strict=True)) if usual else {}
+
+
 def numbers_of(counts: Counter[str], writing: Writing) -> dict[str, float]:
     """The value of each distinct cell if nearly all are numbers, else nothing."""
-    numbers: dict[str, float] = {}
+    numbers = {} if writing.dots or writing.clock else _plain_numbers(counts)
+    if numbers:
+        return numbers
     junk, words, present = 0, 0, counts.total()
     look = list(counts)[:: max(1, len(counts) // LOOK_CELLS)]
     if sum(writing.number(cell) is None for cell in look) > (MAX_FILLER_SHARE + 0.1) * len(look) > MAX_FILLERS:

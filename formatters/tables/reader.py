@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from formatters.tables.formats import (
     check_width,
     read_structured,
 )
+from formatters.tables.header import distinct_names, has_header_line
 from formatters.tables.untidy import Tidied, tidy, with_odd_emptied, without_ragged
 from formatters.words import counted
 
@@ -42,13 +43,6 @@ SAMPLE_ROWS = 500
 FASTTEXT_LABEL = "__label__"
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
-HEADER_NAMES = frozenset(
-    """id index name file filename file_name path image img audio video text review sentence message comment content
-    title description label labels class classes category target y species sentiment type subset split fold group
-    speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
-)
-NUMBER = re.compile(r"[-+]?\d{1,12}(\.\d{1,12})?")
-MIN_AXIS = 8  # numbers
 MAX_LINE_BYTES = 2**24
 csv.field_size_limit(MAX_LINE_BYTES)
 
@@ -127,11 +121,11 @@ def _read_table(
         raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
     tidied = Tidied(filled) if keep_empty else tidy(filled)
     filled = tidied.rows
-    has_header = _has_header(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
+    has_header = has_header_line(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
         raise DataError(f"{path.name} has only one line; it needs the names of the columns and the data below them.")
-    columns = _distinct_names(header)
+    columns = distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
     empty = 0 if keep_empty else sum(not any(row) for row in rows)
@@ -328,91 +322,12 @@ def _ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> Da
             width = width or len(row)
             if len(row) != width:
                 return DataError(
-                    f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give each line the "
-                    f"same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
+                    f"line {line} of {name} has {counted(len(row), 'field')} but the first line has {width}; give each "
+                    f"line as many fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
                 )
     except csv.Error as error:
         return DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.")
     return DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
-
-
-def _fields(count: int) -> str:
-    return f"{count} field" if count == 1 else f"{count} fields"
-
-
-def _has_header(rows: list[list[str]]) -> bool:
-    """Votes of the columns: does the first cell differ in kind from those below it?"""
-    first, rest = rows[0], rows[1:]
-    if not rest:
-        return not any(_is_number(cell) for cell in first)
-    if is_axis(first) and not any(map(is_axis, rest[:5])):
-        return True
-    if _counts_up(first) and not all(_counts_up(row) for row in rest[:5]):
-        return True
-    votes = sum(_header_vote(first[i], [row[i] for row in rest]) for i in range(len(first)))
-    if votes:
-        return votes > 0
-    return len(set(first)) == len(first) and all(0 < len(cell) < 40 and not _is_number(cell) for cell in first)
-
-
-def _header_vote(first: str, below: list[str]) -> int:
-    below = [cell for cell in below if cell]
-    if not first or not below:
-        return 0
-    numeric = sum(map(_is_number, below)) / len(below)
-    if numeric > 0.9:
-        return -1 if _is_number(first) else 1
-    if first in below:
-        return -2
-    if first.lower().replace(" ", "_") in HEADER_NAMES:
-        return 3
-    if _is_number(first):
-        return -1
-    suffixes = Counter(Path(cell).suffix.lower() for cell in below)
-    suffix, count = suffixes.most_common(1)[0]
-    if 1 < len(suffix) < 6 and count > 0.9 * len(below):
-        return -2 if first.lower().endswith(suffix) else 2
-    if len(set(below)) <= len(below) / 4:  # categories come back; a name that never does is none of them
-        return 1
-    lengths = sorted(map(len, below))
-    return 1 if len(first) < lengths[len(lengths) // 20] else 0
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return cell in ("?", "")
-    return True
-
-
-def _counts_up(cells: list[str]) -> bool:
-    """Are these 0, 1, 2, ... but for a few words, as pandas names columns?"""
-    numbers = [int(cell) for cell in cells if cell.isdecimal() and len(cell) < 10]
-    if len(numbers) < 3 or len(numbers) < len(cells) - 3:
-        return False
-    return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def is_axis(cells: list[str]) -> bool:
-    """Are these numbers in equal steps, up or down, but for a few words: times or wavelengths above a row each?"""
-    numbers = [float(cell) for cell in cells if NUMBER.fullmatch(cell)]
-    if len(numbers) < MIN_AXIS or len(numbers) < len(cells) - 3:
-        return False
-    steps = [after - before for before, after in pairwise(numbers)]
-    return min(steps) * max(steps) > 0 and max(map(abs, steps)) < 1.5 * min(map(abs, steps))
-
-
-def _distinct_names(header: list[str]) -> list[str]:
-    names: dict[str, None] = {}  # in order
-    copies: dict[str, int] = {}  # of a name so far: not counted anew for each
-    for i, cell in enumerate(header):
-        base = name = cell or f"column_{i}"
-        while name in names:
-            copies[base] = copies.get(base, 1) + 1
-            name = f"{base}_{copies[base]}"
-        names[name] = None
-    return list(names)
 
 
 def _notes(
@@ -438,12 +353,12 @@ def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: t
     tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
     rows = tidied.rows if tidied else found.rows
     if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
-        has_header = _has_header(rows[: SAMPLE_ROWS + 1])
+        has_header = has_header_line(rows[: SAMPLE_ROWS + 1])
     header = [f"column_{i}" for i in range(len(rows[0]))] if has_header is False and rows else (rows or [[]]).pop(0)
     if not rows:
         raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
     left_out = found.left_out + (tidied.left_out if tidied else [])
     notes = [f"left out: {what}" for what in left_out]
     return RawTable(
-        *(_distinct_names(header), rows, has_header is not False, ",", "utf-8", notes, path.name, found.label, left_out)
+        *(distinct_names(header), rows, has_header is not False, ",", "utf-8", notes, path.name, found.label, left_out)
     )

@@ -73,6 +73,28 @@ def test_users_fault_is_told_and_leaves_nothing(dataset: Dataset, formatter: lis
     assert jobs == []
 
 
+def test_a_question_waits_for_its_owner(dataset: Dataset, formatter: list[Any], jobs: list[Any]) -> None:
+    formatter.append(engine.LabelQuestion("the label column 'age' holds 62 numbers", {"column": "age"}))
+    conversion.convert(dataset.id)
+    dataset.refresh_from_db()
+    assert (dataset.state, dataset.question) == ("failed", {"column": "age"})
+    assert conversion.convert_again(dataset, {"label_cuts": "median"})
+    dataset.refresh_from_db()
+    assert (dataset.state, dataset.question) == ("queued", {})
+
+
+def test_the_formatters_ask(tmp_path: Path) -> None:
+    table = "kind,age\n" + "".join(f"{'uv'[i % 2]},{18 + i % 60}\n" for i in range(300))
+    (tmp_path / "people.csv").write_text(table)
+    lines: list[str] = []
+    with pytest.raises(engine.LabelQuestion, match="--label-cuts") as question:
+        engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age"}, lines.append)
+    assert (question.value.asked["column"], question.value.asked["others"]) == ("age", ["kind"])
+    assert not any("Question" in line for line in lines)
+    engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age", "label_cuts": "30,50"}, lines.append)
+    assert engine.read_json(tmp_path / "out" / "report.json")["options"]["label_cuts"] == "30,50"
+
+
 def test_our_fault_is_retried_once_and_then_owned(
     dataset: Dataset, formatter: list[Any], jobs: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:

@@ -190,6 +190,53 @@ def test_failed_data_may_be_tried_again(owner: User, make_dataset: MakeDataset, 
     assert (failed.state, failed.options, failed.tries) == ("queued", {"target": "species"}, 0)
 
 
+@pytest.fixture
+def asking(owner: User, make_dataset: MakeDataset) -> Dataset:
+    question = {"column": "age", "distinct": 62, "low": "1", "high": "116", "others": ["sex", "race"]}
+    return make_dataset(owner, state="failed", modality="", error="The label column 'age' ...", question=question)
+
+
+def test_a_label_of_many_numbers_is_asked_for(
+    asking: Dataset, owner_client: Client, stranger_client: Client, jobs: list[Any]
+) -> None:
+    page = owner_client.get(f"/data/{asking.id}").content.decode()
+    assert "“age” holds 62 different numbers (1 to 116)" in page
+    assert "could not be read" not in page
+    for choice in ('value="median" selected', 'value="quantiles"', 'name="limits"', '<option value="race">'):
+        assert choice in page
+    owner_client.post(f"/data/{asking.id}/choices", {"target": "age", "label_cuts": "own", "limits": "18,65"})
+    asking.refresh_from_db()
+    assert (asking.state, asking.options, asking.question) == ("queued", {"target": "age", "label_cuts": "18,65"}, {})
+
+
+@pytest.mark.parametrize(
+    ("posted", "options"),
+    [
+        ({"target": "age", "label_cuts": "median"}, {"target": "age", "label_cuts": "median"}),
+        ({"target": "sex", "label_cuts": ""}, {"target": "sex"}),
+    ],
+)
+def test_answers(asking: Dataset, owner_client: Client, jobs: list[Any], posted: dict, options: dict) -> None:
+    owner_client.post(f"/data/{asking.id}/choices", posted)
+    asking.refresh_from_db()
+    assert asking.options == options
+
+
+def test_own_limits_are_needed(asking: Dataset, owner_client: Client, jobs: list[Any]) -> None:
+    response = owner_client.post(f"/data/{asking.id}/choices", {"target": "age", "label_cuts": "own"}, follow=True)
+    assert "Give the limits between the classes" in response.content.decode()
+    asking.refresh_from_db()
+    assert asking.state == "failed"
+
+
+def test_cuts_in_use_can_be_changed(dataset: Dataset, owner_client: Client) -> None:
+    assert 'name="label_cuts"' not in owner_client.get(f"/data/{dataset.id}").content.decode()
+    Dataset.objects.update(options={"label_cuts": "18,65"})
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    assert 'value="own" selected' in page
+    assert 'value="18,65"' in page
+
+
 def test_rename_and_publish(dataset: Dataset, owner_client: Client) -> None:
     owner_client.post(f"/data/{dataset.id}/rename", {"name": "<b>Digits</b>"})
     owner_client.post(f"/data/{dataset.id}/rename", {"name": ""})

@@ -30,11 +30,27 @@ class NameForm(forms.ModelForm):
         fields = ("name",)
 
 
+OWN = "own"
+CUTS = {
+    "median": "two classes: up to the median, and above",
+    "quantiles": "four classes of about the same size (quartiles)",
+    OWN: "my own limits",
+    "each": "no ranges: each number is a class",
+}
+
+
 class ChoicesForm(forms.Form):
-    """Target, modality, split and seed; what is left empty is guessed."""
+    """Target, ranges of a target of numbers, modality, split and seed; what is left empty is guessed."""
 
     target = forms.CharField(
         label="Column to predict", required=False, max_length=500, help_text="several: separated by commas"
+    )
+    label_cuts = forms.ChoiceField(label="Ranges of its numbers", required=False, choices=[("", "none"), *CUTS.items()])
+    limits = forms.CharField(
+        label="Own limits",
+        required=False,
+        max_length=500,
+        help_text="such as 10,20: up to 10, to 20, above 20",
     )
     modality = forms.ChoiceField(label="Read it as", required=False)
     test_size = forms.FloatField(
@@ -52,7 +68,9 @@ class ChoicesForm(forms.Form):
         help_text="another seed, another split",
     )
 
-    def __init__(self, *args: Any, report: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, report: dict[str, Any] | None = None, question: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         used = (report or {}).get("options", {})
         possible = used.get("modality_candidates") or list(MODALITIES)
@@ -60,17 +78,38 @@ class ChoicesForm(forms.Form):
         modality = self.fields["modality"]
         assert isinstance(modality, forms.ChoiceField)
         modality.choices = guess + [(name, MODALITIES.get(name, name)) for name in possible]
+        self._offer_targets(used, question, no_table=report is not None)
+        initial = {**{name: used.get(name) for name in self.fields}, **(self.initial or {})}
+        if question:
+            initial |= {"target": question["column"], "label_cuts": "median"}
+        if initial.get("label_cuts") not in (None, "", *CUTS):
+            initial |= {"label_cuts": OWN, "limits": initial["label_cuts"]}
+        self.initial = initial
+        if not initial.get("label_cuts") and not self.data.get("label_cuts"):
+            del self.fields["label_cuts"], self.fields["limits"]
+
+    def _offer_targets(self, used: dict[str, Any], question: dict[str, Any] | None, no_table: bool) -> None:
+        """The columns that a report or a question names; of anything else the user may know the name."""
         targets = used.get("target_candidates") or []
+        now = str(used.get("target") or "")
+        if question:
+            now, targets = question["column"], question["others"]
         if targets:
-            now = str(used.get("target") or "")
             several = [] if now in ("", *targets) else [(now, now)]
             self.fields["target"] = forms.ChoiceField(
                 label="Column to predict", required=False, choices=[*several, *((name, name) for name in targets)]
             )
-        elif report is not None:
-            del self.fields["target"]  # no table, nothing to choose
-        if report is not None:
-            self.initial = {**{name: used.get(name) for name in self.fields}, **(self.initial or {})}
+        elif no_table or question:
+            del self.fields["target"]  # nothing to choose
+
+    def clean(self) -> dict[str, Any]:
+        chosen = super().clean() or {}
+        limits = chosen.pop("limits", "")
+        if chosen.get("label_cuts") == OWN:
+            if not limits:
+                self.add_error("limits", "Give the limits between the classes, such as 10,20.")
+            chosen["label_cuts"] = limits
+        return chosen
 
     def options(self) -> dict[str, Any]:
         """What was chosen, without what was left open."""

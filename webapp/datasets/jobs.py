@@ -50,7 +50,8 @@ def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
     """Queue the conversion of a settled data set with other options; False when it is under way already."""
     with transaction.atomic():
         settled = Dataset.objects.filter(id=dataset.id, state__in=(State.READY, State.FAILED), runs=None)
-        fields = {"state": State.QUEUED, "state_since": timezone.now(), "options": options, "tries": 0, "error": ""}
+        fields = {"state": State.QUEUED, "state_since": timezone.now(), "options": options, "tries": 0}
+        fields |= {"error": "", "question": {}}
         dataset.tries = 0
         if not Dataset.objects.filter(id__in=settled.values("id")).update(progress="", **fields):
             return False
@@ -72,6 +73,8 @@ def convert(dataset_id: str) -> None:
     fresh = dataset.dir / f"autodl.try{dataset.tries}"  # a formatter that outlived its worker writes elsewhere
     try:
         _convert_into(fresh, dataset)
+    except engine.LabelQuestion as question:
+        _settle(dataset, state=State.FAILED, error=str(question), question=question.asked, progress="")
     except engine.DataError as error:
         _settle(dataset, state=State.FAILED, error=str(error), progress="")
     except engine.Stopped:  # where the row is gone, nothing is written

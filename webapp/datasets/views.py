@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -65,8 +65,13 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
-        context["form"] = ChoicesForm(report=context.get("report"), initial=dataset.options)
+        context["form"] = _choices_form(dataset)
     return render(request, "datasets/detail.html", context)
+
+
+def _choices_form(dataset: Dataset, posted: QueryDict | None = None) -> ChoicesForm:
+    report = dataset.report if dataset.state == State.READY else None
+    return ChoicesForm(posted, report=report, question=dataset.question, initial=dataset.options)
 
 
 def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def download(request: HttpRequest, id: str) -> HttpResponseBase:
 def choose(request: HttpRequest, id: str) -> HttpResponse:
     """Convert again with other choices; runs keep the data they learned from, so they make it a new data set."""
     dataset = get_owned(Datasets, request.user, id=id, state__in=(State.READY, State.FAILED))
-    form = ChoicesForm(request.POST, report=dataset.report if dataset.state == State.READY else None)
+    form = _choices_form(dataset, request.POST)
     if not form.is_valid():
         sentences = [f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors]
         messages.error(request, " ".join(sentences))

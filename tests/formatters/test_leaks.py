@@ -1,0 +1,85 @@
+"""What makes scores look too good: near-copies and the same speaker on both sides, columns that tell the label."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from formatters import leaks
+from formatters.base import Options
+from formatters.convert import convert
+
+WORDS = [f"word{i}" for i in range(300)]
+
+
+def warnings_of(source: Path, out: Path) -> str:
+    report: dict[str, Any] = convert(source, out, Options(), say=lambda line: None)
+    return " / ".join(doubt["what"] for doubt in report["doubts"] if doubt["level"] == "warning")
+
+
+def photo(seed: int, size_px: int = 48) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    grid = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    return grid.resize((size_px, size_px), Image.Resampling.BICUBIC)
+
+
+def test_pictures_that_were_saved_again_are_told(tmp_path: Path) -> None:
+    for i in range(40):
+        for side, quality, size_px in (("train", 95, 96), ("test", 60, 48)):
+            path = tmp_path / "up" / side / "ab"[i % 2] / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photo(i if i < 10 else i + 1000 * (side == "test"), size_px).save(path, quality=quality)
+    assert "10 test samples are nearly the same as train samples" in warnings_of(tmp_path / "up", tmp_path / "out")
+
+
+def test_texts_with_a_word_changed_are_told(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    lines = []
+    for i in range(60):
+        words = draw.choices(WORDS, k=40)
+        for side in ("train", "test"):
+            words[5] = side
+            words = words if i < 12 else draw.choices(WORDS, k=40)
+            lines.append(f"{' '.join(words)},{'ab'[i % 2]},{side}")
+    (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *lines]))
+    assert "12 test samples are nearly the same as train samples" in warnings_of(tmp_path / "a.csv", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["patient_id", "Speaker", "userId"])
+def test_the_same_person_on_both_sides_is_told(tmp_path: Path, name: str) -> None:
+    draw = random.Random(2)
+    rows = [f"p{i % 20},{draw.gauss(0, 1):.3f},{draw.choice('xy')}" for i in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join([f"{name},a,label", *rows]))
+    assert f"values of '{name}' stand in train and in test" in warnings_of(tmp_path / "a.csv", tmp_path / "out")
+
+
+def test_votes_are_told(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    rows = []
+    for i in range(120):
+        votes = [draw.randrange(2) for _ in range(3)]
+        votes[i % 3] = 3
+        rows.append(f"{draw.gauss(0, 1):.3f},{','.join(map(str, votes))},{'uvw'[i % 3]}")
+    (tmp_path / "a.csv").write_text("\n".join(["a,rude,sharp,neither,label", *rows]))
+    assert "the largest of the columns 'rude', 'sharp', 'neither'" in warnings_of(tmp_path / "a.csv", tmp_path / "out")
+
+
+def test_a_date_sorted_by_class_is_told(tmp_path: Path) -> None:
+    rows = [f"{i % 7},2024-{1 + i // 28:02d}-{1 + i % 28:02d},{'ab'[i // 100]}" for i in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join(["a,day,label", *rows]))
+    assert "'day' alone tells the label" in warnings_of(tmp_path / "a.csv", tmp_path / "out")
+
+
+def test_nothing_is_told_of_different_samples() -> None:
+    draw = random.Random(4)
+    sides = range(100), range(100, 200)
+    looks = [photo(seed, 16).convert("L").tobytes() for seed in range(200)]
+    assert leaks.alike_pictures(looks, *sides) == []
+    assert leaks.alike_texts([" ".join(draw.choices(WORDS, k=30)) for _ in range(200)], *sides) == []
+    assert leaks.alike_texts(["thank you very much", ""] * 100, *sides) == []
+    assert leaks.alike_pictures([bytes(256)] * 200, *sides) == []
