@@ -123,6 +123,9 @@ class _Unpacker:
         return "/".join(part for part in path.relative_to(self.target).parts if part != SCRATCH)
 
     def _place(self, member: Member, path: Path, source: str) -> None:
+        if len(os.fsencode(path.relative_to(self.target))) > MAX_PATH_BYTES:
+            shown = member.name[:MAX_SHOWN_CHARS]
+            raise DataError(f"{source} holds a path that is too long ({shown!r}...); use shorter names.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(member.content, Path):

@@ -88,6 +88,7 @@ def test_tar_and_folder_and_single_file(tmp_path: Path) -> None:
         ("C:\\evil.txt", "absolute path"),
         ("data/inner.zip", "inner.zip cannot be opened as zip"),
         ("x" * 300 + ".txt", "a name that no file can have"),
+        ("/".join(["あ" * 80] * 20), "a path that is too long"),
     ],
 )
 def test_hostile_names(tmp_path: Path, name: str, said: str) -> None:
