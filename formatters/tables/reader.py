@@ -19,12 +19,7 @@ from typing import Any, NoReturn
 
 from automl_engine.errors import DataError
 from formatters.encodings import UTF_8, decode_text
-from formatters.tables.formats import (
-    STRUCTURED_SUFFIXES,
-    WORKBOOKS,
-    check_width,
-    read_structured,
-)
+from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, check_width, read_structured
 from formatters.tables.untidy import Tidied, tidy, without_ragged
 from formatters.words import counted
 

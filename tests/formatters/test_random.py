@@ -31,7 +31,7 @@ from formatters.convert import convert
 from tests.formatters.toys import TOYS, moving_bar, write_video
 
 MAX_CPU_S, MAX_GROWTH_BYTES = 5, 2**30
-EXAMPLES = {"ci": 20, "long": 90, "many": 1000}  # of each reader
+EXAMPLES = {"ci": 20, "long": 90, "many": 2500}  # of each reader
 Files = dict[str, bytes]
 
 for name, count in EXAMPLES.items():
