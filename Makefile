@@ -2,7 +2,7 @@
 # make demo     the whole job without a browser        (BUDGET=60)
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make test     the test suite
-# make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=hours: many)
+# make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))

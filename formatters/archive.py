@@ -38,7 +38,7 @@ def unpack(source: Path, target: Path, open_inner: bool = True) -> Upload:
     """Put the content of ``source`` under ``target`` (made here; hard links where source is a folder or a file).
 
     Args:
-        open_inner: unpack the archives and packed files that it holds, too.
+        open_inner: unpack the archives and packed files that it holds, too, rather than refuse them.
 
     Raises:
         DataError: the source is missing, empty, damaged or hostile.
@@ -77,8 +77,10 @@ class _Unpacker:
             self._place(member, folder / path, source.name)
             if PACKED.search(path.name):
                 packed.append(folder / path)
-        if self.open_inner and packed:
-            self._open(packed, level + 1)
+        if packed and not self.open_inner:
+            shown = self._shown(packed[0])
+            raise DataError(f"{source.name} holds another archive ({shown}); unpack that one and upload its content.")
+        self._open(packed, level + 1)
 
     def _open(self, packed: list[Path], level: int) -> None:
         """Open the archives; those that are volumes of one set share its folder."""
@@ -121,6 +123,9 @@ class _Unpacker:
         return "/".join(part for part in path.relative_to(self.target).parts if part != SCRATCH)
 
     def _place(self, member: Member, path: Path, source: str) -> None:
+        if len(os.fsencode(path.relative_to(self.target))) > MAX_PATH_BYTES:
+            shown = member.name[:MAX_SHOWN_CHARS]
+            raise DataError(f"{source} holds a path that is too long ({shown!r}...); use shorter names.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(member.content, Path):
@@ -192,5 +197,4 @@ if __name__ == "__main__":  # python -m formatters.archive SOURCE TARGET: prints
     from automl_engine.run.child import held_memory  # not needed in an exported model
 
     unpack_held = held_memory()(unpack)
-    # What is unpacked here is a program, which may need the archives beside it as they are.
     sys.exit(exit_code(lambda: print(unpack_held(Path(sys.argv[1]), Path(sys.argv[2]), open_inner=False).root) or 0))

@@ -100,7 +100,7 @@ def members(source: Path, tally: Tally, why: list[str], nested: bool = False) ->
                 yield Member(PACKED.sub("", source.name), content)
         elif PACKED.search(source.name):
             raise DataError(
-                f"{source.name} cannot be opened as its name says (damaged, cut off or of another kind); "
+                f"{source.name} cannot be opened as zip, tar or packed file (damaged, cut off or of another kind); "
                 "pack it again as zip."
             )
         else:

@@ -49,7 +49,8 @@ def _find(root: Path) -> dict[str, _Part] | None:
     others = [path for path in paths if path not in label_files]
     if not label_files or len(parts) < len(label_files) or len(others) < 2:
         return None
-    if not any(_columns(root / path) for path in others[:: 1 + len(others) // LOOKED_AT]):
+    looked = others[:: 1 + len(others) // LOOKED_AT]
+    if not any(len(_columns(root / path) or ()) >= MIN_STEPS for path in looked):
         return None
     return _read(root, paths, tuple((root / path).stat().st_mtime_ns for path in paths))
 

@@ -1,7 +1,7 @@
 """Random inputs: valid small uploads mutated, and random bytes and structures, always the same ones.
 
 Every end is a data set or one clear sentence, in 5 s and 1 GB.  A usual run tries a few of them; ``make test-long``
-tries more; ``AUTODL_TEST_RANDOM=hours make test-long`` tries many (about twenty minutes).
+tries more; ``AUTODL_TEST_RANDOM=many make test-long`` tries many (about twenty minutes).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from formatters.convert import convert
 from tests.formatters.toys import TOYS, moving_bar, write_video
 
 MAX_CPU_S, MAX_GROWTH_BYTES = 5, 2**30
-EXAMPLES = {"ci": 20, "long": 90, "hours": 1000}  # of each reader
+EXAMPLES = {"ci": 20, "long": 90, "many": 2500}  # of each reader
 Files = dict[str, bytes]
 
 for name, count in EXAMPLES.items():

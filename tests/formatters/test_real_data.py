@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,19 @@ def test_real_set(real_data: Path, tmp_path: Path, path: str) -> None:
     assert report["modality"] == modality
     assert report["title"].startswith(title)
     assert report["counts"]["test"] == pytest.approx(test_count, abs=2)
+
+
+@pytest.mark.long
+def test_every_set_is_what_its_manifest_says(real_data: Path, tmp_path: Path) -> None:
+    wrong = {}
+    for known in json.loads((real_data / "manifest.json").read_text("utf-8")):
+        report = convert(real_data / known["file"], tmp_path / known["name"], Options(), say=lambda line: None)
+        found = {
+            "modality": report["modality"],
+            "n_samples": report["counts"]["samples"],
+            "n_classes": report["counts"]["classes"],
+            "multi_label": report["task"] == "multi_label",
+        }
+        if found.items() - known.items():
+            wrong[known["name"]] = found
+    assert wrong == {}
