@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import psutil
 
 from automl_engine import __version__
@@ -97,14 +98,7 @@ def run(
     """
     data_dir, solution_path = find_dataset(folder)
     spec = Spec.read(data_dir / "test" / "metadata.textproto")
-    if not spec.sample_count:
-        raise DataError(f"{data_dir.name}/test holds no examples, so nothing can be scored; add test examples.")
-    solution = read_solution(solution_path)
-    if solution.shape != (spec.sample_count, spec.output_dim):
-        raise DataError(
-            f"{solution_path.name} has {solution.shape[0]} rows of {solution.shape[1]} but the test split has "
-            f"{spec.sample_count} examples of {spec.output_dim} classes."
-        )
+    solution = _solution_of(data_dir, spec, solution_path)
     _clear(run_dir)
     device = "cpu" if costs and device == "auto" else device
     order = {"budget_s": budget_s, "t0_s": t0_s, "model": model, "params": params or {}, "seed": seed, "device": device}
@@ -142,6 +136,23 @@ def _fork(arguments: list[str], log: IO[bytes]) -> Process:
     from automl_engine.run import forked, ingestion
 
     return forked.fork(lambda: ingestion.main(arguments), engine_limits(), log)
+
+
+def _solution_of(data_dir: Path, spec: Spec, path: Path) -> np.ndarray:
+    """(N, K) of 0 and 1.
+
+    Raises:
+        DataError: it does not belong to the test split, or nothing can be scored.
+    """
+    if not spec.sample_count:
+        raise DataError(f"{data_dir.name}/test holds no examples, so nothing can be scored; add test examples.")
+    solution = read_solution(path)
+    if solution.shape != (spec.sample_count, spec.output_dim):
+        raise DataError(
+            f"{path.name} has {solution.shape[0]} rows of {solution.shape[1]} but the test split has "
+            f"{spec.sample_count} examples of {spec.output_dim} classes."
+        )
+    return solution
 
 
 class Supervisor:

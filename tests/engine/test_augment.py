@@ -105,11 +105,7 @@ def test_the_network_learns_under_each_of_them(params: dict[str, Any], multi_lab
     notes: list[str] = []
     model.emit = lambda kind, **fields: notes.append(fields.get("text", ""))
     end, score = time.monotonic() + 40, 0.0
-    while (
-        (score < 0.3 or model.training is None or model.training.starts_small)
-        and not model.done_training
-        and time.monotonic() < end
-    ):
+    while (score < 0.3 or starts_small(model)) and not model.done_training and time.monotonic() < end:
         model.train(train, 4)
         prediction = model.test(hidden(test), 9)
         assert prediction.shape == (30, 3)
@@ -127,3 +123,7 @@ def test_only_many_images_begin_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_resnet, "GROW_EXAMPLES", 10)
     many, _ = ImageResnet(train.spec)._first_pixels(train)
     assert (few.shape[1], many.shape[1], full["height"]) == (32, 24, 32)
+
+
+def starts_small(model: ImageResnet) -> bool:
+    return model.training is None or model.training.starts_small

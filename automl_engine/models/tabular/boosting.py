@@ -93,9 +93,11 @@ class TabularBoosting(AnytimeModel):
     suffix: ClassVar[str]
     """Of the booster's file, by which ``predictor.py`` knows the library."""
 
-    booster: Any
-    _steps = 0
-    _best_loss = np.inf
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.inputs, self.labels, self.multi_label = np.empty((0, 0)), np.empty((0, 0)), False
+        self.booster: Any = None
+        self._steps, self._best_loss = 0, np.inf
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         share_s = min(LONGEST_STEP_S, LONGEST_SHARE * remaining_time_budget)

@@ -50,11 +50,14 @@ class TabularEnsemble(AnytimeModel):
 
     name: ClassVar[str] = "tabular_ensemble"
 
-    members: tuple[Member, ...] = ()
-    _todo: Iterator[Member] | None = None
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.members: tuple[Member, ...] = ()
+        self._todo: Iterator[Member] | None = None
+        self._end_s, self._multi_label = 0.0, False
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self._end = clock.now_s() + remaining_time_budget
+        self._end_s = clock.now_s() + remaining_time_budget
         if self._todo is None:
             self._multi_label = is_multi_label(split.labels)
             stop_at = clock.now_s() + 0.1 * remaining_time_budget
@@ -87,7 +90,7 @@ class TabularEnsemble(AnytimeModel):
     def _fit(self, name: str, params: dict[str, Any], train: Examples, share: int) -> AnytimeModel:
         model = model_class(name)(self.spec, seed=self._seed, **params)
         while not model.done_training:
-            model.train(train, max(0.1, (self._end - clock.now_s()) / share))
+            model.train(train, max(0.1, (self._end_s - clock.now_s()) / share))
         return model
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
