@@ -213,11 +213,19 @@ def _write_card(bundle: Path, run_dir: Path, data_dir: Path, proof: dict[str, An
     scores = json.loads((run_dir / "scores.json").read_text())
     report = json.loads((data_dir / "report.json").read_text())
     data = {key: report[key] for key in ("name", "modality", "title", "task", "counts", "labels")}
-    card = {"data": data, "training": scores, "prediction": k, "verified": proof}
+    members = json.loads((bundle / "model" / "predictor.json").read_text(encoding="utf-8"))["members"]
+    weights = sorted({member["weights"] for member in members if "weights" in member})
+    card = {"data": data, "training": scores, "prediction": k, "verified": proof, "weights": weights}
     (bundle / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
     size_bytes = sum(file.stat().st_size for file in (bundle / "model").iterdir())
     shown = {**scores, "k": k, "size_mb": size_bytes / 1e6, "accuracy_text": _percent(scores["accuracy"])}
-    (bundle / "README.md").write_text(CARD.format(data=data, shown=shown, proof=proof), encoding="utf-8")
+    text = CARD.format(data=data, shown=shown, proof=proof) + _terms(weights)
+    (bundle / "README.md").write_text(text, encoding="utf-8")
+
+
+def _terms(weights: list[str]) -> str:
+    """A section of ``README.md`` about the pretrained weights that the networks hold; empty without any."""
+    return "\n## Pretrained weights\n" + "".join(f"- This model uses {text}.\n" for text in weights) if weights else ""
 
 
 def _percent(share: float | None) -> str:

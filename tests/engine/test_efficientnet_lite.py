@@ -66,6 +66,7 @@ def test_what_is_exported_or_saved_predicts_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.test(train, 100), shown, atol=1e-5)
     onnxruntime = pytest.importorskip("onnxruntime")
     [entry] = loaded.export(tmp_path)
+    assert entry["weights"].endswith("ImageNet-1k; Apache-2.0)")
     graph = onnxruntime.InferenceSession(str(tmp_path / entry["graph"]))
     np.testing.assert_allclose(graph.run(None, {"pixels": model.pixels(train).numpy()})[0], shown, atol=1e-5)
 

@@ -298,3 +298,14 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
 def test_a_file_that_describes_no_row(admin_client: Client, text: str, sentence: str) -> None:
     assert sentence in send(admin_client, "row", "row.yaml", text.encode()).content.decode()
     assert not PortfolioRow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "terms"),
+    [
+        ({"network": "efficientnet_lite0"}, "Apache-2.0"),
+        ({"network": "efficientnet_lite0", "weights": "foreign/x.safetensors"}, None),
+    ],
+)
+def test_a_row_shows_on_whose_terms_its_network_was_trained(params: dict[str, str], terms: str | None) -> None:
+    assert engine.weights_card(files.weights_name("image_pretrained", params)).get("licence") == terms

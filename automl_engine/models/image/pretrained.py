@@ -132,6 +132,7 @@ class ImagePretrained(ImageModel[nn.Sequential]):
             "multi_label": is_multi_label(split.labels),
             "trunk": self.trunk_name,
             "padded": found.padded,
+            "weights": describe_weights(found.source),
         }
         head = Head(NETWORKS[self.trunk_name].features, split.spec.output_dim)
         body = nn.Sequential(found.network, head).to(self.device)

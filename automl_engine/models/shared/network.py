@@ -178,7 +178,8 @@ class ImageModel(AnytimeModel, Generic[Body]):
         example = torch.zeros(2, *config["shape"], dtype=torch.uint8)
         graph = f"{self.name}.onnx"
         write_graph(dir / graph, self.network, example, "pixels")
-        return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]
+        entry = {"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}
+        return [entry | ({"weights": config["weights"]} if "weights" in config else {})]
 
 
 def input_side(split: Examples, largest: int = 64) -> int:
