@@ -31,6 +31,8 @@ class Options:
     test_size: float = 0.25
     seed: int = 0
     modality: str | None = None
+    encoding: str | None = None  # of files and names that are not UTF-8
+    date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Table:
     ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
+    choices: dict[str, Any] = field(default_factory=dict)  # further ``options`` of the report, where there is a choice
     ready: Path | None = None  # the upload is a data set already: the folder with NAME.data, copied as it is
 
 

@@ -78,6 +78,7 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
             "seed": options.seed,
             "target_candidates": table.target_candidates,
             "modality_candidates": [name for name in candidates if name != "native"] or [table.modality],
+            **table.choices,
         },
     }
 

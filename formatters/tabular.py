@@ -5,6 +5,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, sp
 from formatters.tables.columns import (
     Column,
     as_label,
-    day_and_month_ambiguous,
+    date_order,
     describe,
     encode_cells,
     encoder,
+    in_date_order,
     mean_chars,
 )
+from formatters.tables.dates import parse_date
 from formatters.tables.files import TableUpload, load
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
@@ -43,6 +46,8 @@ def read(root: Path, options: Options) -> Table:
     upload = load(root)
     if upload is None:
         raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
+    columns, unsure = in_date_order(upload.columns, options.date_order)
+    upload = replace(upload, columns=columns)
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
@@ -77,10 +82,19 @@ def read(root: Path, options: Options) -> Table:
             "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
-        recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
+        recipe={
+            "columns": encoders,
+            "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
+        },
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=upload.doubts + target.doubts + labels.doubts + _doubts(upload, target, features, labels),
+        doubts=upload.doubts
+        + target.doubts
+        + labels.doubts
+        + _doubts(upload, target, features, labels)
+        + [_order_doubt(column) for column in unsure if column in features and not options.date_order],
+        choices={"date_order": date_order(unsure[0])} if unsure else {},
         why=[target.why, *upload.why],
         ignored=upload.ignored,
         target=",".join(target.columns),
@@ -173,13 +187,19 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         if limits:
             what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"
             doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
-        if day_and_month_ambiguous(column):
-            what = f"the dates of column {column.name!r} were read with the day before the month, which is not sure"
-            doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
             doubts.append(Doubt(what, "remove the column if it will not be known for new data", column.name))
     return doubts
+
+
+def _order_doubt(column: Column) -> Doubt:
+    cell = next(cell for cell in column.counts if cell not in column.unreadable)
+    moment = parse_date(cell, column.date_format)
+    what = f"the dates of column {column.name!r} were read with the {date_order(column)} first "
+    what += f"({cell!r} as {moment:%d %B %Y}), but their days could be months as well"
+    fix = "choose the order of dates (--date-order on the command line), or write them as 2024-12-31"
+    return Doubt(what, fix, column.name)
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:

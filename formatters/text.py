@@ -168,7 +168,12 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         label_names=labels.names,
         multi_label=labels.multi_label,
         why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
-        recipe={"text_columns": names, "table": layout(upload.table, target.columns), **_lines_of(upload)},
+        recipe={
+            "text_columns": names,
+            "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
+            **_lines_of(upload),
+        },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, names, target.columns) for column in upload.columns],

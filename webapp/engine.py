@@ -58,7 +58,7 @@ def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[
         DataError: the data cannot be used; the message is for the user.
     """
     arguments = [str(source), str(out)]
-    for key in ("name", "target", "modality", "test_size", "seed"):
+    for key in ("name", "target", "modality", "test_size", "seed", "encoding", "date_order"):
         if options.get(key) not in (None, ""):
             arguments += [f"--{key.replace('_', '-')}", str(options[key])]
     _call(["formatters", *arguments], on_line)

@@ -91,7 +91,7 @@ def read(root: Path, options: Options) -> Cases:
         labels.multi_label,
         [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
         target.doubts + labels.doubts,
-        {"layout": "long", "id": found.names[0], "channels": found.values},
+        {"layout": "long", "id": found.names[0], "channels": found.values, "packages": upload.packages},
         about={"target": ",".join(target.columns), "ignored": upload.ignored},
     )
 

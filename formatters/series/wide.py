@@ -54,6 +54,7 @@ def read(root: Path, options: Options) -> Cases:
             "series_columns": channels,
             "decimal_comma": decimal_comma,
             "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.words import counted
@@ -41,6 +41,7 @@ class TableUpload:
     why: list[str]
     ignored: list[dict[str, str]]
     doubts: list[Doubt]
+    packages: list[str] = field(default_factory=list)  # what must be installed to read such files
 
 
 def load(root: Path) -> TableUpload | None:
@@ -103,7 +104,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         columns.append(profile(main.label, classes))
         doubts.append(class_doubt(main.label, group))
     ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
-    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts))
+    packages = packages_for(group)
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, packages))
 
 
 def _is_about(path: str) -> bool:

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import zipfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
@@ -31,6 +31,7 @@ WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson")
+PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow"), ".zst": "zstandard"}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
 PACKED_TABLE = re.compile(r".*\.(csv|tsv|tab|txt|data|dat|jsonl?|ndjson|arff)\.(gz|bz2|zst)", re.IGNORECASE)
 Rows = list[list[str]]
@@ -43,6 +44,25 @@ class Structured:
     rows: Rows
     label: str = ""
     left_out: list[str] = field(default_factory=list)
+
+
+def packages_for(paths: Collection[str]) -> list[str]:
+    """What must be installed to read these files."""
+    return sorted({PACKAGES[suffix] for path in paths if (suffix := Path(path).suffix.lower()) in PACKAGES})
+
+
+@contextmanager
+def _needing_package(path: Path) -> Iterator[None]:
+    """A model brings only the packages that its own data need.
+
+    Raises:
+        DataError: the one for this file is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = PACKAGES[path.suffix.lower()]
+        raise DataError(f"{path.name} needs the package {package}: install it, or save the table as CSV.") from error
 
 
 def written(value: Any) -> str:
@@ -69,10 +89,11 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wante
         DataError: it is damaged or holds no table.
     """
     suffix = path.suffix.lower()
-    if suffix in WORKBOOKS:
-        return _workbook(path, {name.casefold() for name in wanted})
-    if suffix in ARROW:
-        return Structured(_arrow(path))
+    with _needing_package(path):
+        if suffix in WORKBOOKS:
+            return _workbook(path, {name.casefold() for name in wanted})
+        if suffix in ARROW:
+            return Structured(_arrow(path))
     if suffix in DATABASES:
         return Structured(_sqlite(path))
     text, _ = decode(path)
@@ -250,7 +271,7 @@ def unpack_table(path: Path, plain: Path) -> None:
     openers: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _gzip, ".bz2": _bzip2, ".zst": _zstandard}
     left = min(MAX_TEXT_BYTES, FREE_BYTES + MAX_RATIO * path.stat().st_size)
     try:
-        with openers[path.suffix.lower()](path) as file, open(plain, "wb") as out:
+        with _needing_package(path), openers[path.suffix.lower()](path) as file, open(plain, "wb") as out:
             while block := file.read(2**20):
                 left -= len(block)
                 if left < 0:

@@ -31,12 +31,20 @@ class NameForm(forms.ModelForm):
 
 
 class ChoicesForm(forms.Form):
-    """Target, modality, split and seed; what is left empty is guessed."""
+    """Target, modality, split, seed, and what else was doubtful; what is left empty is guessed."""
 
     target = forms.CharField(
         label="Column to predict", required=False, max_length=500, help_text="several: separated by commas"
     )
     modality = forms.ChoiceField(label="Read it as", required=False)
+    encoding = forms.ChoiceField(
+        label="Encoding of what is not UTF-8", required=False, help_text="take the one whose letters are right"
+    )
+    date_order = forms.ChoiceField(
+        label="In dates such as 03/04/2024",
+        required=False,
+        choices=[("day", "the day comes first"), ("month", "the month comes first")],
+    )
     test_size = forms.FloatField(
         label="Share kept for the test",
         required=False,
@@ -60,6 +68,15 @@ class ChoicesForm(forms.Form):
         modality = self.fields["modality"]
         assert isinstance(modality, forms.ChoiceField)
         modality.choices = guess + [(name, MODALITIES.get(name, name)) for name in possible]
+        readings = used.get("encoding_candidates")
+        if readings:
+            encoding = self.fields["encoding"]
+            assert isinstance(encoding, forms.ChoiceField)
+            encoding.choices = [(one["name"], f"{one['title']}: {one['sample']}") for one in readings]
+        else:
+            del self.fields["encoding"]
+        if not used.get("date_order"):
+            del self.fields["date_order"]
         targets = used.get("target_candidates") or []
         if targets:
             now = str(used.get("target") or "")
