@@ -36,6 +36,7 @@ LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
 LEAK_MIN_ROWS = 50  # for ranges of a number
+MAX_PROBLEMS = 5  # told of one new row
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -118,13 +119,18 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
                 told.setdefault(at, []).append(problem)
         for at, values in enumerate(matrix):
             whole = at not in rows.unread
-            problem = "; ".join(told.get(at, [])) if whole else rows.unread[at]
+            problem = _joined(told.get(at, [])) if whole else rows.unread[at]
             new.add(rows.names[at], values.reshape(1, 1, -1, 1) if whole else None, problem)
         new.notes += [*rows.notes, *(f"{path.name}: {what}" for what in differs)]
 
     for_each_file(new, source, read)
     new.notes += flaws.notes()
     return new
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - MAX_PROBLEMS
+    return "; ".join(problems[:MAX_PROBLEMS] + [f"and {more:,} more"] * (more > 0))
 
 
 def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:

@@ -87,7 +87,7 @@ def test_each_file_has_its_own_date_order(learn: Learn, tmp_path: Path, swap: bo
     expected = values(predict(made, tmp_path / "1", {"a.csv": table(date=orders[swap])}))
     found = predict(made, tmp_path / "2", {"a.csv": table(date=orders[not swap])})
     np.testing.assert_array_equal(values(found), expected)
-    assert any("unlike those of the training data" in note for note in found.notes)
+    assert any("unlike the training data" in note for note in found.notes)
     iso = predict(made, tmp_path / "3", {"a.csv": table(date="2024-{1:02}-{0:02}")})
     np.testing.assert_array_equal(values(iso), expected)
 
@@ -132,9 +132,9 @@ def test_cells_that_are_not_read_are_counted_by_column_and_told_by_row(learn: Le
         3: "'Омск' in column 'city' is new to the model",
     }
     assert [note.split(", such")[0] for note in new.notes] == [
+        "column 'city': 2 cells count as missing",
         "column 'width': 1 cell counts as missing",
         "column 'bought': 1 cell counts as missing",
-        "column 'city': 2 cells count as missing",
     ]
     assert len(new.examples) == 4
 
@@ -187,6 +187,16 @@ def test_one_text_a_line_where_the_model_learned_from_lines(learn: Learn, tmp_pa
         assert [len(content) for content in new.contents] == [2, 1]
     several = predict(made, tmp_path / "several", {"1.txt": "one\ntwo\n", "2.txt": "three\n"})
     assert several.names == ["1.txt", "2.txt"]
+
+
+def test_lines_of_text_and_label(learn: Learn, tmp_path: Path) -> None:
+    made = learn({"a.txt": "".join(f"number {i}, or so\t{i % 2}\n" for i in range(40))})
+    labelled = predict(made, tmp_path / "1", {"n.txt": "one, two\t1\nthree\t0\nfour\t5\t6\n"})
+    assert labelled.names == ["row 1", "row 2", "row 3"]
+    assert labelled.contents[2] is None
+    assert "line 3 has 3 fields" in labelled.problems[2]
+    plain = predict(made, tmp_path / "2", {"n.txt": "one, two\nthree\n"})
+    assert [len(content) for content in plain.contents] == [2, 1]
 
 
 def test_a_damaged_text_among_others(learn: Learn, tmp_path: Path) -> None:
