@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,20 @@ def test_series_in_files(learn: Learn, tmp_path: Path, mark: str) -> None:
     assert new.names == ["1.tsv", "2.csv", "3.md"]
     assert "lacks the column 'x'" in new.problems[1]
     assert 2 in new.problems
+
+
+def test_a_model_needs_the_packages_of_its_own_tables_alone(
+    learn: Learn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [line.split(",") for line in table().splitlines()]
+    write_workbook(tmp_path / "book.xlsx", {"a": rows})
+    book = (tmp_path / "book.xlsx").read_bytes()
+    assert learn({"a.xlsx": book})["packages"] == ["python-calamine"]
+    convert(put(tmp_path / "csv", {"a.csv": table()}), tmp_path / "plain", Options(), say=lambda line: None)
+    made = recipe.load(tmp_path / "plain" / "recipe.json")
+    assert made["packages"] == []
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(
+        DataError, match=r"n\.xlsx needs the package python-calamine: install it, or save the table as CSV"
+    ):
+        predict(made, tmp_path, {"n.xlsx": book})
