@@ -30,10 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     parser.add_argument("--modality", help="image, video, audio, text, tabular or timeseries instead of our guess")
     parser.add_argument("--label-cuts", metavar="CUTS", help=CUTS_HELP)
-    given = parser.parse_args(arguments)
-    options = Options(given.name, given.target, given.test_size, given.seed, given.modality, given.label_cuts)
+    parser.add_argument(
+        "--encoding", help="of files and names that are not UTF-8, such as cp1251, instead of our guess"
+    )
+    parser.add_argument("--date-order", choices=("day", "month"), help="what comes first in dates that do not tell it")
+    given = vars(parser.parse_args(arguments))
+    source, out = given.pop("source"), given.pop("out")
+    options = Options(**given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the work folder is removed
-    return exit_code(lambda: _convert(given.source, given.out, options))
+    return exit_code(lambda: _convert(source, out, options))
 
 
 def _convert(source: Path, out: Path, options: Options) -> int:

@@ -32,6 +32,8 @@ class Options:
     seed: int = 0
     modality: str | None = None
     label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
+    encoding: str | None = None  # of files and names that are not UTF-8
+    date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Table:
     ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
+    choices: dict[str, Any] = field(default_factory=dict)  # further ``options`` of the report, where there is a choice
 
 
 @dataclass

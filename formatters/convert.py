@@ -25,8 +25,9 @@ from automl_engine.dataset.writer import write_solution, write_split
 from automl_engine.errors import DataError
 from formatters import recipe
 from formatters.archive import unpack
-from formatters.base import Options, Table
+from formatters.base import Doubt, Options, Table
 from formatters.detect import detect, formatter
+from formatters.encodings import Decision, deciding
 from formatters.media.samples import THREADS
 from formatters.previews import write_previews
 from formatters.report import NOUNS, make_report
@@ -50,7 +51,8 @@ def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, An
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        report = _convert_in(work, source, options, say)
+        with deciding(options.encoding) as decision:
+            report = _convert_in(work, source, options, say, decision)
         (work / "out").chmod(0o755)
         os.replace(work / "out", out)
     finally:
@@ -58,13 +60,14 @@ def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, An
     return report
 
 
-def _convert_in(work: Path, source: Path, options: Options, say: Say) -> dict[str, Any]:
+def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: Decision) -> dict[str, Any]:
     say(f"Unpacking {source.name}")
     upload = unpack(source, work / "upload")
     say("Looking at what it is")
     detection = detect(upload.root, options, source.name)
     say(f"Reading {NOUNS.get(detection.formatter, 'the data set')}: {detection.evidence.reasons[0]}")
     table = formatter(detection.formatter).read(upload.root, options)
+    _tell_encoding(table, decision)
     table.ignored = upload.ignored + table.ignored
     table.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *table.why]))
     if detection.formatter == "native":
@@ -87,6 +90,18 @@ def _finish(table: Table, parts: Split, candidates: list[str], options: Options,
     _write_json(out / "recipe.json", made)
     _write_json(out / "report.json", report)
     return report
+
+
+def _tell_encoding(table: Table, decision: Decision) -> None:
+    """What is not UTF-8 was guessed: the page shows how each encoding would read it."""
+    readings = decision.readings()
+    if not readings:
+        return
+    table.choices |= {"encoding": decision.encoding, "encoding_candidates": readings}
+    if not decision.chosen:
+        what = f"what is not UTF-8 was read as {readings[0]['title']}: {readings[0]['sample']}"
+        fix = "choose another encoding (--encoding on the command line) if these letters are wrong"
+        table.doubts.append(Doubt(what, fix, level="info"))
 
 
 def _write_sample(table: Table, parts: Split, folder: Path) -> None:

@@ -1,13 +1,20 @@
 """The encoding of texts and of names: a mark at the start, UTF-8, UTF-16, and else the likeliest of the old ones.
 
 decode_text(path) serves all readers; likeliest(data, encodings) tells old encodings apart by the languages they write.
+Within ``with deciding(chosen) as decision`` a user's choice goes first, and what was decided is kept for the report.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from automl_engine.errors import DataError
 
@@ -38,9 +45,90 @@ FREQUENT = {  # characters that make up a good part of any text
     "cp949": "이다는에의가을로하고지도한기사나어대리시자있은서아인를해들그으일수정과만니게부전여보라무제주안것상스연",
 }
 MIN_FREQUENT = 0.1
+LETTERS = {  # that make up most of any text in an alphabet of its own
+    **dict.fromkeys(("cp1251", "koi8_r", "cp866"), "оеаинтсрвлкмдпуя"),
+    "cp1253": "αοιετσνηυρπκμλςόάί",
+    "cp1255": "יוהלאתרמבשנדעחק",
+    "cp1256": "اليمونرتبةعدسفكهق",
+    "cp874": "านรอกเงมยลวดทสตปบคห",
+}
+MIN_LETTERS = 0.55
+SYMBOL = re.compile(r"[^\w\s\x00-\x7f\u0591-\u05c7\u064b-\u0652\u0e31-\u0e4e]")  # and no vowel sign
+MIXED = re.compile(r"[a-zA-Z](?=[^\W\d_a-zA-Z])|(?<=[^\W\d_a-zA-Z])[a-zA-Z]")  # of two alphabets in one word
 HIGH = re.compile(r"[^\W\d_a-zA-Z]")
 RARE = 0.05  # share of the letters that may be those of names from elsewhere
 MAX_RARE_CHARACTERS = 0.2
+SHOWN_WORDS, SHOWN_CHARS = 3, 20
+NAMES = {  # for people
+    "cp1252": "Western (Windows-1252)",
+    "cp1250": "Central European (Windows-1250)",
+    "iso8859_2": "Central European (ISO 8859-2)",
+    "cp1254": "Turkish (Windows-1254)",
+    "iso8859_9": "Turkish (ISO 8859-9)",
+    "mac_roman": "Western (Mac)",
+    "cp850": "Western (DOS, 850)",
+    "cp437": "Western (DOS, 437)",
+    "gb18030": "Chinese, simplified (GB 18030)",
+    "big5": "Chinese, traditional (Big5)",
+    "cp932": "Japanese (Shift JIS)",
+    "euc_jp": "Japanese (EUC-JP)",
+    "cp949": "Korean (EUC-KR)",
+    "cp1251": "Cyrillic (Windows-1251)",
+    "koi8_r": "Cyrillic (KOI8-R)",
+    "cp866": "Cyrillic (DOS, 866)",
+    "cp1253": "Greek (Windows-1253)",
+    "cp1255": "Hebrew (Windows-1255)",
+    "cp1256": "Arabic (Windows-1256)",
+    "cp874": "Thai (Windows-874)",
+}
+
+
+@dataclass
+class Decision:
+    """The encoding that a user chose ("": none), and the first bytes for which one was looked for, with the answer."""
+
+    chosen: str = ""
+    data: bytes = b""
+    encoding: str = ""
+
+    def readings(self) -> list[dict[str, Any]]:
+        """Words of the data in each encoding that can be meant: {"name", "title", "sample"}; the one taken first."""
+        found: dict[str, str] = {}
+        for encoding in dict.fromkeys((self.encoding, *NAMES)) if self.encoding else ():
+            sample = _sample(self.data, encoding) if _decodes(self.data, encoding) else ""
+            if sample and sample not in found.values():
+                found[encoding] = sample
+        return [{"name": name, "title": NAMES.get(name, name), "sample": sample} for name, sample in found.items()]
+
+
+_decision: ContextVar[Decision | None] = ContextVar("decision", default=None)
+
+
+@contextmanager
+def deciding(chosen: str | None) -> Iterator[Decision]:
+    """Read what is not UTF-8 in the ``chosen`` encoding.
+
+    Raises:
+        DataError: there is no such encoding.
+    """
+    if chosen:
+        try:
+            codecs.lookup(chosen)
+        except LookupError:
+            known = ", ".join(NAMES)
+            raise DataError(f"there is no encoding {chosen!r}; give one that Python knows, such as {known}.") from None
+    decision = Decision(chosen or "")
+    token = _decision.set(decision)
+    try:
+        yield decision
+    finally:
+        _decision.reset(token)
+
+
+def _sample(data: bytes, encoding: str) -> str:
+    """The first words with letters beyond ASCII."""
+    words = re.findall(r"[^\W\d_]*[^\W\d_a-zA-Z][^\W\d_]*", data.decode(encoding))
+    return ", ".join(word[:SHOWN_CHARS] for word in list(dict.fromkeys(words))[:SHOWN_WORDS])
 
 
 def decode_text(path: Path) -> tuple[str, str]:
@@ -57,6 +145,9 @@ def decode_text(path: Path) -> tuple[str, str]:
     encoding = _encoding(data)
     if encoding is None:
         raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
+    decision = _decision.get()
+    if decision and decision.chosen and encoding in (*LATIN, *OTHERS, "latin-1") and encoding != decision.chosen:
+        raise DataError(f"{path.name} is not written in {decision.chosen}; choose another encoding, or none.")
     return data.decode(encoding), encoding
 
 
@@ -75,7 +166,17 @@ def _encoding(data: bytes) -> str | None:
 
 
 def likeliest(data: bytes, encodings: Sequence[str]) -> str | None:
-    """Which of these encodings wrote the data; None if it cannot be decoded by any."""
+    """The encoding that the user chose, if it fits, else the one of these that wrote the data; None if none can."""
+    decision = _decision.get() or Decision()
+    fits = decision.chosen and _decodes(data, decision.chosen)
+    found = decision.chosen if fits else _detected(data, encodings)
+    if found and not decision.encoding:
+        whole = data.rfind(b"\n", 0, SAMPLE_BYTES) + 1 if len(data) > SAMPLE_BYTES else len(data)
+        decision.data, decision.encoding = data[: whole or SAMPLE_BYTES], found
+    return found
+
+
+def _detected(data: bytes, encodings: Sequence[str]) -> str | None:
     possible = [encoding for encoding in encodings if _decodes(data, encoding)]
     sample = b"\n".join({line: None for line in data[:SAMPLE_BYTES].split(b"\n") if not line.isascii()})
     if len(data) > SAMPLE_BYTES:  # the cut may part a character
@@ -85,7 +186,11 @@ def likeliest(data: bytes, encodings: Sequence[str]) -> str | None:
     if fitting and latin[fitting] >= 1 - RARE:
         return fitting
     others = [encoding for encoding in possible if encoding not in LATIN and _is_common(sample, encoding)]
-    return _by_frequency(sample, others) or fitting
+    alphabets = {encoding: _letter_share(sample, encoding) for encoding in others if encoding in LETTERS}
+    best = max(alphabets, key=alphabets.__getitem__, default=None)
+    if best and alphabets[best] >= MIN_LETTERS:
+        return best
+    return _by_frequency(sample, others) or (fitting if fitting and latin[fitting] > 0 else best or fitting)
 
 
 def _latin_fit(text: str) -> float:
@@ -109,6 +214,16 @@ def _is_common(sample: bytes, encoding: str) -> bool:
     first, last = LEADS[encoding]
     letters = [letter.encode(encoding)[0] for letter in HIGH.findall(sample.decode(encoding, "ignore"))]
     return sum(not first <= lead <= last for lead in letters) <= MAX_RARE_CHARACTERS * len(letters)
+
+
+def _letter_share(sample: bytes, encoding: str) -> float:
+    """The share of frequent letters; capitals inside of words, words of two alphabets and symbols count against it."""
+    text = sample.decode(encoding, "ignore")
+    letters = HIGH.findall(text)
+    capitals = sum(1 if one.islower() else one.isupper() / 4 for one, other in pairwise(text) if other.isupper())
+    frequent = sum(letter.lower() in LETTERS[encoding] for letter in letters)
+    symbols = len(SYMBOL.findall(text))
+    return (frequent - capitals - symbols - len(MIXED.findall(text))) / max(1, len(letters))
 
 
 def _frequent_share(sample: bytes, encoding: str) -> float:

@@ -5,6 +5,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, sp
 from formatters.tables.columns import (
     Column,
     as_label,
-    day_and_month_ambiguous,
+    date_order,
     describe,
     encode_cells,
     encoder,
+    in_date_order,
     mean_chars,
 )
 from formatters.tables.dates import parse_date
@@ -36,6 +38,7 @@ SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
 LEAK_MIN_ROWS = 50  # for ranges of a number
 VOTES_SHARE = 0.95  # of the rows whose label has the most votes
+MAX_PROBLEMS = 5  # told of one new row
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -46,6 +49,8 @@ def read(root: Path, options: Options) -> Table:
     upload = load(root)
     if upload is None:
         raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
+    columns, unsure = in_date_order(upload.columns, options.date_order)
+    upload = replace(upload, columns=columns)
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
@@ -81,7 +86,11 @@ def read(root: Path, options: Options) -> Table:
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         groups=groups_of(upload, target.columns, kept),
-        recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
+        recipe={
+            "columns": encoders,
+            "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
+        },
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
         doubts=[
@@ -89,7 +98,9 @@ def read(root: Path, options: Options) -> Table:
             *target.doubts,
             *labels.doubts,
             *_doubts(upload, target, features, labels),
+            *(_order_doubt(column) for column in unsure if column in features and not options.date_order),
         ],
+        choices={"date_order": date_order(unsure[0])} if unsure else {},
         why=[target.why, *upload.why],
         ignored=upload.ignored,
         target=",".join(target.columns),
@@ -113,13 +124,18 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
                 told.setdefault(at, []).append(problem)
         for at, values in enumerate(matrix):
             whole = at not in rows.unread
-            problem = "; ".join(told.get(at, [])) if whole else rows.unread[at]
+            problem = _joined(told.get(at, [])) if whole else rows.unread[at]
             new.add(rows.names[at], values.reshape(1, 1, -1, 1) if whole else None, problem)
         new.notes += [*rows.notes, *(f"{path.name}: {what}" for what in differs)]
 
     for_each_file(new, source, read)
     new.notes += flaws.notes()
     return new
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - MAX_PROBLEMS
+    return "; ".join(problems[:MAX_PROBLEMS] + [f"and {more:,} more"] * (more > 0))
 
 
 def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:
@@ -182,9 +198,6 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         if limits:
             what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"
             doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
-        if day_and_month_ambiguous(column):
-            what = f"the dates of column {column.name!r} were read with the day before the month, which is not sure"
-            doubts.append(Doubt(what, "write dates as 2024-12-31", column.name, "info"))
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
             doubts.append(Doubt(what, "remove the column if it will not be known for new data", column.name))
@@ -193,6 +206,15 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         what = f"the largest of the columns {', '.join(map(repr, votes))} is the label, as if they counted votes for it"
         doubts.append(Doubt(what, "remove these columns if they will not be known for new data", votes[0]))
     return doubts
+
+
+def _order_doubt(column: Column) -> Doubt:
+    cell = next(cell for cell in column.counts if cell not in column.unreadable)
+    moment = parse_date(cell, column.date_format)
+    what = f"the dates of column {column.name!r} were read with the {date_order(column)} first "
+    what += f"({cell!r} as {moment:%d %B %Y}), but their days could be months as well"
+    fix = "choose the order of dates (--date-order on the command line), or write them as 2024-12-31"
+    return Doubt(what, fix, column.name)
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:

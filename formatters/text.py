@@ -171,7 +171,12 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         label_names=labels.names,
         multi_label=labels.multi_label,
         why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
-        recipe={"text_columns": names, "table": layout(upload.table, target.columns), **_lines_of(upload)},
+        recipe={
+            "text_columns": names,
+            "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
+            **_lines_of(upload),
+        },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, names, target.columns) for column in upload.columns],
@@ -279,15 +284,17 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
 
     def read(path: Path, name: str) -> None:
         bare = not _has_suffix(path) and ("lines" in recipe or "table" not in recipe)
-        if bare or path.suffix.lower() in SUFFIXES:
-            if "lines" in recipe and not name:
-                _add_texts(new, name, _texts_by_line(path, recipe))
-            else:
-                new.add(name or path.name, decode_text(path)[0].strip())
-        elif "table" in recipe:
+        document = bare or path.suffix.lower() in SUFFIXES
+        lines = recipe.get("lines") if document and not name else None
+        if "table" in recipe and (not document or (lines and _has_cells(path, recipe))):
             rows = read_new_rows(path, name, recipe["table"], recipe["text_columns"])
             _add_texts(new, name, _join(rows.cells), rows.unread)
             new.notes += rows.notes
+        elif lines in ("", "\t"):
+            content = decode_text(path)[0].splitlines()
+            _add_texts(new, name, [fasttext_row(line)[1] for line in content if line.strip()])
+        elif document:
+            new.add(name or path.name, decode_text(path)[0].strip())
         else:
             _add_texts(new, name or path.name, _texts_of_table(path))
 
@@ -306,16 +313,11 @@ def _add_texts(new: NewData, name: str, texts: list[str], unread: Mapping[int, s
         new.add(row, None if at in unread else text, unread.get(at, ""))
 
 
-def _texts_by_line(path: Path, recipe: dict[str, Any]) -> list[str]:
-    """The texts of lines; labels may stand there as in the training data."""
-    content, separator = decode_text(path)[0], recipe["lines"]
-    first = content.lstrip().partition("\n")[0]
+def _has_cells(path: Path, recipe: dict[str, Any]) -> bool:
+    """Is this .txt file a table as the one learned from?  Commas may be those of a text, unless a header tells."""
+    first = decode_text(path)[0].lstrip().partition("\n")[0]
     named = all(name in first for name in recipe["text_columns"])
-    if separator and separator in first and (separator == "\t" or named):
-        return _join(read_new_rows(path, "", recipe["table"], recipe["text_columns"]).cells)
-    if separator not in ("", "\t"):  # a text with commas
-        return [content.strip()]
-    return [fasttext_row(line)[1] for line in content.splitlines() if line.strip()]
+    return recipe["lines"] in first and (recipe["lines"] == "\t" or named)
 
 
 def _texts_of_table(path: Path) -> list[str]:

@@ -82,7 +82,7 @@ def convert(
         Stopped: by ``should_stop``, which is asked once a second, here and below.
     """
     arguments = [str(source), str(out)]
-    for key in ("name", "target", "modality", "test_size", "seed", "label_cuts"):
+    for key in ("name", "target", "modality", "test_size", "seed", "label_cuts", "encoding", "date_order"):
         if options.get(key) not in (None, ""):
             arguments.append(f"--{key.replace('_', '-')}={options[key]}")
     asked: list[dict[str, Any]] = []

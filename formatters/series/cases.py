@@ -67,15 +67,18 @@ def uses_decimal_comma(columns: Sequence[list[str]], delimiter: str, otherwise: 
     return mark == "," if mark else otherwise
 
 
-def flaws_in(columns: Sequence[list[str]], values: np.ndarray) -> dict[int, str]:
-    """The rows with cells that are neither numbers nor missing, and which; ``values``: (rows, columns)."""
+def strange_cells(columns: Sequence[list[str]], values: np.ndarray) -> dict[int, list[str]]:
+    """Cells that are neither numbers nor missing, by row; ``values``: theirs (rows, columns)."""
     found: dict[int, list[str]] = {}
     for row, column in np.argwhere(np.isnan(values)).tolist():
         if not is_missing(columns[column][row]):
             found.setdefault(row, []).append(columns[column][row])
-    return {row: flaw(cells) for row, cells in found.items()}
+    return found
 
 
 def flaw(cells: Sequence[str]) -> str:
+    """The problem of a series with such cells, if there are any."""
+    if not cells:
+        return ""
     what = counted(len(cells), "cell is no number and counts", "cells are no numbers and count")
     return f"{what} as missing, such as {shown(cells[0])}"

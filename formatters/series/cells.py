@@ -71,7 +71,12 @@ def read(root: Path, options: Options) -> Cases:
         labels.multi_label,
         [target.why, f"the cells of {', '.join(map(repr, names))} hold the series", *upload.why],
         upload.doubts_for(target.columns) + target.doubts + labels.doubts,
-        {"layout": "cells", "channels": names, "table": layout(upload.table, target.columns)},
+        {
+            "layout": "cells",
+            "channels": names,
+            "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
+        },
         lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         {"target": ",".join(target.columns), "ignored": upload.ignored},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
-from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
+from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import profile
 from formatters.tables.files import TableUpload, load
-from formatters.tables.new_rows import for_each_file
+from formatters.tables.new_rows import for_each_file, left_out
 from formatters.tables.reader import RawTable, read_table
 from formatters.tables.row_labels import read_labels
 from formatters.tables.target import choose
@@ -92,7 +93,7 @@ def read(root: Path, options: Options) -> Cases:
         labels.multi_label,
         [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
         upload.doubts_for(target.columns) + target.doubts + labels.doubts,
-        {"layout": "long", "id": found.names[0], "channels": found.values},
+        {"layout": "long", "id": found.names[0], "channels": found.values, "packages": upload.packages},
         about={"target": ",".join(target.columns), "ignored": upload.ignored},
     )
 
@@ -115,8 +116,9 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
         starts = _starts(ids)
         cells = [table.column(column) for column in recipe["channels"]]
         for start, case in zip(starts, _cut(table, recipe["channels"], starts), strict=False):
-            flaws = flaws_in([column[start:] for column in cells], case)
-            problem = "; ".join(f"step {row + 1}: {what}" for row, what in flaws.items())
+            strange = strange_cells([column[start : start + len(case)] for column in cells], case)
+            problem = flaw([*chain(*strange.values())])
             new.add(f"{name}, series {ids[start]}" if name else f"series {ids[start]}", case, problem)
+        new.notes += left_out(table)
 
     for_each_file(new, source, read)

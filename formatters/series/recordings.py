@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from formatters.media.beside import NO_TABLE
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.order import files_below, natural
-from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
+from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import sides_of
 from formatters.tables.cuts import cut
 from formatters.tables.files import OTHER_DATA
-from formatters.tables.new_rows import for_each_file
+from formatters.tables.new_rows import for_each_file, left_out
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.tables.target import CLEAR_NAME, name_score
 
@@ -250,7 +251,8 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
         if missing:
             raise DataError(f"{path.name} lacks the column {missing[0]!r}; give the columns of the training data.")
         values = _values(table, recipe["channels"])
-        flaws = flaws_in([table.column(column) for column in recipe["channels"]], values)
-        new.add(name or path.name, values, "; ".join(f"row {row + 1}: {what}" for row, what in flaws.items()))
+        strange = strange_cells([table.column(column) for column in recipe["channels"]], values)
+        new.add(name or path.name, values, flaw([*chain(*strange.values())]))
+        new.notes += left_out(table)
 
     for_each_file(new, source, read)

@@ -14,7 +14,7 @@ from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
 from formatters.media.beside import NO_TABLE, names_of_indices
 from formatters.media.order import files_below, natural
-from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
+from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import PART_WORDS, part_of_path, sides_of_parts
 from formatters.tables.joined import LABEL_FILES
 from formatters.tables.reader import TABLE_SUFFIXES, read_table
@@ -146,7 +146,7 @@ def _matrix(columns: list[list[str]]) -> np.ndarray:
 def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """A folder with one file for each channel of the training data."""
     found: dict[str, np.ndarray] = {}
-    flaws: dict[int, list[str]] = {}
+    strange: dict[int, list[str]] = {}
     for path in files_below(source) if source.is_dir() else [source.name]:
         sensor = _sensor(path)
         if sensor not in recipe["channels"]:
@@ -156,12 +156,12 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
         if sensor in found or not columns:
             raise DataError(f"{path} cannot be used; give one file of numbers for each channel.")
         found[sensor] = _matrix(columns)
-        for line, what in flaws_in(columns, found[sensor]).items():
-            flaws.setdefault(line, []).append(f"{path}: {what}")
+        for line, cells in strange_cells(columns, found[sensor]).items():
+            strange.setdefault(line, []).extend(cells)
     missing = [name for name in recipe["channels"] if name not in found]
     if missing:
         raise DataError(f"{source.name} lacks the file of channel {missing[0]!r}; give a file for each channel.")
     if len({values.shape for values in found.values()}) > 1:
         raise DataError(f"the files of {source.name} differ in lines or in steps; give a line of each for a series.")
     for at, case in enumerate(np.stack([found[name] for name in recipe["channels"]], axis=2)):
-        new.add(f"line {at + 1}", case, "; ".join(flaws.get(at, [])))
+        new.add(f"line {at + 1}", case, flaw(strange.get(at, [])))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample
 from formatters.media.order import natural
-from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
+from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
 from formatters.tables.cuts import LabelQuestion, cut
@@ -91,16 +92,20 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     def read(path: Path, name: str) -> None:
         if path.suffix.lower() not in ROW_SUFFIXES:
             raise DataError(f"{path.name} holds no series; give a .ts file or a CSV.")
-        table = read_table(path)
+        table = read_table(path, keep_empty=True)
         columns = _number_columns(table)
+        if not columns:
+            raise DataError(f"{path.name} has no column of numbers; give a .ts file or a CSV.")
         decimal_comma = uses_decimal_comma(columns, table.delimiter)
         values = stack([columns], decimal_comma)[:, :, 0]  # (rows, columns)
-        flaws = flaws_in(columns, values)
+        strange = strange_cells(columns, values)
         if channels == 1 and len(columns) > 1:
             for at, row in enumerate(row_names(name or path.name, len(values))):
-                new.add(row, values[at, :, None], flaws.get(at, ""))
+                whole = at not in table.unread
+                new.add(row, values[at, :, None] if whole else None, table.unread.get(at, flaw(strange.get(at, []))))
         else:  # a row is a step
-            new.add(name or path.name, values, "; ".join(f"row {row + 1}: {what}" for row, what in flaws.items()))
+            problems = [*table.unread.values(), flaw([*chain(*strange.values())])]
+            new.add(name or path.name, values, "; ".join(filter(None, problems)))
 
     for_each_file(new, source, read)
 

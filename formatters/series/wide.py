@@ -7,7 +7,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
-from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
+from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import Column, describe
 from formatters.tables.files import load
 from formatters.tables.kind import judge, series_channels
@@ -55,6 +55,7 @@ def read(root: Path, options: Options) -> Cases:
             "series_columns": channels,
             "decimal_comma": decimal_comma,
             "table": layout(upload.table, target.columns),
+            "packages": upload.packages,
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
@@ -81,10 +82,10 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
         rows = read_new_rows(path, name, recipe["table"], [name for channel in channels for name in channel])
         decimal_comma = uses_decimal_comma(rows.cells, rows.delimiter, recipe["decimal_comma"])
         series = stack([rows.cells[at : at + steps] for at in range(0, len(rows.cells), steps)], decimal_comma)
-        flaws = flaws_in(rows.cells, series.transpose(0, 2, 1).reshape(len(series), -1))
+        strange = strange_cells(rows.cells, series.transpose(0, 2, 1).reshape(len(series), -1))
         for at, case in enumerate(series):
             whole = at not in rows.unread
-            new.add(rows.names[at], case if whole else None, flaws.get(at, "") if whole else rows.unread[at])
+            new.add(rows.names[at], case if whole else None, flaw(strange.get(at, [])) if whole else rows.unread[at])
         new.notes += rows.notes
 
     for_each_file(new, source, read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -188,6 +189,28 @@ def day_and_month_ambiguous(column: Column) -> bool:
     """Could the days be months as well?"""
     swapped = day_and_month_swapped(column.date_format)
     return bool(swapped) and all(parse_date(cell, swapped) for cell in column.counts if cell not in column.unreadable)
+
+
+def date_order(column: Column) -> str:
+    """What comes first in its dates: "day" or "month"; "" where that is no question."""
+    return {"%d": "day", "%m": "month"}[column.date_format[:2]] if day_and_month_swapped(column.date_format) else ""
+
+
+def in_date_order(columns: Sequence[Column], chosen: str | None) -> tuple[list[Column], list[Column]]:
+    """(the columns, those of them whose order is not sure).
+
+    Dates that do not tell whether the day or the month comes first follow what was ``chosen``, or the other columns.
+    """
+    unsure = [column for column in columns if day_and_month_ambiguous(column)]
+    sure = {order for column in columns if column not in unsure and (order := date_order(column))}
+    wanted = chosen or (sure.pop() if len(sure) == 1 else "")
+    turned = {
+        column: replace(column, date_format=day_and_month_swapped(column.date_format))
+        for column in unsure
+        if wanted not in ("", date_order(column))
+    }
+    decided = wanted and not chosen
+    return [turned.get(c, c) for c in columns], [] if decided else [turned.get(column, column) for column in unsure]
 
 
 def encoder(column: Column) -> dict[str, Any]:

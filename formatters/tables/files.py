@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES
+from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.matrices import matrices
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
@@ -55,6 +55,7 @@ class TableUpload:
     ignored: list[dict[str, str]]
     doubts: list[Doubt]
     aside: list[Aside]
+    packages: list[str] = field(default_factory=list)  # what must be installed to read such files
 
     def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
         """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
@@ -113,7 +114,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     aside = _left_aside(tables, group)
     ignored = [{"path": one.path, "why": one.why} for one in aside]
     ignored += [{"path": path, "why": _why_not_read(path)} for path in paths if path not in read]
-    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, aside))
+    packages = packages_for(group)
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, aside, packages))
 
 
 def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, RawTable]:

@@ -17,6 +17,7 @@ from formatters.tables.numbers import Writing, decimal_mark
 from formatters.words import counted
 
 MAX_SHOWN_CHARS = 40
+MAX_SHOWN, MAX_NOTES = 5, 20  # columns
 MARKS = {",": "a decimal comma", ".": "a decimal point"}
 ORDERS = {"%d": "the day first", "%m": "the month first", "%Y": "the year first"}
 Rows = list[dict[str, Any]]
@@ -26,15 +27,16 @@ def fit(rows: Rows, cells: Sequence[list[str]], delimiter: str) -> tuple[Rows, l
     """(the recipe's rows as this file needs them, what differs from the training data in words)."""
     distinct = [Counter(cell for cell in column if not is_missing(cell)) for column in cells]
     changed = _numbers(rows, distinct, delimiter) | _dates(rows, distinct)
-    return [changed.get(at, row) for at, row in enumerate(rows)], [_told(row) for row in changed.values()]
-
-
-def _told(row: dict[str, Any]) -> str:
-    if "format" in row:
-        order = ORDERS.get(row["format"][:2], "another format")
-        return f"the dates of column {row['name']!r} were read with {order}, unlike those of the training data"
-    mark = MARKS[_mark(row)]
-    return f"the numbers of column {row['name']!r} were read with {mark}, unlike those of the training data"
+    columns: dict[str, list[str]] = {}
+    for row in changed.values():
+        how = ORDERS.get(row["format"][:2], "another format") if "format" in row else MARKS[_mark(row)]
+        columns.setdefault(how, []).append(repr(row["name"]))
+    told = [
+        f"{', '.join(names[:MAX_SHOWN])}{f' and {len(names) - MAX_SHOWN:,} more' * (len(names) > MAX_SHOWN)} "
+        f"{'was' if len(names) == 1 else 'were'} read with {how}, unlike the training data"
+        for how, names in columns.items()
+    ]
+    return [changed.get(at, row) for at, row in enumerate(rows)], told
 
 
 def _mark(row: dict[str, Any]) -> str:
@@ -103,11 +105,13 @@ class Flaws:
         return {at: f"{shown(cell)} in column {row['name']!r} {what}" for at, cell in found.items()}
 
     def notes(self) -> list[str]:
-        return [
+        notes = [
             f"column {name!r}: {counted(count, 'cell counts', 'cells count')} as missing, such as "
             f"{shown(self._first[name][0])}, which {self._first[name][1]}"
-            for name, count in self._counts.items()
+            for name, count in self._counts.most_common(MAX_NOTES)
         ]
+        more = len(self._counts) - len(notes)
+        return notes + [f"the same holds for {counted(more, 'column')} more"] * bool(more)
 
 
 def _what(row: dict[str, Any]) -> str:

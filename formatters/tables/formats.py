@@ -11,7 +11,7 @@ import re
 import sqlite3
 import zipfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
@@ -27,6 +27,7 @@ WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson")
+PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
 Rows = list[list[str]]
 
@@ -38,6 +39,25 @@ class Structured:
     rows: Rows
     label: str = ""
     left_out: list[str] = field(default_factory=list)
+
+
+def packages_for(paths: Collection[str]) -> list[str]:
+    """What must be installed to read these files."""
+    return sorted({PACKAGES[suffix] for path in paths if (suffix := Path(path).suffix.lower()) in PACKAGES})
+
+
+@contextmanager
+def _needing_package(path: Path) -> Iterator[None]:
+    """A model brings only the packages that its own data need.
+
+    Raises:
+        DataError: the one for this file is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = PACKAGES[path.suffix.lower()]
+        raise DataError(f"{path.name} needs the package {package}: install it, or save the table as CSV.") from error
 
 
 def written(value: Any) -> str:
@@ -64,10 +84,11 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wante
         DataError: it is damaged or holds no table.
     """
     suffix = path.suffix.lower()
-    if suffix in WORKBOOKS:
-        return _workbook(path, {name.casefold() for name in wanted})
-    if suffix in ARROW:
-        return Structured(_arrow(path))
+    with _needing_package(path):
+        if suffix in WORKBOOKS:
+            return _workbook(path, {name.casefold() for name in wanted})
+        if suffix in ARROW:
+            return Structured(_arrow(path))
     if suffix in DATABASES:
         return Structured(_sqlite(path))
     text, _ = decode(path)

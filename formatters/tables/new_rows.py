@@ -79,8 +79,13 @@ def read_new_rows(path: Path, name: str, layout: dict[str, Any], wanted: list[st
         [[row[place] for row in table.rows] for place in places],
         table.delimiter,
         table.unread,
-        [f"{path.name}: {what} was left out" for what in table.left_out],
+        left_out(table),
     )
+
+
+def left_out(table: RawTable) -> list[str]:
+    """For the notes on new data."""
+    return [f"{table.file_name}: {what} was left out" for what in table.left_out]
 
 
 def row_names(name: str, count: int) -> list[str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from automl_engine.errors import DataError
 from formatters.archive import unpack
+from formatters.base import Options
+from formatters.convert import convert
 from formatters.encodings import decode_text
 
 TEXTS = {
@@ -30,6 +34,29 @@ TEXTS = {
 def test_texts_in_old_encodings(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.csv").write_bytes((TEXTS[encoding] * 10).encode(encoding))
     assert decode_text(tmp_path / "a.csv")[0] == TEXTS[encoding] * 10
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1251", ["дуб", "вяз"]),
+        ("cp1251", ["МОСКВА", "ПЕРМЬ"]),
+        ("cp1251", ["Казань", "Омск", "Тверь"]),
+        ("koi8_r", ["Сосна", "Берёза"]),
+        ("cp866", ["хорошо", "плохо"]),
+        ("cp1253", ["καλός", "κακός"]),
+        ("cp1255", ["טוב", "רע מאוד"]),
+        ("cp874", ["อร่อย", "ไม่ชอบ"]),
+        ("cp949", ["참나무", "느릅나무"]),
+        ("cp932", ["よい", "わるい"]),
+        ("cp1252", ["größer", "schön"]),
+        ("cp1250", ["dąb", "świerk", "wiąz"]),
+    ],
+)
+def test_a_few_words_beside_numbers(tmp_path: Path, encoding: str, words: list[str]) -> None:
+    text = "a;b\n" + "".join(f"{i}.5;{words[i % len(words)]}\n" for i in range(40))
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    assert decode_text(tmp_path / "a.csv")[0] == text
 
 
 @pytest.mark.parametrize(
@@ -56,3 +83,32 @@ def test_names_of_a_zip_in_a_code_page(tmp_path: Path, encoding: str, folders: l
     (tmp_path / "a.zip").write_bytes(data)
     root = unpack(tmp_path / "a.zip", tmp_path / "out").root
     assert {path.name.rstrip("_") for path in root.iterdir()} == set(folders)
+
+
+def converted(tmp_path: Path, content: bytes, **options: str) -> dict[str, Any]:
+    (tmp_path / "a.csv").write_bytes(content)
+    return convert(
+        tmp_path / "a.csv", tmp_path / "-".join(["out", *options.values()]), Options(**options), lambda _: None
+    )
+
+
+def test_the_page_shows_how_each_encoding_reads_and_a_choice_is_obeyed(tmp_path: Path) -> None:
+    content = ("рост,порода\n" + "".join(f"{i}.5,{('дуб', 'вяз')[i % 2]}\n" for i in range(40))).encode("cp1251")
+    report = converted(tmp_path, content)
+    assert any("read as Cyrillic (Windows-1251): рост, порода" in doubt["what"] for doubt in report["doubts"])
+    readings = {one["name"]: one["sample"] for one in report["options"]["encoding_candidates"]}
+    assert report["options"]["encoding"] == next(iter(readings)) == "cp1251"
+    assert readings["koi8_r"] == "ПНЯР, ОНПНДЮ, ДСА"
+    chosen = converted(tmp_path, content, encoding="koi8_r")
+    assert {label["name"] for label in chosen["labels"]} == {"ДСА", "БЪГ"}
+    assert chosen["options"]["encoding"] == "koi8_r"
+    assert not any("UTF-8" in doubt["what"] for doubt in chosen["doubts"])
+    with pytest.raises(DataError, match=r"a\.csv is not written in utf-8; choose another encoding"):
+        converted(tmp_path, content, encoding="utf-8")
+    with pytest.raises(DataError, match="there is no encoding 'klingon'"):
+        converted(tmp_path, content, encoding="klingon")
+
+
+def test_no_choice_where_nothing_was_guessed(tmp_path: Path) -> None:
+    content = "рост,порода\n" + "".join(f"{i}.5,{('дуб', 'вяз')[i % 2]}\n" for i in range(40))
+    assert "encoding" not in converted(tmp_path, content.encode())["options"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_each_file_has_its_own_date_order(learn: Learn, tmp_path: Path, swap: bo
     expected = values(predict(made, tmp_path / "1", {"a.csv": table(date=orders[swap])}))
     found = predict(made, tmp_path / "2", {"a.csv": table(date=orders[not swap])})
     np.testing.assert_array_equal(values(found), expected)
-    assert any("unlike those of the training data" in note for note in found.notes)
+    assert any("unlike the training data" in note for note in found.notes)
     iso = predict(made, tmp_path / "3", {"a.csv": table(date="2024-{1:02}-{0:02}")})
     np.testing.assert_array_equal(values(iso), expected)
 
@@ -132,9 +133,9 @@ def test_cells_that_are_not_read_are_counted_by_column_and_told_by_row(learn: Le
         3: "'Омск' in column 'city' is new to the model",
     }
     assert [note.split(", such")[0] for note in new.notes] == [
+        "column 'city': 2 cells count as missing",
         "column 'width': 1 cell counts as missing",
         "column 'bought': 1 cell counts as missing",
-        "column 'city': 2 cells count as missing",
     ]
     assert len(new.examples) == 4
 
@@ -189,6 +190,16 @@ def test_one_text_a_line_where_the_model_learned_from_lines(learn: Learn, tmp_pa
     assert several.names == ["1.txt", "2.txt"]
 
 
+def test_lines_of_text_and_label(learn: Learn, tmp_path: Path) -> None:
+    made = learn({"a.txt": "".join(f"number {i}, or so\t{i % 2}\n" for i in range(40))})
+    labelled = predict(made, tmp_path / "1", {"n.txt": "one, two\t1\nthree\t0\nfour\t5\t6\n"})
+    assert labelled.names == ["row 1", "row 2", "row 3"]
+    assert labelled.contents[2] is None
+    assert "line 3 has 3 fields" in labelled.problems[2]
+    plain = predict(made, tmp_path / "2", {"n.txt": "one, two\nthree\n"})
+    assert [len(content) for content in plain.contents] == [2, 1]
+
+
 def test_a_damaged_text_among_others(learn: Learn, tmp_path: Path) -> None:
     made = learn({f"{'ab'[i % 2]}/{i}.txt": f"this is text {i}" for i in range(12)})
     new = predict(
@@ -235,3 +246,20 @@ def test_series_in_files(learn: Learn, tmp_path: Path, mark: str) -> None:
     assert new.names == ["1.tsv", "2.csv", "3.md"]
     assert "lacks the column 'x'" in new.problems[1]
     assert 2 in new.problems
+
+
+def test_a_model_needs_the_packages_of_its_own_tables_alone(
+    learn: Learn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [line.split(",") for line in table().splitlines()]
+    write_workbook(tmp_path / "book.xlsx", {"a": rows})
+    book = (tmp_path / "book.xlsx").read_bytes()
+    assert learn({"a.xlsx": book})["packages"] == ["python-calamine"]
+    convert(put(tmp_path / "csv", {"a.csv": table()}), tmp_path / "plain", Options(), say=lambda line: None)
+    made = recipe.load(tmp_path / "plain" / "recipe.json")
+    assert made["packages"] == []
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(
+        DataError, match=r"n\.xlsx needs the package python-calamine: install it, or save the table as CSV"
+    ):
+        predict(made, tmp_path, {"n.xlsx": book})

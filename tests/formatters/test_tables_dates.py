@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from formatters import tabular
+from formatters.base import Options
 from formatters.tables.columns import encode_cells, encoder, profile
 
 DAY = datetime(2023, 2, 15, tzinfo=UTC).timestamp() / 86400
@@ -48,3 +50,33 @@ def test_a_few_unreadable_dates_are_missing():
     column = profile("when", cells)
     assert (column.type, column.unreadable) == ("date", ["soon"])
     assert np.isnan(encode_cells(encoder(column), ["soon"])).all()
+
+
+def table(tmp_path, pairs, **options):
+    lines = [f"{sent},{paid},{i % 7},{'xy'[i % 2]}" for i, (sent, paid) in enumerate(pairs)]
+    (tmp_path / "a.csv").write_text("\n".join(["sent,paid,count,label", *lines]))
+    return tabular.read(tmp_path, Options(**options))
+
+
+UNSURE = [(f"{i % 12 + 1:02}/{i * 5 % 12 + 1:02}/2024", f"{i % 11 + 1}/{i % 10 + 1}/2023") for i in range(40)]
+
+
+@pytest.mark.parametrize(("order", "day"), [(None, 2), ("day", 2), ("month", 32)])
+def test_an_order_that_no_date_tells_is_a_finding_and_a_choice(tmp_path, order, day):
+    found = table(tmp_path, UNSURE, date_order=order)
+    days = found.spec.feature_to_index["sent (days since 1970)"]
+    assert found.steps(0).ravel()[days] == 19723
+    assert found.steps(1).ravel()[days] - 19723 == {2: 153, 32: 36}[day]
+    assert found.choices == {"date_order": order or "day"}
+    told = [doubt.what for doubt in found.doubts if doubt.level == "warning" and "could be months" in doubt.what]
+    assert len(told) == (0 if order else 2)
+    if told:
+        assert "'sent' were read with the day first ('01/01/2024' as 01 January 2024)" in told[0]
+
+
+def test_an_order_that_one_column_tells_holds_for_the_others(tmp_path):
+    found = table(tmp_path, [*UNSURE, ("02/01/2024", "12/31/2023")])
+    days = found.spec.feature_to_index["sent (days since 1970)"]
+    assert found.steps(40).ravel()[days] == 19754  # 1 February
+    assert found.choices == {}
+    assert not any("could be months" in doubt.what for doubt in found.doubts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -159,6 +160,24 @@ def test_choices_convert_again(dataset: Dataset, owner_client: Client, jobs: lis
     owner_client.post(f"/data/{dataset.id}/choices", {"modality": "image", "test_size": "0.5", "seed": "3"})
     dataset.refresh_from_db()
     assert (dataset.state, dataset.options) == ("queued", {"modality": "image", "test_size": 0.5, "seed": 3})
+
+
+def test_what_was_doubtful_can_be_chosen(dataset: Dataset, owner_client: Client, jobs: list[Any]) -> None:
+    address = f"/data/{dataset.id}"
+    assert 'name="encoding"' not in owner_client.get(address).content.decode()
+    path = dataset.autodl_dir / "report.json"
+    report = json.loads(path.read_text())
+    readings = [
+        {"name": name, "title": title, "sample": "Москва"} for name, title in (("cp1251", "W"), ("koi8_r", "K"))
+    ]
+    report["options"] |= {"encoding": "cp1251", "encoding_candidates": readings, "date_order": "day"}
+    path.write_text(json.dumps(report))
+    page = owner_client.get(address).content.decode()
+    assert '<option value="cp1251" selected>W: Москва</option>' in page
+    assert '<option value="day" selected>the day comes first</option>' in page
+    owner_client.post(f"{address}/choices", {"encoding": "koi8_r", "date_order": "month"})
+    dataset.refresh_from_db()
+    assert dataset.options == {"encoding": "koi8_r", "date_order": "month"}
 
 
 def test_choices_are_checked(dataset: Dataset, owner_client: Client) -> None:

@@ -40,7 +40,7 @@ CUTS = {
 
 
 class ChoicesForm(forms.Form):
-    """Target, ranges of a target of numbers, modality, split and seed; what is left empty is guessed."""
+    """Target, ranges of a target of numbers, modality, split, seed, and what else was doubtful; empty: guessed."""
 
     target = forms.CharField(
         label="Column to predict", required=False, max_length=500, help_text="several: separated by commas"
@@ -53,6 +53,14 @@ class ChoicesForm(forms.Form):
         help_text="such as 10,20: up to 10, to 20, above 20",
     )
     modality = forms.ChoiceField(label="Read it as", required=False)
+    encoding = forms.ChoiceField(
+        label="Encoding of what is not UTF-8", required=False, help_text="take the one whose letters are right"
+    )
+    date_order = forms.ChoiceField(
+        label="In dates such as 03/04/2024",
+        required=False,
+        choices=[("day", "the day comes first"), ("month", "the month comes first")],
+    )
     test_size = forms.FloatField(
         label="Share kept for the test",
         required=False,
@@ -87,6 +95,20 @@ class ChoicesForm(forms.Form):
         self.initial = initial
         if not initial.get("label_cuts") and not self.data.get("label_cuts"):
             del self.fields["label_cuts"], self.fields["limits"]
+
+        self._offer_readings(used)
+
+    def _offer_readings(self, used: dict[str, Any]) -> None:
+        """Encodings and orders of dates, where the data do not tell."""
+        readings = used.get("encoding_candidates")
+        if readings:
+            encoding = self.fields["encoding"]
+            assert isinstance(encoding, forms.ChoiceField)
+            encoding.choices = [(one["name"], f"{one['title']}: {one['sample']}") for one in readings]
+        else:
+            del self.fields["encoding"]
+        if not used.get("date_order"):
+            del self.fields["date_order"]
 
     def _offer_targets(self, used: dict[str, Any], question: dict[str, Any] | None, no_table: bool) -> None:
         """The columns that a report or a question names; of anything else the user may know the name."""
