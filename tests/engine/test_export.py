@@ -257,3 +257,10 @@ def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
     with pytest.raises(DataError, match="left no model"):
         export(tmp_path / "run")
+
+
+def test_the_readme_says_on_whose_terms_a_model_holds_pretrained_weights() -> None:
+    assert exporting._terms([]) == ""
+    assert exporting._terms(["the weights of net (photographs; Apache-2.0)"]).endswith(
+        "- This model uses the weights of net (photographs; Apache-2.0).\n"
+    )
