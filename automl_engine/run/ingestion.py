@@ -184,7 +184,7 @@ class Ingestion:
         return np.where(holes, np.where(holes, 0, prediction).sum(0) / known, prediction)
 
     def _describe(self, model: AnytimeModel) -> None:
-        """Leave what the model's choice was made from, so that the run may teach the meta-learner."""
+        """Write the meta-features of the run, so that its scores can be shared."""
         described, path = getattr(model, "described", None), self.run_dir / "features.json"
         if described and not path.exists():
             _write(path, json.dumps(described))

@@ -140,7 +140,7 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.nda
         if _sensor(path) in recipe["channels"]:
             columns = _columns(source / path if source.is_dir() else source) or []
             if _sensor(path) in found or not columns:
-                raise DataError(f"{path} cannot be used; give one file of numbers for each channel.")
+                raise DataError(f"{path} could not be read; give one file of numbers for each channel.")
             found[_sensor(path)] = stack([columns], False)[:, :, 0]
     missing = [name for name in recipe["channels"] if name not in found]
     if missing:

@@ -55,6 +55,12 @@ def accuracy(share: float | None) -> str:
     return "–" if share is None else words.percent(share)
 
 
+@register.filter
+def members(by: str) -> str:
+    """The model behind a prediction, in short."""
+    return words.members(by)
+
+
 @register.inclusion_tag("runs/_score.html")
 def score(run: Run) -> dict[str, Any]:
     """A run's accuracy in one line, beside that of the most common class; NAUC for several labels at once."""
