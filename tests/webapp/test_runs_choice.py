@@ -11,8 +11,9 @@ import pytest
 from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import choice, knowledge, page, start
+from webapp.runs import knowledge, start
 from webapp.runs.models import Lesson, Run
+from webapp.runs.pages import choice, page
 
 TOLD = [{"dataset": "mnist", "distance": 0.312, "alc": 0.914}, {"dataset": "cifar10", "distance": 0.58, "alc": None}]
 

@@ -24,9 +24,10 @@ from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
-from webapp.runs import figure, page, start, stream, tryout
+from webapp.runs import start, tryout
 from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
+from webapp.runs.pages import figure, page, stream
 
 
 @pytest.fixture(autouse=True)

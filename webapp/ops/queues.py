@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class PatientQueue(DjangoRQ):
-    """Without Redis a job is only noted: its row is the truth, and the reaper sends it once Redis is back."""
+    """Without Redis a job stays in the database, and the reaper sends it when Redis is back."""
 
     def original_enqueue_call(self, *args: Any, **kwargs: Any) -> Job | None:
         try:

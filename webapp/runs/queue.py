@@ -1,4 +1,4 @@
-"""What goes to RQ: ids only, each with its own deadline.  Job ids are ours, so that a row can find its job."""
+"""Jobs for RQ, which hold ids only.  Job ids are derived from rows, so that a row can find its job."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from webapp.datasets.report import sparklines
-from webapp.runs import figure, words
+from webapp.runs import words
 from webapp.runs.models import Run
+from webapp.runs.pages import figure
 
 register = template.Library()
 SPARK_WIDTH, SPARK_HEIGHT = 160, 40
