@@ -2,12 +2,13 @@
 # make demo     the whole job without a browser        (BUDGET=60)
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make test     the test suite
+# make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=hours: many)
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
 
-.PHONY: run setup demo weights test check test-data
+.PHONY: run setup demo weights test test-long check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -36,6 +37,9 @@ weights: setup
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+test-long: .venv/.installed-dev
+	$(BIN)/python -m pytest -m ""
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

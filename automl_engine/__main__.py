@@ -31,8 +31,12 @@ from automl_engine.run import child
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, is_preloaded: bool = False) -> int:
+    """Args:
+    is_preloaded: this process has imported all that a run needs, so that the child may be forked.
+    """
     options = _parser().parse_args(arguments)
+    options.is_preloaded = is_preloaded
     return exit_code(lambda: options.verb(options))
 
 
@@ -57,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         costs=_costs(options.knowledge) if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
-        child=baselines.CHILD if model == baselines.MODEL else CHILD,
+        child=baselines.CHILD if model == baselines.MODEL else None if options.is_preloaded else CHILD,
     )
     print_scores(scores)
     if options.clock == "virtual":
@@ -149,10 +153,16 @@ def export(options: argparse.Namespace) -> int:
 
 
 def predict(options: argparse.Namespace) -> int:
+    import json
+
     from automl_engine.package.predictor import predict_zip
 
     with child.held_memory():
-        predict_zip(options.model_zip, options.input, options.out)
+        predicted = predict_zip(options.model_zip, options.input, options.out)
+    for note in predicted.notes:
+        print(note, file=sys.stderr)
+    if options.notes:
+        options.notes.write_text(json.dumps(predicted.notes, ensure_ascii=False), encoding="utf-8")
     return 0
 
 
@@ -228,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("model_zip", type=Path, metavar="model.zip")
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
+    verb.add_argument("--notes", type=Path, metavar="notes.json", help="what could not be read, as a list of sentences")
     _add_bench(
         verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )

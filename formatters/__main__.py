@@ -6,6 +6,7 @@ Exits with 2 and one sentence if the data could not be read, with 4 and one sent
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from automl_engine.errors import exit_code
 from automl_engine.run.child import held_memory
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.tables.cuts import CUTS_HELP, LabelQuestion
+
+QUESTION = "Question: "
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,15 +29,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--test-size", type=float, default=0.25, help="share of test samples (default 0.25)")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the split (default 0)")
     parser.add_argument("--modality", help="image, video, audio, text, tabular or timeseries (default: detected)")
+    parser.add_argument("--label-cuts", metavar="CUTS", help=CUTS_HELP)
     given = parser.parse_args(arguments)
-    options = Options(given.name, given.target, given.test_size, given.seed, given.modality)
+    options = Options(given.name, given.target, given.test_size, given.seed, given.modality, given.label_cuts)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the work folder is removed
     return exit_code(lambda: _convert(given.source, given.out, options))
 
 
 def _convert(source: Path, out: Path, options: Options) -> int:
     with held_memory():
-        report = convert(source, out, options, say=lambda line: print(line, flush=True))
+        try:
+            report = convert(source, out, options, say=lambda line: print(line, flush=True))
+        except LabelQuestion as question:
+            print(QUESTION + json.dumps(question.asked, ensure_ascii=False), flush=True)  # for a page that can ask
+            raise
     print(f"Done: {report['title']}")
     return 0
 

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import VARIABLE, Spec
-from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
 from formatters.media.samples import (
     Spool,
     UnreadableError,
-    formatted,
     media_files,
     media_table,
-    new_files,
     read_files,
+    read_new_files,
     sniff_files,
     spread,
 )
@@ -99,10 +97,8 @@ def read(root: Path, options: Options) -> Table:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    files = new_files(source, SUFFIXES, "sounds")
-    steps = formatted(files, lambda path: as_steps(load(path)[0]))
-    return [name for name, _ in files], MemoryExamples(spec_of(recipe).with_count(len(files)), steps)
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
+    return read_new_files(spec_of(recipe), source, SUFFIXES, "sounds", lambda path: as_steps(load(path)[0]))
 
 
 def as_steps(amplitudes: np.ndarray) -> np.ndarray:

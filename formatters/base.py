@@ -2,8 +2,7 @@
 
     sniff(root: Path, options: Options) -> Evidence | None      is this upload of my modality, and why?
     read(root: Path, options: Options) -> Table                 labelled samples, loaded lazily
-    encode(recipe: dict, source: Path) -> tuple[list[str], Examples]
-                                                                new raw data, formatted the same way
+    encode(recipe: dict, source: Path) -> NewData               new raw data, formatted the same way
 
 ``root`` is the unpacked upload (wrapper folders stripped, junk removed).  ``source`` is a file or an unpacked folder;
 encode() reads it whole, so it may vanish afterwards.  Formatters raise DataError for what a user must fix.  They
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from automl_engine.dataset.examples import Steps
+from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
 
 Side = Literal["train", "test"]
@@ -32,6 +31,7 @@ class Options:
     test_size: float = 0.25
     seed: int = 0
     modality: str | None = None
+    label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,29 @@ class Table:
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
     ready: Path | None = None  # the upload is a data set already: the folder with NAME.data, copied as it is
+
+
+@dataclass
+class NewData:
+    """New raw data, formatted as the training data was: an entry for each file or row of the input, in its order."""
+
+    spec: Spec
+    names: list[str] = field(default_factory=list)
+    contents: list[Any] = field(default_factory=list)  # Steps; None: it could not be read
+    problems: dict[int, str] = field(default_factory=dict)  # by place: what could not be read, wholly or in part
+    notes: list[str] = field(default_factory=list)  # on all of the input
+
+    def add(self, name: str, content: Any, problem: str = "") -> None:
+        if problem:
+            self.problems[len(self.names)] = problem
+        self.names.append(name)
+        self.contents.append(content)
+
+    @property
+    def examples(self) -> Examples:
+        """Those that could be read."""
+        contents = [content for content in self.contents if content is not None]
+        return MemoryExamples(self.spec.with_count(len(contents)), contents)
 
 
 def spec_of(recipe: dict[str, Any]) -> Spec:

@@ -1,25 +1,76 @@
-"""The stream that tarfile reads: unpacked, forward only, and every byte of it is told, skipped ones included."""
+"""Packed streams (gzip, bzip2, xz, Zstandard), read forward only; every byte of them is told, skipped ones included."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from automl_engine.errors import DataError
 
 MAX_HEADER_BYTES = COPY_BYTES = 2**20  # headers: long names and pax records
+ZSTANDARD_BLOCK_BYTES = 512  # packed bytes that are unpacked at once, whatever comes out
+
+
+class _Zstandard(io.RawIOBase):
+    """All frames of a file; the library's own stream takes a file that was cut off for a whole one."""
+
+    def __init__(self, source: Path, mode: str) -> None:
+        import zstandard
+
+        self._file, self._error = io.FileIO(source, mode), zstandard.ZstdError
+        self._start: Callable[[], Any] = zstandard.ZstdDecompressor().decompressobj
+        self._frame, self._rest, self._out = self._start(), b"", b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._out:
+            packed = self._rest or self._file.read(ZSTANDARD_BLOCK_BYTES)
+            if not packed and not self._frame.eof:
+                raise EOFError("it ends too early")
+            if not packed:
+                return 0
+            if self._frame.eof:
+                self._frame = self._start()
+            try:
+                self._out = self._frame.decompress(packed)
+            except self._error as error:
+                raise OSError(str(error)) from error
+            self._rest = self._frame.unused_data
+        count = min(len(buffer), len(self._out))
+        buffer[:count], self._out = self._out[:count], self._out[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _zstandard(source: Path, mode: str) -> IO[bytes]:
+    return io.BufferedReader(_Zstandard(source, mode), COPY_BYTES)
+
+
 OPENERS: dict[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
     b"]\0\0": lzma.open,
-    b"": Path.open,
+    b"\x28\xb5\x2f\xfd": _zstandard,
 }
+
+
+def opener_of(source: Path) -> Callable[..., object] | None:
+    """What unpacks this file, by its first bytes; None where it is not packed."""
+    with open(source, "rb") as file:
+        head = file.read(6)
+    return next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
 
 
 class Forward:
@@ -28,10 +79,7 @@ class Forward:
     def __init__(self, source: Path, check: Callable[[int], None]) -> None:
         self._name, self._check, self._at = source.name, check, 0
         self._last = b""
-        with open(source, "rb") as file:
-            head = file.read(6)
-        opener = next(opener for magic, opener in OPENERS.items() if head.startswith(magic))
-        self._stream = cast(IO[bytes], opener(source, "rb"))
+        self._stream = cast(IO[bytes], (opener_of(source) or Path.open)(source, "rb"))
 
     def tell(self) -> int:
         return self._at

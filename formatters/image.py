@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (
-    formatted,
     media_files,
     media_table,
-    new_files,
     read_files,
+    read_new_files,
     sniff_files,
     spread,
 )
@@ -96,11 +94,10 @@ def read(root: Path, options: Options) -> Table:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
     spec = spec_of(recipe)
-    files = new_files(source, SUFFIXES, "images")
-    steps = formatted(files, lambda path: [_fitted(path, spec, recipe.get("value_range"))])
-    return [name for name, _ in files], MemoryExamples(spec.with_count(len(files)), steps)
+    value_range = recipe.get("value_range")
+    return read_new_files(spec, source, SUFFIXES, "images", lambda path: [_fitted(path, spec, value_range)])
 
 
 class _Prober:

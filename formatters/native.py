@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.decode import decode_image
-from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample, Side, Table, spec_of
+from formatters.base import Evidence, NewData, Options, Sample, Side, Table, spec_of
 from formatters.media.samples import THREADS, spread
 from formatters.split import Split
 
@@ -97,7 +97,7 @@ def copy(root: Path, out: Path, name: str) -> Split:
     return Split(list(range(n_train)), list(range(n_train, n_train + n_test)), "given")
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
     """The records of a split (``metadata.textproto`` and ``sample*.tfrecord``), whatever the recipe's modality."""
     spec = spec_of(recipe)
     folder = split_folder(source)
@@ -107,7 +107,7 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
     if _shape(examples.spec) != _shape(spec):
         raise DataError(f"{source.name} has another shape or other classes than the data that the model learned from.")
     content = [examples.steps(i) for i in range(len(examples))]
-    return [f"record {i}" for i in range(len(content))], MemoryExamples(spec.with_count(len(content)), content)
+    return NewData(spec, [f"record {i}" for i in range(len(content))], content)
 
 
 def split_folder(source: Path) -> Path | None:

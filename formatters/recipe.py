@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from formatters import FORMATTERS, native
 from formatters.archive import unpack
+from formatters.base import NewData
 
 VERSION = 1
 
@@ -49,11 +49,11 @@ def load(path: Path) -> dict[str, Any]:
     return recipe
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    """(a name for each example, the examples) of new raw data: a file, a folder, a zip, or a CSV of rows.
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
+    """New raw data: a file, a folder, a zip, or a CSV of rows.
 
     Raises:
-        DataError: the data is damaged or doesn't fit the recipe.
+        DataError: nothing of it can be read.
     """
     formatter = import_module(FORMATTERS[recipe["modality"]])
     with tempfile.TemporaryDirectory() as work:
@@ -61,4 +61,10 @@ def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
         if native.split_folder(root):
             return native.encode(recipe, root)
         files = [path for path in root.rglob("*") if path.is_file()]
-        return formatter.encode(recipe, files[0] if len(files) == 1 else root)
+        new: NewData = formatter.encode(recipe, files[0] if len(files) == 1 else root)
+    if not new.names:
+        raise DataError(f"{source.name} holds nothing to predict; give at least one file, or a table with one row.")
+    if all(content is None for content in new.contents):
+        several = f"nothing of {source.name} can be read; the first of {len(new.names):,}: "
+        raise DataError((several if len(new.names) > 1 else "") + new.problems[0])
+    return new

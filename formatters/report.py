@@ -76,6 +76,7 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
             "modality": table.modality,
             "test_size": options.test_size,
             "seed": options.seed,
+            "label_cuts": options.label_cuts,
             "target_candidates": table.target_candidates,
             "modality_candidates": [name for name in candidates if name != "native"] or [table.modality],
         },

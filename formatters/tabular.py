@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.tables.columns import (
     Column,
     as_label,
@@ -25,9 +24,11 @@ from formatters.tables.columns import (
     mean_chars,
 )
 from formatters.tables.files import TableUpload, load
+from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
-from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import RowLabels, Target, choose, read_labels
+from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
+from formatters.tables.row_labels import RowLabels, read_labels
+from formatters.tables.target import Target, choose
 
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
@@ -44,7 +45,7 @@ def read(root: Path, options: Options) -> Table:
     if upload is None:
         raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
     if not features:
         raise DataError(
@@ -80,7 +81,12 @@ def read(root: Path, options: Options) -> Table:
         recipe={"columns": encoders, "table": layout(upload.table, target.columns)},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=upload.doubts + target.doubts + labels.doubts + _doubts(upload, target, features, labels),
+        doubts=[
+            *upload.doubts_for(target.columns),
+            *target.doubts,
+            *labels.doubts,
+            *_doubts(upload, target, features, labels),
+        ],
         why=[target.why, *upload.why],
         ignored=upload.ignored,
         target=",".join(target.columns),
@@ -88,13 +94,29 @@ def read(root: Path, options: Options) -> Table:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    """New rows (CSV, TSV, or JSON list of objects), with or without the label column."""
-    numbers = {row["name"] for row in recipe["columns"] if "decimal_comma" in row}
-    names, cells = read_new_rows(source, recipe["table"], [row["name"] for row in recipe["columns"]], numbers)
-    matrix = _matrix(recipe["columns"], cells)
-    spec = spec_of(recipe).with_count(len(names))
-    return names, MemoryExamples(spec, [row.reshape(1, 1, -1, 1) for row in matrix])
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
+    """New rows of tables of any format, with or without the label column."""
+    new = NewData(spec_of(recipe))
+    flaws = Flaws()
+
+    def read(path: Path, name: str) -> None:
+        rows = read_new_rows(path, name, recipe["table"], [row["name"] for row in recipe["columns"]])
+        columns, differs = fit(recipe["columns"], rows.cells, rows.delimiter)
+        matrix = _matrix(columns, rows.cells)
+        told: dict[int, list[str]] = {}
+        places = np.cumsum([0, *(len(row["features"]) for row in columns)])
+        for row, cells, place in zip(columns, rows.cells, places[:-1], strict=True):
+            for at, problem in flaws.find(row, cells, matrix[:, place]).items():
+                told.setdefault(at, []).append(problem)
+        for at, values in enumerate(matrix):
+            whole = at not in rows.unread
+            problem = "; ".join(told.get(at, [])) if whole else rows.unread[at]
+            new.add(rows.names[at], values.reshape(1, 1, -1, 1) if whole else None, problem)
+        new.notes += [*rows.notes, *(f"{path.name}: {what}" for what in differs)]
+
+    for_each_file(new, source, read)
+    new.notes += flaws.notes()
+    return new
 
 
 def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:

@@ -6,26 +6,27 @@ How texts are cut into tokens stands in ``tokens.py``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
 from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
 from formatters.tables.columns import Column, describe, holds_lists, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, load
 from formatters.tables.kind import judge, text_columns
-from formatters.tables.new_rows import layout, read_new_rows, table_paths, write_new_rows
-from formatters.tables.reader import read_table
-from formatters.tables.target import choose, read_labels
+from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
+from formatters.tables.reader import fasttext_row, read_table
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 from formatters.tokens import index_texts, language_of
 from formatters.words import counted
 
@@ -147,7 +148,7 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
 
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     features = [column for column in upload.columns if column.name not in target.columns]
     used = text_columns(features) or [
         c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)
@@ -158,7 +159,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     names = [column.name for column in used]
     joined = _join([upload.table.column(name) for name in names])
     unused = [c.name for c in features if c.name not in names and not c.why_ignored]
-    doubts = [*target.doubts, *labels.doubts]
+    doubts = [*upload.doubts_for(target.columns), *target.doubts, *labels.doubts]
     if unused:
         what = f"only the text is learnt from; the other columns are not used: {', '.join(unused)}"
         doubts.append(Doubt(what, "choose the modality tabular to use them instead of the text", unused[0]))
@@ -168,7 +169,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         label_names=labels.names,
         multi_label=labels.multi_label,
         why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
-        recipe={"text_columns": names, "table": layout(upload.table, target.columns)},
+        recipe={"text_columns": names, "table": layout(upload.table, target.columns), **_lines_of(upload)},
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, names, target.columns) for column in upload.columns],
@@ -260,40 +261,64 @@ def _read_autonlp(folder: Path) -> Corpus:
     return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), why)
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
-    """New texts: one .txt, a folder of them, or rows of a CSV, TSV or JSON file.
+def _lines_of(upload: TableUpload) -> dict[str, str]:
+    """For the recipe, where a .txt file held a text a line: what separated its cells ("": the lines of fastText)."""
+    suffix = Path(upload.table.file_name).suffix.lower()
+    return {"lines": upload.table.delimiter} if suffix in (*SUFFIXES, "") else {}
 
-    Tokens that training never saw are appended to the vocabulary of the returned examples' spec.
+
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
+    """New texts: .txt files, or rows of tables; a single .txt file holds a text a line where those learned from did.
+
+    Tokens that training never saw are appended to the vocabulary of the returned spec.
     """
-    names, texts = _new_texts(recipe, source)
-    spec = spec_of(recipe).with_count(len(texts))
-    vocabulary = dict(spec.channel_to_index)
-    tokens = index_texts(texts, recipe["language"], vocabulary)
-    steps = [indices.astype(np.float32).reshape(-1, 1, 1, 1) for indices in tokens]
-    return names, MemoryExamples(replace(spec, channel_to_index=vocabulary), steps)
+    new = NewData(spec_of(recipe))
+
+    def read(path: Path, name: str) -> None:
+        bare = not _has_suffix(path) and ("lines" in recipe or "table" not in recipe)
+        if bare or path.suffix.lower() in SUFFIXES:
+            if "lines" in recipe and not name:
+                _add_texts(new, name, _texts_by_line(path, recipe))
+            else:
+                new.add(name or path.name, decode_text(path)[0].strip())
+        elif "table" in recipe:
+            rows = read_new_rows(path, name, recipe["table"], recipe["text_columns"])
+            _add_texts(new, name, _join(rows.cells), rows.unread)
+            new.notes += rows.notes
+        else:
+            _add_texts(new, name or path.name, _texts_of_table(path))
+
+    for_each_file(new, source, read)
+    vocabulary = dict(new.spec.channel_to_index)
+    there = [at for at, text in enumerate(new.contents) if text is not None]
+    tokens = index_texts([new.contents[at] for at in there], recipe["language"], vocabulary)
+    for at, indices in zip(there, tokens, strict=True):
+        new.contents[at] = indices.astype(np.float32).reshape(-1, 1, 1, 1)
+    new.spec = replace(new.spec, channel_to_index=vocabulary)
+    return new
 
 
-def _new_texts(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[str]]:
-    root = source.parent if source.is_file() else source
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    documents = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if "table" not in recipe:
-        documents = documents or [path for path in files if not _has_suffix(path)]
-    if documents:
-        names = [path.relative_to(root).as_posix() for path in documents]
-        return names, [decode_text(path)[0].strip() for path in documents]
-    if "table" in recipe:
-        names, cells = read_new_rows(source, recipe["table"], recipe["text_columns"])
-        return names, _join(cells)
-    names, texts = [], []
-    for path in table_paths(source):
-        table = read_table(path)
-        columns = [profile(name, table.column(name), table.delimiter) for name in table.columns]
-        chosen = text_columns(columns) or columns[:1]
-        texts += _join([table.column(column.name) for column in chosen])
-        names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
-    if not texts:
-        raise DataError(
-            f"{source.name} holds no text; give a .txt file, a folder of them, or a CSV with a text column."
-        )
-    return names, texts
+def _add_texts(new: NewData, name: str, texts: list[str], unread: Mapping[int, str] = MappingProxyType({})) -> None:
+    for at, (row, text) in enumerate(zip(row_names(name, len(texts)), texts, strict=True)):
+        new.add(row, None if at in unread else text, unread.get(at, ""))
+
+
+def _texts_by_line(path: Path, recipe: dict[str, Any]) -> list[str]:
+    """The texts of lines; labels may stand there as in the training data."""
+    content, separator = decode_text(path)[0], recipe["lines"]
+    first = content.lstrip().partition("\n")[0]
+    named = all(name in first for name in recipe["text_columns"])
+    if separator and separator in first and (separator == "\t" or named):
+        return _join(read_new_rows(path, "", recipe["table"], recipe["text_columns"]).cells)
+    if separator not in ("", "\t"):  # a text with commas
+        return [content.strip()]
+    return [fasttext_row(line)[1] for line in content.splitlines() if line.strip()]
+
+
+def _texts_of_table(path: Path) -> list[str]:
+    """The text columns of any table."""
+    if path.suffix.lower() not in ROW_SUFFIXES:
+        raise DataError(f"{path.name} holds no text; give a .txt file, a folder of them, or a CSV with a text column.")
+    table = read_table(path, keep_empty=True)
+    columns = [profile(name, table.column(name), table.delimiter) for name in table.columns]
+    return _join([table.column(column.name) for column in text_columns(columns) or columns[:1]])

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
+from formatters.media.order import files_below
 from formatters.series.cases import Cases, clean, trimmed
+from formatters.tables.new_rows import for_each_file
 from formatters.tables.ts_file import read_ts, write_ts
 from formatters.words import counted
 
@@ -110,35 +111,45 @@ def _points(case: np.ndarray) -> list[list[float]]:
     return [[float(f"{value:.5g}") for value in channel] for channel in case[picks].T]
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
     """New series: .ts files (labels are ignored), or files laid out as the training data."""
-    spec = spec_of(recipe)
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    names: list[str] = []
-    series: list[np.ndarray] = []
-    ts_files = [path for path in files if path.suffix.lower() == ".ts"]
-    for path in ts_files:
-        parsed = read_ts(path)
-        series += parsed.cases
-        names += [f"{path.name}, line {line}" for line in parsed.lines]
-    if not ts_files:
+    new = NewData(spec_of(recipe))
+    files = [source.name] if source.is_file() else files_below(source)
+    if any(name.lower().endswith(".ts") for name in files):
+        for_each_file(new, source, lambda path, name: _add_ts(new, path, name))
+    else:
         layout = recipe.get("layout", "wide" if "series_columns" in recipe else "ts")
-        names, series = _layout(layout).encode(recipe, source)
-    cleaned = [clean(case, name) for case, name in zip(series, names, strict=True)]
-    for case, name in zip(cleaned, names, strict=True):
-        _check_shape(case, name, spec)
-    steps_of = [case.reshape(-1, 1, 1, spec.num_channels) for case in cleaned]
-    return names, MemoryExamples(spec.with_count(len(names)), steps_of)
+        _layout(layout).encode(recipe, source, new)
+    for at, case in enumerate(new.contents):
+        if case is not None:
+            try:
+                new.contents[at] = _fitting(case, new.names[at], new.spec)
+            except DataError as error:
+                new.contents[at], new.problems[at] = None, str(error)
+    return new
 
 
-def _check_shape(case: np.ndarray, name: str, spec: Spec) -> None:
-    if case.shape[1] != spec.num_channels:
+def _add_ts(new: NewData, path: Path, name: str) -> None:
+    parsed = read_ts(path)
+    for line, case in zip(parsed.lines, parsed.cases, strict=True):
+        new.add(f"{name or path.name}, line {line}", case)
+
+
+def _fitting(case: np.ndarray, name: str, spec: Spec) -> np.ndarray:
+    """(T, 1, 1, C) without missing values.
+
+    Raises:
+        DataError: it holds no values, or its shape differs from that of the training data.
+    """
+    values = clean(case, name)
+    if values.shape[1] != spec.num_channels:
         raise DataError(
-            f"the series of {name} has {counted(case.shape[1], 'channel')} but the model learned from "
+            f"the series of {name} has {counted(values.shape[1], 'channel')} but the model learned from "
             f"{spec.num_channels}; give the same channels in the same order."
         )
-    if spec.sequence_size not in (VARIABLE, len(case)):
+    if spec.sequence_size not in (VARIABLE, len(values)):
         raise DataError(
-            f"the series of {name} has {len(case):,} steps but the model learned from {spec.sequence_size:,}; "
+            f"the series of {name} has {len(values):,} steps but the model learned from {spec.sequence_size:,}; "
             "cut or resample it to that length."
         )
+    return values.reshape(-1, 1, 1, spec.num_channels)

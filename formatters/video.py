@@ -12,19 +12,17 @@ import numpy as np
 from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
-from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import VARIABLE, Spec
 from formatters.audio import VIDEO_CONTAINERS, mostly_sound
-from formatters.base import Doubt, Evidence, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
 from formatters.image import mostly_animated
 from formatters.media.samples import (
     Spool,
     UnreadableError,
-    formatted,
     media_files,
     media_table,
-    new_files,
     read_files,
+    read_new_files,
     sniff_files,
     spread,
 )
@@ -87,14 +85,15 @@ def read(root: Path, options: Options) -> Table:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], Examples]:
+def encode(recipe: dict[str, Any], source: Path) -> NewData:
     spec = spec_of(recipe)
-    files = new_files(source, SUFFIXES, "videos")
     spool = Spool(source.parent)
     size = None if VARIABLE in (spec.row_count, spec.col_count) else (spec.col_count, spec.row_count)
-    clips = formatted(files, lambda path: decode(path, spool, size))
-    steps = [[spool.get(place) for place in clip.frames] for clip in clips]
-    return [name for name, _ in files], MemoryExamples(spec.with_count(len(files)), steps)
+
+    def frames(path: Path) -> list[bytes]:
+        return [spool.get(place) for place in decode(path, spool, size).frames]
+
+    return read_new_files(spec, source, SUFFIXES, "videos", frames)
 
 
 def decode(path: Path, spool: Spool, size: tuple[int, int] | None = None) -> _Clip:

@@ -9,11 +9,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import selectors
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from automl_engine.run import child, curve, events
 
 __all__ = [
     "DataError",
+    "EngineError",
+    "Stopped",
     "compare_classes",
     "convert",
     "curve",
@@ -45,23 +49,32 @@ __all__ = [
 ]
 
 EXIT_DATA_ERROR = 2
+POLL_S = 1.0
+KILL_PATIENCE_S = 5.0
 
 
 class EngineError(Exception):
     """The engine died for a reason that is not the user's; ``args[0]`` holds the end of its stderr."""
 
 
-def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[[str], None]) -> None:
+class Stopped(Exception):
+    """``should_stop`` said so: the child process and all that it started have been killed."""
+
+
+def convert(
+    source: Path, out: Path, options: dict[str, Any], on_line: Callable[[str], None], should_stop: Callable[[], bool]
+) -> None:
     """Raw upload -> AutoDL data set in ``out``; each progress line goes to ``on_line``.
 
     Raises:
         DataError: the data could not be read; the message is for the user.
+        Stopped: by ``should_stop``, which is asked once a second, here and below.
     """
     arguments = [str(source), str(out)]
     for key in ("name", "target", "modality", "test_size", "seed"):
         if options.get(key) not in (None, ""):
             arguments += [f"--{key.replace('_', '-')}", str(options[key])]
-    _call(["formatters", *arguments], on_line)
+    _call(["formatters", *arguments], should_stop, on_line)
 
 
 def start_run(
@@ -101,7 +114,7 @@ def end_stray(run_dir: Path) -> None:
     try:
         pid = int((run_dir / "engine.pid").read_text())
         if str(run_dir) in psutil.Process(pid).cmdline():  # else the number belongs to somebody else by now
-            psutil.wait_procs(_kill_tree(pid), timeout=5)
+            _kill_tree(pid)
     except (FileNotFoundError, psutil.NoSuchProcess):
         return
 
@@ -117,34 +130,42 @@ def log_tail(run_dir: Path, size_bytes: int = 20_000) -> str:
         return ""
 
 
-def _kill_tree(pid: int) -> list[psutil.Process]:
-    """Kill a process and all below it, found before the first of them dies."""
+def _kill_tree(pid: int) -> None:
+    """Kill a process and all below it, found before the first of them dies, and wait until they are dead."""
     try:
         parent = psutil.Process(pid)
         family = [*parent.children(recursive=True), parent]
     except psutil.NoSuchProcess:
-        return []
+        return
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    return family
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    while any(child.lives(member) for member in family) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
-def export(run_dir: Path) -> Path:
-    """Make and prove ``model.zip``; raises EngineError or DataError."""
-    _call(["automl_engine", "export", str(run_dir)], limits=child.engine_limits())
+def export(run_dir: Path, should_stop: Callable[[], bool]) -> Path:
+    """Make and prove ``model.zip``; raises EngineError, DataError or Stopped."""
+    _call(["automl_engine", "export", str(run_dir)], should_stop, limits=child.engine_limits())
     return run_dir / "model.zip"
 
 
-def compare_classes(data_dir: Path, modality: str, out_json: Path) -> None:
-    """Which known class each of a data set's looks most like; raises DataError or EngineError."""
+def compare_classes(data_dir: Path, modality: str, out_json: Path, should_stop: Callable[[], bool]) -> None:
+    """Which known class each of a data set's looks most like; raises DataError, EngineError or Stopped."""
     command = ["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)]
-    _call(command, limits=child.engine_limits())
+    _call(command, should_stop, limits=child.engine_limits())
 
 
-def predict(model_zip: Path, source: Path, out_csv: Path) -> None:
-    """New raw data -> CSV of probabilities; raises DataError for what the user must fix."""
-    _call(["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)])
+def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[[], bool]) -> None:
+    """New raw data -> CSV of probabilities, and ``notes.json`` beside it: what could not be read, in sentences.
+
+    Raises:
+        DataError: for what the user must fix.
+        EngineError, Stopped: no CSV came.
+    """
+    command = ["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)]
+    _call([*command, "--notes", str(out_csv.with_name("notes.json"))], should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
@@ -155,7 +176,7 @@ def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> 
     """
     lines: list[str] = []
     limits = {"AUTODL_MAX_UNPACKED_BYTES": str(most_bytes), "AUTODL_MAX_FILES": str(most_files)}
-    _call(["formatters.archive", str(archive), str(target)], lines.append, limits)
+    _call(["formatters.archive", str(archive), str(target)], lambda: False, lines.append, limits)
     return Path(lines[-1])
 
 
@@ -167,7 +188,7 @@ def model_names() -> list[str]:
 
 
 def weights_card(name: str) -> dict[str, Any]:
-    """What is known of weights that ship with the engine; empty if none of them has this name."""
+    """What is known of weights that ship with the engine, or with a package; empty if none of them has this name."""
     return weights.card(weights.FOLDER / f"{name}.safetensors")
 
 
@@ -215,6 +236,7 @@ def _python(command: Sequence[str]) -> list[str]:
 
 def _call(
     command: Sequence[str],
+    should_stop: Callable[[], bool],
     on_line: Callable[[str], None] | None = None,
     extra: dict[str, str] | None = None,
     limits: child.Limits | None = None,
@@ -229,22 +251,43 @@ def _call(
             limits or child.reader_limits(),
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
             cwd=settings.BASE_DIR,
             env=child.environment() | {"PYTHONUNBUFFERED": "1", **(extra or {})},
         )
-        assert process.stdout is not None
         try:
-            with process.stdout:
-                for line in process.stdout:
-                    if on_line:
-                        on_line(line.strip())
+            for line in _lines(process, should_stop):
+                if on_line:
+                    on_line(line)
             code = process.wait()
         finally:
-            process.kill()  # when we were interrupted (a job's timeout); nothing to kill after wait()
+            end(process)  # when it was stopped or we were interrupted; nothing to kill after wait()
         errors.seek(0)
         text = errors.read().strip()
     if code == EXIT_DATA_ERROR:
         raise DataError(text.splitlines()[-1] if text else "The data could not be read.")
     if code:
         raise EngineError(f"{command[0]} ended with code {code}: {text[-2000:]}")
+
+
+def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) -> Iterator[str]:
+    """What the child prints, whole line by whole line, until it ends.
+
+    Raises:
+        Stopped: it is not wanted any more; the caller kills it.
+    """
+    assert process.stdout is not None
+    rest, ask_at = b"", 0.0
+    with process.stdout, selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if time.monotonic() >= ask_at:
+                if should_stop():
+                    raise Stopped("it took too long, or its result is not wanted any more")
+                ask_at = time.monotonic() + POLL_S
+            if not selector.select(POLL_S):
+                continue
+            block = os.read(process.stdout.fileno(), 2**16)
+            if not block:
+                return
+            *lines, rest = (rest + block).split(b"\n")
+            yield from (line.decode("utf-8", "replace").strip() for line in lines)

@@ -115,11 +115,8 @@ def _redis_socket() -> Path:
 REDIS_SOCKET = _redis_socket()
 REDIS_URL = env("REDIS_URL", default="")  # empty: the bundled server on REDIS_SOCKET
 _queue = {"URL": REDIS_URL or f"unix://{REDIS_SOCKET}", "SERIALIZER": "rq.serializers.JSONSerializer"}
-RQ_QUEUES = {
-    "train": {**_queue, "DEFAULT_TIMEOUT": 3600},  # one worker a GPU, or one in all
-    "work": {**_queue, "DEFAULT_TIMEOUT": 1800},  # conversion, prediction, export
-}
-RQ = {"COMMIT_MODE": "on_db_commit", "QUEUE_CLASS": "webapp.ops.queues.PatientQueue"}
+RQ_QUEUES = {"train": _queue, "convert": _queue, "pack": _queue, "predict": _queue}  # each has workers of its own
+RQ = {"COMMIT_MODE": "on_db_commit", "QUEUE_CLASS": "webapp.ops.queues.FairQueue"}
 if REDIS_URL:  # several web servers must count failed logins together; a single one counts in its memory
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
@@ -186,7 +183,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # Limits: shown beside the drop zone, checked before the first byte and again on arrival.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=5 * 2**30)
-UPLOAD_CHUNK_BYTES = 8 * 2**20
+UPLOAD_CHUNK_BYTES = 2**20  # what a closed tab or a broken line loses at most
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 2**20
 ANONYMOUS_BODY_MAX_BYTES = env.int("ANONYMOUS_BODY_MAX_BYTES", default=2**20)  # of a request by nobody we know
 BODIES_MAX_BYTES = env.int("BODIES_MAX_BYTES", default=2 * UPLOAD_MAX_BYTES)  # of all requests at once, on this server

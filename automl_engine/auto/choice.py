@@ -17,7 +17,7 @@ from automl_engine.metalearning.features import distances
 from automl_engine.metalearning.selectors import selector_class
 from automl_engine.metalearning.tables import HERE, features_path, read_features, read_scores, wide
 
-DEFAULT = "linear"
+SELECTOR = "linear"
 """The selector with the least regret on our own tables, of those that choose by similarity (docs/results.md)."""
 FEWEST_SETS = 3
 """Number of known data sets below which no order is chosen."""
@@ -43,7 +43,7 @@ class Choice:
 class MetaModel:
     """A selector fitted to the meta-dataset of one modality, for configurations that this machine can run."""
 
-    def __init__(self, modality: str, rows: Sequence[str], folder: Path = HERE, selector: str = DEFAULT) -> None:
+    def __init__(self, modality: str, rows: Sequence[str], folder: Path = HERE) -> None:
         self.modality = modality
         features = read_features(features_path(modality, folder))
         table = wide(read_scores(folder / "scores.csv"), modality)
@@ -61,7 +61,7 @@ class MetaModel:
         self.features = np.array(known, np.float64).reshape(len(self.datasets), len(self.columns))
         self.usable = len(self.datasets) >= FEWEST_SETS and len(self.rows) > 1
         if self.usable:
-            self.selector = selector_class(selector)().fit(self.features, self.scores)
+            self.selector = selector_class(SELECTOR)().fit(self.features, self.scores)
 
     def choose(self, features: Mapping[str, float], among: Sequence[str], budget_s: float) -> Choice | None:
         """Those of ``among`` that the tables know, best first; None if the tables know too little."""

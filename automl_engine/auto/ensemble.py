@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.run.scoring import class_naucs, nauc
+from automl_engine.dataset.metrics import class_naucs, nauc, wins
 
 if TYPE_CHECKING:
     from automl_engine.auto.member import Member
@@ -175,9 +175,7 @@ def _placements(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """(n,) the fraction of the other side that each example stands on the right side of; ties count half."""
     placements = np.empty(len(truth))
     for side, sign in ((truth, 1), (~truth, -1)):
-        others = np.sort(sign * scores[~side])
-        below, upto = (np.searchsorted(others, sign * scores[side], end) for end in ("left", "right"))
-        placements[side] = (below + upto) / (2 * len(others))
+        placements[side] = wins(sign * scores[side], sign * scores[~side]) / (~side).sum()
     return placements
 
 

@@ -54,7 +54,6 @@ class AutoModel(AnytimeModel):
         names, folder = [row["name"] for row in self.configurations], Path(self.params.get("knowledge", tables.HERE))
         kinds = {row["modality"] for row in self.configurations}
         self._meta_models = {kind: MetaModel(kind, names, folder) for kind in kinds}
-        self.described: dict[str, Any] | None = None  # the meta-features, for a run that is shared
         self.modality = ""
         self.members: dict[str, Member] = {}
         self.ensemble = Ensemble(self.members)
@@ -160,7 +159,7 @@ class AutoModel(AnytimeModel):
         """
         features, queue = meta_features(split, self.modality, self.seed), self.schedule.queue
         self.described = {"modality": self.modality, "features": features}
-        networks = [row["name"] for row in queue if not model_class(row["model"]).quick]
+        networks = [row["name"] for row in queue if not model_class(row["model"]).refits]
         among = networks if len(networks) > 1 else [row["name"] for row in queue]
         choice = self._meta_models[self.modality].choose(features, among, self.schedule.budget_s)
         if choice is None:

@@ -56,7 +56,7 @@ class Member:
     @property
     def refits(self) -> bool:
         """Whether it is cheap to refit."""
-        return type(self.current).quick
+        return type(self.current).refits
 
     @property
     def versions(self) -> tuple[AnytimeModel, ...]:
@@ -150,7 +150,7 @@ class Member:
     def _fit(self, model: AnytimeModel, split: Examples) -> None:
         """Train to the end if that is cheap; a network learns for one slice."""
         model.train(split, max(1.0, self.schedule.remaining_s()))
-        while type(model).quick and not model.done_training and self.schedule.remaining_s() > 0:
+        while type(model).refits and not model.done_training and self.schedule.remaining_s() > 0:
             model.train(split, self.schedule.remaining_s())
 
     def _check(self, model: AnytimeModel, split: Examples, examples: np.ndarray) -> None:

@@ -137,7 +137,7 @@ def _learning_s(member: Member) -> float:
 
 def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:
     """Whether the configuration is worth running on so many examples."""
-    if model_class(configuration["model"]).quick:
+    if model_class(configuration["model"]).refits:
         return True
     return count >= (FEWEST_PRETRAINED if "weights" in configuration.get("params", {}) else FEWEST)
 
@@ -147,8 +147,6 @@ def fold_count(example_count: int, affordable: int) -> int:
     return int(np.clip(-(-example_count // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS))
 
 
-def affordable_count(split: Examples, probes: int = 8) -> int:
+def affordable_count(split: Examples) -> int:
     """How many examples hold FIRST_BYTES, estimated from a few of them; at least two."""
-    some = [split.steps(int(i)) for i in np.linspace(0, len(split) - 1, min(len(split), probes))]
-    size_bytes = [steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps)) for steps in some]
-    return max(2, int(FIRST_BYTES / max(1.0, float(np.mean(size_bytes)))))
+    return max(2, int(FIRST_BYTES / max(1.0, split.stored_bytes())))

@@ -24,6 +24,11 @@ Steps = list[bytes] | np.ndarray
 SPARSE: (nnz, 2, 1) float32 pairs (col index, value), or (T, 1, 1) channel indices of old sparse text."""
 
 
+def stored_bytes(steps: Steps) -> int:
+    """What the undecoded content takes."""
+    return steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps))
+
+
 class Examples(ABC):
     """N examples of one Spec in a fixed order, read lazily; safe to read from several threads."""
 
@@ -59,9 +64,8 @@ class Examples(ABC):
 
     def stored_bytes(self, probes: int = 8) -> float:
         """What the undecoded content of an example takes, judged by a few of them."""
-        some = [self.steps(int(i)) for i in np.linspace(0, len(self) - 1, min(len(self), probes))]
-        sizes = [steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps)) for steps in some]
-        return float(np.mean(sizes)) if sizes else 0.0
+        some = np.linspace(0, len(self) - 1, min(len(self), probes))
+        return float(np.mean([stored_bytes(self.steps(int(i))) for i in some])) if len(self) else 0.0
 
     def tensor(self, index: int) -> np.ndarray:
         """(T, row, col, channels) float32, exactly as the challenge hands it to a model."""

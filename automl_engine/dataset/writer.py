@@ -5,17 +5,15 @@ The layout is ``docs/formats.md``; test labels are left empty, they stand in ``N
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from automl_engine.dataset import records
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import Spec
+from automl_engine.files import atomic_write
 
 
 def write_split(
@@ -38,34 +36,22 @@ def write_split(
     """
     split_dir.mkdir(parents=True, exist_ok=True)
     count = 0
-    with atomic_write(split_dir / f"sample-{spec.name}-{split_dir.name}.tfrecord") as file:
+    with atomic_write(split_dir / f"sample-{spec.name}-{split_dir.name}.tfrecord") as part, open(part, "wb") as file:
         for steps, positives in examples:
             if not all(0 <= index < spec.output_dim for index in positives):
                 raise ValueError(f"labels must be in [0, {spec.output_dim}) but got {list(positives)}")
             context = _context(first_id + count, [] if hide_labels else positives)
             file.write(records.frame(records.encode_example(context, _lists(steps, spec))))
             count += 1
-    with atomic_write(split_dir / "metadata.textproto") as file:
-        file.write(spec.with_count(count).to_textproto().encode())
+    with atomic_write(split_dir / "metadata.textproto") as part:
+        part.write_text(spec.with_count(count).to_textproto(), encoding="utf-8")
     return count
 
 
 def write_solution(path: Path, label_matrix: np.ndarray) -> None:
     """``label_matrix``: (N_test, K) of 0 and 1, row i belongs to test record i."""
-    with atomic_write(path) as file:
-        np.savetxt(file, label_matrix, fmt="%d")
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path) as part:
+        np.savetxt(part, label_matrix, fmt="%d")
 
 
 def _context(id_: int, positives: Sequence[int]) -> dict[str, records.Feature]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,7 +11,7 @@ from automl_engine.dataset.examples import Examples
 _KEPT: WeakKeyDictionary[Examples, dict[Hashable, dict[int, Any]]] = WeakKeyDictionary()
 
 
-def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Sequence[Any]]) -> list[Any]:
+def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Iterable[Any]]) -> list[Any]:
     """``compute``'s value for each example; it is asked only for those whose value under ``key`` is not there yet."""
     root, indices = examples.origin()
     positions = indices.tolist()

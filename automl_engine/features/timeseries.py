@@ -13,6 +13,7 @@ one, as words are counted in a dictionary of shapes.  Half of the groups look at
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -170,7 +171,7 @@ def _outputs(inputs: np.ndarray, dilation: int, turn: int) -> Iterator[tuple[int
     reach = (TAPS // 2) * dilation
     padded = np.pad(inputs, ((0, 0), (reach, reach), (0, 0)))
     taps = [padded[:, i * dilation : i * dilation + length] for i in range(TAPS)]  # views (groups, L, N)
-    light = -sum(taps)
+    light = -reduce(np.add, taps)
     for kernel, (a, b, c) in enumerate(HEAVY):
         group = kernel % groups  # one for all, or one for each kernel
         output = light[group] + 3 * (taps[a][group] + taps[b][group] + taps[c][group])

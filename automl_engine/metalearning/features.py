@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
-from automl_engine.dataset.examples import Examples, Steps
+from automl_engine.dataset.examples import Examples, Steps, stored_bytes
 from automl_engine.dataset.spec import Spec
 from automl_engine.metalearning.embeddings import embedding
 
@@ -72,10 +72,6 @@ def sample(split: Examples, modality: str, count: int, seed: int, most_bytes: fl
         size_bytes += max(row_bytes, stored_bytes(split.steps(int(order[taken]))))
         taken += 1
     return split.subset(order[:taken])
-
-
-def stored_bytes(steps: Steps) -> int:
-    return steps.nbytes if isinstance(steps, np.ndarray) else sum(map(len, steps))
 
 
 def trivial(split: Examples, some: Examples) -> dict[str, float]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 from automl_engine.metalearning.tables import HERE
 
 COUNT, CLASS_COUNT = 64, 24
@@ -113,10 +114,9 @@ def write_samples(path: Path, samples: Mapping[str, np.ndarray]) -> None:
     new = {name.partition("/")[0] for name in samples}
     kept = {name: points for name, points in read_samples(path).items() if name.partition("/")[0] not in new}
     half = {name: points.clip(-LARGEST, LARGEST).astype(np.float16) for name, points in (kept | dict(samples)).items()}
-    part = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half, part)
-    part.replace(path)
+    with atomic_write(path) as part:
+        save_file(half, part)
 
 
 def batches(samples: Mapping[str, np.ndarray], datasets: Sequence[str]) -> np.ndarray:

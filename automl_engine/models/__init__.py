@@ -16,6 +16,7 @@ MODELS: dict[str, str] = {
     "challenge": "automl_engine.models.challenge.wrapper:ChallengeModel",
     "constant": "automl_engine.models.challenge.constant:ConstantModel",
     "image_autoclint": "automl_engine.models.challenge.image_autoclint:ImageAutoclint",
+    "image_finetuned": "automl_engine.models.image.finetune:ImageFinetuned",
     "image_linear": "automl_engine.models.image.linear:ImageLinear",
     "image_patches": "automl_engine.models.image.patches:ImagePatches",
     "image_pretrained": "automl_engine.models.image.pretrained:ImagePretrained",

@@ -1,21 +1,25 @@
 """The AnytimeModel protocol: the challenge's API plus save, load and export.
 
 The ingestion loop calls ``train`` and ``test`` in turn until ``done_training`` or the budget ends; each
-``train`` returns when a new prediction is worth writing.  ``auto.py`` drives its rungs in the same way.
+``train`` returns when a new prediction is worth writing.  ``auto`` drives its members in the same way.
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
 
 
 class AnytimeModel(ABC):
@@ -27,8 +31,8 @@ class AnytimeModel(ABC):
 
     name: ClassVar[str]
     """Its key in MODELS."""
-    quick: ClassVar[bool] = True
-    """Trains in seconds: auto checks it on several folds and then fits it again on all examples."""
+    refits: ClassVar[bool] = True
+    """Whether it is cheap to refit: auto validates it on several folds and then fits it again on all examples."""
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         self.spec = spec
@@ -36,6 +40,26 @@ class AnytimeModel(ABC):
         self.done_training = False
         self.emit: Callable[..., None] = _silent
         """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
+        self.described: dict[str, Any] | None = None
+        """What a choice among configurations was made from (modality, meta-features), for a run that is shared."""
+
+    @property
+    def made_by(self) -> str:
+        """Who made the last prediction."""
+        return self.name
+
+    @property
+    def why(self) -> str:
+        """Why these; empty if there was no choice."""
+        return ""
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where it computes: where it was asked to, if torch is loaded and sees a GPU."""
+        loaded, asked = sys.modules.get("torch"), self.params.get("device", "auto")
+        if not (loaded and loaded.cuda.is_available()):
+            return "cpu"
+        return "cuda" if asked == "auto" else asked
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:

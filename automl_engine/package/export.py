@@ -27,6 +27,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 from automl_engine.models import model_class
 from automl_engine.run.child import launch, reader_limits
 
@@ -36,6 +37,7 @@ LIBRARY = (
     "automl_engine/__init__.py",
     "automl_engine/clock.py",
     "automl_engine/errors.py",
+    "automl_engine/files.py",
     "automl_engine/package/__init__.py",
     "automl_engine/package/predictor.py",
     "automl_engine/dataset/*.py",
@@ -201,7 +203,7 @@ def _modules_beyond(requirements: str) -> list[str]:
             needs = requirements_of(package) or []
         except PackageNotFoundError:  # for another platform
             continue
-        todo += [re.match(r"[\w.-]+", need)[0] for need in needs if "extra ==" not in need]
+        todo += [re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs if "extra ==" not in need]
     owners = packages_distributions()
     return sorted(m for m, of in owners.items() if not {re.sub(r"[-_.]+", "-", name).lower() for name in of} & brought)
 
@@ -231,7 +233,8 @@ A model for {data[modality]} data, learned by AutoDL Self-Service: {data[title]}
     venv/bin/python predict.py YOUR_DATA -o predictions.csv
 
 `YOUR_DATA` is a file, a folder, a zip or a table like those the model learned from, without labels; `sample/input`
-holds some. The answer is a CSV: name, predicted label, probability of each label.
+holds some. The answer is a CSV: name, predicted label, probability of each label. Each file or row of the input has a
+row; where something could not be read, the last column, `problem`, says why.
 
 ## What to expect
 | | |
@@ -255,14 +258,12 @@ libraries and the counts a label are in `card.json`.
 
 
 def _pack(bundle: Path, target: Path) -> Path:
-    part = target.with_name(".model.zip.part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in bundle.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(file.relative_to(bundle).as_posix(), ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes())
-    part.replace(target)
     return target
 
 

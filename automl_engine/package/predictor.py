@@ -9,17 +9,30 @@ import csv
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.errors import DataError
 from automl_engine.features import feature
+from automl_engine.files import atomic_write
+
+if TYPE_CHECKING:
+    from formatters.base import NewData
 
 BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many files or rows were answered, and what of the input could not be read, in sentences."""
+
+    count: int
+    notes: list[str]
 
 
 class Predictor:
@@ -100,8 +113,11 @@ def _xgboost(path: Path) -> Callable[..., np.ndarray]:
     return lambda inputs: booster.inplace_predict(inputs).reshape(len(inputs), -1)
 
 
-def predict(dir: Path, source: Path, out: Path) -> int:
-    """Raw data -> CSV ``name,prediction,<probability a label>``; returns the number of rows.
+def predict(dir: Path, source: Path, out: Path) -> Predicted:
+    """Raw data -> CSV ``name,prediction,<probability a label>``, a row for each file or row in the order of the input.
+
+    Where something could not be read, the last column, ``problem``, says why; what could not be read at all has neither
+    prediction nor probabilities.
 
     Args:
         dir: the unpacked ``model.zip``.
@@ -117,24 +133,37 @@ def predict(dir: Path, source: Path, out: Path) -> int:
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise DataError(f"{out} cannot be written; give the name of a CSV in a folder that exists.")
     predictor = Predictor(dir / "model")
-    names, examples = recipe.encode(recipe.load(dir / "recipe.json"), source)
-    probabilities = predictor(examples)
-    write_csv(out, names, predictor.names(probabilities), predictor.labels, probabilities)
-    return len(names)
+    new = recipe.encode(recipe.load(dir / "recipe.json"), source)
+    probabilities = predictor(new.examples)
+    answers = iter(zip(predictor.names(probabilities), probabilities.tolist(), strict=True))
+    nothing: tuple[str, list[float]] = ("", [])
+    rows = [nothing if content is None else next(answers) for content in new.contents]
+    write_csv(out, predictor.labels, new.names, rows, new.problems)
+    return Predicted(len(probabilities), _notes(new))
 
 
-def write_csv(out: Path, names: list[str], predicted: list[str], labels: list[str], probabilities: np.ndarray) -> None:
-    """Atomic; probabilities with 9 significant digits."""
-    part = out.with_name(out.name + ".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+def _notes(new: NewData) -> list[str]:
+    """What could not be read in all, and then what the formatter found."""
+    unread = [at for at, content in enumerate(new.contents) if content is None]
+    if not unread:
+        return new.notes
+    what = f"{len(unread):,} of {len(new.names):,} inputs could not be read and have no prediction"
+    return [f"{what}; the first is {new.names[unread[0]]}: {new.problems[unread[0]]}", *new.notes]
+
+
+def write_csv(
+    out: Path, labels: list[str], names: list[str], rows: Sequence[tuple[str, list[float]]], problems: dict[int, str]
+) -> None:
+    """Atomic; probabilities with 9 significant digits, empty cells where a row has none."""
+    with atomic_write(out) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["name", "prediction", *labels])
-        for name, label, row in zip(names, predicted, probabilities, strict=True):
-            writer.writerow([name, label, *(f"{value:.9g}" for value in row)])
-    part.replace(out)
+        writer.writerow(["name", "prediction", *labels, *(["problem"] if problems else [])])
+        for at, (name, (label, values)) in enumerate(zip(names, rows, strict=True)):
+            cells = [f"{value:.9g}" for value in values] or [""] * len(labels)
+            writer.writerow([name, label, *cells, *([problems.get(at, "")] if problems else [])])
 
 
-def predict_zip(model_zip: Path, source: Path, out: Path) -> int:
+def predict_zip(model_zip: Path, source: Path, out: Path) -> Predicted:
     """``predict`` from a packed model; only its data files are unpacked, none of its code is run."""
     with tempfile.TemporaryDirectory() as temporary:
         try:

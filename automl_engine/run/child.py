@@ -16,11 +16,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -35,6 +35,19 @@ SECRETS = {"SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASS", "TOKEN", "TOKENS",
 """A variable is a secret if one of these is among the words of its name."""
 SECRET_NAMES = {"PGPASSWORD", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "STORAGE_URL", "SSH_AUTH_SOCK"}
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+class Process(Protocol):
+    """What we use of ``Popen``; a process that was forked offers the same."""
+
+    pid: int
+    returncode: int | Any
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -140,26 +153,45 @@ def _is_secret(name: str, value: str) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     limits, parent, command = Limits(**json.loads(arguments[0])), int(arguments[1]), arguments[2:]
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the command's processes leave behind stays below us
-    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the whole group; the command decides
-    process = subprocess.Popen(command, preexec_fn=lambda: _prepare(limits))  # there are no threads here
-    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-    try:
-        reason = _watch(process, limits, parent)
-    finally:
-        _end(process)
-    if reason:
-        print(reason, file=sys.stderr, flush=True)
-        return EXIT_LIMIT
-    code = process.returncode
-    if code < 0:  # end as the command did
+    code = supervise(
+        lambda: subprocess.Popen(command, preexec_fn=lambda: prepare(limits)),  # there are no threads here
+        limits,
+        lambda: os.getppid() != parent,
+    )
+    return ended_like(code)
+
+
+def ended_like(code: int) -> int:
+    """The exit code of a process that ended like another: by the same signal where that was one."""
+    if code < 0:
         if -code not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
 
 
-def _prepare(limits: Limits) -> None:
+def supervise(start: Callable[[], Process], limits: Limits, is_abandoned: Callable[[], bool]) -> int:
+    """Start a process, watch it and what it starts until it ends, a limit is hit or nobody wants it any more.
+
+    Returns:
+        Its exit code, negative for a signal; or that of a limit, with a sentence on stderr.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the command's processes leave behind stays below us
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the whole group; the command decides
+    process = start()
+    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    try:
+        reason = _watch(process, limits, is_abandoned)
+    finally:
+        _end(process)
+    if reason:
+        print(reason, file=sys.stderr, flush=True)
+        return EXIT_LIMIT
+    assert process.returncode is not None
+    return process.returncode
+
+
+def prepare(limits: Limits) -> None:
     """In the new process, before the command starts."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -173,7 +205,7 @@ def _prepare(limits: Limits) -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits, parent: int) -> str:
+def _watch(process: Process, limits: Limits, is_abandoned: Callable[[], bool]) -> str:
     """Wait for the end; returns the sentence of the limit that was hit, if one was."""
     pause_s = POLL_S
     while True:
@@ -182,8 +214,10 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, parent: int) -> str
             return _cpu_sentence(limits) if code == -signal.SIGXCPU and limits.cpu_s else ""
         except subprocess.TimeoutExpired:
             begun = time.perf_counter()
-        if os.getppid() != parent or (reason := _excess(limits)):
-            return reason if os.getppid() == parent else ""
+        if is_abandoned():
+            return ""
+        if reason := _excess(limits):
+            return reason
         pause_s = max(POLL_S, (time.perf_counter() - begun) / SHARE_OF_TIME)
 
 
@@ -193,13 +227,13 @@ def _excess(limits: Limits) -> str:
     cpu_s = 0.0
     for member in psutil.Process().children(recursive=True):
         try:
-            memory, times = member.memory_info(), member.cpu_times()
+            memory, times = member.memory_info()._asdict(), member.cpu_times()._asdict()  # fields differ by system
         except psutil.Error:  # it has ended
             continue
-        shared = getattr(memory, "shared", 0)
-        private_bytes += memory.rss - shared
+        shared = memory.get("shared", 0)
+        private_bytes += memory["rss"] - shared
         shared_bytes = max(shared_bytes, shared)  # mostly the same pages in each of them
-        cpu_s += times.user + times.system + getattr(times, "children_user", 0.0)
+        cpu_s += times["user"] + times["system"] + times.get("children_user", 0.0)
         count += 1
     if limits.resident_bytes and private_bytes + shared_bytes > limits.resident_bytes:
         return memory_sentence(limits.resident_bytes)
@@ -222,7 +256,7 @@ def _cpu_sentence(limits: Limits) -> str:
     return f"Processing this data needs more than {limits.cpu_s} s of processor time, the limit here; give less of it."
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     """SIGTERM and a moment of grace for the command, so that it can clean up; then SIGKILL for all below us."""
     if process.poll() is None:
         process.terminate()
@@ -231,13 +265,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
-    while family := [p for p in psutil.Process().children(recursive=True) if _lives(p)]:
+    while family := [p for p in psutil.Process().children(recursive=True) if lives(p)]:
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=GRACE_S)
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -28,6 +28,7 @@ from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write, replace_folder
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel
 from automl_engine.run import events
@@ -90,8 +91,8 @@ class Ingestion:
                 "prediction",
                 k=k,
                 t=self.elapsed_s(now),
-                by=getattr(model, "made_by", model.name),
-                reason=getattr(model, "why", ""),
+                by=model.made_by,
+                reason=model.why,
             )
             with clock.work("save", lambda: _saved(self.run_dir / "model")):
                 self._save(model, k)
@@ -145,7 +146,7 @@ class Ingestion:
             budget_s=self.budget_s,
             t0_s=order["t0_s"],
             seed=order["seed"],
-            device=_device(model, order["device"]),
+            device=str(model.device),
             model=order["name"],
         )
         if clock.is_virtual():
@@ -185,13 +186,13 @@ class Ingestion:
 
     def _describe(self, model: AnytimeModel) -> None:
         """Write the meta-features of the run, so that its scores can be shared."""
-        described, path = getattr(model, "described", None), self.run_dir / "features.json"
-        if described and not path.exists():
-            _write(path, json.dumps(described))
+        path = self.run_dir / "features.json"
+        if model.described and not path.exists():
+            _write(path, json.dumps(model.described))
 
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""
-        new, place, old = (self.run_dir / name for name in ("model.new", "model", "model.old"))
+        new, place = self.run_dir / "model.new", self.run_dir / "model"
         description = {"model": self.order["model"], "k": k, "spec": asdict(model.spec)}
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
@@ -206,26 +207,13 @@ class Ingestion:
             self.emit("failed", what="save", error=text, traceback=traceback.format_exc(), fatal=False)
             shutil.rmtree(new, ignore_errors=True)
         else:
-            if place.exists():
-                place.rename(old)
-            new.rename(place)
-            shutil.rmtree(old, ignore_errors=True)
+            replace_folder(new, place)
 
 
 def _saved(place: Path) -> dict[str, float]:
     """For the clock: how much was written."""
     sizes = [file.stat().st_size for file in place.rglob("*") if file.is_file()]
     return {"files": len(sizes), "bytes": sum(sizes)}
-
-
-def _device(model: AnytimeModel, asked: str) -> str:
-    """What the model says it uses, else what was asked for where torch is loaded and sees a GPU, else the CPU."""
-    if hasattr(model, "device"):
-        return str(model.device)
-    torch = sys.modules.get("torch")
-    if not (torch and torch.cuda.is_available()):
-        return "cpu"
-    return "cuda" if asked == "auto" else asked
 
 
 def text_of(matrix: np.ndarray) -> bytes:
@@ -261,9 +249,8 @@ def _digits(matrix: np.ndarray) -> bytes:
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(part, path)
+    with atomic_write(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def main(arguments: list[str]) -> int:

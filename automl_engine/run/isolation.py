@@ -180,7 +180,7 @@ def _set_attributes(path: str, attributes: int, recursive: bool = True) -> None:
 
 
 def _libc(function: str, *arguments: int | bytes | ctypes.c_ulong | None, name: str = "") -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) < 0:
+    if ctypes.CDLL(None, use_errno=True)[function](*arguments) < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{function}: {os.strerror(number)}", name or None)
 

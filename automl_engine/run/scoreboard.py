@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from automl_engine.dataset.metrics import check_prediction
 from automl_engine.errors import DataError
+from automl_engine.files import write_json
 from automl_engine.run import curve, scoring
 
 
@@ -78,7 +79,7 @@ class Scoreboard:
             return None
         try:
             prediction = scoring.read_matrix(path)
-            scoring.check_prediction(prediction, self.solution.shape)
+            check_prediction(prediction, self.solution.shape)
         except ValueError as error:
             self.rejected[k] = f"prediction {k} cannot be scored: {error}"
             return None
@@ -118,11 +119,10 @@ class Scoreboard:
         return scores
 
 
-def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) -> dict[str, Any]:
+def rescore(run_dir: Path, solution: Path) -> dict[str, Any]:
     """Score a run folder again, also one that another program made with the challenge's files.
 
-    Args:
-        labels: class names; by default those of the last ``results.json``, else the indices.
+    Class names are those of the last ``results.json``, else the indices.
 
     Raises:
         DataError: the folder is no run, or the solution doesn't belong to it.
@@ -135,7 +135,7 @@ def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) 
         raise DataError(f"{run_dir.name} holds no start.txt; give the folder that a run wrote.") from None
     defaults = {"t0_s": curve.T0_S, "model": "unknown", "device": "unknown", "clock": "wall", "versions": {}}
     about = {key: old.get(key, value) for key, value in defaults.items()} | {"budget_s": budget_s}
-    names = labels or results.get("labels") or [str(c) for c in range(matrix.shape[1])]
+    names = results.get("labels") or [str(c) for c in range(matrix.shape[1])]
     board = Scoreboard(run_dir, matrix, names, about)
     made_by = {p["k"]: p["by"] for p in old.get("predictions", [])}
     for k in board.unscored():
@@ -143,13 +143,6 @@ def rescore(run_dir: Path, solution: Path, labels: Sequence[str] | None = None) 
     if board.rejected and not board.points:
         raise DataError(f"No prediction counts: {next(iter(board.rejected.values()))}.")
     return board.write(old.get("stopped") or "done", old.get("reason", ""))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Atomic, and strict JSON."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    os.replace(part, path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,22 +1,19 @@
-"""How good a prediction is: NAUC and accuracy as in the challenge, ranks, and ``results.json``.
+"""How good a prediction is: accuracy, ranks, and ``results.json``; the NAUC is in ``dataset/metrics.py``.
 
-``nauc`` and ``soft_accuracy`` give the numbers of the challenge's scoring program (v20191219).  Where that program
-is ill-defined we define:
-
-- every class constant in the solution: it raises, we return 0 with a warning;
-- NaN: it ranks NaN by position, we raise ValueError (the ingestion loop replaces NaN before a prediction is written);
-- infinite scores rank as usual, and take the whole mass of their row in the soft accuracy (there: NaN).
+``soft_accuracy`` gives the number of the challenge's scoring program (v20191219), but infinite scores take the whole
+mass of their row (there: NaN).
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from automl_engine.dataset.metrics import check_prediction, class_naucs, mean_nauc
 
 MISSING_ALC = -0.999999
 """What the challenge counts for a data set without a result."""
@@ -32,50 +29,9 @@ def read_matrix(path: Path) -> np.ndarray:
     return np.loadtxt(path, ndmin=2)
 
 
-def check_prediction(prediction: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless the prediction can be scored."""
-    if prediction.shape != shape:
-        raise ValueError(f"a prediction must have the shape {shape} but got {prediction.shape}")
-    if np.isnan(prediction).any():
-        raise ValueError(f"a prediction must not hold NaN but got {int(np.isnan(prediction).sum())}")
-
-
 def is_single_label(solution: np.ndarray) -> bool:
     """Exactly one class in every row: the challenge's rule, decided from the solution."""
     return bool(np.allclose(np.abs(solution).sum(1), 1) and np.allclose(solution.max(1), 1))
-
-
-def class_naucs(solution: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """(K,) 2 AUC - 1 of each class; NaN where all test rows have the class or none has."""
-    check_prediction(prediction, solution.shape)
-    columns = zip(np.ascontiguousarray(solution.T), np.ascontiguousarray(prediction.T), strict=True)
-    return np.array([_column_nauc(truth, scores) for truth, scores in columns])
-
-
-def nauc(solution: np.ndarray, prediction: np.ndarray) -> float:
-    """The mean over the classes that are not constant; in [-1, 1], 0 is guessing."""
-    return _mean_nauc(class_naucs(solution, prediction))
-
-
-def _mean_nauc(naucs: np.ndarray) -> float:
-    if np.isnan(naucs).all():
-        warnings.warn("every class is constant in the solution, so the NAUC is set to 0", stacklevel=2)
-        return 0.0
-    return float(np.nanmean(naucs))
-
-
-def _column_nauc(truth: np.ndarray, scores: np.ndarray) -> float:
-    """From the rank sum (Mann-Whitney), ties averaged; only the positives, which are few, are looked up."""
-    total = truth.sum()
-    if np.isclose(total, 0) or np.isclose(total, len(truth)):
-        return math.nan
-    positive = truth == 1
-    n1, n0 = int(positive.sum()), int((truth < 1).sum())
-    ordered = np.sort(scores)
-    below, upto = (np.searchsorted(ordered, scores[positive], side) for side in ("left", "right"))
-    ranks = (below + upto + 1) / 2
-    area = (ranks.sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
-    return 2 * area - 1
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -131,7 +87,7 @@ def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str],
         "task": "single_label" if single else "multi_label",
         "n_test": len(solution),
         "labels": list(labels),
-        "nauc": _mean_nauc(naucs),
+        "nauc": mean_nauc(naucs),
         "soft_accuracy": soft_accuracy(solution, prediction),
         "accuracy": {"right": right, "n": n, "share": right / n, "low": low, "high": high},
         "confusion": _confusion(truth, decided) if single and len(labels) <= MAX_CONFUSION_CLASSES else None,

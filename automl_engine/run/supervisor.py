@@ -15,19 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from automl_engine import __version__
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.files import write_json
 from automl_engine.run import events, isolation
-from automl_engine.run.child import EXIT_LIMIT, engine_limits, launch
+from automl_engine.run.child import EXIT_LIMIT, Process, engine_limits, launch
 from automl_engine.run.child import environment as child_environment
-from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start, write_json
+from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start
 
 CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the constructor
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
@@ -77,7 +79,7 @@ def run(
     device: str = "auto",
     costs: Path | None = None,
     on_line: Callable[[str], None] = lambda line: None,
-    child: Sequence[str] = CHILD,
+    child: Sequence[str] | None = CHILD,
 ) -> dict[str, Any]:
     """Train on a data set under a budget; returns (and leaves in ``RUN/scores.json``) the scores.
 
@@ -88,7 +90,7 @@ def run(
         model, params: what that means: a key of MODELS, and its parameters (JSON).
         costs: a table of costs, for a virtual clock (and the processor, unless a device is named); None: the wall.
         on_line: gets the progress in plain words.
-        child: the command that runs ingestion.py.
+        child: the command that runs ingestion.py; None: a fork of this process, which has imported all that it needs.
 
     Raises:
         DataError: the data set could not be read.
@@ -112,14 +114,34 @@ def run(
     about["clock"] = order["clock"]
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
-    supervisor, command = Supervisor(board, on_line), [*child, str(data_dir), str(run_dir)]
+    supervisor, arguments = Supervisor(board, on_line), [str(data_dir), str(run_dir)]
+    if child is None and model != FOREIGN and not costs:
+        return supervisor.supervise(partial(_fork, arguments))
+    command = [*(child or CHILD), *arguments]
     if model != FOREIGN:
-        return supervisor.supervise(command, STEADY if costs else {})
+        return supervisor.supervise(partial(_launch, command, STEADY if costs else {}))
     if obstacle := isolation.obstacle():
         supervisor.note(f"This code is not isolated from this machine's files and network: {obstacle}.")
     else:
         command = isolation.wrap(command, read=[data_dir, Path((params or {})["path"])], write=[run_dir])
-    return supervisor.supervise(command, {"PATH": isolation.NO_TOOLS})
+    return supervisor.supervise(partial(_launch, command, {"PATH": isolation.NO_TOOLS}))
+
+
+def _launch(command: Sequence[str], variables: Mapping[str, str], log: IO[bytes]) -> Process:
+    return launch(
+        command,
+        engine_limits(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=child_environment() | dict(variables),
+    )
+
+
+def _fork(arguments: list[str], log: IO[bytes]) -> Process:
+    from automl_engine.run import forked, ingestion
+
+    return forked.fork(lambda: ingestion.main(arguments), engine_limits(), log)
 
 
 class Supervisor:
@@ -133,18 +155,11 @@ class Supervisor:
         self._by: dict[int, str] = {}
         self._failure: str | None = None  # the child's own words
 
-    def supervise(self, command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
-        """``environment``: variables of the child beside ours."""
+    def supervise(self, start: Callable[[IO[bytes]], Process]) -> dict[str, Any]:
+        """``start``: starts the child, which prints to the given file."""
         launched = time.time()
         with _stop_signals() as stop, open(self.run_dir / "ingestion.log", "ab") as log:
-            process = launch(
-                command,
-                engine_limits(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=child_environment() | dict(environment),
-            )
+            process = start(log)
             try:
                 ended_for = self._watch(process, stop, launched)
             finally:
@@ -157,7 +172,7 @@ class Supervisor:
             part.unlink()
         return self._finish(stopped, reason, process.returncode)
 
-    def _watch(self, process: subprocess.Popen[bytes], stop: list[int], launched: float) -> str | None:
+    def _watch(self, process: Process, stop: list[int], launched: float) -> str | None:
         """Score until the child ends by itself (None), or say why we end it: user, budget or construction."""
         while process.poll() is None:
             self._read_events()
@@ -299,7 +314,7 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     """SIGTERM, a moment of grace, SIGKILL; the same for whatever the child started."""
     if process.poll() is not None:
         return

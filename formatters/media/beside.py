@@ -13,6 +13,7 @@ from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
 from formatters.split_words import part_of_path, sides_of_parts
+from formatters.tables.cuts import LabelQuestion
 from formatters.tables.reader import RawTable
 
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
@@ -30,7 +31,7 @@ class Beside:
 
     tables: dict[str, FileLabels] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
-    errors: list[DataError] = field(default_factory=list)
+    errors: dict[str, DataError] = field(default_factory=dict)
 
     def sides(self) -> dict[str, Side]:
         """The side of each file by the names of the tables and lists; of several splits (1, 2, 3) the first."""
@@ -60,13 +61,16 @@ def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collec
         suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
         if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or NO_LABELS.search(stem):
             continue
-        if not 0 < (root / path).stat().st_size < MAX_TABLE_BYTES:
+        size_bytes = (root / path).stat().st_size
+        if not size_bytes:
             continue
         try:
+            if size_bytes > MAX_TABLE_BYTES:
+                raise DataError(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes; keep names and labels only.")
             table = read_label_table(root / path)
         except DataError as error:
             if suffix != ".txt":  # any prose is a "ragged table"
-                found.errors.append(error)
+                found.errors[path] = error
             continue
         at = file_column(table, index)
         if at is None:
@@ -83,14 +87,20 @@ def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, 
         matches = (index.find(name, part=part_of_path(path)) for name in names)
         found.lists[path] = [match[0] for match in matches if match]
         return
-    labels = read_labels(table, at, path, index, options.target)
+    try:
+        labels = read_labels(table, at, path, index, options)
+    except LabelQuestion as question:
+        if options.target:
+            raise
+        found.errors[path] = question  # asked if the folders are no classes
+        return
     if labels:
         found.tables[path] = labels
         return
     others = ", ".join(repr(name) for i, name in enumerate(table.columns) if i != at)
     hardly = f": the values of {others} hardly come back" * bool(others)
     what = f"{path} names the files, but holds no label{hardly}; add a column with the class of each file."
-    found.errors.append(DataError(what))
+    found.errors[path] = DataError(what)
 
 
 def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:

@@ -16,8 +16,11 @@ from formatters.base import Doubt, Options, Sample
 from formatters.media.annotations import masks, other_task
 from formatters.media.beside import Beside, look_beside, names_of_indices
 from formatters.media.folders import folder_sides, from_folders
+from formatters.media.label_table import FileLabels
 from formatters.media.order import files_below, natural
 from formatters.media.parts import copies
+from formatters.tables.columns import parse_number
+from formatters.tables.cuts import LabelQuestion, cut
 from formatters.words import counted
 
 
@@ -55,10 +58,12 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
     files = [path for path in files if path not in regions]
     beside = look_beside(root, every, files, suffixes, options)
     if beside.tables:
-        result = _from_tables(root, every, files, beside)
+        result = _from_tables(root, every, files, beside, options)
     else:
         if options.target:
             raise DataError(f"there is no labels table with the column {options.target!r}; leave the target out.")
+        if options.label_cuts:
+            raise DataError("there is no labels table with a column of numbers to cut; leave the label cuts out.")
         result = _from_folders(root, every, files, regions, noun, beside)
     for left_out, why in ((repeated, "a copy of the same file further up"), (regions, "a mask of another image")):
         result.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
@@ -71,18 +76,22 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         | set(beside.lists)
         | {entry["path"] for entry in result.ignored}
     )
-    result.ignored += [{"path": p, "why": f"not one of the {noun}"} for p in every if p not in used]
+    why_not = {path: str(error) for path, error in beside.errors.items()}
+    result.ignored += [{"path": p, "why": why_not.get(p, f"not one of the {noun}")} for p in every if p not in used]
     return result
 
 
-def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside) -> Labelled:
-    tables = beside.tables
+def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside, options: Options) -> Labelled:
+    _cut_numbers(beside, options)
+    tables, disputed = _agreeing(beside.tables)
     labels: dict[str, tuple[str, ...]] = {}
     for table in tables.values():
         labels |= table.labels
     multi_label = any(table.multi_label for table in tables.values())
     labels = _same_numbers({file: tuple(map(_composed, names)) for file, names in labels.items()})
-    doubts = [doubt for table in tables.values() for doubt in table.doubts]
+    fix = "keep one of the two tables, or join them into one"
+    doubts = [Doubt(f"{path} is not used: {why}", fix, path) for path, why in disputed.items()]
+    doubts += [doubt for table in tables.values() for doubt in table.doubts]
     if not multi_label:
         labels, told = _with_folders(labels, files)
         doubts += told
@@ -108,12 +117,54 @@ def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside)
         target_candidates=first.candidates,
     )
     left_out = [file for file in files if file not in set(kept)]
-    result.ignored = [{"path": file, "why": f"has no label in {names}"} for file in left_out]
+    result.ignored = [{"path": path, "why": why} for path, why in disputed.items()]
+    result.ignored += [{"path": file, "why": f"has no label in {names}"} for file in left_out]
     if left_out:
         have = "has no label" if len(left_out) == 1 else "have no label"
         what = f"{len(left_out):,} of {len(files):,} files {have} in {names}; left out"
         result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", left_out[0]))
     return result
+
+
+def _agreeing(tables: dict[str, FileLabels]) -> tuple[dict[str, FileLabels], dict[str, str]]:
+    """(the tables that do not contradict an earlier one, why by the path of each other one)."""
+    kept: dict[str, FileLabels] = {}
+    disputed = {}
+    for path, table in tables.items():
+        own = {file: _plain(names) for file, names in table.labels.items()}
+        for first, other in kept.items():
+            differ = sum(_plain(other.labels[file]) != own[file] for file in own if file in other.labels)
+            if differ:
+                disputed[path] = f"it labels {counted(differ, 'file')} in another way than {first}"
+        if path not in disputed:
+            kept[path] = table
+    return kept, disputed
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Spelt alike: "1.0" is "1"."""
+    return tuple(re.sub(r"\.0+$", "", _composed(name)) for name in names)
+
+
+def _cut_numbers(beside: Beside, options: Options) -> None:
+    """Numbers become ranges, the same in all tables; few numbers in one of them are no classes beside many in another.
+
+    Raises:
+        LabelQuestion: one table holds many numbers in the column that labels the others.
+    """
+    tables = list(beside.tables.values())
+    for error in beside.errors.values():
+        if isinstance(error, LabelQuestion) and error.asked["column"] == tables[0].target:
+            raise error
+    if not any(table.numbers for table in tables):
+        return
+    for table in tables:
+        table.numbers = table.numbers or {file: parse_number(names[0]) for file, names in table.labels.items() if names}
+    ranges, names = cut([value for table in tables for value in table.numbers.values()], options.label_cuts or "")
+    cells = iter(ranges)
+    for table in tables:
+        table.labels = {file: (cell,) if cell else () for file, cell in zip(table.numbers, cells, strict=False)}
+        table.label_order = names
 
 
 def _composed(label: str) -> str:
@@ -165,7 +216,7 @@ def _from_folders(
         found = from_folders(files, noun, read_names=not beside.errors)
     except DataError as error:
         known = other_task(root, every, [*files, *regions])
-        raise known or (beside.errors[0] if beside.errors else error) from None
+        raise known or (next(iter(beside.errors.values())) if beside.errors else error) from None
     sides = found.sides or beside.sides()
     kept = [file for file in files if file in found.labels]
     return Labelled(

@@ -17,7 +17,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Table
+from formatters.base import Doubt, Evidence, NewData, Options, Table
 from formatters.media.beside import NO_TABLE
 from formatters.media.labels import Labelled, labelled_files, without
 from formatters.media.order import files_below
@@ -106,37 +106,34 @@ def probe_files(
     return good, bad
 
 
-def new_files(source: Path, suffixes: Collection[str], noun: str) -> list[tuple[str, Path]]:
-    """(name, path) of new raw files to format: the file itself, or all fitting files of a folder.
+def read_new_files(
+    spec: Spec, source: Path, suffixes: Collection[str], noun: str, convert: Callable[[Path], Any]
+) -> NewData:
+    """``convert`` of a file, or of all files of a folder, in threads.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none of this kind.
     """
-    if source.is_file():
-        files = [(source.name, source)] if source.name.lower().endswith(tuple(suffixes)) else []
-    else:
-        files = [(path.relative_to(source).as_posix(), path) for path in media_files(source, suffixes)]
-    if not files:
-        kinds = ", ".join(sorted(suffix[1:] for suffix in suffixes))
+    folder = source if source.is_dir() else source.parent
+    names = files_below(source) if source.is_dir() else [source.name]
+    fitting = tuple(suffixes)
+    kinds = ", ".join(sorted(suffix[1:] for suffix in suffixes))
+    if not any(name.lower().endswith(fitting) for name in names):
         raise DataError(f"{source.name} holds no {noun}; this model takes {kinds}.")
-    return files
 
-
-def formatted(files: list[tuple[str, Path]], convert: Callable[[Path], Info]) -> list[Info]:
-    """``convert`` of all files, in threads.
-
-    Raises:
-        DataError: a file cannot be read; it is named.
-    """
-
-    def one(file: tuple[str, Path]) -> Info:
+    def one(name: str) -> tuple[Any, str]:
+        if not name.lower().endswith(fitting):
+            return None, f"{name} is no file of {noun}; this model takes {kinds}."
         try:
-            return convert(file[1])
+            return convert(folder / name), ""
         except UnreadableError as error:
-            raise DataError(f"{file[0]} cannot be read ({error}); replace it or leave it out.") from error
+            return None, f"{name} cannot be read ({error}); replace it or leave it out."
 
+    new = NewData(spec)
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(one, files))
+        for name, (content, problem) in zip(names, pool.map(one, names), strict=True):
+            new.add(name, content, problem)
+    return new
 
 
 def copy_files(paths: Sequence[Path], picks: Sequence[int], folder: Path) -> None:

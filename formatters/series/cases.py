@@ -11,7 +11,10 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Sample
-from formatters.tables.columns import parse_number
+from formatters.tables.columns import is_missing, parse_number
+from formatters.tables.fit import shown
+from formatters.tables.numbers import decimal_mark
+from formatters.words import counted
 
 
 @dataclass
@@ -56,3 +59,23 @@ def stack(cells: Sequence[Sequence[list[str]]], decimal_comma: bool) -> np.ndarr
         for steps in cells
     ]
     return np.stack(values).transpose(2, 1, 0)
+
+
+def uses_decimal_comma(columns: Sequence[list[str]], delimiter: str, otherwise: bool = False) -> bool:
+    """By the cells of all columns together; ``otherwise``: where they do not tell."""
+    mark = decimal_mark({cell for column in columns for cell in column}, delimiter)
+    return mark == "," if mark else otherwise
+
+
+def flaws_in(columns: Sequence[list[str]], values: np.ndarray) -> dict[int, str]:
+    """The rows with cells that are neither numbers nor missing, and which; ``values``: (rows, columns)."""
+    found: dict[int, list[str]] = {}
+    for row, column in np.argwhere(np.isnan(values)).tolist():
+        if not is_missing(columns[column][row]):
+            found.setdefault(row, []).append(columns[column][row])
+    return {row: flaw(cells) for row, cells in found.items()}
+
+
+def flaw(cells: Sequence[str]) -> str:
+    what = counted(len(cells), "cell is no number and counts", "cells are no numbers and count")
+    return f"{what} as missing, such as {shown(cells[0])}"

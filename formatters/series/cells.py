@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample
+from formatters.base import Evidence, NewData, Options, Sample
 from formatters.series.cases import Cases
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import PIXEL_PREFIXES
-from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import choose, read_labels
+from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 
 MIN_STEPS = 8  # shorter lists are rather several labels
+DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -39,7 +42,12 @@ def _series_columns(upload: TableUpload) -> list[str]:
 
 
 def _numbers(cell: str) -> np.ndarray | None:
-    parts = re.split(r"\s*[,;]\s*|\s+", cell.strip().strip("[]()").strip())
+    inner = cell.strip().strip("[]()").strip()
+    parts = re.split(r"\s*;\s*|\s+", inner)
+    if len(parts) > 1 and all(map(DECIMAL_COMMA.fullmatch, parts)):
+        parts = [part.replace(",", ".") for part in parts]
+    else:
+        parts = re.split(r"\s*[,;]\s*|\s+", inner)
     try:
         return np.array([float(part if part.lower() not in ("null", "none", "") else "nan") for part in parts])
     except ValueError:
@@ -52,38 +60,45 @@ def read(root: Path, options: Options) -> Cases:
         raise DataError("the upload holds no table; give a CSV with a series in a cell of each row.")
     names = _series_columns(upload)
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     kept = [i for i, row in enumerate(labels.rows) if row is not None]
-    series = _join([upload.table.column(name) for name in names], upload.sources)
+    cells = zip(*(upload.table.column(name) for name in names), strict=True)
+    series = [_case(row, source) for row, source in zip(cells, upload.sources, strict=True)]
     return Cases(
         [series[i] for i in kept],
         [Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         labels.names,
         labels.multi_label,
         [target.why, f"the cells of {', '.join(map(repr, names))} hold the series", *upload.why],
-        target.doubts + labels.doubts,
+        upload.doubts_for(target.columns) + target.doubts + labels.doubts,
         {"layout": "cells", "channels": names, "table": layout(upload.table, target.columns)},
         lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         {"target": ",".join(target.columns), "ignored": upload.ignored},
     )
 
 
-def _join(columns: list[list[str]], sources: list[str]) -> list[np.ndarray]:
-    """A (T, C) array for each row; a channel that is shorter ends in NaN."""
-    series = []
-    for source, cells in zip(sources, zip(*columns, strict=True), strict=True):
-        channels = [_numbers(cell) for cell in cells]
-        found = [values for values in channels if values is not None]
-        if len(found) < len(channels):
-            raise DataError(f"{source} holds a cell that is no list of numbers; correct it or remove the row.")
-        case = np.full((max(map(len, found)), len(found)), np.nan)
-        for at, values in enumerate(found):
-            case[: len(values), at] = values
-        series.append(case)
-    return series
+def _case(cells: Sequence[str], source: str) -> np.ndarray:
+    """(T, C); a channel that is shorter ends in NaN."""
+    channels = [_numbers(cell) for cell in cells]
+    found = [values for values in channels if values is not None]
+    if len(found) < len(channels):
+        raise DataError(f"{source} holds a cell that is no list of numbers; correct it or remove the row.")
+    case = np.full((max(map(len, found)), len(found)), np.nan)
+    for at, values in enumerate(found):
+        case[: len(values), at] = values
+    return case
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
-    """The rows of a table laid out as the training data."""
-    names, cells = read_new_rows(source, recipe["table"], recipe["channels"])
-    return names, _join(cells, names)
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
+    """The rows of tables laid out as the training data."""
+
+    def read(path: Path, name: str) -> None:
+        rows = read_new_rows(path, name, recipe["table"], recipe["channels"])
+        for at, (row, cells) in enumerate(zip(rows.names, zip(*rows.cells, strict=True), strict=True)):
+            try:
+                new.add(row, None if at in rows.unread else _case(cells, row), rows.unread.get(at, ""))
+            except DataError as error:
+                new.add(row, None, str(error))
+        new.notes += rows.notes
+
+    for_each_file(new, source, read)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample
-from formatters.series.cases import Cases, stack
+from formatters.base import Evidence, NewData, Options, Sample
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.tables.columns import profile
 from formatters.tables.files import TableUpload, load
+from formatters.tables.new_rows import for_each_file
 from formatters.tables.reader import RawTable, read_table
-from formatters.tables.target import choose, read_labels
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 
 MIN_SERIES = 4
 MIN_STEPS = 5
@@ -80,7 +82,7 @@ def read(root: Path, options: Options) -> Cases:
     table = replace(upload.table, columns=kept, rows=[[column[row] for column in cells] for row in firsts])
     columns = [profile(name, table.column(name), table.delimiter) for name in kept]
     target = choose(table, columns, options.target)
-    labels = read_labels(table, columns, target)
+    labels = read_labels(table, columns, target, options.label_cuts)
     series = _cut(upload.table, found.values, found.starts)
     known = [i for i, row in enumerate(labels.rows) if row is not None]
     return Cases(
@@ -89,25 +91,32 @@ def read(root: Path, options: Options) -> Cases:
         labels.names,
         labels.multi_label,
         [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
-        target.doubts + labels.doubts,
+        upload.doubts_for(target.columns) + target.doubts + labels.doubts,
         {"layout": "long", "id": found.names[0], "channels": found.values},
         about={"target": ",".join(target.columns), "ignored": upload.ignored},
     )
 
 
 def _cut(table: RawTable, names: list[str], starts: list[int]) -> list[np.ndarray]:
-    values = stack([[table.column(name)] for name in names], table.delimiter == ";")[:, 0]
+    columns = [table.column(name) for name in names]
+    values = stack([[column] for column in columns], uses_decimal_comma(columns, table.delimiter))[:, 0]
     return np.split(values, starts[1:-1])
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
-    """A long table as the training data, without need of the label."""
-    if not source.is_file():
-        raise DataError("give one table with the new series.")
-    table = read_table(source)
-    missing = [name for name in (recipe["id"], *recipe["channels"]) if name not in table.columns]
-    if missing:
-        raise DataError(f"{source.name} lacks the column {missing[0]!r}; give the columns of the training data.")
-    starts = _starts(table.column(recipe["id"]))
-    names = [f"series {table.column(recipe['id'])[start]}" for start in starts[:-1]]
-    return names, _cut(table, recipe["channels"], starts)
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
+    """Long tables as the training data, without need of the label."""
+
+    def read(path: Path, name: str) -> None:
+        table = read_table(path)
+        missing = [column for column in (recipe["id"], *recipe["channels"]) if column not in table.columns]
+        if missing:
+            raise DataError(f"{path.name} lacks the column {missing[0]!r}; give the columns of the training data.")
+        ids = table.column(recipe["id"])
+        starts = _starts(ids)
+        cells = [table.column(column) for column in recipe["channels"]]
+        for start, case in zip(starts, _cut(table, recipe["channels"], starts), strict=False):
+            flaws = flaws_in([column[start:] for column in cells], case)
+            problem = "; ".join(f"step {row + 1}: {what}" for row, what in flaws.items())
+            new.add(f"{name}, series {ids[start]}" if name else f"series {ids[start]}", case, problem)
+
+    for_each_file(new, source, read)

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample, Side
+from formatters.base import Evidence, NewData, Options, Sample, Side
 from formatters.media.beside import NO_TABLE
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.order import files_below, natural
-from formatters.series.cases import Cases, stack
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.split_words import sides_of
+from formatters.tables.cuts import cut
 from formatters.tables.files import OTHER_DATA
+from formatters.tables.new_rows import for_each_file
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.tables.target import CLEAR_NAME, name_score
 
@@ -96,7 +98,8 @@ def _is_label(name: str) -> bool:
 
 
 def _values(table: RawTable, names: Sequence[str]) -> np.ndarray:
-    return stack([[table.column(name)] for name in names], table.delimiter == ";")[:, 0]
+    columns = [table.column(name) for name in names]
+    return stack([[column] for column in columns], uses_decimal_comma(columns, table.delimiter))[:, 0]
 
 
 def _recordings(root: Path) -> tuple[dict[str, Recording], list[str]]:
@@ -156,15 +159,24 @@ def _labels(
         at = file_column(table, index)
         if at is None and ordered:
             table, at = _by_number(table, list(recordings))
-        found = read_labels(table, at, path, index, options.target) if at is not None else None
+        found = read_labels(table, at, path, index, options) if at is not None else None
         if found:
-            return found, path
+            return _with_ranges(found, options), path
     if not ordered:
         return None
     found = _by_constant_column(recordings, options.target)
     if not found and not options.target:
         found = _by_folder(list(recordings))
     return (found, "") if found else None
+
+
+def _with_ranges(found: FileLabels, options: Options) -> FileLabels:
+    """Numbers become the ranges that the options say."""
+    if not found.numbers:
+        return found
+    ranges, names = cut(list(found.numbers.values()), options.label_cuts or "")
+    labels: dict[str, tuple[str, ...]] = {f: (cell,) for f, cell in zip(found.numbers, ranges, strict=True) if cell}
+    return replace(found, labels=labels, label_order=names)
 
 
 def _by_constant_column(recordings: dict[str, Recording], target: str | None) -> FileLabels | None:
@@ -229,15 +241,16 @@ def read(root: Path, options: Options) -> Cases:
     )
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """Each file is a series; its columns are those of the training data, in any order."""
-    files = [source] if source.is_file() else [source / path for path in _paths(source)]
-    names, series = [], []
-    for path in files:
+
+    def read(path: Path, name: str) -> None:
         table = read_table(path)
-        missing = [name for name in recipe["channels"] if name not in table.columns]
+        missing = [column for column in recipe["channels"] if column not in table.columns]
         if missing:
             raise DataError(f"{path.name} lacks the column {missing[0]!r}; give the columns of the training data.")
-        names.append(path.name)
-        series.append(_values(table, recipe["channels"]))
-    return names, series
+        values = _values(table, recipe["channels"])
+        flaws = flaws_in([table.column(column) for column in recipe["channels"]], values)
+        new.add(name or path.name, values, "; ".join(f"row {row + 1}: {what}" for row, what in flaws.items()))
+
+    for_each_file(new, source, read)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample
+from formatters.base import Evidence, NewData, Options, Sample
 from formatters.media.beside import NO_TABLE, names_of_indices
 from formatters.media.order import files_below, natural
-from formatters.series.cases import Cases, stack
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.split_words import PART_WORDS, part_of_path, sides_of_parts
 from formatters.tables.joined import LABEL_FILES
 from formatters.tables.reader import TABLE_SUFFIXES, read_table
@@ -22,7 +22,7 @@ from formatters.tables.reader import TABLE_SUFFIXES, read_table
 SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 GROUP_FILES = frozenset(["subject", "subjects", "group", "groups", "person", "participant", "user"])
 MIN_STEPS = 8
-MAX_FILES = 1000
+LOOKED_AT = 8  # files, before all are read: prose beside a table of labels is left at once
 
 
 @dataclass
@@ -45,7 +45,11 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 def _find(root: Path) -> dict[str, _Part] | None:
     paths = tuple(path for path in files_below(root) if path.lower().endswith(SUFFIXES))
     label_files = [path for path in paths if _sensor(path) in LABEL_FILES]
-    if not 0 < len(label_files) <= 3 or not 3 <= len(paths) <= MAX_FILES:
+    parts = {part_of_path(path) for path in label_files}
+    others = [path for path in paths if path not in label_files]
+    if not label_files or len(parts) < len(label_files) or len(others) < 2:
+        return None
+    if not any(_columns(root / path) for path in others[:: 1 + len(others) // LOOKED_AT]):
         return None
     return _read(root, paths, tuple((root / path).stat().st_mtime_ns for path in paths))
 
@@ -74,7 +78,7 @@ def _read(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> dict[st
         elif len(columns) == 1 and sensor in GROUP_FILES:
             part.groups = columns[0]
         elif len(columns) >= MIN_STEPS:
-            values = stack([columns], False)[:, :, 0]
+            values = _matrix(columns)
             if np.isfinite(values).mean() > 0.9:
                 part.sensors[sensor] = (path, values)
     parts = {name: part for name, part in parts.items() if part.labels}
@@ -133,19 +137,30 @@ def read(root: Path, options: Options) -> Cases:
     return cases
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
+def _matrix(columns: list[list[str]]) -> np.ndarray:
+    """(N, T)"""
+    return stack([columns], uses_decimal_comma(columns, " "))[:, :, 0]
+
+
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """A folder with one file for each channel of the training data."""
     found: dict[str, np.ndarray] = {}
+    flaws: dict[int, list[str]] = {}
     for path in files_below(source) if source.is_dir() else [source.name]:
-        if _sensor(path) in recipe["channels"]:
-            columns = _columns(source / path if source.is_dir() else source) or []
-            if _sensor(path) in found or not columns:
-                raise DataError(f"{path} could not be read; give one file of numbers for each channel.")
-            found[_sensor(path)] = stack([columns], False)[:, :, 0]
+        sensor = _sensor(path)
+        if sensor not in recipe["channels"]:
+            new.notes.append(f"{path} is no channel of the series and was left out")
+            continue
+        columns = _columns(source / path if source.is_dir() else source) or []
+        if sensor in found or not columns:
+            raise DataError(f"{path} could not be read; give one file of numbers for each channel.")
+        found[sensor] = _matrix(columns)
+        for line, what in flaws_in(columns, found[sensor]).items():
+            flaws.setdefault(line, []).append(f"{path}: {what}")
     missing = [name for name in recipe["channels"] if name not in found]
     if missing:
         raise DataError(f"{source.name} lacks the file of channel {missing[0]!r}; give a file for each channel.")
     if len({values.shape for values in found.values()}) > 1:
         raise DataError(f"the files of {source.name} differ in lines or in steps; give a line of each for a series.")
-    series = list(np.stack([found[name] for name in recipe["channels"]], axis=2))
-    return [f"line {i}" for i in range(1, len(series) + 1)], series
+    for at, case in enumerate(np.stack([found[name] for name in recipe["channels"]], axis=2)):
+        new.add(f"line {at + 1}", case, "; ".join(flaws.get(at, [])))

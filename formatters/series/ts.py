@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Options, Sample, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Sample
 from formatters.media.order import natural
-from formatters.series.cases import Cases, stack
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
-from formatters.tables.new_rows import table_paths
+from formatters.tables.cuts import LabelQuestion, cut
+from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, row_names
 from formatters.tables.reader import RawTable, read_table
 from formatters.tables.ts_file import TsFile, is_ts, read_ts
 from formatters.words import counted
@@ -44,15 +44,17 @@ def read(root: Path, options: Options) -> Cases:
                 f"{path} has {counted(file.cases[0].shape[1], 'channel')} but {next(iter(parsed))} has "
                 f"{first.cases[0].shape[1]}; upload files of one data set only."
             )
-        labels = _labels(file, path, cases)
         cases.series += file.cases
         cases.samples += [
             Sample(f"{path}, line {line}", (label,), sides[path] if given else None)
-            for line, label in zip(file.lines, labels, strict=True)
+            for line, label in zip(file.lines, _labels(file, path), strict=True)
         ]
-    used = {sample.labels[0] for sample in cases.samples}
-    cases.label_names = [name for name in first.classes if name in used]
-    cases.label_names += sorted(used - set(cases.label_names), key=lambda name: (name[:2] == "> ", natural(name)))
+    if first.is_regression:
+        _cut_numbers(cases, next(iter(parsed)), options)
+    else:
+        used = {sample.labels[0] for sample in cases.samples}
+        cases.label_names = [name for name in first.classes if name in used]
+        cases.label_names += sorted(used - set(cases.label_names), key=natural)
     if given:
         cases.why.append("the split into train and test is given by the names of the files")
     if any(file.has_timestamps for file in parsed.values()):
@@ -61,40 +63,46 @@ def read(root: Path, options: Options) -> Cases:
     return cases
 
 
-def _labels(file: TsFile, path: str, cases: Cases) -> list[str]:
-    """The label of each case; a regression target is cut at its median, as the challenge does."""
+def _labels(file: TsFile, path: str) -> list[str]:
+    """The label of each case, as written."""
     bad = next((line for line, label in zip(file.lines, file.labels, strict=True) if not label), None)
     if bad is not None:
         raise DataError(f"line {bad} of {path} has no label; set @classLabel true and end each case with its class.")
     labels = [label or "" for label in file.labels]
-    if not file.is_regression:
-        return labels
-    values = [parse_number(label) for label in labels]
-    if None in values:
-        raise DataError(f"line {file.lines[values.index(None)]} of {path} has a target that is no number; correct it.")
-    median = float(np.median([value for value in values if value is not None]))
-    what = f"the target of {path} is a quantity; it was cut at its median {median:g} into two classes"
-    cases.doubts.append(Doubt(what, "group the values into classes before the upload", path))
-    return [f"> {median:g}" if value is not None and value > median else f"≤ {median:g}" for value in values]
+    wrong = [at for at, label in enumerate(labels) if file.is_regression and parse_number(label) is None]
+    if wrong:
+        raise DataError(f"line {file.lines[wrong[0]]} of {path} has a target that is no number; correct it.")
+    return labels
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
+def _cut_numbers(cases: Cases, path: str, options: Options) -> None:
+    """The targets of a regression become ranges."""
+    values = [parse_number(sample.labels[0]) for sample in cases.samples]
+    if not options.label_cuts:
+        raise LabelQuestion("targetlabel", path, values, [])
+    ranges, cases.label_names = cut(values, options.label_cuts)
+    cases.samples = [replace(sample, labels=(cell or "",)) for sample, cell in zip(cases.samples, ranges, strict=True)]
+
+
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """A CSV for a model of .ts files: with one channel a row is a series; with several, the file is one series."""
-    channels = spec_of(recipe).num_channels
-    names: list[str] = []
-    series: list[np.ndarray] = []
-    for path in table_paths(source):
+    channels = new.spec.num_channels
+
+    def read(path: Path, name: str) -> None:
+        if path.suffix.lower() not in ROW_SUFFIXES:
+            raise DataError(f"{path.name} holds no series; give a .ts file or a CSV.")
         table = read_table(path)
         columns = _number_columns(table)
+        decimal_comma = uses_decimal_comma(columns, table.delimiter)
+        values = stack([columns], decimal_comma)[:, :, 0]  # (rows, columns)
+        flaws = flaws_in(columns, values)
         if channels == 1 and len(columns) > 1:
-            series += list(stack([columns], False))
-            names += [f"{path.name}, row {number}" for number in range(1, len(table.rows) + 1)]
-        else:
-            series.append(stack([[column] for column in columns], False)[:, 0])  # a row is a step
-            names.append(path.name)
-    if not names:
-        raise DataError(f"{source.name} holds no series; give a .ts file or a CSV.")
-    return names, series
+            for at, row in enumerate(row_names(name or path.name, len(values))):
+                new.add(row, values[at, :, None], flaws.get(at, ""))
+        else:  # a row is a step
+            new.add(name or path.name, values, "; ".join(f"row {row + 1}: {what}" for row, what in flaws.items()))
+
+    for_each_file(new, source, read)
 
 
 def _number_columns(table: RawTable) -> list[list[str]]:

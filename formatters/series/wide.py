@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Options, Sample
-from formatters.series.cases import Cases, stack
+from formatters.base import Evidence, NewData, Options, Sample
+from formatters.series.cases import Cases, flaws_in, stack, uses_decimal_comma
 from formatters.tables.columns import Column, describe
 from formatters.tables.files import load
 from formatters.tables.kind import judge, series_channels
-from formatters.tables.new_rows import layout, read_new_rows, write_new_rows
-from formatters.tables.target import choose, read_labels
+from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
+from formatters.tables.row_labels import read_labels
+from formatters.tables.target import choose
 from formatters.words import counted
 
 
@@ -27,7 +26,7 @@ def read(root: Path, options: Options) -> Cases:
     if upload is None:
         raise DataError("the upload holds no time series; give a .ts file, or a CSV with a series in each row.")
     target = choose(upload.table, upload.columns, options.target)
-    labels = read_labels(upload.table, upload.columns, target)
+    labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
     channels = series_channels(upload, target.columns)
     if not channels:
         features = [c for c in upload.columns if c.name not in target.columns and c.numbers and c.type != "id"]
@@ -50,7 +49,7 @@ def read(root: Path, options: Options) -> Cases:
             f"the columns {ends} are the {steps} of {counted(len(channels), 'channel')}",
             *upload.why,
         ],
-        doubts=target.doubts + labels.doubts,
+        doubts=upload.doubts_for(target.columns) + target.doubts + labels.doubts,
         recipe={
             "layout": "wide",
             "series_columns": channels,
@@ -73,9 +72,19 @@ def _describe(column: Column, target: tuple[str, ...]) -> dict[str, Any]:
     return describe(column, "ignored", column.why_ignored or "only the series is used")
 
 
-def encode(recipe: dict[str, Any], source: Path) -> tuple[list[str], list[np.ndarray]]:
-    """The rows of a table laid out as the training data."""
+def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
+    """The rows of tables laid out as the training data."""
     channels = recipe["series_columns"]
-    names, flat = read_new_rows(source, recipe["table"], [name for channel in channels for name in channel])
     steps = len(channels[0])
-    return names, list(stack([flat[at : at + steps] for at in range(0, len(flat), steps)], recipe["decimal_comma"]))
+
+    def read(path: Path, name: str) -> None:
+        rows = read_new_rows(path, name, recipe["table"], [name for channel in channels for name in channel])
+        decimal_comma = uses_decimal_comma(rows.cells, rows.delimiter, recipe["decimal_comma"])
+        series = stack([rows.cells[at : at + steps] for at in range(0, len(rows.cells), steps)], decimal_comma)
+        flaws = flaws_in(rows.cells, series.transpose(0, 2, 1).reshape(len(series), -1))
+        for at, case in enumerate(series):
+            whole = at not in rows.unread
+            new.add(rows.names[at], case if whole else None, flaws.get(at, "") if whole else rows.unread[at])
+        new.notes += rows.notes
+
+    for_each_file(new, source, read)

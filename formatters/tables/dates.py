@@ -78,5 +78,7 @@ def epoch_format(name: str, values: set[float]) -> str:
 
 
 def day_and_month_swapped(format_: str) -> str:
-    """The format that takes the day for the month, or ""."""
-    return format_.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m") if re.match(r"%d[/-]%m", format_) else ""
+    """The format that takes the day for the month, or ""; with dots the day always comes first."""
+    if not re.match(r"%d[/-]%m|%m[/-]%d", format_):
+        return ""
+    return format_.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")

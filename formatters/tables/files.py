@@ -18,8 +18,9 @@ from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import JSONS, PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
+from formatters.tables.matrices import matrices
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 from formatters.words import counted
 
@@ -28,6 +29,17 @@ OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
 MAX_NAMELESS_CLASSES = 20  # in a table without a header
+AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A table whose columns are not those of the others."""
+
+    path: str
+    columns: frozenset[str]
+    rows: int
+    why: str
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, so that what was judged is remembered
@@ -41,6 +53,15 @@ class TableUpload:
     why: list[str]
     ignored: list[dict[str, str]]
     doubts: list[Doubt]
+    aside: list[Aside]
+
+    def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
+        """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
+        labelled = [one for one in self.aside if set(target) <= one.columns]
+        return self.doubts + [
+            Doubt(f"{one.path} and its {counted(one.rows, 'row')} are not used: {one.why}", AS_THE_OTHERS, one.path)
+            for one in labelled
+        ]
 
 
 def load(root: Path) -> TableUpload | None:
@@ -52,11 +73,7 @@ def load(root: Path) -> TableUpload | None:
     paths = tuple(files_below(root))
     others = [path for path in paths if OTHER_DATA.fullmatch(path)]
     documents = [path for path in paths if path.lower().endswith(".txt") and not _is_about(path)]
-    if (
-        len(others) > 2
-        or (len(documents) > 2 and not _are_lines(root, documents))
-        or any(path.endswith(".solution") for path in paths)
-    ):
+    if len(others) > 2 or (len(documents) > 2 and not _are_lines(root, documents)):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -64,19 +81,10 @@ def load(root: Path) -> TableUpload | None:
 
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
-    named = [path for path in paths if not _is_about(path)]
-    packed = [path for path in named if PACKED_TABLE.fullmatch(path)]
-    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
-    tables_at = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)] + packed
-    beside = [path for path in structured if tables_at and path.lower().endswith(JSONS)]  # words about the data
-    tables_at += [path for path in structured if path not in beside]
-    if tables_at:
-        tables = {path: read_table(root / path) for path in tables_at}
-    else:
-        tables = _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
-    if not tables:
+    read = _read_tables(root, paths)
+    if not read:
         return None
-    tables = with_labels_beside(tables)
+    tables = with_labels_beside(read)
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
@@ -95,15 +103,33 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         for path in group
         for what in tables[path].left_out
     ]
-    ignored = _left_aside(tables, group)
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
         classes = [Path(path).stem for path in group for _ in tables[path].rows]
         main = with_class_column(main, classes)
         columns.append(profile(main.label, classes))
         doubts.append(class_doubt(main.label, group))
-    ignored += [{"path": path, "why": "a JSON file beside tables"} for path in beside]
-    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts))
+    aside = _left_aside(tables, group)
+    ignored = [{"path": one.path, "why": one.why} for one in aside]
+    ignored += [{"path": path, "why": _why_not_read(path)} for path in paths if path not in read]
+    return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, aside))
+
+
+def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, RawTable]:
+    """The tables by path; JSON beside other tables holds words about them."""
+    if any(path.endswith(".solution") for path in paths):
+        return matrices(root, paths)
+    named = [path for path in paths if not _is_about(path)]
+    structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
+    found = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
+    found += [path for path in structured if not found or not path.lower().endswith(JSONS)]
+    if found:
+        return {path: read_table(root / path) for path in found}
+    return _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
+
+
+def _why_not_read(path: str) -> str:
+    return "a JSON file beside other tables" if path.lower().endswith(JSONS) else "it is no table of rows"
 
 
 def _is_about(path: str) -> bool:
@@ -159,15 +185,15 @@ def _join(tables: list[RawTable]) -> RawTable:
     return replace(first, rows=rows)
 
 
-def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[dict[str, str]]:
+def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
     columns = set(tables[group[0]].columns)
-    ignored = []
+    aside = []
     for path, table in tables.items():
         if path not in group:
             lacking = sorted(columns - set(table.columns))
-            why = f"it lacks the column {lacking[0]!r}" if len(lacking) == 1 else "its columns differ"
-            ignored.append({"path": path, "why": f"{why} from {group[0]}" if len(lacking) != 1 else why})
-    return ignored
+            why = f"it lacks the column {lacking[0]!r}" if len(lacking) == 1 else f"its columns differ from {group[0]}"
+            aside.append(Aside(path, frozenset(table.columns), len(table.rows), why))
+    return aside
 
 
 def _with_split_column(upload: TableUpload) -> TableUpload:

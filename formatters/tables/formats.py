@@ -5,33 +5,29 @@ Each reader gives rows of strings, the first one the header.  Libraries are impo
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
-import io
 import json
 import re
 import sqlite3
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from automl_engine.errors import DataError
 
 MAX_CELLS, MAX_COLUMNS = 20_000_000, 120_000
-MAX_TEXT_BYTES, MAX_RATIO, FREE_BYTES = 2**31, 200, 2**26  # tables seldom shrink to a hundredth
 MAX_WORKBOOK_BYTES = 2**29
+LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson")
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
-PACKED_TABLE = re.compile(r".*\.(csv|tsv|tab|txt|data|dat|jsonl?|ndjson|arff)\.(gz|bz2|zst)", re.IGNORECASE)
 Rows = list[list[str]]
 
 
@@ -61,15 +57,15 @@ def written(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]]) -> Structured:
-    """The rows of a file of STRUCTURED_SUFFIXES.
+def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wanted: Collection[str] = ()) -> Structured:
+    """The rows of a file of STRUCTURED_SUFFIXES; of a workbook those of the sheet with most of the wanted columns.
 
     Raises:
         DataError: it is damaged or holds no table.
     """
     suffix = path.suffix.lower()
     if suffix in WORKBOOKS:
-        return _workbook(path)
+        return _workbook(path, {name.casefold() for name in wanted})
     if suffix in ARROW:
         return Structured(_arrow(path))
     if suffix in DATABASES:
@@ -78,8 +74,8 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]]) -> St
     return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(_records(text, path.name))
 
 
-def _workbook(path: Path) -> Structured:
-    """The sheet with the most cells."""
+def _workbook(path: Path, wanted: set[str]) -> Structured:
+    """The sheet with the most wanted columns (in lower case), of several the one with the most cells."""
     from python_calamine import CalamineError, load_workbook
 
     filled: dict[str, Rows] = {}
@@ -91,12 +87,17 @@ def _workbook(path: Path) -> Structured:
         book = load_workbook(str(path))
         for name in book.sheet_names:
             sheet = book.get_sheet_by_name(name)
-            _check_size(path, sheet.height, sheet.width)
+            check_size(path, sheet.height, sheet.width)
             rows = [[written(value) for value in row] for row in sheet.to_python()]
             filled[name] = [row for row in rows if any(row)]
     except (CalamineError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from error
-    best = max(filled, key=lambda name: sum(map(len, filled[name])))
+
+    def fitness(name: str) -> tuple[int, int]:
+        heads = ({cell.casefold() for cell in row} for row in filled[name][:LOOK_ROWS])
+        return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
+
+    best = max(filled, key=fitness)
     rows = filled[best]
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
@@ -115,13 +116,13 @@ def _arrow(path: Path) -> Rows:
     try:
         if path.suffix.lower() == ".parquet":
             file = parquet.ParquetFile(path)
-            _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
+            check_size(path, file.metadata.num_rows, file.metadata.num_columns)
             table = file.read()
         else:
             table = feather.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path.name} is no whole Parquet or Feather file ({error}); save it as CSV.") from error
-    _check_size(path, table.num_rows, table.num_columns)
+    check_size(path, table.num_rows, table.num_columns)
     table = table.select([name for name in table.column_names if not name.startswith("__index_level_")])
     columns = [[written(value) for value in column.to_pylist()] for column in table.columns]
     return [list(table.column_names), *map(list, zip(*columns, strict=True))]
@@ -142,7 +143,7 @@ def _sqlite(path: Path) -> Rows:
             rows = [[written(value) for value in row] for row in found.fetchmany(MAX_CELLS // len(header) + 1)]
     except sqlite3.Error as error:
         raise DataError(f"{path.name} is no whole SQLite database ({error}); export the table as CSV.") from error
-    _check_size(path, len(rows), len(header))
+    check_size(path, len(rows), len(header))
     return [header, *rows]
 
 
@@ -235,45 +236,12 @@ def _sparse(cells: list[str], attributes: list[re.Match[str]]) -> list[str]:
     return row
 
 
-def unpack_table(path: Path, plain: Path) -> None:
-    """Write the content of a file packed by gzip, bzip2 or Zstandard to ``plain``.
-
-    Raises:
-        DataError: it is damaged, or too large.
-    """
-    openers: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _gzip, ".bz2": _bzip2, ".zst": _zstandard}
-    left = min(MAX_TEXT_BYTES, FREE_BYTES + MAX_RATIO * path.stat().st_size)
-    try:
-        with openers[path.suffix.lower()](path) as file, open(plain, "wb") as out:
-            while block := file.read(2**20):
-                left -= len(block)
-                if left < 0:
-                    raise DataError(f"{path.name} unpacks to far more than a table of its size; upload a part of it.")
-                out.write(block)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path.name} is damaged or cut off ({error}); pack it again.") from error
-
-
-def _gzip(path: Path) -> IO[bytes]:
-    return io.BufferedReader(gzip.open(path))
-
-
-def _bzip2(path: Path) -> IO[bytes]:
-    return bz2.open(path)
-
-
-def _zstandard(path: Path) -> IO[bytes]:
-    import zstandard
-
-    return io.BufferedReader(zstandard.open(path))
-
-
 def check_width(columns: int, name: str) -> None:
     if columns > MAX_COLUMNS:
         raise DataError(f"{name} has {columns:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
 
 
-def _check_size(path: Path, rows: int, columns: int) -> None:
+def check_size(path: Path, rows: int, columns: int) -> None:
     check_width(columns, path.name)
     if rows * columns > MAX_CELLS:
         raise DataError(f"{path.name} holds more than {MAX_CELLS:,} cells, the limit here; upload a part of it.")

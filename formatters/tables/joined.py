@@ -10,10 +10,9 @@ from pathlib import Path
 from formatters.base import Doubt
 from formatters.split_words import part_of
 from formatters.tables.reader import RawTable
-from formatters.tables.target import CLEAR_NAME, name_score
+from formatters.tables.target import CLEAR_NAME, MAX_CLASSES, name_score
 
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
-MAX_CLASS_FILES = 50
 
 
 def with_labels_beside(tables: dict[str, RawTable]) -> dict[str, RawTable]:
@@ -57,7 +56,7 @@ def named_by_class(group: list[str], columns: list[str]) -> bool:
     """Fake.csv and True.csv: files of the same columns, named by words, where no column is named like a label."""
     stems = [Path(path).stem for path in group]
     words = all(re.fullmatch(r"[^\W\d_]{2,}([\s_-][^\W\d_]+){0,2}", stem) and not part_of(stem) for stem in stems)
-    distinct = 1 < len(set(stems)) == len(stems) <= MAX_CLASS_FILES
+    distinct = 1 < len(set(stems)) == len(stems) <= MAX_CLASSES
     return words and distinct and max(map(name_score, columns)) < CLEAR_NAME
 
 

@@ -1,19 +1,31 @@
-"""Rows to predict: the columns that a recipe needs, found by name in a CSV, TSV or JSON file (or a folder of them)."""
+"""Rows to predict: the columns that a recipe needs, found by name in a table of any format."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.tables.columns import profile
-from formatters.tables.formats import PACKED_TABLE, STRUCTURED_SUFFIXES
+from formatters.base import NewData
+from formatters.media.order import files_below
+from formatters.tables.formats import STRUCTURED_SUFFIXES
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
-ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)
+ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES, ".txt", "")
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """The wanted columns of one table; ``unread`` says by row why it could not be read."""
+
+    names: list[str]
+    cells: list[list[str]]
+    delimiter: str
+    unread: dict[int, str]
+    notes: list[str]
 
 
 def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
@@ -30,60 +42,55 @@ def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], 
         writer.writerows([table.rows[row][at] for at in shown] for row in rows)
 
 
-def table_paths(source: Path) -> list[Path]:
-    """The file itself, or all tables in a folder (.txt only where there is nothing else); [] when none is a table."""
-    if source.is_file():
-        return [source] if _is_table(source, (".txt", "")) else []
-    files = sorted(path for path in source.rglob("*") if path.is_file())
-    tables = [path for path in files if _is_table(path)]
-    return tables or [path for path in files if path.suffix.lower() == ".txt"]
-
-
-def _is_table(path: Path, more: tuple[str, ...] = ()) -> bool:
-    return path.suffix.lower() in (*ROW_SUFFIXES, *more) or bool(PACKED_TABLE.fullmatch(path.name))
-
-
-def read_new_rows(
-    source: Path, layout: dict[str, Any], wanted: list[str], numbers: Collection[str] = ()
-) -> tuple[list[str], list[list[str]]]:
-    """(names of the rows, the cells of each wanted column); columns may come in any order, the target may be there.
+def for_each_file(new: NewData, source: Path, read: Callable[[Path, str], None]) -> None:
+    """``read(path, name)`` adds what one file holds; a file that it refuses gets an entry that says why.
 
     Args:
-        numbers: those of the wanted columns that hold numbers; each file may write them in its own way.
+        source: a file, whose name is then "", or a folder.
 
     Raises:
-        DataError: a column is missing, or there is no table.
+        DataError: there is only one file, and it is refused.
     """
-    paths = table_paths(source)
-    if not paths:
-        raise DataError(f"{source.name} holds no table; give the rows to predict as a CSV, TSV or JSON file.")
-    names: list[str] = []
-    cells: list[list[str]] = [[] for _ in wanted]
-    for path in paths:
-        table = _read(path, layout, wanted)
-        at = _positions(table, layout, wanted)
-        for name, column, position in zip(wanted, cells, at, strict=True):
-            new = [row[position] for row in table.rows]
-            column += _plain_numbers(name, new, table.delimiter) if name in numbers else new
-        prefix = f"{path.name}, " if len(paths) > 1 else ""
-        names += [f"{prefix}row {number}" for number in range(1, len(table.rows) + 1)]
-    return names, cells
+    if source.is_file():
+        read(source, "")
+        return
+    for name in files_below(source):
+        try:
+            read(source / name, name)
+        except DataError as error:
+            new.add(name, None, str(error))
 
 
-def _plain_numbers(name: str, cells: list[str], delimiter: str) -> list[str]:
-    """With a decimal point, where this file's own cells say which mark it uses ("1,234" alone does not)."""
-    commas = {cell for cell in cells if "," in cell}
-    unclear = delimiter != ";" and all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", cell) for cell in commas)
-    if unclear:
-        return cells
-    numbers = profile(name, cells, delimiter).numbers
-    return [repr(numbers[cell]) if cell in numbers else cell for cell in cells]
+def read_new_rows(path: Path, name: str, layout: dict[str, Any], wanted: list[str]) -> NewRows:
+    """The cells of each wanted column; columns may come in any order, the target may be there.
+
+    Args:
+        name: of the file among several; "" where it is the only one.
+
+    Raises:
+        DataError: a column is missing, or it is no table.
+    """
+    if path.suffix.lower() not in ROW_SUFFIXES:
+        raise DataError(f"{path.name} holds no table; give the rows to predict as a CSV, TSV or JSON file.")
+    table = _read(path, layout, wanted)
+    places = _positions(table, layout, wanted)
+    return NewRows(
+        row_names(name, len(table.rows)),
+        [[row[place] for row in table.rows] for place in places],
+        table.delimiter,
+        table.unread,
+        [f"{path.name}: {what} was left out" for what in table.left_out],
+    )
+
+
+def row_names(name: str, count: int) -> list[str]:
+    return [f"{name}, row {number}" if name else f"row {number}" for number in range(1, count + 1)]
 
 
 def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
     """With a header where the first line names the columns; a single column may be called anything."""
     if path.suffix.lower() in STRUCTURED_SUFFIXES or (layout["has_header"] and len(wanted) > 1):
-        return read_table(path, True, keep_empty=True)
+        return read_table(path, True, keep_empty=True, wanted=tuple(wanted))
     table = read_table(path, False, keep_empty=True)
     first = {cell.casefold() for cell in table.rows[0]}
     named = first <= _folded(layout["columns"]) or _folded(wanted) <= first

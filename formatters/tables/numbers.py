@@ -21,12 +21,14 @@ MAX_FILLERS = 5
 MAX_CODES = 10  # whole numbers: beside words they are codes rather than amounts
 MAX_CODE_JUNK_SHARE = 0.01
 UNIT_SHARE = 0.8  # of the cells with letters behind the number
-COMMAS = re.compile(r"[-+]?\d{1,3}((,\d{3})+|(,\d{2})+,\d{3})(\.\d+)?")  # 1,234,567 and 12,34,567
+COMMAS = re.compile(r"[-+]?[1-9]\d{0,2}((,\d{3})+|(,\d{2})+,\d{3})(\.\d+)?")  # 1,234,567 and 12,34,567
 DOTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
 BLANKS = re.compile(r"(?<=\d)['’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")  # between thousands
 GROUPED = re.compile(r"[-+]?\d{1,3}(['’ \u00a0\u2009\u202f]\d{3}){1,4}([.,]\d*)?")
-BEFORE = re.compile(
-    r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+", re.I
+BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
+    r"(?:^|(?<=^[-+(]))"
+    r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
+    re.I,
 )
 AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+\s]+$")
 UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
@@ -109,6 +111,32 @@ def _hours(cell: str) -> float | None:
     if match[4]:
         hours = hours % 12 + 12 * (match[4].lower() == "p")
     return hours + int(match[2]) / 60 + float(match[3] or 0) / 3600
+
+
+def _sure(mark: str, between: str) -> re.Pattern[str]:
+    """Numbers in which this is the decimal mark, beyond doubt: not "1,234", but "0,123", "1,5" and "1.234,567"."""
+    groups = rf"[1-9]\d{{0,2}}({between}\d{{2,3}})"
+    whole = rf"0*{mark}\d+|\d+{mark}(\d{{1,2}}|\d{{4,}})|\d{{4,}}{mark}\d+"
+    return re.compile(rf"[-+]?({whole}|{groups}+{mark}\d+|{groups}{{2,}})(e[-+]?\d+)?", re.IGNORECASE)
+
+
+SURE = {",": _sure(",", r"\."), ".": _sure(r"\.", ",")}
+
+
+def decimal_mark(cells: Collection[str], delimiter: str) -> str:
+    """The decimal mark, "," or ".", where distinct cells of a column show it; "" where they do not, or show both."""
+    bare = [_bare(cell) for cell in cells if "," in cell or "." in cell]
+    found = {mark for mark, sure in SURE.items() if any(map(sure.fullmatch, bare))}
+    if not found and delimiter == ";" and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in bare):
+        return ","  # who separates cells by semicolons needs the comma for decimals
+    return found.pop() if len(found) == 1 else ""
+
+
+def _bare(cell: str) -> str:
+    """Without currencies, units and blanks between thousands."""
+    unit = UNIT.fullmatch(cell)
+    cell = AFTER.sub("", BEFORE.sub("", (unit[1] if unit else cell).replace("−", "-"), count=1)).strip("()")
+    return BLANKS.sub("", cell) if GROUPED.fullmatch(cell) else cell
 
 
 def find_writing(cells: Collection[str], delimiter: str) -> Writing:

@@ -9,26 +9,23 @@ from __future__ import annotations
 import csv
 import io
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.encodings import UTF_8, decode_text
 from formatters.tables.formats import (
-    PACKED_TABLE,
     STRUCTURED_SUFFIXES,
     WORKBOOKS,
     check_width,
     read_structured,
-    unpack_table,
 )
-from formatters.tables.untidy import Tidied, tidy, without_ragged
+from formatters.tables.untidy import Tidied, tidy, with_odd_emptied, without_ragged
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
@@ -69,6 +66,7 @@ class RawTable:
     file_name: str = ""
     label: str = ""  # the label column where the file itself names it
     left_out: list[str] = field(default_factory=list)  # what was no row
+    unread: dict[int, str] = field(default_factory=dict)  # rows that are kept empty, and why
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -79,12 +77,15 @@ class RawTable:
         return [row[at] for row in self.rows]
 
 
-def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = False) -> RawTable:
+def read_table(
+    path: Path, has_header: bool | None = None, keep_empty: bool = False, wanted: tuple[str, ...] = ()
+) -> RawTable:
     """Read a CSV, TSV or the like, or a JSON list of ``{column: value}``.
 
     Args:
         has_header: None = see whether there is one.
         keep_empty: keep rows of empty cells (never blank lines): each row to predict needs its answer.
+        wanted: columns by which the sheet of a workbook is chosen.
 
     The last two files read are remembered, as several formatters look at the same upload: don't modify them.
 
@@ -92,24 +93,21 @@ def read_table(path: Path, has_header: bool | None = None, keep_empty: bool = Fa
         DataError: empty, binary, ragged, or a header without rows.
     """
     stat = path.stat()
-    return _read_table(path, has_header, keep_empty, stat.st_size, stat.st_mtime_ns)
+    return _read_table(path, has_header, keep_empty, wanted, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_bytes: int, mtime_ns: int) -> RawTable:
-    if PACKED_TABLE.fullmatch(path.name):
-        with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder, path.stem)
-            unpack_table(path, plain)
-            return _read_table.__wrapped__(plain, has_header, keep_empty, size_bytes, mtime_ns)
+def _read_table(
+    path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...], size_bytes: int, mtime_ns: int
+) -> RawTable:
     if path.suffix.lower() in STRUCTURED_SUFFIXES:
-        return _structured(path, has_header, keep_empty)
+        return _structured(path, has_header, keep_empty, wanted)
     check_lines(path)
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
     if text.startswith(FASTTEXT_LABEL):
-        rows = [_fasttext_row(line) for line in text.splitlines() if line.strip()]
+        rows = [fasttext_row(line) for line in text.splitlines() if line.strip()]
         if any("," in label for label, _ in rows):
             rows = [[f"[{labels}]", words] for labels, words in rows]
         notes = ["lines of fastText: labels, then the text"]
@@ -121,7 +119,7 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else _sniff_delimiter(text)
     check_width(len(next(_reader(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
-    rows, quoting, ragged = _parse(text, delimiter, path.name, strict=keep_empty)
+    rows, quoting, ragged, odd = _parse(text, delimiter, path.name, keep_odd=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
@@ -142,10 +140,11 @@ def _read_table(path: Path, has_header: bool | None, keep_empty: bool, size_byte
     left_out = ragged + tidied.left_out
     notes += [f"left out: {what}" for what in left_out]
     label = tidied.label if tidied.label in columns else ""
-    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out)
+    unread = {at - has_header: f"{path.name}, {why}" for at, why in odd.items()}
+    return RawTable(columns, filled, has_header, delimiter, encoding, notes, path.name, label, left_out, unread)
 
 
-def _fasttext_row(line: str) -> list[str]:
+def fasttext_row(line: str) -> list[str]:
     """Labels, joined by commas, and the text."""
     words = line.split()
     count = next((at for at, word in enumerate(words) if not word.startswith(FASTTEXT_LABEL)), len(words))
@@ -243,8 +242,13 @@ def _reader(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tupl
     yield from ((reader.line_num, row) for row in reader if row)
 
 
-def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[list[str]], str, list[str]]:
-    """Rows of equal length, the way of quoting that gave them, and the lines left out (none if ``strict``)."""
+def _parse(
+    text: str, delimiter: str, name: str, keep_odd: bool
+) -> tuple[list[list[str]], str, list[str], dict[int, str]]:
+    """Rows of equal length, the way of quoting that gave them, the lines left out, and those emptied by place.
+
+    Lines of another length are left out, or emptied if ``keep_odd``.
+    """
     quotings = [how for how in QUOTINGS if how != "single quotes"] if '"' in text else ["quotes taken literally"]
     if '\\"' not in text:
         quotings = [how for how in quotings if "backslash" not in how]
@@ -265,20 +269,31 @@ def _parse(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[lis
     if len(parsed) > 1 and _quotes_are_the_rule(parsed.get("quotes taken literally", [])):
         del parsed["quotes taken literally"]
     if not parsed:
-        loose = "loose quotes" if '"' in text else "quotes taken literally"
-        for how in ("single quotes", loose) if "'" in text else (loose,):
-            numbered = [
-                (line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1
-            ]
-            if even := _even([row for _, row in numbered]):
-                return even, how, []
-            tolerated = None if strict or not numbered else without_ragged(numbered)
-            if tolerated:
-                return tolerated[0], how, [tolerated[1]]
-        _raise_ragged(text, delimiter, QUOTINGS["loose quotes" if '"' in text else "quotes taken literally"], name)
+        return _parse_ragged(text, delimiter, name, keep_odd)
     # A stray quote swallows the lines up to the next one, so the reading with more rows is the right one.
     how = max(parsed, key=lambda how: len(parsed[how]))
-    return parsed[how], how, []
+    return parsed[how], how, [], {}
+
+
+def _parse_ragged(
+    text: str, delimiter: str, name: str, keep_odd: bool
+) -> tuple[list[list[str]], str, list[str], dict[int, str]]:
+    """``_parse`` where no way of quoting gives rows of equal length.
+
+    Raises:
+        DataError: the lines differ too much.
+    """
+    loose = "loose quotes" if '"' in text else "quotes taken literally"
+    for how in ("single quotes", loose) if "'" in text else (loose,):
+        numbered = [(line, row) for line, row in _reader(text, delimiter, QUOTINGS[how]) if any(row) or len(row) > 1]
+        if even := _even([row for _, row in numbered]):
+            return even, how, [], {}
+        if keep_odd and (emptied := with_odd_emptied(numbered) if numbered else None):
+            return emptied[0], how, [], emptied[1]
+        tolerated = None if keep_odd or not numbered else without_ragged(numbered)
+        if tolerated:
+            return tolerated[0], how, [tolerated[1]], {}
+    raise _ragged(text, delimiter, QUOTINGS[loose], name)
 
 
 def _quotes_are_the_rule(rows: list[list[str]]) -> bool:
@@ -305,20 +320,20 @@ def _even(rows: list[list[str]]) -> list[list[str]] | None:
     return None
 
 
-def _raise_ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> NoReturn:
-    """DataError for the first line with an unusual number of cells."""
+def _ragged(text: str, delimiter: str, quoting: dict[str, Any], name: str) -> DataError:
+    """What is wrong with the first line with an unusual number of cells."""
     width = 0
     try:
         for line, row in _reader(text, delimiter, quoting):
             width = width or len(row)
             if len(row) != width:
-                raise DataError(
+                return DataError(
                     f"line {line} of {name} has {_fields(len(row))} but the first line has {width}; give each line the "
                     f"same number of fields, and put cells that hold a {DELIMITERS.get(delimiter, 'blank')} in quotes."
                 )
     except csv.Error as error:
-        raise DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.") from error
-    raise DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
+        return DataError(f"{name} cannot be cut into cells ({error}); save the table as plain CSV.")
+    return DataError(f"the quotes in {name} do not match; close every quote, and double those inside a cell.")
 
 
 def _fields(count: int) -> str:
@@ -418,8 +433,8 @@ def _notes(
     return notes
 
 
-def _structured(path: Path, has_header: bool | None, keep_empty: bool) -> RawTable:
-    found = read_structured(path, decode_text)
+def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...]) -> RawTable:
+    found = read_structured(path, decode_text, wanted)
     tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
     rows = tidied.rows if tidied else found.rows
     if path.suffix.lower() in WORKBOOKS and has_header is None and rows:

@@ -1,46 +1,61 @@
-"""What a table is meant to predict: which column (or 0/1 columns) holds the labels, and the labels of each row.
+"""Which column holds the labels, or which 0/1 columns: one choice for tables and for label tables beside files.
 
-``choose`` guesses from names, position, type and number of values, or obeys ``--target``; ``read_labels`` makes
-label names of the cells.  What is not certain becomes a Doubt.
+``choose`` weighs what the name, the place, the type and the values of each column say, or obeys ``--target``.
+What is not certain becomes a Doubt; ``row_labels.py`` then reads the labels.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
-
-import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.media.label_table import list_separator, split_list
-from formatters.media.order import natural
 from formatters.split_words import is_split_name
-from formatters.tables.columns import ID_NAME, Column, as_label, boolean_values, is_missing
+from formatters.tables.columns import ID_NAME, Column, as_label
+from formatters.tables.lists import list_separator, split_list
 from formatters.tables.reader import RawTable
 
-Kind = Literal["classes", "columns", "lists", "median"]
+Kind = Literal["classes", "columns", "lists", "confidences", "numbers"]
 
 NAME_SCORES: dict[str, int] = (
     dict.fromkeys(("target", "label", "labels", "class", "classes"), 9)
+    | dict.fromkeys(("class_id", "classid", "class_name", "classname", "label_id", "label_name"), 9)
     | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
+    | dict.fromkeys(("categories", "tag", "tags", "labelconfidencepairs"), 8)
+    | dict.fromkeys(("klasse", "classe", "clase", "klass", "kategorie", "categoria", "catégorie", "categoría"), 8)
+    | dict.fromkeys(("класс", "метка", "类别", "标签", "分类", "類別", "クラス", "ラベル", "클래스", "레이블"), 8)
     | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
     | dict.fromkeys(("attrition", "default", "defaulted", "approved", "purchased", "subscribed", "stroke", "fault"), 6)
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
-NAME_PARTS = {"target": 4, "label": 4, "class": 3, "outcome": 3, "survived": 3, "sentiment": 3, "churn": 3}
+NAME_PARTS = (
+    dict.fromkeys(("target", "label", "labels"), 4)
+    | dict.fromkeys(("class", "outcome", "survived", "sentiment", "churn", "category", "species", "diagnosis"), 3)
+    | dict.fromkeys(("emotion", "genre"), 3)
+)
+CODE_PARTS = frozenset(("class", "classes", "label", "labels", "category", "target", "letter", "character", "sign"))
+CONFIDENCES = "labelconfidencepairs"  # the challenge's "3 0.9 7 0.1"
 NO_LABEL_NAME = re.compile(  # where, when and who rather than what
     r"(^|[^a-z])(year|month|day|week|hour|zip|postcode|latitude|longitude|lat|lon)([^a-z]|$)", re.IGNORECASE
 )
 SURE_NAME = 9  # nobody names anything else so
 CLEAR_NAME = 4  # a name that settles the matter
-CLOSE_CALL = 2.0  # scores nearer than this make a doubt
+QUANTITY_SCORE = 6  # of a sure name above numbers that are no classes: a telling name above classes wins
+CLOSE_CALL = 2.0  # scores as near as this make a doubt
+OUT = -5.0  # not above this: no label
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
+MAX_FRACTIONS = 10  # different numbers that are not whole: more are a quantity
 MAX_COUNTED_CLASSES = 10  # more whole numbers are a count or an age rather than classes
+MAX_LISTED_VALUES = 2000  # looked at for lists
+FLAGS = ({"0", "1"}, {"-1", "1"}, {"-1", "0", "1"}, {"true", "false"}, {"yes", "no"})
+
+
+class NoLabelError(DataError):
+    """No column can be the label."""
 
 
 @dataclass(frozen=True)
@@ -54,61 +69,62 @@ class Target:
     doubts: list[Doubt] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class RowLabels:
-    """Labels of every row (None: it has none and is left out) and the classes in index order."""
-
-    rows: list[tuple[str, ...] | None]
-    names: list[str]
-    multi_label: bool
-    doubts: list[Doubt]
-
-
-def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None) -> Target:
+def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None, beside: bool = False) -> Target:
     """The target of a table.
 
+    Args:
+        columns: those that may hold the labels, in the order of the table.
+        beside: the rows name files, so a table may hold few rows of a class, and labels alone.
+
     Raises:
-        DataError: a wanted column does not exist or cannot be a target, or nothing can be.
+        NoLabelError: nothing can be a target.
+        DataError: a wanted column does not exist or cannot be a target.
     """
-    words = [c for c in map(as_label, columns) if not c.numbers and c.type == "category" and not is_split_name(c.name)]
-    only_words = words[0] if len(words) == 1 else None
     columns = [as_label(column) for column in columns]
-    able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
-    places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
-    scores = {
-        column.name: _score(column, places.get(at, -1.0)) + (2 if column is only_words else 0)
-        for at, column in enumerate(columns)
-    }
-    order = {column.name: at for at, column in enumerate(columns)}
-    ranked = sorted(scores, key=lambda name: (-scores[name], -order[name]))
-    ranked = [name for name in ranked if scores[name] > -5]
     by_name = {column.name: column for column in columns}
-    if len(columns) == 1:
+    if len(columns) == 1 and not beside:
         raise DataError(
             f"{table.file_name} has only the column {columns[0].name!r}; a table needs columns to learn from and a "
             "column of labels, separated by commas, tabs or semicolons."
         )
-    if wanted or table.label:
-        return _wanted(table, by_name, wanted or table.label, ranked)
-    block = _label_block(columns)
+    scores = _scores(columns, beside)
+    order = {column.name: at for at, column in enumerate(columns)}
+    ranked = sorted((name for name in scores if scores[name] > OUT), key=lambda name: (-scores[name], -order[name]))
+    wanted = wanted or (table.label if table.label in by_name else None)
+    if wanted:
+        return _wanted(table, by_name, wanted, ranked)
+    block = _flags_beside(columns) if beside else _flags_at_an_end(columns)
     if block and max((name_score(name) for name in ranked), default=0) < CLEAR_NAME:
-        return _block_target(table, block, ranked)
-    _check_named_label(table, columns, ranked)
+        return _block_target(block, ranked, beside)
+    if not beside:
+        _check_named_label(table, columns, ranked)
     if not ranked:
-        raise DataError(
+        raise NoLabelError(
             f"{table.file_name} has no column that could be a label ({_listed(list(by_name))}); "
             "add one with the class of each row, with at least two different values."
         )
     chosen = by_name[ranked[0]]
-    target = replace(_single(table, chosen, ranked), why=_why(chosen, order[chosen.name], len(columns)))
-    rivals = [name for name in ranked[1:] if scores[name] > scores[chosen.name] - CLOSE_CALL]
-    if name_score(chosen.name) < CLEAR_NAME:
-        what = f"column {chosen.name!r} was taken as the label" + (
-            f", but {_listed(rivals)} could be it too" * bool(rivals)
-        )
-        fix = "choose another target if you want to predict something else"
-        target.doubts.append(Doubt(what, fix, chosen.name, "warning" if rivals else "info"))
-    return target
+    why = _why(chosen, order[chosen.name], len(columns))
+    others = [by_name[name] for name in ranked[1:]]
+    close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
+    return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, close, others))
+
+
+def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> list[Doubt]:
+    """A choice that the name does not settle is told, with the runner-up where there is one."""
+    if name_score(chosen.name) >= CLEAR_NAME:
+        rivals = [other.name for other in others if name_score(other.name) >= name_score(chosen.name)]
+        if not rivals:
+            return []
+    else:
+        rivals = [other.name for other in close if not is_quantity(other)]
+    what = f"column {chosen.name!r} was taken as the label"
+    if rivals:
+        what += f", but {_listed(rivals)} could be it too"
+    elif others:
+        what += f"; the next likeliest is {others[0].name!r}"
+    fix = "choose another target if you want to predict something else"
+    return [Doubt(what, fix, chosen.name, "warning" if rivals else "info")]
 
 
 def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[str]) -> None:
@@ -130,23 +146,39 @@ def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[
         )
 
 
-def _score(column: Column, place: float) -> float:
-    """How much a column looks like a label; ``place``: for where it stands."""
-    if column.distinct < 2 or column.type in ("text", "date") or column.present < 2 or is_split_name(column.name):
-        return -10
-    if column.type == "id" or (not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2)):
-        return -10
+def _scores(columns: Sequence[Column], beside: bool) -> dict[str, float]:
+    """How much each column looks like a label."""
+    able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
+    words = [columns[at] for at in able if not columns[at].numbers and columns[at].type == "category"]
+    places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
+    return {
+        column.name: _score(column, beside) + places.get(at, -1.0) + (2 if words == [column] else 0)
+        for at, column in enumerate(columns)
+    }
+
+
+def _score(column: Column, beside: bool) -> float:
     name = name_score(column.name)
-    if _is_continuous(column) and name < SURE_NAME:  # x, y and z are measures, a price is one
-        name = min(name, 2.0)
-    score = name + place
+    distinct = column.distinct if column.numbers else _class_count(column)
+    written = column.type not in ("text", "date") or column.name.lower() == CONFIDENCES
+    if distinct < 2 or not written or is_split_name(column.name):
+        return 2 * OUT
+    quantity = is_quantity(column)
+    few_rows = distinct > column.present / 2 and not (beside and name >= CLEAR_NAME)
+    if few_rows and (column.type == "id" or not column.numbers or (beside and not quantity)):
+        return 2 * OUT
+    if not column.numbers and distinct > MAX_CLASSES:
+        return 2 * OUT
+    if quantity:  # x, y and z are measures, a price is one
+        name = QUANTITY_SCORE if name >= SURE_NAME else min(name, 2.0)
+    score = name
     if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
         score -= 4
-    each = column.present / column.distinct
-    if _is_continuous(column):
+    each = column.present / distinct
+    if quantity:
         score -= 1
-    elif each >= 5 and column.distinct <= 20:
-        score += (0 if column.numbers and column.distinct > MAX_COUNTED_CLASSES else 2) + (column.distinct == 2)
+    elif each >= 5 and distinct <= 20:
+        score += (0 if column.numbers and distinct > MAX_COUNTED_CLASSES else 2) + (distinct == 2)
     elif each >= 10:
         score += 1
     elif each < 2:
@@ -161,36 +193,51 @@ def name_score(name: str) -> float:
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
 
 
-def _is_continuous(column: Column) -> bool:
-    """Is it a quantity rather than a class number?"""
-    if not column.numbers or column.distinct <= 2:
+def is_quantity(column: Column) -> bool:
+    """Does it hold many numbers that do not number classes?"""
+    if not column.numbers or column.distinct <= MAX_FRACTIONS:
         return False
-    whole = all(value.is_integer() for value in column.numbers.values())
-    return column.distinct > (MAX_NUMERIC_CLASSES if whole else 10) and (
-        not whole or column.distinct > 100 or column.present / column.distinct < 10
-    )
+    values = set(column.numbers.values())
+    if not all(value.is_integer() for value in values):
+        return True
+    if len(values) <= MAX_NUMERIC_CLASSES:
+        return False
+    counted_up = min(values) in (0, 1) and max(values) - min(values) + 1 == len(values) <= column.present / 2
+    parts = set(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])|(?=id$)", "_", column.name).lower()))
+    return not (counted_up and parts & CODE_PARTS)
+
+
+def _separator(column: Column) -> str | None:
+    if column.numbers or column.type not in ("category", "id"):
+        return None
+    return list_separator(list(column.counts)[:MAX_LISTED_VALUES], column.name.lower())
+
+
+def _class_count(column: Column) -> int:
+    """How many labels the cells hold; a cell may list several."""
+    if column.name.lower() == CONFIDENCES:
+        return len({label for cell in column.counts for label in cell.split()[::2]})
+    separator = _separator(column)
+    if separator is None:
+        return column.distinct
+    return len({part for cell in column.counts for part in split_list(cell, separator)})
+
+
+def _kind(column: Column) -> Kind:
+    if is_quantity(column):
+        return "numbers"
+    if column.name.lower() == CONFIDENCES:
+        return "confidences"
+    return "lists" if _separator(column) else "classes"
 
 
 def _why(column: Column, at: int, count: int) -> str:
     reasons = [f"has {column.distinct:,} values"]
     if name_score(column.name) > 0:
         reasons.insert(0, "is named like a label")
-    if at in (0, count - 1):
+    if count > 1 and at in (0, count - 1):
         reasons.insert(0, "stands last" if at else "stands first")
     return f"column {column.name!r} is the label: it {' and '.join(reasons)}"
-
-
-def _single(table: RawTable, column: Column, ranked: list[str]) -> Target:
-    kind: Kind = "classes"
-    doubts = []
-    if _is_continuous(column):
-        kind = "median"
-        what = f"column {column.name!r} is a quantity with {column.distinct:,} values; it was cut at its median"
-        fix = "choose another target, or group its values into classes before the upload"
-        doubts.append(Doubt(f"{what} into two classes of equal size", fix, column.name))
-    elif column.type == "category" and list_separator(list(column.counts)[:2000], column.name.lower()) is not None:
-        kind = "lists"
-    return Target((column.name,), kind, "", ranked, doubts)
 
 
 def _wanted(table: RawTable, by_name: dict[str, Column], wanted: str, ranked: list[str]) -> Target:
@@ -209,14 +256,14 @@ def _wanted(table: RawTable, by_name: dict[str, Column], wanted: str, ranked: li
                 f"target column {column.name!r} of {table.file_name} has fewer than two values; "
                 f"choose one of {_listed(ranked) or 'the others'}."
             )
-        if not column.numbers and column.distinct > min(MAX_CLASSES, column.present / 2):
+        if not column.numbers and _class_count(column) > min(MAX_CLASSES, column.present / 2):
             raise DataError(
                 f"target column {column.name!r} of {table.file_name} has {column.distinct:,} different values in "
                 f"{column.present:,} rows, too many to be classes; choose one of {_listed(ranked) or 'the others'}."
             )
-        return replace(_single(table, column, ranked), why=why)
+        return Target((column.name,), _kind(column), why, ranked)
     for name in names:
-        if by_name[name].type != "boolean":
+        if not is_flag(by_name[name]):
             cell = next((c for c in by_name[name].counts if c not in ("0", "1")), "")
             raise DataError(
                 f"target column {name!r} of {table.file_name} holds {cell!r}; "
@@ -229,7 +276,19 @@ def _listed(names: Sequence[str], limit: int = 8) -> str:
     return ", ".join(map(repr, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def _label_block(columns: Sequence[Column]) -> list[Column]:
+def is_flag(column: Column) -> bool:
+    """Does each cell say yes or no (1, 0, -1, true, no)?"""
+    held = {f"{value:g}" for value in column.numbers.values()} or {cell.lower() for cell in column.counts}
+    return bool(held) and any(held <= flags for flags in FLAGS)
+
+
+def _flags_beside(columns: Sequence[Column]) -> list[Column]:
+    """All columns of yes and no, if two or more of them vary: nothing beside files is a feature."""
+    flags = [column for column in columns if is_flag(column)]
+    return flags if sum(column.distinct > 1 for column in flags) > 1 else []
+
+
+def _flags_at_an_end(columns: Sequence[Column]) -> list[Column]:
     """Two or more 0/1 columns side by side at one end, where no other column is 0/1: several labels a row."""
     flags = [set(column.numbers.values()) == {0.0, 1.0} and not column.missing for column in columns]
     count = sum(flags)
@@ -240,96 +299,13 @@ def _label_block(columns: Sequence[Column]) -> list[Column]:
     return list(columns[:count]) if all(flags[:count]) else []
 
 
-def _block_target(table: RawTable, block: list[Column], ranked: list[str]) -> Target:
+def _block_target(block: list[Column], ranked: list[str], beside: bool) -> Target:
     names = tuple(column.name for column in block)
+    why = f"the {len(names)} 0/1 columns {_listed(names)} side by side are the labels"
+    candidates = list(dict.fromkeys([*reversed(names), *ranked]))
+    if beside:
+        return Target(names, "columns", why, candidates)
     what = f"the {len(names)} columns {_listed(names)} hold only 0 and 1 and were taken as one label each"
     level: Literal["info", "warning"] = "warning" if len(names) == 2 else "info"
     doubt = Doubt(what, f"choose the target {names[-1]!r} alone if the others are features", names[0], level)
-    why = f"the {len(names)} 0/1 columns {_listed(names)} side by side are the labels"
-    return Target(names, "columns", why, list(dict.fromkeys([*reversed(names), *ranked])), [doubt])
-
-
-def read_labels(table: RawTable, columns: Sequence[Column], target: Target) -> RowLabels:
-    """The labels of every row.
-
-    Raises:
-        DataError: fewer than two classes, or no class has two rows.
-    """
-    by_name = {column.name: as_label(column) for column in columns}
-    if target.kind == "columns":
-        result = _from_columns(table, [by_name[name] for name in target.columns])
-    elif target.kind == "lists":
-        result = _from_lists(table, target.columns[0])
-    else:
-        result = _from_cells(table, by_name[target.columns[0]], target.kind == "median")
-    _check_classes(table, target, result)
-    return result
-
-
-def _from_columns(table: RawTable, columns: list[Column]) -> RowLabels:
-    labels: list[list[str]] = [[] for _ in table.rows]
-    for column in columns:
-        pair = boolean_values(column.counts)
-        for row, cell in zip(labels, table.column(column.name), strict=True):
-            if column.numbers.get(cell) == 1 or (pair and cell.lower() == pair[1]):
-                row.append(column.name)
-    multi_label = any(len(row) != 1 for row in labels)
-    return RowLabels([tuple(row) for row in labels], [column.name for column in columns], multi_label, [])
-
-
-def _from_lists(table: RawTable, name: str) -> RowLabels:
-    cells = table.column(name)
-    separator = list_separator(cells, name.lower()) or ";"
-    rows = [tuple(dict.fromkeys(split_list(cell, separator))) for cell in cells]
-    what = f"column {name!r} holds lists separated by {separator!r}, so a row may have several labels"
-    doubt = Doubt(what, "if each value is one label, write it without that character", name, "info")
-    return RowLabels(list(rows), sorted({label for row in rows for label in row}, key=natural), True, [doubt])
-
-
-def _from_cells(table: RawTable, column: Column, cut: bool) -> RowLabels:
-    cells = table.column(column.name)
-    present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
-    if cut:
-        present, names = _cut_at_median(cells, column)
-    else:
-        if all(column.numbers.get(cell, 0.5).is_integer() for cell in set(present) if cell is not None):
-            present = [None if cell is None else str(int(column.numbers[cell])) for cell in present]  # "1.0" is "1"
-        names = sorted({cell for cell in present if cell is not None}, key=_number_or_natural)
-    doubts = []
-    missing = sum(cell is None for cell in present)
-    if missing:
-        what = f"{missing:,} of {len(cells):,} rows have no label in column {column.name!r} and are left out"
-        where = f"row {present.index(None) + 1}"
-        doubts.append(Doubt(what, "fill in the labels, or remove the rows", where))
-    return RowLabels([None if cell is None else (cell,) for cell in present], names, False, doubts)
-
-
-def _number_or_natural(label: str) -> tuple[float, list[tuple[int, int, str]]]:
-    try:
-        return float(label), natural(label)
-    except ValueError:
-        return float("inf"), natural(label)
-
-
-def _cut_at_median(cells: list[str], column: Column) -> tuple[list[str | None], list[str]]:
-    """Regression as the challenge does it: two classes, at most and above the median."""
-    values = [column.numbers.get(cell, math.nan) for cell in cells]
-    median = float(np.nanmedian(values))
-    top_heavy = median == max(column.numbers.values())
-    names = [f"< {median:g}", f"≥ {median:g}"] if top_heavy else [f"≤ {median:g}", f"> {median:g}"]
-    above = [value >= median if top_heavy else value > median for value in values]
-    return [None if math.isnan(value) else names[side] for value, side in zip(values, above, strict=True)], names
-
-
-def _check_classes(table: RawTable, target: Target, labels: RowLabels) -> None:
-    where = f"{_listed(target.columns)} of {table.file_name}"
-    counts = dict.fromkeys(labels.names, 0)
-    for row in labels.rows:
-        for label in row or ():
-            counts[label] += 1
-    if len(labels.names) < 2:
-        raise DataError(f"target {where} has only one class ({_listed(labels.names)}); add rows of another class.")
-    if max(counts.values()) < 2:
-        raise DataError(
-            f"every class in {where} has a single row; a class needs at least two, one to learn from and one to test."
-        )
+    return Target(names, "columns", why, candidates, [doubt])

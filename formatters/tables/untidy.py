@@ -106,6 +106,19 @@ def _strip_quotes(rows: list[list[str]]) -> None:
                     row[at] = row[at][1:-1].strip()
 
 
+def with_odd_emptied(numbered: list[tuple[int, list[str]]]) -> tuple[list[list[str]], dict[int, str]] | None:
+    """The rows, those of another length than the first emptied, and by place what they were; None if most are so."""
+    width = len(numbered[0][1])
+    odd = {
+        at: f"line {line} has {len(row)} fields instead of {width}; put cells that hold the separator in quotes."
+        for at, (line, row) in enumerate(numbered)
+        if len(row) != width
+    }
+    if width < 2 or 2 * len(odd) > len(numbered):
+        return None
+    return [[""] * width if at in odd else row for at, (_, row) in enumerate(numbered)], odd
+
+
 def without_ragged(numbered: list[tuple[int, list[str]]]) -> tuple[list[list[str]], str] | None:
     """The rows but for a few lines of another length, and what is left out; None when they are too many."""
     widths = Counter(len(row) for _, row in numbered)

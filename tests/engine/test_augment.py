@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from automl_engine.dataset.metrics import nauc
 from automl_engine.models.image import resnet as image_resnet
 from automl_engine.models.image.resnet import ImageResnet
 from automl_engine.models.shared import augment
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import hidden, toy
 
 WITHOUT_STRENGTH = {"auto_contrast", "equalize", "invert"}
@@ -105,14 +105,19 @@ def test_the_network_learns_under_each_of_them(params: dict[str, Any], multi_lab
     notes: list[str] = []
     model.emit = lambda kind, **fields: notes.append(fields.get("text", ""))
     end, score = time.monotonic() + 40, 0.0
-    while (score < 0.3 or model.early) and not model.done_training and time.monotonic() < end:
+    while (
+        (score < 0.3 or model.training is None or model.training.starts_small)
+        and not model.done_training
+        and time.monotonic() < end
+    ):
         model.train(train, 4)
         prediction = model.test(hidden(test), 9)
         assert prediction.shape == (30, 3)
         score = nauc(test.labels, prediction)
     assert score >= 0.3
     assert any("searched" in note for note in notes) == (params.get("augment") == "faa")
-    assert len(model.seen) == 60
+    assert model.training is not None
+    assert len(model.training.batches.seen) == 60
     assert model.config["shape"][0] == 32
 
 

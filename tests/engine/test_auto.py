@@ -14,6 +14,7 @@ import pytest
 from automl_engine.auto.loop import AutoModel
 from automl_engine.auto.schedule import FIRST_SAMPLE
 from automl_engine.dataset.examples import Examples, MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
@@ -22,7 +23,6 @@ from automl_engine.metalearning.tables import Score, append_scores, features_pat
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
 from automl_engine.portfolio import load
-from automl_engine.run.scoring import nauc
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
 
@@ -93,7 +93,7 @@ class Toy(AnytimeModel):
     """Predicts the truth mixed with noise; ``skill`` says how much of it is truth, slice by slice."""
 
     name = "toy"
-    quick = False
+    refits = False
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         self.slices = getattr(self, "slices", 0) + 1
@@ -165,7 +165,7 @@ def test_what_was_best_on_data_like_these_comes_next(
 class QuickToy(Toy):
     """Is fitted fold by fold."""
 
-    quick = True
+    refits = True
 
 
 def test_quick_rows_keep_their_order_and_what_is_known_is_told(
@@ -298,7 +298,7 @@ def test_versions_are_saved_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
 class SlowToy(Toy):
     """Quick, but not so quick that all folds are checked at once."""
 
-    quick = True
+    refits = True
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         super().train(split, remaining_time_budget)
@@ -342,7 +342,7 @@ def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
 class Fickle(Toy):
     """Learns more from a sample than from all."""
 
-    quick = True
+    refits = True
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         super().train(split, remaining_time_budget)
@@ -374,7 +374,7 @@ def test_what_was_written_is_not_written_again(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = tables
-    monkeypatch.setattr(Toy, "quick", True)
+    monkeypatch.setattr(Toy, "refits", True)
     model, _ = auto(train, toy_rows(first=[0.3], worse=[0.1], better=[0.6]))
     predictions = drive(model, train, hidden(test), budget_s=20)
     assert all((one != next_one).any() for one, next_one in itertools.pairwise(predictions))

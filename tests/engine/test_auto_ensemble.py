@@ -14,7 +14,7 @@ from automl_engine.auto.ensemble import (
     objective,
     reweighed,
 )
-from automl_engine.run.scoring import nauc
+from automl_engine.dataset.metrics import nauc
 
 
 def test_the_error_of_a_difference_is_what_resampling_finds() -> None:

@@ -14,10 +14,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from automl_engine.__main__ import main
+from automl_engine.dataset.metrics import nauc
 from automl_engine.errors import DataError
 from automl_engine.lab.bench import baselines
 from automl_engine.lab.bench.baselines import BASELINES, TUNED, Baseline, best_of
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import CLASSES, hidden, toy
 from tests.engine.toys import write_table
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from automl_engine.dataset import metrics
 from automl_engine.run import curve, scoring
 
 ROOT = Path(__file__).parents[2]
@@ -41,11 +42,11 @@ def test_official_nauc(vector: dict) -> None:
     assert scoring.is_single_label(solution) == vector["official_is_multiclass"]
     if np.isnan(prediction).any():
         with pytest.raises(ValueError, match="NaN"):
-            scoring.nauc(solution, prediction)
+            metrics.nauc(solution, prediction)
         return
     official = vector["official_nauc"]
-    assert scoring.nauc(solution, prediction) == pytest.approx(0 if official is None else official, abs=1e-9)
-    valid = np.flatnonzero(~np.isnan(scoring.class_naucs(solution, prediction)))
+    assert metrics.nauc(solution, prediction) == pytest.approx(0 if official is None else official, abs=1e-9)
+    valid = np.flatnonzero(~np.isnan(metrics.class_naucs(solution, prediction)))
     assert valid.tolist() == vector["official_valid_columns"]
     soft = scoring.soft_accuracy(solution, prediction)
     if vector["official_accuracy_soft"] is None:
@@ -72,7 +73,7 @@ def test_official_alc(vector: dict) -> None:
 def test_official_end_to_end(vector: dict) -> None:
     official = dict(line.split(": ", 1) for line in vector["official_scores_txt"].splitlines())
     solution = matrix(vector["solution"])
-    naucs = [scoring.nauc(solution, matrix(rows)) for rows in vector["predictions"]]
+    naucs = [metrics.nauc(solution, matrix(rows)) for rows in vector["predictions"]]
     assert naucs == pytest.approx(json.loads(official["nauc_scores"]), abs=1e-9)
     area = curve.alc(vector["relative_timestamps"], naucs, vector["time_budget"])
     assert area == pytest.approx(float(official["score"]), abs=1e-9)
@@ -87,7 +88,7 @@ PREDICTION = np.array([[0.8, 0.1, 0.9], [0.3, 0.6, 0.1], [0.2, 0.7, 0.5], [0.1, 
 
 def test_typed_in_official_numbers() -> None:
     """A few official numbers that are checked even without the shared file."""
-    assert scoring.nauc(SOLUTION, PREDICTION) == pytest.approx(0.5, abs=1e-12)
+    assert metrics.nauc(SOLUTION, PREDICTION) == pytest.approx(0.5, abs=1e-12)
     assert scoring.soft_accuracy(SOLUTION, PREDICTION) == pytest.approx(0.43968253968253934, abs=1e-12)
     assert curve.alc([60.0], [0.8]) == pytest.approx(0.6178638010424377, abs=1e-12)
     assert curve.alc([10.0, 300.0], [0.5, 0.9]) == pytest.approx(0.6392763088984135, abs=1e-12)
@@ -98,12 +99,12 @@ def test_typed_in_official_numbers() -> None:
 
 def test_constant_classes_give_zero_and_a_warning() -> None:
     with pytest.warns(UserWarning, match="every class is constant"):
-        assert scoring.nauc(np.array([[1.0, 0], [1, 0]]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0
+        assert metrics.nauc(np.array([[1.0, 0], [1, 0]]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0
 
 
 def test_wrong_shape_is_named() -> None:
     with pytest.raises(ValueError, match=r"\(4, 3\) but got \(4, 2\)"):
-        scoring.nauc(SOLUTION, PREDICTION[:, :2])
+        metrics.nauc(SOLUTION, PREDICTION[:, :2])
 
 
 def test_step_curve_drops_late_points_and_holds_the_last() -> None:
@@ -118,7 +119,7 @@ def test_nauc_agrees_with_scikit_learn_on_many_ties() -> None:
     rng = np.random.default_rng(0)
     truth = np.eye(4)[rng.integers(0, 4, 300)]
     scores = rng.integers(0, 7, (300, 4)).astype(float)
-    assert scoring.nauc(truth, scores) == pytest.approx(
+    assert metrics.nauc(truth, scores) == pytest.approx(
         2 * roc_auc_score(truth, scores, average="macro") - 1, abs=1e-12
     )
 

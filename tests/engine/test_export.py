@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
 import json
 import shutil
@@ -106,6 +107,26 @@ def test_a_mistake_of_the_user_is_one_sentence(bundle: Path, tmp_path: Path, wha
     assert len(done.stderr.splitlines()) == 1
     assert "new.mid" in done.stderr
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_what_cannot_be_read_has_a_row_that_says_why(run_dir: Path, bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle / "sample" / "input", tmp_path / "new")
+    (tmp_path / "new" / "zz.pdf").write_bytes(b"%PDF")
+    done = call(bundle, tmp_path / "new", "-o", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "out.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[-1] == "problem"
+    assert all(row[1] and row[2] and not row[-1] for row in rows[:-1])
+    assert rows[-1][:-1] == ["zz.pdf"] + [""] * (len(header) - 2)
+    assert rows[-1][-1].startswith("zz.pdf ")
+    assert done.stderr.startswith(
+        f"1 of {len(rows)} inputs could not be read and have no prediction; the first is zz.pdf"
+    )
+    notes = tmp_path / "notes.json"
+    arguments = ["predict", str(run_dir / "model.zip"), str(tmp_path / "new"), "-o", str(tmp_path / "o.csv")]
+    assert main([*arguments, "--notes", str(notes)]) == 0
+    assert json.loads(notes.read_text()) == done.stderr.splitlines()
 
 
 def test_a_missing_package_is_named(bundle: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.video import frames, motion, stacked_frames
 from automl_engine.models.video.linear import VideoLinear
-from automl_engine.run.scoring import nauc
 
 CLIP = {"sequence_size": -1, "row_count": 32, "col_count": 32, "num_channels": 3, "is_sequence": True}
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.features import feature
 from automl_engine.models import MODELS, model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.shared.linear import LinearHead, fit_logistic, fit_ridge
+from automl_engine.models.shared.linear import LinearHead, fit_logistic_head, fit_ridge
 from automl_engine.package.predictor import Predictor
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 
 NOT_LEARNERS = {"auto", "challenge", "constant"}
@@ -126,7 +126,7 @@ def test_constant_features_and_outliers_do_no_harm() -> None:
     labels = np.eye(2, dtype=np.float32)[np.arange(50) % 2]
     features = np.concatenate([labels[:, :1] + generator.normal(0, 0.1, (50, 1)), np.full((50, 1), 7.0)], axis=1)
     strange = np.array([[1.0, 1e9], [0.0, -1e9]])
-    for head in (fit_ridge(features, labels, False)[0], fit_logistic(features, labels, False)):
+    for head in (fit_ridge(features, labels, False)[0], fit_logistic_head(features, labels, False)):
         assert head.predict(strange).argmax(1).tolist() == [0, 1]
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
-from automl_engine.models.challenge.image_autoclint import ImageAutoclint, Rate
+from automl_engine.models.challenge.image_autoclint import ImageAutoclint, Plateaus, Training, class_weights
 from automl_engine.models.shared import augment
 from automl_engine.models.shared.vision import torchvision
 from tests.engine.toy_examples import toy
@@ -36,13 +36,14 @@ def test_the_median_of_any_size() -> None:
 
 
 def test_the_rate_warms_up_and_falls_on_plateaus() -> None:
-    rate = Rate(0.1, warm_up=5)
-    assert [rate.at(passes) for passes in (0.5, 2.5, 5, 50)] == pytest.approx([0.01, 0.05, 0.1, 0.1])
+    rate = Plateaus(0.1, warm_up=5)
+    rate.begin_pass(0, 2)
+    assert [rate.at(step) for step in (0, 4, 9, 99)] == pytest.approx([0.01, 0.05, 0.1, 0.1])
     for loss in [1.0, 0.9, *[0.899] * 10]:
-        rate.observe(loss)
-    assert rate.at(50) == pytest.approx(0.01)
-    rate.observe(0.5)
-    assert rate.waited == 0
+        rate.end_pass(loss)
+    assert rate.at(0) == pytest.approx(0.01)
+    rate.end_pass(0.5)
+    assert (rate.waited, rate.passes) == (0, 13)
 
 
 def test_a_trunk_of_our_own_is_taken_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,35 +65,33 @@ def test_the_second_network_predicts_once_it_fits_better() -> None:
     train = toy("image", 40, False, seed=0)
     model = ImageAutoclint(train.spec, width=8, switch=1, device="cpu", batch=20, slice_s=0.0)
     seen: list[tuple[str, str]] = []
-    while model_passes(model) < 8:
+    while not seen or training(model).rate.passes < 7:
         model.train(train, 10)
         end_slice(model)
-        seen.append((model.kind, model.config["network"]))
+        seen.append((training(model).kind, model.config["network"]))
         loaded = model.build(model.config)
-        loaded.load_state_dict(model.predictor().state_dict())
+        loaded.load_state_dict(model.network.state_dict())
     assert seen[0] == ("resnet9", "resnet18")
     assert seen[-1][0] == "resnet9"
 
 
-def model_passes(model: ImageAutoclint) -> int:
-    return getattr(model, "all_passes", 0)
+def training(model: ImageAutoclint) -> Training:
+    assert model.training is not None
+    return model.training
 
 
 def end_slice(model: ImageAutoclint) -> None:
     """Go on to the end of the pass."""
-    passes = model.all_passes
-    while model.all_passes == passes:
-        model._step()
-        if not model.batches:
-            model._end_pass()
+    part = training(model)
+    while part.queue:
+        part.losses.append(float(part.trainer.step(part.queue.pop())))
+    model.training = model._end_pass(part)
 
 
 def test_presence_and_absence_weigh_the_same() -> None:
-    train = toy("image", 50, True, seed=0)
-    model = ImageAutoclint(train.spec, width=8, switch=0, device="cpu", slice_s=0.0)
-    model.train(train, 10)
-    labels = model.labels
-    per_class = torch.where(labels > 0.5, model.weights[1], model.weights[0])
+    labels = torch.from_numpy(toy("image", 50, True, seed=0).labels)
+    absence, presence = class_weights(labels)
+    per_class = torch.where(labels > 0.5, presence, absence)
     present, absent = (per_class * labels).sum(0), (per_class * (1 - labels)).sum(0)
     torch.testing.assert_close(present, absent, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(present + absent, torch.full((3,), 50.0), rtol=1e-4, atol=1e-4)
@@ -109,13 +108,14 @@ def test_augmentations_are_searched_on_what_was_held_out_until_the_warm_up_is_ov
     notes: list[str] = []
     model.emit = lambda kind, **fields: notes.append(fields.get("text", ""))
     model.train(train, 10)
-    assert (len(model.seen), len(model.held_out), applied) == (40, 10, [])
-    while len(model.held_out):
+    batches = training(model).batches
+    assert (len(batches.seen), len(batches.held_out), applied) == (40, 10, [])
+    while len(batches.held_out):
         model.train(train, 10)
-    assert model.passes >= 2
+    assert training(model).rate.passes >= 2
     model.train(train, 10)
-    assert model.policy == applied[0] == found
-    assert sorted(model.seen.tolist()) == list(range(50))
+    assert batches.policy == applied[0] == found
+    assert sorted(batches.seen.tolist()) == list(range(50))
     assert any("rotate, translate_x" in note for note in notes)
 
 

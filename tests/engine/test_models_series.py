@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.audio.resnet import PITCH_REACH, AudioResnet, _mask
 from automl_engine.models.timeseries import linear as series_linear
 from automl_engine.models.timeseries import trunk as series_trunk
 from automl_engine.models.timeseries.linear import SeriesConvolutions
 from automl_engine.models.timeseries.trunk import SHORTEST, SeriesTrunk
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import toy
 
 

@@ -11,6 +11,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import category_columns, tabular_values
 from automl_engine.models.base import AnytimeModel
@@ -29,7 +30,6 @@ from automl_engine.models.tabular.lightgbm import TabularLightGBM
 from automl_engine.models.tabular.linear import TabularLinear
 from automl_engine.models.tabular.network import TabularNetwork
 from automl_engine.models.tabular.xgboost import TabularXGBoost
-from automl_engine.run.scoring import nauc
 
 KINDS = (TabularForest, TabularLightGBM, TabularLinear, TabularXGBoost)
 

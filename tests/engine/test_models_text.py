@@ -10,17 +10,17 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
+from automl_engine.models.shared.logistic import fit_logistic
 from automl_engine.models.text.linear import (
     TextLinear,
     fit_naive_bayes,
-    fit_sparse_logistic,
     naive_bayes_weights,
-    rare_first,
 )
-from automl_engine.run.scoring import nauc
 from tests.engine.toy_examples import toy
 
+STEP = {"work": "sparse logistic step", "amounts": {"products": 1, "weights": 1, "scores": 1}}
 HEADS = ("naive_bayes", "logistic", "nb_logistic")
 
 
@@ -68,13 +68,6 @@ def test_words_that_training_has_not_seen_are_understood_by_their_letters() -> N
     assert prediction[0, 0] > 0.5 > prediction[1, 0]
 
 
-def test_a_sample_holds_rare_classes_first() -> None:
-    labels = np.eye(3)[[0] * 90 + [1] * 8 + [2] * 2]
-    order = rare_first(labels, seed=0)
-    assert sorted(order) == list(range(100))
-    assert labels[order[:6]].sum(0).tolist() == [2, 2, 2]
-
-
 def test_naive_bayes_weights_tell_how_much_more_often() -> None:
     counts = csr_matrix(np.array([[8, 2], [1, 9]], np.float32))
     weights = naive_bayes_weights(counts, np.eye(2), smoothing=0.0)
@@ -96,7 +89,7 @@ def test_sparse_logistic_regression_agrees_with_scikit_learn() -> None:
     classes = (dense @ rng.normal(size=(6, 3)) + rng.normal(scale=0.3, size=(200, 3))).argmax(1)
     inputs = csr_matrix(dense.astype(np.float32))
     never = time.monotonic() + 60
-    weights, bias = fit_sparse_logistic(inputs, np.eye(3)[classes], False, 0.5, None, never, steps=500)
+    weights, bias = fit_logistic(inputs, np.eye(3)[classes], False, 0.5, never, **STEP, maxiter=500)
     scores = inputs @ weights + bias
     ours = np.exp(scores - scores.max(1, keepdims=True))
     theirs = LogisticRegression(C=2.0, max_iter=1000).fit(dense, classes).predict_proba(dense)
@@ -105,5 +98,5 @@ def test_sparse_logistic_regression_agrees_with_scikit_learn() -> None:
 
 def test_logistic_regression_stops_in_time() -> None:
     inputs = csr_matrix(np.eye(4, dtype=np.float32))
-    weights, _ = fit_sparse_logistic(inputs, np.eye(4), False, 1e-6, None, stop_at=0.0, steps=10**6)
+    weights, _ = fit_logistic(inputs, np.eye(4), False, 1e-6, end=0.0, **STEP, maxiter=10**6)
     assert np.isfinite(weights).all()

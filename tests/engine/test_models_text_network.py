@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from automl_engine.dataset.metrics import nauc
 from automl_engine.errors import DataError
 from automl_engine.features.text import plain_tokens, token_hash
 from automl_engine.models.text import network as text_network
 from automl_engine.models.text.bodies import BODIES
 from automl_engine.models.text.network import TextNetwork, common_tokens, word_vectors
-from automl_engine.run.scoring import nauc
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import WORDS, hidden, toy
 

@@ -25,8 +25,10 @@ def test_the_best_states_predict_together() -> None:
     model = AudioThinResnet34(split.spec, width=8, slice_s=0.2, device="cpu", seed=0)
     for _ in range(BEST + 2):
         model.train(split, 5)
-    assert len(model.held_out) == 12
-    assert not set(model.held_out.tolist()) & set(model.seen.tolist())
+    assert model.training is not None
+    batches = model.training.batches
+    assert len(batches.held_out) == 12
+    assert not set(batches.held_out.tolist()) & set(batches.seen.tolist())
     losses = [loss for loss, _ in model.best]
     assert len(losses) == BEST
     assert losses == sorted(losses)

@@ -62,8 +62,9 @@ def test_stages_of_training_show_more_frames() -> None:
     model.train(split, 0.2)
     assert model.config["views"][0] == 2
     early = model.frozen()
-    model._enter_stage(1)
-    assert model.average.body.views == (2, 3)
+    assert model.training is not None
+    model._enter_stage(model.training, 1)
+    assert model.network.body.views == (2, 3)
     assert early.network.body.views == tuple(early.config["views"])
     assert model.frozen().config["views"] == [2, 3]
 
@@ -75,12 +76,12 @@ def test_pretrained_first_layers_are_frozen(weights: Path) -> None:
     model, notes = VideoMc3(split.spec, frames=[2], side=16, batch=2, device="cpu", seed=0, slice_s=1.0), []
     model.emit = lambda kind, **fields: notes.append(fields["text"]) if kind == "note" else None
     assert model.params["width"] == PRETRAINED_WIDTH
-    while not getattr(model, "steps", 0):  # the first slice may end before the first step
+    while model.training is None or not model.training.trainer.steps:  # the first slice may end before the first step
         model.train(split, 10)
     assert notes == ["video_mc3 uses the weights of mc3_18-test."]
     saved = vision.local_weights("mc3_18")
     assert saved is not None
-    state = model.network.body.network.state_dict()
+    state = model.training.network.body.network.state_dict()
     for key in ("stem.0.weight", "stem.1.running_mean", "layer1.0.conv1.0.weight"):
         torch.testing.assert_close(state[key], saved[key])
     assert not torch.equal(state["layer2.0.conv1.0.weight"], saved["layer2.0.conv1.0.weight"])

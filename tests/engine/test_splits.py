@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automl_engine.dataset.splits import fold_numbers, stratified_sample
+from automl_engine.dataset.splits import fold_numbers, rare_first, stratified_sample
 
 
 @pytest.mark.parametrize("count", [2, 5, 40])
@@ -39,3 +39,10 @@ def test_a_sample_keeps_every_class() -> None:
     chosen = stratified_sample(labels, 50, seed=0)
     assert labels[chosen].sum(0).tolist() == [48, 2, 2]
     assert len(set(stratified_sample(labels, 10_000, seed=0))) == len(labels)
+
+
+def test_a_sample_holds_rare_classes_first() -> None:
+    labels = np.eye(3)[[0] * 90 + [1] * 8 + [2] * 2]
+    order = rare_first(labels, seed=0)
+    assert sorted(order) == list(range(100))
+    assert labels[order[:6]].sum(0).tolist() == [2, 2, 2]

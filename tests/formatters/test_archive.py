@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from automl_engine.errors import DataError
-from formatters import archive
+from formatters import limits
 from formatters.archive import unpack
 
 
@@ -81,7 +86,7 @@ def test_tar_and_folder_and_single_file(tmp_path: Path) -> None:
         ("a\\..\\..\\evil.txt", "leads out of its folder"),
         ("/etc/evil.txt", "absolute path"),
         ("C:\\evil.txt", "absolute path"),
-        ("data/inner.zip", "another archive"),
+        ("data/inner.zip", "inner.zip cannot be opened as its name says"),
         ("x" * 300 + ".txt", "a name that no file can have"),
     ],
 )
@@ -90,6 +95,130 @@ def test_hostile_names(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         unpack(source, tmp_path / "out")
     assert not list(tmp_path.glob("evil*"))
+
+
+def zipped(files: dict[str, bytes | str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(files: dict[str, bytes | str], pack: Callable[[bytes], bytes] = bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return pack(buffer.getvalue())
+
+
+INNER = {
+    "one archive a class": (
+        {"cats.zip": zipped({"1.png": "a"}), "dogs.tar.gz": tarred({"1.png": "b"}, gzip.compress)},
+        ["cats/1.png", "dogs/1.png"],
+    ),
+    "one that holds the folder of its name": (
+        {"cats.zip": zipped({"cats/1.png": "a"}), "dogs.tar.zst": tarred({"dogs/1.png": "b"}, zstandard.compress)},
+        ["cats/1.png", "dogs/1.png"],
+    ),
+    "a download of a contest": (
+        {
+            "train.zip": zipped({"train/1.png": "a"}),
+            "t.csv.zip": zipped({"t.csv": "b"}),
+            "test.zip": zipped({"2": "c"}),
+        },
+        ["t.csv", "test/2", "train/1.png"],
+    ),
+    "packed files": (
+        {"a/1.txt.gz": gzip.compress(b"a"), "a/2.wav.bz2": bz2.compress(b"b"), "3.ts.zst": zstandard.compress(b"c")},
+        ["3.ts", "a/1.txt", "a/2.wav"],
+    ),
+    "a packed file in an inner archive": (
+        {"a.zip": zipped({"1.csv.gz": gzip.compress(b"a")}), "b": ""},
+        ["a/1.csv", "b"],
+    ),
+    "volumes of one set": (
+        {"s-001.zip": zipped({"s/cat/1": "a", "s/dog/1": "b"}), "s-002.zip": zipped({"s/cat/2": "c"})},
+        ["cat/1", "cat/2", "dog/1"],
+    ),
+    "numbered classes": (
+        {"class1.zip": zipped({"images/1": "a"}), "class2.zip": zipped({"images/1": "b"})},
+        ["class1/images/1", "class2/images/1"],
+    ),
+    "what stands unpacked beside it": (
+        {"cats.zip": zipped({"1": "a", "2": "b"}), "cats/1": "a", "dogs/1": "c"},
+        ["cats/1", "cats/2", "dogs/1"],
+    ),
+    "an empty one": ({"a.zip": zipped({}), "b.txt": "b"}, ["b.txt"]),
+}
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_archives_inside(tmp_path: Path, name: str) -> None:
+    files, found = INNER[name]
+    source = make_zip(tmp_path / "all.zip", files)
+    assert names(unpack(source, tmp_path / "out").root) == found
+    with zipfile.ZipFile(source) as file:
+        file.extractall(tmp_path / "folder")
+    assert names(unpack(tmp_path / "folder", tmp_path / "out2").root) == found
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == sorted({n.split("/")[0] for n in files})
+
+
+def test_what_is_left_out_of_inner_archives_is_told(tmp_path: Path) -> None:
+    files = {"cats.zip": zipped({"1": "a", ".DS_Store": ""}), "cats/1": "a", "no.zip": zipped({}), "dogs/1": "c"}
+    upload = unpack(make_zip(tmp_path / "a.zip", files), tmp_path / "out")
+    told = {entry["path"]: entry["why"] for entry in upload.ignored}
+    assert told == {
+        "cats.zip/.DS_Store": "left there by the operating system",
+        "cats.zip": "1 file of it stands unpacked beside it",
+        "no.zip": "it holds no files",
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.zip": zipped({"b.zip": zipped({"c.txt": "c"})})}, "b.zip is an archive in an archive"),
+        ({"a.zip": zipped({"b.tgz": tarred({"c": "c"}, gzip.compress)})}, "b.tgz is an archive in an archive"),
+        ({"a.zip": zipped({"1": "a"}), "a/1": "b"}, "two different files 'a/1', one of them in a.zip"),
+        ({"a.zip": zipped({"../1": "a"})}, "a.zip holds '../1', which leads out of its folder"),
+        ({"a.rar": b"Rar!\x1a\x07" + bytes(99)}, "a.rar is packed by RAR"),
+        ({"a.csv.gz": gzip.compress(b"a" * 999)[:-9]}, "a.csv.gz is damaged"),
+        ({"a.csv.zst": zstandard.compress(os.urandom(999))[:-9]}, "a.csv.zst is damaged"),
+        ({"a.zip": zipped({f"{i}.bin": bytes(100_000) for i in range(6)})}, "all.zip unpacks to more than 200 times"),
+        ({"a.bin.gz": gzip.compress(bytes(600_000))}, "all.zip unpacks to more than 200 times"),
+        ({"a.bin.zst": zstandard.compress(bytes(600_000))}, "all.zip unpacks to more than 200 times"),
+        ({f"{i}.zip": zipped({str(k): "" for k in range(9)}) for i in range(6)}, "all.zip holds more than 50 files"),
+    ],
+)
+def test_limits_and_faults_of_inner_archives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes | str], said: str
+) -> None:
+    monkeypatch.setattr(limits, "RATIO_FROM_BYTES", 500_000)
+    monkeypatch.setattr(limits, "MAX_FILES", 50)
+    with pytest.raises(DataError, match=said):
+        unpack(make_zip(tmp_path / "all.zip", files), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstandard.compress)],
+)
+def test_a_packed_file_of_any_kind(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / f"a.xlsx.{suffix}").write_bytes(pack(content[:9]) + pack(content[9:]))  # in two frames
+    upload = unpack(tmp_path / f"a.xlsx.{suffix}", tmp_path / "out")
+    assert names(upload.root) == ["a.xlsx"]
+    assert (upload.root / "a.xlsx").read_bytes() == content
+
+
+def test_a_program_keeps_its_archives(tmp_path: Path) -> None:
+    source = make_zip(tmp_path / "a.zip", {"weights.tar.gz": tarred({"w": "w"}, gzip.compress), "model.py": "m"})
+    assert names(unpack(source, tmp_path / "out", open_inner=False).root) == ["model.py", "weights.tar.gz"]
 
 
 def test_symlinks_are_refused(tmp_path: Path) -> None:
@@ -136,13 +265,13 @@ def test_names_of_a_folder_in_another_encoding(tmp_path: Path) -> None:
 
 def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_zip(tmp_path / "a.zip", {f"{i}.bin": bytes(200_000) for i in range(5)})
-    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", 500_000)
+    monkeypatch.setattr(limits, "RATIO_FROM_BYTES", 500_000)
     with pytest.raises(DataError, match="archive bombs"):
         unpack(source, tmp_path / "out1")
-    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 900_000)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_BYTES", 900_000)
     with pytest.raises(DataError, match="unpacks to more than"):
         unpack(source, tmp_path / "out2")
-    monkeypatch.setattr(archive, "MAX_FILES", 4)
+    monkeypatch.setattr(limits, "MAX_FILES", 4)
     with pytest.raises(DataError, match="more than 4 files"):
         unpack(source, tmp_path / "out3")
 

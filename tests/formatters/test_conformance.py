@@ -118,9 +118,11 @@ def test_recipe_formats_new_data_like_the_training_data(toy: tuple[str, Path, Pa
     if key == "native":
         rows = out.parent / "rows.csv"
         rows.write_text("1,2,3\n4,5,\n")
-        np.testing.assert_array_equal(recipe.encode(made, rows)[1].tensor(1).reshape(-1), [4, 5, np.nan])
+        np.testing.assert_array_equal(recipe.encode(made, rows).examples.tensor(1).reshape(-1), [4, 5, np.nan])
         return
-    names, examples = recipe.encode(made, source)
+    new_data = recipe.encode(made, source)
+    examples = new_data.examples
+    names = [name for name, content in zip(new_data.names, new_data.contents, strict=True) if content is not None]
     assert len(names) == len(examples) == report["counts"]["samples"]
     assert examples.spec.with_count(0) == spec.with_count(0)
     test = open_split(out / f"{report['name']}.data", "test")
@@ -132,7 +134,8 @@ def test_recipe_formats_new_data_like_the_training_data(toy: tuple[str, Path, Pa
 
 def test_the_raw_sample_gives_the_test_records_exactly(toy: tuple[str, Path, Path]) -> None:
     out = toy[2]
-    names, examples = recipe.encode(recipe.load(out / "recipe.json"), out / "sample" / "input")
+    new_data = recipe.encode(recipe.load(out / "recipe.json"), out / "sample" / "input")
+    names, examples = new_data.names, new_data.examples
     indices = json.loads((out / "sample" / "index.json").read_text())
     test = open_split(next(out.glob("*.data")), "test")
     assert len(names) == len(indices) > 0

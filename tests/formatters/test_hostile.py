@@ -17,7 +17,7 @@ from automl_engine.dataset import records
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters import archive
+from formatters import limits
 from formatters.archive import unpack
 from formatters.base import Options
 from formatters.convert import convert
@@ -89,8 +89,8 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", 100_000)
-    monkeypatch.setattr(archive, "MAX_FILES", 50)
+    monkeypatch.setattr(limits, "RATIO_FROM_BYTES", 100_000)
+    monkeypatch.setattr(limits, "MAX_FILES", 50)
     content, said = DAMAGED[name]
     (tmp_path / "upload.bin").write_bytes(content)
     suffix = {b"PK": ".zip"}.get(content[:2], ".tar")

@@ -161,14 +161,15 @@ def test_label_names_of_the_challenge(tmp_path: Path) -> None:
 
 def test_the_label_column_is_found_by_its_name_or_its_few_values(tmp_path: Path) -> None:
     cells = [f"{0.1 * i},{'xy'[i % 2]},{'ab'[i // 4]}" for i in range(8)]
+    cells2 = [f"{'ab'[i // 4]},{0.1 * i},{'xy'[i % 2]}" for i in range(8)]
     named = label(tmp_path, FLAT, table_of("file,size,speaker,label", *cells))
     assert named.target == "label"
-    assert named.target_candidates == ["speaker", "label"]
-    assert (named.doubts[0].level, "'speaker'" in named.doubts[0].what) == ("info", True)
-    guessed = label(tmp_path, FLAT, table_of("file,size,speaker,word", *cells))
+    assert (named.target_candidates, named.doubts) == (["label", "speaker"], [])
+    guessed = label(tmp_path, FLAT, table_of("file,word,size,speaker", *cells2))
     assert guessed.target == "speaker"
-    assert guessed.doubts[0].level == "warning"
-    assert label(tmp_path, FLAT, table_of("file,size,speaker,word", *cells), target="word").target == "word"
+    assert (guessed.doubts[0].level, "'word' could be it too" in guessed.doubts[0].what) == ("warning", True)
+    chosen = label(tmp_path, FLAT, table_of("file,word,size,speaker", *cells2), target="word")
+    assert (chosen.target, chosen.doubts) == ("word", [])
 
 
 def test_tables_for_train_and_test(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_name_that_fits_two_files(tmp_path: Path) -> None:
 
 
 def test_a_target_that_is_no_column(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no column 'colour' for labels; choose one of kind"):
+    with pytest.raises(DataError, match="no column 'colour' to use as target; choose one of 'kind'"):
         label(tmp_path, FLAT, table_of("file,kind", *"abababab"), target="colour")
 
 

@@ -130,7 +130,8 @@ def test_new_images_take_the_size_of_the_data_set(tmp_path: Path) -> None:
     table = image.read(class_folders(tmp_path, {"a.png": KEPT["grey.png"]}), Options())
     made = recipe.make("image", table.label_names, False, table.spec, table.recipe)
     (tmp_path / "new.jpg").write_bytes(encoded(picture("RGB").resize((60, 60)), "JPEG"))
-    names, examples = recipe.encode(made, tmp_path / "new.jpg")
+    new_data = recipe.encode(made, tmp_path / "new.jpg")
+    names, examples = new_data.names, new_data.examples
     assert names == ["new.jpg"]
     assert examples.tensor(0).shape == (1, 20, 30, 1)
     (tmp_path / "bad.jpg").write_bytes(b"no image")
@@ -317,7 +318,7 @@ def test_new_images_are_put_right_as_the_data_set_was(tmp_path: Path) -> None:
     table = image.read(class_folders(tmp_path, {"a.png": cv2.imencode(".png", values)[1].tobytes()}), Options())
     made = recipe.make("image", table.label_names, False, table.spec, table.recipe)
     (tmp_path / "new.png").write_bytes(cv2.imencode(".png", values // 2)[1].tobytes())
-    _, examples = recipe.encode(made, tmp_path / "new.png")
+    examples = recipe.encode(made, tmp_path / "new.png").examples
     assert examples.tensor(0).max() == pytest.approx(0.5, abs=0.02)
 
 

@@ -35,7 +35,8 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def encode(recipes: dict[str, Any], which: str, name: str, content: str, tmp_path: Path) -> list[np.ndarray]:
     (tmp_path / name).write_text(content, encoding="utf-8")
-    names, examples = recipe.encode(recipes[which], tmp_path / name)
+    new_data = recipe.encode(recipes[which], tmp_path / name)
+    names, examples = new_data.names, new_data.examples
     assert len(names) == len(examples)
     return [tensor for tensor, _ in examples]
 

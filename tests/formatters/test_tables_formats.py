@@ -6,7 +6,6 @@ import bz2
 import gzip
 import json
 import sqlite3
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pyarrow import feather, parquet
 from automl_engine.errors import DataError
 from formatters.base import Options
 from formatters.convert import convert
+from tests.formatters.toys import write_workbook
 
 COLUMNS = ("height", "leaves", "colour", "kind")
 ROWS = [(i * 37 % 61 / 8 + 0.5, i % 11, "red" if i % 3 else "blue", "oak" if i % 2 else "elm") for i in range(60)]
@@ -38,33 +38,7 @@ def database(path: Path) -> None:
 
 
 def workbook(path: Path) -> None:
-    """The least that Excel opens: one sheet with the text in its cells."""
-
-    def cell(value: object) -> str:
-        if isinstance(value, str):
-            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-        return f"<c><v>{value}</v></c>"
-
-    rows = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in [("My trees",), (), COLUMNS, *ROWS])
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    sheet = '<sheets><sheet name="a" sheetId="1" r:id="r1"/></sheets>'
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
-            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="{kinds}.sheet.main+xml"/>'
-            f'<Override PartName="/xl/s.xml" ContentType="{kinds}.worksheet+xml"/></Types>',
-        )
-        link = '<Relationship Id="r1" Type="{}/{}" Target="{}"/>'
-        wrapped = f'<Relationships xmlns="{package}/relationships">{{}}</Relationships>'
-        file.writestr("_rels/.rels", wrapped.format(link.format(office, "officeDocument", "xl/workbook.xml")))
-        file.writestr("xl/_rels/workbook.xml.rels", wrapped.format(link.format(office, "worksheet", "s.xml")))
-        file.writestr("xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{office}">{sheet}</workbook>')
-        file.writestr("xl/s.xml", f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>')
+    write_workbook(path, {"a": [("My trees",), (), COLUMNS, *ROWS]})
 
 
 ARFF = """% made by hand

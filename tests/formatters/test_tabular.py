@@ -18,6 +18,7 @@ from formatters import tabular
 from formatters.base import Options, Table
 from formatters.detect import detect
 from formatters.tables.columns import encode_cells, encoder, profile
+from formatters.tables.cuts import LabelQuestion
 
 RNG = random.Random(0)
 
@@ -142,17 +143,49 @@ def test_target_is_guessed(read, header, row, target):
 
 def test_close_call_is_a_doubt_and_target_overrides(read):
     text = lines("a,CHAS,MEDV", 60, lambda i: f"{number()},{i % 2},{RNG.gauss(100, 20):.2f}")
-    table = read(text)
+    table = read(text, label_cuts="median")
     assert table.target == "MEDV"
     assert any("'CHAS' could be it too" in doubt.what for doubt in table.doubts)
     assert read(text, target="CHAS").target == "CHAS"
 
 
-def test_quantity_is_cut_at_its_median(read):
-    table = read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"))
-    assert table.label_names == ["≤ 30", "> 30"]
-    assert Counter(sample.labels for sample in table.samples) == {("≤ 30",): 30, ("> 30",): 30}
-    assert any("median" in doubt.what for doubt in table.doubts)
+@pytest.mark.parametrize(
+    ("cuts", "names", "counts"),
+    [
+        ("median", ["≤ 30", "> 30"], [30, 30]),
+        ("quantiles", ["≤ 15.25", "> 15.25 to 30", "> 30 to 44.75", "> 44.75"], [15, 15, 15, 15]),
+        ("40, 10.5", ["≤ 10.5", "> 10.5 to 40", "> 40"], [11, 29, 20]),
+        ("10.5 1000", ["≤ 10.5", "> 10.5 to 1000"], [11, 49]),
+    ],
+)
+def test_a_quantity_is_cut_as_asked(read, cuts, names, counts):
+    table = read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"), label_cuts=cuts)
+    assert table.label_names == names
+    assert Counter(sample.labels[0] for sample in table.samples) == dict(zip(names, counts, strict=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "age"}])
+@pytest.mark.parametrize("value", [lambda i: f"{i / 7:.3f}", lambda i: str(18 + i % 60)])
+def test_a_label_of_many_numbers_is_asked_for(read, options, value):
+    text = lines("a,kind,age", 1200, lambda i: f"{number()},{'uvw'[i % 3]},{value(i)}")
+    with pytest.raises(LabelQuestion, match="--label-cuts median") as question:
+        read(text, **{"target": "age"} | options)
+    assert (question.value.asked["column"], question.value.asked["others"][0]) == ("age", "kind")
+    assert "--target ('kind'" in str(question.value)
+
+
+def test_numbers_of_classes_are_no_quantity(read):
+    row = lambda i: f"{number()},{i % 43}"  # noqa: E731
+    assert len(read(lines("a,ClassId", 430, row)).label_names) == 43
+    with pytest.raises(LabelQuestion):
+        read(lines("a,rings", 430, row))
+    assert len(read(lines("a,rings", 430, row), label_cuts="each").label_names) == 43
+
+
+@pytest.mark.parametrize(("cuts", "said"), [("low", "but got 'low'"), ("90,80", "leave one range")])
+def test_cuts_that_cannot_be_used(read, cuts, said):
+    with pytest.raises(DataError, match=said):
+        read(lines("a,price", 60, lambda i: f"{number()},{i + 0.5}"), label_cuts=cuts)
 
 
 def test_trailing_flags_are_several_labels(read):
@@ -240,12 +273,14 @@ def test_new_rows_in_any_order_with_and_without_label(read, tmp_path):
     recipe = recipe_of(table)
     new = tmp_path / "new.csv"
     new.write_text("HEIGHT;yes;colour;when\n2,5;yes;red;2021-03-02\n;;green;\n")
-    names, examples = tabular.encode(recipe, new)
+    new_data = tabular.encode(recipe, new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["row 1", "row 2"]
     assert examples.spec.sample_count == len(examples) == 2
     np.testing.assert_array_equal(examples.steps(1).ravel(), [math.nan] * 6)
     np.testing.assert_array_equal(examples.steps(0).ravel()[:5], [18688, 1, 3, 0, 1])
-    names, examples = tabular.encode(recipe, tmp_path / "a.csv")
+    new_data = tabular.encode(recipe, tmp_path / "a.csv")
+    names, examples = new_data.names, new_data.examples
     assert all(np.array_equal(examples.steps(i), table.steps(i), equal_nan=True) for i in range(40))
 
 
@@ -253,7 +288,7 @@ def test_new_rows_as_json(read, tmp_path):
     recipe = recipe_of(read(MIXED))
     new = tmp_path / "new.json"
     new.write_text(json.dumps([{"when": "01.03.2021", "colour": "blue", "yes": "no", "height": 2.5}]))
-    _, examples = tabular.encode(recipe, new)
+    examples = tabular.encode(recipe, new).examples
     assert examples.steps(0).ravel().tolist() == [18687, 0, 3, 1, 0, 2.5]
     new.write_text('[{"when": "", "colour": "blue"}]')
     with pytest.raises(DataError, match="lacks the columns 'yes', 'height'"):
@@ -265,7 +300,7 @@ def test_new_rows_without_header(read, tmp_path):
     new = tmp_path / "new.csv"
     for text in ("3,1.5,2\n", "3,1.5,2,1\n", "column_2,column_1,column_0\n2,1.5,3\n"):
         new.write_text(text)
-        assert tabular.encode(recipe, new)[1].steps(0).ravel().tolist() == [3, 1.5, 2]
+        assert tabular.encode(recipe, new).examples.steps(0).ravel().tolist() == [3, 1.5, 2]
     new.write_text("3,1.5\n")
     with pytest.raises(DataError, match="has 2 columns but 3"):
         tabular.encode(recipe, new)
@@ -312,5 +347,6 @@ def test_real_sets(real_data, tmp_path, name, target, features, counts):
     assert (table.target, table.spec.col_count, table.spec.domain) == (target, features, "tabular")
     assert Counter(label for sample in table.samples for label in sample.labels) == counts
     assert table.label_names == list(counts)
-    names, examples = recipes.encode(recipe_of(table), source)
+    new_data = recipes.encode(recipe_of(table), source)
+    names, examples = new_data.names, new_data.examples
     assert all(np.array_equal(examples.steps(i), table.steps(i), equal_nan=True) for i in range(len(names)))

@@ -127,7 +127,8 @@ def test_new_texts_extend_the_vocabulary(read, tmp_path):
     known = len(recipe["spec"]["channel_to_index"])
     new = tmp_path / "new.csv"
     new.write_text("review\nThe zebra was lovely\n")
-    names, examples = text.encode(recipe, new)
+    new_data = text.encode(recipe, new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["row 1"]
     tokens = [examples.spec.vocabulary[int(index)] for index in examples.steps(0).ravel()]
     assert tokens == ["The", "zebra", "was", "lovely"]
@@ -143,18 +144,20 @@ def test_new_texts_from_files_and_json(read, tmp_path):
     folder.mkdir()
     (folder / "a.txt").write_text("The room")
     (folder / "b.txt").write_text("")
-    names, examples = text.encode(recipe, folder)
+    new_data = text.encode(recipe, folder)
+    names, examples = new_data.names, new_data.examples
     assert names == ["a.txt", "b.txt"]
     assert [len(examples.steps(i)) for i in range(2)] == [2, 1]
-    assert text.encode(recipe, folder / "a.txt")[0] == ["a.txt"]
+    assert text.encode(recipe, folder / "a.txt").names == ["a.txt"]
     (tmp_path / "new.json").write_text('[{"review": "The room"}, {"review": "was dirty"}]')
-    assert len(text.encode(recipe, tmp_path / "new.json")[1]) == 2
+    assert len(text.encode(recipe, tmp_path / "new.json").examples) == 2
 
 
 def test_new_rows_for_a_model_of_files(read, tmp_path):
     recipe = recipe_of(read({f"{label}/{i}.txt": f"this is {label} {i}" for label in ("pos", "neg") for i in range(4)}))
     (tmp_path / "new.csv").write_text("text\nthis is pos\nthis is neg, or so\n")
-    names, examples = text.encode(recipe, tmp_path / "new.csv")
+    new_data = text.encode(recipe, tmp_path / "new.csv")
+    names, examples = new_data.names, new_data.examples
     assert names == ["new.csv, row 1", "new.csv, row 2"]
     assert len(examples.steps(0)) == 3
 

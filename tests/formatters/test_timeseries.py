@@ -78,10 +78,10 @@ def test_train_and_test_files(read):
 
 def test_time_stamps_and_regression(read):
     head = "@problemName t\n@timeStamps true\n@targetLabel true\n@data\n"
-    table = read({"a.ts": head + "".join(f"(0,{i}),(1,2.5),(5,3):{i}.5\n" for i in range(6))})
+    table = read({"a.ts": head + "".join(f"(0,{i}),(1,2.5),(5,3):{i}.5\n" for i in range(6))}, label_cuts="median")
     assert table.steps(4).ravel().tolist() == [4, 2.5, 3]
     assert table.label_names == ["≤ 3", "> 3"]
-    assert {"time stamps" in doubt.what or "median" in doubt.what for doubt in table.doubts} == {True}
+    assert ["time stamps" in doubt.what for doubt in table.doubts] == [True]
 
 
 def test_wide_csv_by_names(read):
@@ -114,18 +114,19 @@ def test_new_series(read, tmp_path):
     recipe = recipe_of(read({"a.ts": HEAD + "1,2,3:4,5,6:up\n7,8,9:0,1,2:down\n" * 3}))
     new = tmp_path / "new.ts"
     new.write_text("@problemName n\n@classLabel false\n@data\n1,?,5:1,1,1\n")
-    names, examples = timeseries.encode(recipe, new)
+    new_data = timeseries.encode(recipe, new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["new.ts, line 4"]
     assert examples.steps(0)[:, 0, 0, 0].tolist() == [1, 3, 5]
     one_series = tmp_path / "one.csv"
     one_series.write_text("x,y\n1,4\n2,5\n3,6\n")
-    assert timeseries.encode(recipe, one_series)[1].steps(0)[:, 0, 0].tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert timeseries.encode(recipe, one_series).examples.steps(0)[:, 0, 0].tolist() == [[1, 4], [2, 5], [3, 6]]
     new.write_text("@problemName n\n@classLabel false\n@data\n1,2,3,4:1,1,1,1\n")
     with pytest.raises(DataError, match="has 4 steps but the model learned from 3"):
-        timeseries.encode(recipe, new)
+        recipes.encode(recipe, new)
     new.write_text("@problemName n\n@classLabel false\n@data\n1,2,3\n")
     with pytest.raises(DataError, match="1 channel but the model learned from 2"):
-        timeseries.encode(recipe, new)
+        recipes.encode(recipe, new)
 
 
 def test_new_rows_of_a_wide_csv(read, tmp_path):
@@ -134,7 +135,8 @@ def test_new_rows_of_a_wide_csv(read, tmp_path):
     table = read({"a.csv": header + ",label\n" + rows})
     new = tmp_path / "new.csv"
     new.write_text(header + "\n" + ",".join(curve(5)) + "\n")
-    names, examples = timeseries.encode(recipe_of(table), new)
+    new_data = timeseries.encode(recipe_of(table), new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["row 1"]
     np.testing.assert_array_equal(examples.steps(0), table.steps(5))
 
@@ -185,7 +187,8 @@ def test_real_sets(real_data, tmp_path, name, counts, length, channels, sides):
     assert table.label_names == list(counts)
     assert (table.spec.sequence_size, table.spec.num_channels) == (length, channels)
     assert {sample.split for sample in table.samples} == sides
-    names, examples = recipes.encode(recipe_of(table), source)
+    new_data = recipes.encode(recipe_of(table), source)
+    names, examples = new_data.names, new_data.examples
     assert all(np.array_equal(examples.steps(i), table.steps(i)) for i in range(len(names)))
 
 
@@ -195,7 +198,7 @@ def test_a_series_in_a_cell(read, tmp_path):
     assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (20, -1, 1)
     new = tmp_path / "new.csv"
     new.write_text('signal\n"[' + ", ".join(curve(5, 22)) + ']"\n')
-    np.testing.assert_array_equal(timeseries.encode(recipe_of(table), new)[1].steps(0), table.steps(5))
+    np.testing.assert_array_equal(timeseries.encode(recipe_of(table), new).examples.steps(0), table.steps(5))
 
 
 def test_a_file_a_series_in_class_folders(tmp_path):
@@ -206,7 +209,8 @@ def test_a_file_a_series_in_class_folders(tmp_path):
     assert detect(tmp_path / "in", Options(), "a.zip").formatter == "timeseries"
     table = timeseries.read(tmp_path / "in", Options())
     assert Counter(sample.labels for sample in table.samples) == {("up",): 4, ("down",): 4}
-    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "up" / "r0.csv")
+    new_data = timeseries.encode(recipe_of(table), tmp_path / "in" / "up" / "r0.csv")
+    names, examples = new_data.names, new_data.examples
     assert (names, examples.steps(0).shape) == (["r0.csv"], (30, 1, 1, 1))
 
 
@@ -216,7 +220,8 @@ def test_a_long_table(read, tmp_path):
     assert (len(table.samples), table.spec.sequence_size, table.target) == (8, 30, "label")
     new = tmp_path / "new.csv"
     new.write_text("id,time,value\n" + "".join(f"9,{t},{value}\n" for t, value in enumerate(curve(3))))
-    names, examples = timeseries.encode(recipe_of(table), new)
+    new_data = timeseries.encode(recipe_of(table), new)
+    names, examples = new_data.names, new_data.examples
     assert names == ["series 9"]
     np.testing.assert_array_equal(examples.steps(0), table.steps(3))
 
@@ -267,6 +272,7 @@ def test_a_file_a_sensor(tmp_path):
     assert (len(table.samples), table.spec.sequence_size, table.spec.num_channels) == (18, 20, 2)
     assert Counter(sample.split for sample in table.samples) == {"train": 12, "test": 6}
     assert table.label_names == ["WALKING", "SITTING"]
-    names, examples = timeseries.encode(recipe_of(table), tmp_path / "in" / "test" / "Signals")
+    new_data = timeseries.encode(recipe_of(table), tmp_path / "in" / "test" / "Signals")
+    names, examples = new_data.names, new_data.examples
     assert len(names) == 6
     np.testing.assert_array_equal(examples.steps(1), table.steps(13 if table.samples[12].split == "test" else 1))

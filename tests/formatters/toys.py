@@ -6,7 +6,8 @@ Learnable: the classes differ in an obvious way.  The same seed gives the same b
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,40 @@ def _file(path: Path, lines: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_workbook(path: Path, sheets: dict[str, list[Sequence[object]]]) -> None:
+    """The least that Excel opens: the text of each sheet in its cells."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    numbered = list(enumerate(sheets.items(), start=1))
+    named = "".join(f'<sheet name="{name}" sheetId="{at}" r:id="r{at}"/>' for at, (name, _) in numbered)
+    parts = (f'<Override PartName="/xl/s{at}.xml" ContentType="{kinds}.worksheet+xml"/>' for at, _ in numbered)
+    link = '<Relationship Id="r{}" Type="{}/{}" Target="{}"/>'
+    wrapped = f'<Relationships xmlns="{package}/relationships">{{}}</Relationships>'
+    links = "".join(link.format(at, office, "worksheet", f"s{at}.xml") for at, _ in numbered)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Override PartName="/xl/workbook.xml" ContentType="{kinds}.sheet.main+xml"/>{"".join(parts)}</Types>',
+        )
+        file.writestr("_rels/.rels", wrapped.format(link.format(1, office, "officeDocument", "xl/workbook.xml")))
+        file.writestr("xl/_rels/workbook.xml.rels", wrapped.format(links))
+        book = f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{named}</sheets></workbook>'
+        file.writestr("xl/workbook.xml", book)
+        for at, (_, rows) in numbered:
+            data = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+            file.writestr(f"xl/s{at}.xml", f'<worksheet xmlns="{main}"><sheetData>{data}</sheetData></worksheet>')
 
 
 TOYS: dict[str, Maker] = {

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import rq
 from django.conf import settings
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -20,7 +25,7 @@ from tests.webapp import toys
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import majority_accuracy
-from webapp.runs import queue as run_queue
+from webapp.ops import queues, redis_server
 from webapp.runs.models import Run, ScorePoint
 
 PASSWORD = "correct horse battery"
@@ -50,8 +55,52 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, tuple[Any, ...
         return rq.job.Job(id=options.get("job_id") or f"job-{len(sent)}", connection=queue.connection)
 
     monkeypatch.setattr(rq.Queue, "enqueue", enqueue)
-    monkeypatch.setattr(run_queue, "is_alive", lambda job_id: False)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: False)
     return sent
+
+
+@pytest.fixture
+def redis_socket(tmp_path: Path) -> Iterator[Path]:
+    """A real Redis of our own."""
+    path = tmp_path / "redis.sock"
+    server = subprocess.Popen(redis_server.command(path, tmp_path), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not redis_server.answers(path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield path
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def database_file(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The database in a file, as on a site, which other connections share and can lock; locks are soon given up."""
+    path = tmp_path / "db.sqlite3"
+    connection = connections["default"]
+    file = sqlite3.connect(path)
+    connection.connection.backup(file)
+    file.close()
+    monkeypatch.setattr(connection, "connection", None)
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(path))
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.1)
+    yield path
+    connection.close()
+
+
+@pytest.fixture
+def lock_database(database_file: Path) -> Iterator[Callable[[float], None]]:
+    """``lock_database(2)``: nobody can write for two seconds from now on."""
+    timers = []
+
+    def lock(seconds: float) -> None:
+        holder = sqlite3.connect(database_file, isolation_level=None, check_same_thread=False)
+        holder.execute("BEGIN IMMEDIATE")
+        timers.append(threading.Timer(seconds, holder.close))
+        timers[-1].start()
+
+    yield lock
+    for timer in timers:
+        timer.join()
 
 
 @pytest.fixture

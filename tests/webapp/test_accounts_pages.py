@@ -12,7 +12,9 @@ from django.test import Client
 
 from tests.webapp.conftest import PASSWORD
 from webapp.accounts.models import User
+from webapp.datasets import sweep
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import storage_of
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -126,3 +128,28 @@ def test_administrators_set_quotas(admin_client: Client, owner: User) -> None:
 
 def test_administration_is_closed_to_users(owner_client: Client) -> None:
     assert owner_client.get("/admin/accounts/user/").status_code == 302
+
+
+def test_what_takes_the_space(owner: User, owner_client: Client, make_dataset: Any) -> None:
+    """The largest first, with the owner's runs; runs of others on public data are theirs."""
+    other = User.objects.create_user("other@example.org", PASSWORD)
+    small, large = make_dataset(owner), make_dataset(owner, public=True)
+    Dataset.objects.filter(pk=small.pk).update(size_bytes=3 * 2**20, name="small")
+    Dataset.objects.filter(pk=large.pk).update(size_bytes=2**20, name="large")
+    run = Run.objects.create(owner=owner, dataset=large, number=1, budget_s=5, state="finished", size_bytes=4 * 2**20)
+    Run.objects.create(owner=other, dataset=large, number=2, budget_s=5, state="finished", size_bytes=9 * 2**20)
+    page = owner_client.get("/account/").content.decode()
+    assert page.index(">large<") < page.index(">small<")
+    assert "5.0\xa0MB" in page
+    assert "14.0\xa0MB" not in page
+    assert storage_of(owner).used_bytes == 8 * 2**20
+    assert not run.dir.exists()  # no folder is walked
+
+
+def test_what_a_run_takes_is_measured_when_its_job_ends_and_daily(owner: User, make_dataset: Any) -> None:
+    run = Run.objects.create(owner=owner, dataset=make_dataset(owner), number=1, budget_s=5, state="finished")
+    run.dir.mkdir(parents=True)
+    (run.dir / "model.zip").write_bytes(b"x" * 5000)
+    sweep.measure()
+    run.refresh_from_db()
+    assert run.size_bytes == 5000

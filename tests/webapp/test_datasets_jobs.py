@@ -29,7 +29,7 @@ def formatter(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stands for ``python -m formatters``; an exception put into the list is raised instead."""
     plan: list[Any] = []
 
-    def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[[str], None]) -> None:
+    def convert(source: Path, out: Path, options: dict[str, Any], on_line: Callable[[str], None], _: Any) -> None:
         out.mkdir(parents=True)
         (out / "half").write_text("written")
         on_line("reading 18 images")
@@ -82,7 +82,7 @@ def test_our_fault_is_retried_once_and_then_owned(
     dataset.refresh_from_db()
     assert dataset.state == "queued"
     assert "try 2" in dataset.progress
-    assert jobs == [("work", "webapp.datasets.jobs.convert", (dataset.id,))]
+    assert jobs == [("convert", "webapp.datasets.jobs.convert", (dataset.id,))]
     conversion.convert(dataset.id)
     dataset.refresh_from_db()
     assert dataset.state == "failed"
@@ -135,7 +135,7 @@ def test_living_worker_is_left_alone(dataset: Dataset) -> None:
 
 
 def test_a_worker_that_waits_for_the_database_is_left_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.runs.queue.is_alive", lambda job_id: job_id == f"convert-{dataset.id}-1")
+    monkeypatch.setattr("webapp.ops.queues.is_alive", lambda job_id: job_id == f"convert-{dataset.id}-1")
     silent = timezone.now() - timedelta(seconds=90)
     Dataset.objects.filter(id=dataset.id).update(state="converting", heartbeat=silent, tries=1)
     conversion.reap()
@@ -144,11 +144,8 @@ def test_a_worker_that_waits_for_the_database_is_left_alone(dataset: Dataset, mo
 
 
 def test_job_that_redis_forgot_is_queued_again(
-    dataset: Dataset, jobs: list[Any], monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    dataset: Dataset, jobs: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
-    import rq
-
-    monkeypatch.setattr(rq.Queue, "get_jobs", lambda queue: [])
     Dataset.objects.filter(id=dataset.id).update(state_since=timezone.now() - timedelta(seconds=61))
     with django_capture_on_commit_callbacks(execute=True):
         conversion.reap()

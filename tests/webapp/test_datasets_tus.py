@@ -52,7 +52,7 @@ def test_whole_upload_becomes_a_data_set_and_is_queued(
     assert dataset.raw_path.read_bytes() == DATA
     assert (dataset.name, dataset.raw_name, dataset.state) == ("my data", "my data.zip", "queued")
     assert dataset.size_bytes == len(DATA)
-    assert jobs == [("work", "webapp.datasets.jobs.convert", (dataset.id,))]
+    assert jobs == [("convert", "webapp.datasets.jobs.convert", (dataset.id,))]
     assert not Upload.objects.exists()
     assert owner_client.get(url)["Location"] == f"/data/{dataset.id}"
 

@@ -41,4 +41,4 @@ def test_the_site_says_so_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     )
     monkeypatch.setattr(engine, "_python", lambda command: [sys.executable, "-c", hog])
     with pytest.raises(engine.DataError, match=r"more than 0\.146 GB of memory"):
-        engine.predict(tmp_path, tmp_path, tmp_path)
+        engine.predict(tmp_path, tmp_path, tmp_path, lambda: False)

@@ -15,7 +15,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gpu_one_worker_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", list)
-    assert [service.name for service in up.services(3)][:3] == ["web", "train", "work"]
+    assert [service.name for service in up.services(3)][:5] == ["web", "train", "convert", "pack", "predict"]
     assert devices.describe().startswith("CPU, ")
 
 

@@ -24,7 +24,7 @@ from webapp.accounts.models import User
 from webapp.ops import faults, processes, redis_server
 from webapp.ops.management.commands import prepare, reaper
 from webapp.ops.models import Fault
-from webapp.ops.queues import PatientQueue
+from webapp.ops.queues import FairQueue
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
@@ -38,7 +38,7 @@ def test_a_marked_process_is_found_and_ended_even_if_it_ignores_the_request() ->
     child.stdout.readline()
     found = processes.marked(f"{mark}/train")
     assert [process.pid for process in found] == [child.pid]
-    assert not processes.marked(f"{mark}/work")
+    assert not processes.marked(f"{mark}/convert")
     processes.end(found, grace_s=0.1)
     assert child.wait(5) == -signal.SIGKILL
 
@@ -108,9 +108,9 @@ def test_redis_serves_a_private_socket_only(tmp_path: Path) -> None:
 
 def test_without_redis_a_job_is_noted_for_the_reaper(tmp_path: Path) -> None:
     nowhere = redis.Redis(unix_socket_path=str(tmp_path / "none.sock"))
-    queue = PatientQueue("train", connection=nowhere, commit_mode="auto")
+    queue = FairQueue("train", connection=nowhere, commit_mode="auto")
     assert queue.original_enqueue_call("webapp.runs.jobs.train", args=("x",)) is None
-    assert isinstance(django_rq.get_queue("work"), PatientQueue)
+    assert isinstance(django_rq.get_queue("predict"), FairQueue)
 
 
 class Site:
@@ -179,10 +179,10 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
     assert "Watch a model learn" in site.page("/")
     wait_for(lambda: "Everything is running" in site.page("/status"))
 
-    killed = site.pid("worker work")
+    killed = site.pid("worker convert")
     os.kill(killed, signal.SIGKILL)
-    site.read_until("worker for conversion and prediction was killed by signal 9")
-    wait_for(lambda: any("worker work" in name and pid != killed for name, pid in site.family().items()))
+    site.read_until("conversion worker was killed by signal 9")
+    wait_for(lambda: any("worker convert" in name and pid != killed for name, pid in site.family().items()))
 
     other = {"DATA_DIR": f"{site.data_dir}2"}
     refusals = (
@@ -200,7 +200,7 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
     os.kill(site.pid("worker train"), signal.SIGSTOP)  # it hangs
     site.process.send_signal(signal.SIGINT)
     assert site.process.wait(30) == 0
-    assert len(family) >= 6
+    assert len(family) >= 8
     assert not [process for process in family if processes.is_alive(process)]
 
 

@@ -53,7 +53,7 @@ def test_loading_makes_public_rows_once(
     assert (dataset.owner, dataset.public, dataset.starter, dataset.state) == (administrator, True, True, "queued")
     assert dataset.raw_path.read_text().startswith("alcohol,")
     assert "CC BY" in dataset.description
-    assert [(queue, args) for queue, _, args in jobs] == [("work", (dataset.id,))]
+    assert [(queue, args) for queue, _, args in jobs] == [("convert", (dataset.id,))]
     dataset.delete()
     call_command("load_starters")
     assert not Dataset.objects.exists(), "what an administrator deleted stays deleted"

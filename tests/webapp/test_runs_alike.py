@@ -69,7 +69,7 @@ def test_the_first_run_on_pictures_asks_for_it(
     modality: str, asked: bool, owner: User, make_dataset: Any, make_run: Any, jobs: list[Any]
 ) -> None:
     dataset = make_dataset(owner, modality)
-    job = ("work", "webapp.runs.jobs.compare", (dataset.pk,))
+    job = ("pack", "webapp.runs.jobs.compare", (dataset.pk,))
     ending.settle(make_run(dataset, state="queued", nauc=0.9), None)
     assert job not in jobs  # it has no prediction
     for count in (asked, asked):
@@ -84,7 +84,7 @@ def test_the_first_run_on_pictures_asks_for_it(
 def test_the_job_makes_it_once(owner: User, make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, made = make_dataset(owner), []
 
-    def answer(data_dir: Path, modality: str, out_json: Path) -> None:
+    def answer(data_dir: Path, modality: str, out_json: Path, _: Any) -> None:
         made.append((data_dir, modality, out_json))
         write(dataset, TOLD)
 

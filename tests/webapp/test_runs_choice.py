@@ -11,7 +11,8 @@ import pytest
 from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import knowledge, start
+from webapp.portfolio.scores import PREFIX, name_of
+from webapp.runs import start
 from webapp.runs.models import Lesson, Run
 from webapp.runs.pages import choice, page
 
@@ -117,10 +118,10 @@ def test_private_data_that_taught_has_a_name_for_its_owner_only(
     run: Run, make_dataset: Any, stranger: User, owner_client: Any, stranger_client: Any, client: Any
 ) -> None:
     theirs = make_dataset(stranger, name="secret patients")
-    name = knowledge.name_of(theirs)
+    name = name_of(theirs)
     Lesson.objects.create(dataset=theirs, name=name, modality="image", score={})
     Lesson.objects.create(dataset=theirs, name=name, modality="image", score={})
-    gone = f"{knowledge.PREFIX}ffffffffffff"
+    gone = f"{PREFIX}ffffffffffff"
     _choose(run, [{"dataset": name, "distance": 0.1, "alc": 0.9}, {"dataset": gone, "distance": 0.2, "alc": 0.8}])
     Run.objects.update(public=True)
     private = "resembles a private data set. Details a private data set: distance 0.1; there"
@@ -160,8 +161,8 @@ def test_it_costs_few_queries(
     django_assert_max_num_queries: Callable[..., Any],
 ) -> None:
     known = make_dataset(administrator, modality, public=True, starter=True, raw_name="mnist.zip")
-    Lesson.objects.create(dataset=known, name=knowledge.name_of(known), modality=modality, score={})
-    _choose(run, [TOLD[0], {"dataset": knowledge.name_of(known), "distance": 0.5, "alc": 0.5}])
+    Lesson.objects.create(dataset=known, name=name_of(known), modality=modality, score={})
+    _choose(run, [TOLD[0], {"dataset": name_of(known), "distance": 0.5, "alc": 0.5}])
     with django_assert_max_num_queries(8):
         shown = page.payload(Run.objects.select_related("dataset").get(pk=run.pk), owner)
     assert "thumbs" in shown["regions"]["choice"]

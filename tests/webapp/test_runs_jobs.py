@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,16 @@ import redis
 import rq
 from django.utils import timezone
 from rq.serializers import JSONSerializer
-from rq.timeouts import JobTimeoutException
 
 from automl_engine.run import events
 from webapp import engine
 from webapp.accounts.models import User
-from webapp.ops import redis_server
+from webapp.ops import queues
+from webapp.ops.queues import is_alive  # the real one: the fixture "jobs" replaces the attribute
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue
-from webapp.runs import jobs as runs_jobs
 from webapp.runs.jobs import export, predict, reap, train
 from webapp.runs.models import Prediction, Run, ScorePoint
-from webapp.runs.queue import is_alive  # the real one: the fixture "jobs" replaces the attribute
 
 ENGINE = """
 import json, signal, sys, time
@@ -99,7 +97,7 @@ def test_train_writes_the_curve_and_the_end(queued: Run, engine_plan: Any, jobs:
     assert queued.started
     assert queued.tries == 1
     assert list(queued.points.values_list("t", "nauc")) == POINTS
-    assert ("work", "webapp.runs.jobs.export", (queued.pk,)) in jobs
+    assert ("pack", "webapp.runs.jobs.export", (queued.pk,)) in jobs
 
 
 def test_a_job_delivered_twice_works_once(queued: Run, engine_plan: Any) -> None:
@@ -298,7 +296,7 @@ def test_a_worker_lost_twice_ends_the_run(owner: User, make_dataset: Any, make_r
 
 
 def test_a_busy_worker_is_left_alone(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: True)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: True)
     run = make_run(make_dataset(owner), state="running", heartbeat=timezone.now())
     assert reap() == 0
     _silent(run)  # the database was locked for longer than a heartbeat may be away
@@ -307,24 +305,11 @@ def test_a_busy_worker_is_left_alone(owner: User, make_dataset: Any, make_run: A
 
 def test_a_run_that_redis_forgot_is_queued_again(queued: Run, monkeypatch: Any, jobs: Any) -> None:
     _silent(queued)
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: True)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: True)
     assert reap() == 0
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: False)
     assert reap() == 1
     assert ("train", "webapp.runs.jobs.train", (queued.pk,)) in jobs
-
-
-@pytest.fixture
-def redis_socket(tmp_path: Path) -> Iterator[Path]:
-    """A real Redis of our own."""
-    path = tmp_path / "redis.sock"
-    server = subprocess.Popen(redis_server.command(path, tmp_path), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not redis_server.answers(path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield path
-    server.terminate()
-    server.wait(10)
 
 
 def test_a_job_is_alive_until_it_ended_or_its_worker_was_lost(redis_socket: Path, monkeypatch: Any) -> None:
@@ -334,10 +319,15 @@ def test_a_job_is_alive_until_it_ended_or_its_worker_was_lost(redis_socket: Path
     job = rq.job.Job.create(
         "webapp.runs.jobs.train", ("x",), id="train-x-1", connection=connection, serializer=JSONSerializer
     )
+    job.origin = "train"
     job.save()
     for status, alive in {"queued": True, "started": True, "failed": False, "finished": False}.items():
         job.set_status(status)
         assert is_alive("train-x-1") == alive
+    job.set_status("queued")
+    job.origin = "work"  # where an earlier version sent it
+    job.save()
+    assert not is_alive("train-x-1")
 
 
 def test_packing_is_given_up_when_its_job_is_gone(
@@ -345,12 +335,12 @@ def test_packing_is_given_up_when_its_job_is_gone(
 ) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     run = make_run(make_dataset(owner), export_state="queued", ended=long_ago)
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: False)
     assert reap() == 0  # packed again just now, though the run ended long ago
     Run.objects.update(state_since=long_ago)
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: job_id == f"export-{run.pk}")
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: job_id == f"export-{run.pk}")
     assert reap() == 0  # it waits behind a long conversion
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: False)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: False)
     assert reap() == 1
     run.refresh_from_db()
     assert run.export_state == Run.Export.FAILED
@@ -365,7 +355,7 @@ def test_a_prediction_nobody_makes_is_ended_and_its_input_deleted(
     prediction = Prediction.objects.create(owner=owner, run=run, input_name="x.png")
     Prediction.objects.update(created=timezone.now() - timedelta(seconds=age_s))
     (prediction.dir / "input").mkdir(parents=True)
-    monkeypatch.setattr(queue, "is_alive", lambda job_id: alive)
+    monkeypatch.setattr(queues, "is_alive", lambda job_id: alive)
     assert reap() == ended
     prediction.refresh_from_db()
     assert (prediction.state == Prediction.State.FAILED) == bool(prediction.error) == bool(ended)
@@ -374,7 +364,7 @@ def test_a_prediction_nobody_makes_is_ended_and_its_input_deleted(
 
 def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_plan: Any, monkeypatch: Any) -> None:
     engine_plan(points=POINTS, sleep_s=30)
-    monkeypatch.setattr(runs_jobs, "OVERTIME_S", -19)
+    monkeypatch.setattr(queue, "OVERTIME_S", -19)
     train(queued.pk)
     queued.refresh_from_db()
     assert queued.state == Run.State.FAILED
@@ -395,12 +385,12 @@ def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
 
 def test_export_tells_success_and_failure(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
     run = make_run(make_dataset(owner), export_state="queued")
-    monkeypatch.setattr(engine, "export", lambda run_dir: run_dir / "model.zip")
+    monkeypatch.setattr(engine, "export", lambda run_dir, should_stop: run_dir / "model.zip")
     export(run.pk)
     run.refresh_from_db()
     assert run.export_state == Run.Export.READY
 
-    def fails(_: Path) -> None:
+    def fails(*_: Any) -> None:
         raise engine.EngineError("ended with code 1: Traceback")
 
     Run.objects.update(export_state="queued")
@@ -420,14 +410,14 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
     for prediction in (good, bad):
         (prediction.dir / "input").mkdir(parents=True)
         (prediction.dir / "input" / "x.png").write_bytes(b"x")
-    monkeypatch.setattr(engine, "predict", lambda model, source, out: out.write_text("name,prediction,a\nx,a,1\n"))
+    monkeypatch.setattr(engine, "predict", lambda model, source, out, _: out.write_text("name,prediction,a\nx,a,1\n"))
     predict(good.pk)
     good.refresh_from_db()
     assert good.state == Prediction.State.READY
     assert not (good.dir / "input").exists()
 
     def too_slow(*_: Any) -> None:
-        raise JobTimeoutException("Task exceeded maximum timeout value")
+        raise engine.Stopped("it took too long")
 
     late = Prediction.objects.create(owner=owner, run=run, input_name="x.png")
     (late.dir / "input").mkdir(parents=True)

@@ -366,8 +366,10 @@ def test_quota_counts_today_and_in_all_and_refunds_our_faults(owner: User, run: 
 def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeypatch: Any) -> None:
     assert start.forecast().sentence == "A worker is free: training starts immediately."
     make_run(run.dataset, state="running", budget_s=60, state_since=timezone.now())
+    monkeypatch.setattr(start, "_last_starts", lambda: {owner.pk: timezone.now().timestamp()})
     waiting = make_run(run.dataset, state="queued", budget_s=300)
-    forecast = start.forecast()
+    assert start.forecast().ahead == 1  # of somebody else, whose turn is first
+    forecast = start.forecast(user=owner)
     assert forecast.ahead == 2
     assert forecast.starts_in_s == pytest.approx(60 + 300 + 2 * start.START_UP_S, abs=2)
     assert start.forecast(waiting).ahead == 1
@@ -458,7 +460,7 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     )
     prediction = Prediction.objects.get(pk=response.json()["id"])
     assert sorted(path.name for path in prediction.source.iterdir()) == ["1-new.png", "new.png"]
-    assert jobs == [("work", "webapp.runs.jobs.predict", (prediction.pk,))]
+    assert jobs == [("predict", "webapp.runs.jobs.predict", (prediction.pk,))]
     fragment = f"/models/{run.pk}/predictions/{prediction.pk}"
     assert owner_client.get(fragment).headers["X-State"] == "queued"
     prediction.output_path.write_text("name,prediction,dark,light\nnew.png,light,0.25,0.75\n")
@@ -467,6 +469,19 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     assert "75\N{NO-BREAK SPACE}%" in html
     assert '<strong class="answer">light</strong>' in html
     assert b"new.png,light" in b"".join(_blocks(owner_client.get(fragment + ".csv")))
+
+
+def test_what_was_not_read_is_said_beside_its_answer(owner_client: Any, run: Run, jobs: Any) -> None:
+    owner_client.post(f"/models/{run.pk}/predict", {"files": [_file()]})
+    prediction = Prediction.objects.get()
+    rows = ["name,prediction,dark,light,problem", "a.png,light,0.25,0.75,", "b.png,,,,b.png cannot be read (damaged)."]
+    prediction.output_path.write_text("\n".join(rows))
+    (prediction.dir / "notes.json").write_text('["1 of 2 inputs could not be read <here>"]')
+    Prediction.objects.update(state="ready")
+    html = owner_client.get(f"/models/{run.pk}/predictions/{prediction.pk}").content.decode()
+    assert "1 of 2 inputs could not be read &lt;here&gt;" in html
+    assert "b.png cannot be read (damaged)." in html
+    assert '<strong class="answer">not read</strong>' in html
 
 
 def _blocks(response: Any) -> list[bytes]:

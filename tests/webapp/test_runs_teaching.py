@@ -22,6 +22,7 @@ from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio import rows
 from webapp.portfolio.models import PortfolioRow, Score
+from webapp.portfolio.scores import name_of
 from webapp.runs import jobs as runs_jobs
 from webapp.runs import knowledge, start
 from webapp.runs.models import Lesson, Run
@@ -145,7 +146,7 @@ def test_numbers_are_kept_under_a_name_without_meaning(run: Run, built_in: Path)
     assert not knowledge.teach(run)
     folder = knowledge.folder()
     assert folder is not None
-    name = knowledge.name_of(run.dataset)
+    name = name_of(run.dataset)
     assert _names() == (["mnist", name], ["mnist", name])
     line = tables.read_scores(folder / "scores.csv")[1]
     assert (line.source, line.modality, line.row, line.version, line.seed) == (name, "image", "linear", 3, 7)
@@ -208,7 +209,7 @@ def test_an_update_of_the_engine_brings_its_new_lines_and_leaves_out_what_does_n
     knowledge.teach(run)
     _built_in_line(built_in, "cifar10", FEATURES)
     knowledge.rewrite()  # as manage.py prepare does at each start
-    name = knowledge.name_of(run.dataset)
+    name = name_of(run.dataset)
     assert _names() == (["mnist", "cifar10", name], ["mnist", "cifar10", name])
     (built_in / "features_image.csv").write_text("dataset,source,entropy\nmnist,mnist,1\n")
     knowledge.rewrite()
@@ -257,7 +258,7 @@ def test_delete_is_delete_unless_the_data_is_public(
     Dataset.objects.update(public=public)
     knowledge.teach(run)
     thing = {"run": run, "dataset": run.dataset, "user": run.owner}[what]
-    name = knowledge.name_of(run.dataset)
+    name = name_of(run.dataset)
     with django_capture_on_commit_callbacks(execute=True):
         thing.delete()
     kept = [name] if public else []

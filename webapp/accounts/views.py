@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.access import posted_from, signed_in
 from webapp.accounts.models import User
-from webapp.datasets.storage import storage_of
+from webapp.datasets.storage import largest, storage_of
 from webapp.runs.start import quota
 
 
@@ -59,6 +59,7 @@ def _page(request: HttpRequest, form: LeaveForm, status: int = 200) -> HttpRespo
         "form": form,
         "quota": quota(user),
         "storage": storage_of(user),
+        "largest": largest(user),
         "dataset_count": user.datasets.count(),
         "run_count": user.runs.count(),
         "only_administrator": _is_only_administrator(user),

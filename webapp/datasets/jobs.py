@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import django_rq
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
-from rq.timeouts import JobTimeoutException
 
+from automl_engine.files import replace_folder
 from webapp import engine
-from webapp.database import patiently
-from webapp.datasets.models import Dataset
+from webapp.database import briefly, patiently
+from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import directory_bytes
+from webapp.ops import queues
 
 log = logging.getLogger(__name__)
 State = Dataset.State
 
-TIMEOUT_S = 30 * 60
-BEAT_S = 10.0
+LIMIT_S = 30 * 60
 LOST_AFTER = timedelta(seconds=60)
 TRIES = 2
 OUR_FAULT = (
@@ -34,16 +31,15 @@ OUR_FAULT = (
     "press “Try again”, and tell the administrator if it happens again."
 )
 TOO_LONG = (
-    f"The conversion took longer than {TIMEOUT_S // 60} minutes and was stopped. Your upload is safe: send fewer or "
+    f"The conversion took longer than {LIMIT_S // 60} minutes and was stopped. Your upload is safe: send fewer or "
     "smaller files, or ask the administrator for more time."
 )
 
 
 def enqueue(dataset: Dataset) -> None:
     """Queue the conversion of a row in state QUEUED (sent when the transaction commits)."""
-    queue = django_rq.get_queue("work")
     job_id = _job_id(dataset.id, dataset.tries + 1)
-    queue.enqueue("webapp.datasets.jobs.convert", dataset.id, job_id=job_id, job_timeout=TIMEOUT_S)
+    queues.send("convert", dataset.owner, "webapp.datasets.jobs.convert", dataset.id, job_id=job_id, limit_s=LIMIT_S)
 
 
 def _job_id(dataset_id: str, number: int) -> str:
@@ -65,42 +61,39 @@ def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
 def convert(dataset_id: str) -> None:
     """Raw upload -> AutoDL data set, or a sentence why not."""
     queued = Dataset.objects.filter(id=dataset_id, state=State.QUEUED)
-    dataset = queued.first()
-    if dataset is None or not queued.update(
-        state=State.CONVERTING,
-        state_since=timezone.now(),
-        heartbeat=timezone.now(),
-        tries=dataset.tries + 1,
-        progress="unpacking",
-        error="",
-    ):
-        return  # deleted, or another job has it
+    dataset = patiently(queued.select_related("owner").first)
+    if dataset is None:
+        return
     dataset.tries += 1
+    now = timezone.now()
+    fields = {"state_since": now, "heartbeat": now, "tries": dataset.tries, "progress": "unpacking", "error": ""}
+    if not patiently(lambda: queued.update(state=State.CONVERTING, **fields)):
+        return  # deleted, or another job has it
     fresh = dataset.dir / f"autodl.try{dataset.tries}"  # a formatter that outlived its worker writes elsewhere
     try:
-        with _heartbeat(dataset_id):
-            _convert_into(fresh, dataset)
+        _convert_into(fresh, dataset)
     except engine.DataError as error:
         _settle(dataset, state=State.FAILED, error=str(error), progress="")
-    except JobTimeoutException:
+    except engine.Stopped:  # where the row is gone, nothing is written
         _settle(dataset, state=State.FAILED, error=TOO_LONG, progress="")
     except (engine.EngineError, OSError) as error:
         log.error("conversion of %s failed: %s", dataset_id, error)
         _once_more(dataset, "Something broke on our side; trying again.")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # gone already after success
-        if not Dataset.objects.filter(id=dataset_id).exists():  # deleted meanwhile
+        if not patiently(Dataset.objects.filter(id=dataset_id).exists):  # deleted meanwhile
             shutil.rmtree(dataset.dir, ignore_errors=True)
 
 
 def _convert_into(fresh: Path, dataset: Dataset) -> None:
     for leftover in (*dataset.dir.glob("autodl.try*"), *dataset.dir.glob("autodl.old")):
         shutil.rmtree(leftover, ignore_errors=True)
-    engine.convert(dataset.raw_path, fresh, dataset.options, lambda line: _say(dataset.id, line))
+    should_stop = queues.stop_unless(lambda: _mine(dataset).update(heartbeat=timezone.now()), LIMIT_S)
+    engine.convert(dataset.raw_path, fresh, dataset.options, lambda line: _say(dataset, line), should_stop)
     report = engine.read_json(fresh / "report.json")
     if report is None:
         raise engine.EngineError("the formatter ended well but left no report.json")
-    _replace(dataset.autodl_dir, fresh)
+    replace_folder(fresh, dataset.autodl_dir)
     _settle(
         dataset,
         state=State.READY,
@@ -114,56 +107,31 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
     )
 
 
-def _replace(target: Path, fresh: Path) -> None:
-    """Put ``fresh`` in the place of ``target`` by renames: a reader sees the old or the new one, never a mixture."""
-    old = target.with_name("autodl.old")
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+def _mine(dataset: Dataset) -> QuerySet[Dataset]:
+    """The row, unless it was deleted or the reaper has taken it away from this try."""
+    return Dataset.objects.filter(id=dataset.id, state=State.CONVERTING, tries=dataset.tries)
 
 
-def _settle(dataset: Dataset, **fields: Any) -> None:
-    """Leave CONVERTING, unless the reaper has taken the row away from this try."""
+def _settle(dataset: Dataset, **fields: Any) -> bool:
+    """Leave CONVERTING; False if the row is not ours any more."""
     now = timezone.now()
-    mine = Dataset.objects.filter(id=dataset.id, state=State.CONVERTING, tries=dataset.tries)
-    if not patiently(lambda: mine.update(state_since=now, heartbeat=None, **fields)):
+    settled = patiently(lambda: _mine(dataset).update(state_since=now, heartbeat=None, **fields))
+    if not settled:
         log.warning("conversion of %s (try %d) came too late", dataset.id, dataset.tries)
+    return bool(settled)
 
 
 def _once_more(dataset: Dataset, note: str) -> None:
     """Retry once, then give up and say whose fault it was."""
     if dataset.tries >= TRIES:
         _settle(dataset, state=State.FAILED, error=OUR_FAULT, progress="")
-    else:
-        _settle(dataset, state=State.QUEUED, progress=f"{note} (try {dataset.tries + 1})")
+    elif _settle(dataset, state=State.QUEUED, progress=f"{note} (try {dataset.tries + 1})"):
         enqueue(dataset)
 
 
-def _say(dataset_id: str, line: str) -> None:
+def _say(dataset: Dataset, line: str) -> None:
     if line:
-        dataset = Dataset.objects.filter(id=dataset_id)
-        patiently(lambda: dataset.update(progress=line[:200], heartbeat=timezone.now()))
-
-
-@contextmanager
-def _heartbeat(dataset_id: str) -> Iterator[None]:
-    """Touch the row while the engine is silent, so that the reaper can tell a slow worker from a lost one."""
-    done = threading.Event()
-    converting = Dataset.objects.filter(id=dataset_id, state=State.CONVERTING)
-
-    def beat() -> None:
-        while not done.wait(BEAT_S):
-            patiently(lambda: converting.update(heartbeat=timezone.now()))
-        connection.close()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+        briefly(lambda: _mine(dataset).update(progress=line[:200], heartbeat=timezone.now()), 0)
 
 
 def reap() -> int:
@@ -171,19 +139,14 @@ def reap() -> int:
 
     Returns how many had lost their worker.
     """
-    from webapp.datasets.uploads import delete_expired
-    from webapp.runs.queue import is_alive
-
     long_ago = timezone.now() - LOST_AFTER
-    silent = Dataset.objects.filter(state=State.CONVERTING, heartbeat__lt=long_ago)
-    lost = [dataset for dataset in silent if not is_alive(_job_id(dataset.id, dataset.tries))]
+    rows = Dataset.objects.select_related("owner")
+    silent = rows.filter(state=State.CONVERTING, heartbeat__lt=long_ago)
+    lost = [dataset for dataset in silent if not queues.is_alive(_job_id(dataset.id, dataset.tries))]
     for dataset in lost:
         _once_more(dataset, "The worker was lost; trying again.")
-    waiting = Dataset.objects.filter(state=State.QUEUED, state_since__lt=long_ago)
-    if waiting.exists():
-        queue = django_rq.get_queue("work")
-        known = {job.args[0] for job in queue.get_jobs() if job.func_name == "webapp.datasets.jobs.convert"}
-        for dataset in waiting.exclude(id__in=known):
+    for dataset in rows.filter(state=State.QUEUED, state_since__lt=long_ago):
+        if not queues.is_alive(_job_id(dataset.id, dataset.tries + 1)):
             enqueue(dataset)  # harmless if the job still comes: only one can take the row
-    delete_expired()
+    Upload.objects.filter(expires__lt=timezone.now()).delete()  # their files go with the rows
     return len(lost)

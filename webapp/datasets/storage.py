@@ -9,7 +9,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
@@ -48,13 +49,28 @@ def storage_of(user: User) -> Storage:
     """Data sets, runs, and uploads in progress at their full size (the space is promised to them)."""
     stored = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
     promised = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
-    runs = sum(directory_bytes(run.dir) for run in Run.objects.filter(owner=user).only("id"))
-    return Storage(stored + promised + runs, user.max_storage_bytes)
+    runs = Run.objects.filter(owner=user)
+    ended = runs.aggregate(total=Sum("size_bytes"))["total"] or 0
+    growing = sum(directory_bytes(run.dir) for run in runs.filter(state__in=Run.OPEN).only("id"))
+    return Storage(stored + promised + ended + growing, user.max_storage_bytes)
+
+
+def largest(user: User, count: int = 20) -> QuerySet[Dataset]:
+    """The user's data sets that take most space, with ``runs_bytes`` (of the user's own runs) and ``total_bytes``."""
+    mine = Sum("runs__size_bytes", filter=Q(runs__owner=user))
+    sized = Dataset.objects.filter(owner=user).annotate(runs_bytes=Coalesce(mine, 0))
+    return sized.annotate(total_bytes=F("size_bytes") + F("runs_bytes")).order_by("-total_bytes")[:count]
+
+
+def measure_run(run_id: str) -> None:
+    """Keep what a run takes on disk in its row, so that no page walks its folder."""
+    run = Run(id=run_id)
+    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir))
 
 
 def frees_bytes(dataset: Dataset) -> int:
     """What deleting the data set gives back: its files and those of all runs on it."""
-    return directory_bytes(dataset.dir) + sum(directory_bytes(run.dir) for run in dataset.runs.all())
+    return dataset.size_bytes + (dataset.runs.aggregate(total=Sum("size_bytes"))["total"] or 0)
 
 
 def blocking_runs(dataset: Dataset) -> QuerySet[Run]:

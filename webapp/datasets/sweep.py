@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from webapp.datasets.models import Dataset, Upload
-from webapp.datasets.storage import remove
+from webapp.datasets.storage import measure_run, remove
 from webapp.portfolio.files import PARAMETER
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Prediction, Run
@@ -27,6 +27,7 @@ def daily() -> None:
     if _last_s is None or time.monotonic() - _last_s > INTERVAL_S:
         _last_s = time.monotonic()
         sweep()
+        measure()
 
 
 def sweep() -> int:
@@ -38,6 +39,12 @@ def sweep() -> int:
             remove(path)
             removed += 1
     return removed
+
+
+def measure() -> None:
+    """What every run takes on disk: also what a killed job has left there."""
+    for run_id in Run.objects.exclude(state__in=Run.OPEN).values_list("pk", flat=True).iterator():
+        measure_run(run_id)
 
 
 def _orphans() -> Iterator[Path]:

@@ -151,8 +151,3 @@ def copy_raw(dataset: Dataset, options: dict[str, Any]) -> Dataset:
         copy.save(force_insert=True)
         jobs.enqueue(copy)
     return copy
-
-
-def delete_expired() -> int:
-    """Forget uploads nobody finished; their files go with the rows."""
-    return Upload.objects.filter(expires__lt=timezone.now()).delete()[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from automl_engine.files import replace_folder
 from webapp.engine import read_json
 
 FILES = ("results.csv", "table.md", "summary.json")
@@ -24,16 +24,12 @@ def publish(out: Path) -> None:
     Raises:
         FileNotFoundError: a file is missing; what was published stays.
     """
-    new, old = (folder().with_name(f"benchmark.{what}") for what in ("new", "old"))
-    for rest in (new, old):
-        shutil.rmtree(rest, ignore_errors=True)
+    new = folder().with_name("benchmark.new")
+    shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(out / "plots", new, ignore=lambda _, names: [name for name in names if not name.endswith(".svg")])
     for name in FILES:
         shutil.copyfile(out / name, new / name)
-    if folder().exists():
-        os.replace(folder(), old)
-    os.replace(new, folder())
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(new, folder())
 
 
 def summary() -> dict[str, Any] | None:

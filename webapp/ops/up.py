@@ -36,7 +36,9 @@ WORDS = {
     "redis": "job queue (Redis)",
     "web": "web server",
     "train": "training worker",
-    "work": "worker for conversion and prediction",
+    "convert": "conversion worker",
+    "pack": "packing worker",
+    "predict": "prediction worker",
     "starters": "generator of starter data",
 }
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -71,7 +73,8 @@ def services(port_fd: int) -> list[Service]:
     for gpu in devices.visible_gpus() or [""]:
         name = f"train-gpu{gpu}" if gpu else "train"
         found.append(Service(name, [*MANAGE, "worker", "train"], {"CUDA_VISIBLE_DEVICES": gpu}))
-    found.append(Service("work", [*MANAGE, "worker", "work"], {"CUDA_VISIBLE_DEVICES": ""}))
+    for name in ("convert", "pack", "predict"):
+        found.append(Service(name, [*MANAGE, "worker", name], {"CUDA_VISIBLE_DEVICES": ""}))
     found.append(Service("reaper", [*MANAGE, "reaper"]))
     if settings.STARTER_DATA:
         found.append(Service("starters", [*MANAGE, "load_starters"], once=True))

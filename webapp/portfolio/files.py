@@ -30,7 +30,8 @@ def folder() -> Path:
 
 def weights_name(model: str, params: dict[str, Any]) -> str:
     """The name by which the engine knows the weights of this row; empty if they are a file of ours or it has none."""
-    name = str(params.get("weights", "")) if model in KNOW_NAMES else ""
+    key = "network" if model == "image_pretrained" and "weights" not in params else "weights"
+    name = str(params.get(key, "")) if key == "network" or model in KNOW_NAMES else ""
     return name if re.fullmatch("[A-Za-z0-9_-]+", name) else ""
 
 

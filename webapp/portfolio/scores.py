@@ -12,12 +12,16 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from webapp.datasets.models import Dataset
 from webapp.engine import read_json
 from webapp.portfolio.models import PortfolioRow, RowChange, Score
 from webapp.runs.models import Run
 
 BATCH = 500
+PREFIX = "site-"
+"""The beginning of the name of a data set of this site."""
 WHOLE = ("done", "budget")  # how a run ends that learned for as long as it could
 
 
@@ -61,13 +65,16 @@ def _lines(reader: csv.DictReader[str], name: str) -> Iterator[Score]:
             raise ValueError(f"{name}, line {reader.line_num} is no line of a score table ({error!r}).") from error
 
 
+def name_of(dataset: Dataset) -> str:
+    """The same for all runs on it, and of no meaning outside this site."""
+    return PREFIX + salted_hmac("knowledge", dataset.pk, algorithm="sha256").hexdigest()[:12]
+
+
 def add_run_score(run: Run) -> Score | None:
     """What a run of a single row reached becomes a line of the table, under a name that says nothing of the data.
 
     None for a run of ``auto``, one that is not over, and one that somebody ended early: it tells nothing of the row.
     """
-    from webapp.runs.knowledge import name_of  # which calls us
-
     row = PortfolioRow.objects.filter(name=run.model).first()
     scores = read_json(run.dir / "scores.json") or {}
     failed = run.state == Run.State.FAILED

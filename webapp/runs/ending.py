@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp import engine
+from webapp.database import patiently
 from webapp.ops.models import Fault
 from webapp.runs import journal, knowledge, queue, words
 from webapp.runs.models import Run
@@ -22,19 +23,23 @@ MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom"
 
 
 def settle(run: Run, code: int | None, trouble: str = "") -> None:
-    """Write the final state after the engine ended.
+    """Write the final state after the engine ended, and keep what the run taught; it may be repeated.
 
     Args:
         code: the engine's exit code; None when nobody saw it end.
         trouble: then, the sentence that says why.
     """
     state = Run.objects.filter(pk=run.pk).values_list("state", flat=True).first()
-    if state not in Run.OPEN:
-        return  # cancelled or deleted meanwhile
-    run.state = state
+    if state in Run.OPEN:  # else cancelled, deleted, or written by a call that could not teach
+        run.state = state
+        _end(run, code, trouble)
+    knowledge.teach(run)
+
+
+def _end(run: Run, code: int | None, trouble: str) -> None:
     if run.points.exists() or (run.tries > 1 and journal.bring_back(run)):
         _finish(run, code, trouble)
-    elif state == Run.State.STOPPING:
+    elif run.state == Run.State.STOPPING:
         reason = "You stopped it before its first prediction, so there is no model."
         _write(run, state=Run.State.CANCELLED, reason=reason)
     else:
@@ -47,16 +52,17 @@ def _fail_for_us(run: Run, trouble: str, **fields: Any) -> bool:
         f"{trouble} Your data is not the cause and is safe; the run does not count. "
         "Start it again; if it fails again, show the log to the administrator."
     )
-    written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
-    if written:
-        what = KILLED if trouble == KILLED else "The engine of a run failed."  # an error may quote the data
-        Fault.objects.create(what=what, done="The run does not count; its earlier scores are kept.")
+    with transaction.atomic():
+        written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
+        if written:
+            what = KILLED if trouble == KILLED else "The engine of a run failed."  # an error may quote the data
+            Fault.objects.create(what=what, done="The run does not count; its earlier scores are kept.")
     return written
 
 
 def forget_if_deleted(run: Run) -> None:
     """A run deleted while it learned may have left files written after the deletion."""
-    if not _exists(run):
+    if not patiently(Run.objects.filter(pk=run.pk).exists):
         shutil.rmtree(run.dir, ignore_errors=True)
 
 
@@ -73,9 +79,8 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
             ended = _fail_for_us(run, trouble or _trouble(run, code), reason=reason, **fields)
         if ended:
             if alike.is_missing(run.dataset):
-                queue.enqueue_compare(run.dataset_id)
-            queue.enqueue_export(run.pk)
-    knowledge.teach(run)
+                queue.enqueue_compare(run)
+            queue.enqueue_export(run)
 
 
 def _why_ended(run: Run, scores: dict[str, Any]) -> str:
@@ -126,10 +131,6 @@ def _trouble(run: Run, code: int | None) -> str:
 def _last_line(run: Run) -> str:
     lines = engine.log_tail(run.dir).splitlines()
     return lines[-1] if lines else ""
-
-
-def _exists(run: Run) -> bool:
-    return Run.objects.filter(pk=run.pk).exists()
 
 
 def _write(run: Run, **fields: Any) -> bool:

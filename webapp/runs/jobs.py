@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 from django.utils import timezone
-from rq.timeouts import JobTimeoutException
 
 from webapp import engine
-from webapp.database import patiently
+from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import measure_run
+from webapp.ops import queues
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, knowledge, queue
 from webapp.runs.models import Prediction, Run
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 HEARTBEAT_S = 5
 LOST_AFTER = timedelta(seconds=60)  # no heartbeat, or nobody has begun
-OVERTIME_S = 600  # loading before the clock and finishing after it, at most
 STOP_PATIENCE_S = 30  # from the polite signal to the kill
 MAX_TRIES = 2
 PREDICT_PATIENCE = timedelta(minutes=10)
@@ -42,12 +42,11 @@ TOO_SLOW = "The engine did not end in time and was stopped."
 def train(run_id: str) -> None:
     """Claim the run, let the engine learn, follow its journal, and write down how it ended."""
     now = timezone.now()
-    claimed = Run.objects.filter(pk=run_id, state=Run.State.QUEUED).update(
-        state=Run.State.RUNNING, state_since=now, heartbeat=now, tries=F("tries") + 1
-    )
-    if not claimed:
+    queued = Run.objects.filter(pk=run_id, state=Run.State.QUEUED)
+    claim = {"state": Run.State.RUNNING, "state_since": now, "heartbeat": now, "tries": F("tries") + 1}
+    if not patiently(lambda: queued.update(**claim)):
         return
-    run = Run.objects.select_related("dataset").get(pk=run_id)
+    run = patiently(Run.objects.select_related("dataset", "owner").filter(pk=run_id).get)
     try:
         code, trouble = _follow(run, _start(run))
         patiently(lambda: journal.take(run))
@@ -57,6 +56,7 @@ def train(run_id: str) -> None:
         patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
+        patiently(lambda: measure_run(run_id))
         ending.forget_if_deleted(run)
 
 
@@ -64,7 +64,7 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
     engine.end_stray(run.dir)
     run.dir.mkdir(parents=True, exist_ok=True)
     portfolio = run.dir / "portfolio.yaml"
-    rows.write_enabled(portfolio, run.model)
+    patiently(lambda: rows.write_enabled(portfolio, run.model))
     return engine.start_run(
         run.dataset.autodl_dir,
         run.dir,
@@ -78,18 +78,22 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
 
 
 def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Journal into rows, the owner's wishes into signals, until the engine has ended.
+    """Journal into rows, the owner's wishes into signals, until the engine has ended or its time is up.
+
+    What a locked database cannot take now is written in one of the next rounds.
 
     Returns:
         Its exit code, and a sentence if we had to end it.
     """
-    deadline = time.monotonic() + run.budget_s + OVERTIME_S
+    deadline = time.monotonic() + run.budget_s + queue.OVERTIME_S
+    row = Run.objects.filter(pk=run.pk)
+    state: str | None = Run.State.RUNNING
     asked_at = beat_at = 0.0
     trouble = ""
     try:
         while process.poll() is None:
             now = time.monotonic()
-            state = patiently(Run.objects.filter(pk=run.pk).values_list("state", flat=True).first)
+            state = briefly(row.values_list("state", flat=True).first, state)
             if state in (None, Run.State.CANCELLED):
                 break  # None: the run was deleted
             if now > deadline:
@@ -100,10 +104,10 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
                 process.terminate()
             if asked_at and now > asked_at + STOP_PATIENCE_S:
                 break
-            patiently(lambda: journal.take(run))
+            briefly(lambda: journal.take(run), 0)
             if now > beat_at + HEARTBEAT_S:
                 beat_at = now
-                patiently(lambda: Run.objects.filter(pk=run.pk).update(heartbeat=timezone.now()))
+                briefly(lambda: row.update(heartbeat=timezone.now()), 0)
             time.sleep(POLL_S)
     finally:
         engine.end(process)  # also when RQ's timeout or a shutdown ends this job
@@ -112,52 +116,57 @@ def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 def export(run_id: str) -> None:
     """Make and prove ``model.zip``."""
-    run = patiently(Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED).first)
+    waiting = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED)
+    run = patiently(waiting.first)
     if run is None:
         return
     error = ""
     try:
-        engine.export(run.dir)
+        engine.export(run.dir, queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S))
     except engine.DataError as reason:
         error = str(reason)
-    except (engine.EngineError, OSError, JobTimeoutException) as reason:
+    except (engine.EngineError, engine.Stopped, OSError) as reason:
         log.error("export of run %s: %s", run_id, reason)
         error = NOT_PACKED
         if run.dir.exists():
             (run.dir / "export.log").write_text(str(reason))
     state = Run.Export.FAILED if error else Run.Export.READY
-    waiting = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED)
     patiently(lambda: waiting.update(export_state=state, export_error=error))
+    patiently(lambda: measure_run(run_id))
+    ending.forget_if_deleted(run)
 
 
 def compare(dataset_id: str) -> None:
     """Which known classes those of a data set look like, once; off every run's clock.  Failed, it says nothing."""
-    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    rows = Dataset.objects.filter(pk=dataset_id)
+    dataset = patiently(rows.first)
     if dataset is None or not alike.is_missing(dataset):
         return
     try:
-        engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset))
-    except (engine.DataError, engine.EngineError, OSError, JobTimeoutException) as reason:
+        should_stop = queues.stop_unless(rows.exists, queue.COMPARE_LIMIT_S)
+        engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset), should_stop)
+    except (engine.DataError, engine.EngineError, engine.Stopped, OSError) as reason:
         log.error("comparing the classes of data set %s: %s", dataset_id, reason)
         alike.give_up(dataset)
 
 
 def predict(prediction_id: str) -> None:
     """New raw data through the packed model."""
-    prediction = (
-        Prediction.objects.select_related("run").filter(pk=prediction_id, state=Prediction.State.QUEUED).first()
-    )
+    waiting = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED)
+    prediction = patiently(waiting.select_related("run").first)
     if prediction is None:
         return
     error = ""
     try:
-        engine.predict(prediction.run.dir / "model.zip", prediction.source, prediction.output_path)
+        model, should_stop = prediction.run.dir / "model.zip", queues.stop_unless(waiting.exists, queue.PREDICT_LIMIT_S)
+        engine.predict(model, prediction.source, prediction.output_path, should_stop)
     except engine.DataError as reason:
         error = str(reason)
-    except (engine.EngineError, OSError, JobTimeoutException) as reason:
+    except (engine.EngineError, engine.Stopped, OSError) as reason:
         log.error("prediction %s: %s", prediction_id, reason)
         error = NOT_ANSWERED
     patiently(lambda: _end_prediction(prediction, error))
+    patiently(lambda: measure_run(prediction.run_id))
 
 
 def _end_prediction(prediction: Prediction, error: str) -> bool:
@@ -175,10 +184,10 @@ def reap() -> int:
     quiet = Q(heartbeat__lt=silent) | Q(heartbeat=None, state_since__lt=silent)
     touched = 0
     for run in Run.objects.filter(quiet, state__in=(Run.State.RUNNING, Run.State.STOPPING)):
-        if not queue.is_alive(run.job_id):  # else its worker waits for the database
+        if not queues.is_alive(run.job_id):  # else its worker waits for the database
             touched += _lost(run)
     for run in Run.objects.filter(state=Run.State.QUEUED, state_since__lt=silent):
-        if not queue.is_alive(run.job_id):
+        if not queues.is_alive(run.job_id):
             queue.enqueue_train(run)
             touched += 1
     return touched + _reap_exports(silent) + _reap_predictions(now)
@@ -187,7 +196,7 @@ def reap() -> int:
 def _reap_exports(silent: datetime) -> int:
     """Packing whose job is gone has failed; one that only waits is left alone, however long."""
     waiting = Run.objects.filter(export_state=Run.Export.QUEUED, state_since__lt=silent)
-    gone = [run.pk for run in waiting.only("pk") if not queue.is_alive(queue.export_job(run.pk))]
+    gone = [run.pk for run in waiting.only("pk") if not queues.is_alive(queue.export_job(run.pk))]
     return waiting.filter(pk__in=gone).update(export_state=Run.Export.FAILED, export_error=NOT_PACKED)
 
 
@@ -198,7 +207,7 @@ def _reap_predictions(now: datetime) -> int:
         age = now - prediction.created
         if age > PREDICT_PATIENCE:
             touched += _end_prediction(prediction, NO_WORKER)
-        elif age > LOST_AFTER and not queue.is_alive(queue.predict_job(prediction.pk)):
+        elif age > LOST_AFTER and not queues.is_alive(queue.predict_job(prediction.pk)):
             touched += _end_prediction(prediction, NOT_ANSWERED)
     return touched
 
@@ -221,10 +230,10 @@ def _lost(run: Run) -> bool:
     if not won:
         return False
     engine.end_stray(run.dir)
-    journal.take(run)
+    patiently(lambda: journal.take(run))
     if retry:
         journal.put_aside(run)
         queue.enqueue_train(run)
     else:
-        ending.settle(run, None, "The worker of this run was lost.")
+        patiently(lambda: ending.settle(run, None, "The worker of this run was lost."))
     return True

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from webapp import engine
+from webapp.database import patiently
 from webapp.runs.models import Run, ScorePoint
 
 LOST_TRY = "lost-try"  # folder in the run's folder with the files of the attempt whose worker was lost
@@ -51,7 +52,7 @@ def put_aside(run: Run) -> None:
         run.dir.rename(aside)
         run.dir.mkdir()
         aside.rename(run.dir / LOST_TRY)
-    _reset(run)
+    patiently(lambda: _reset(run))
 
 
 def bring_back(run: Run) -> bool:
@@ -63,8 +64,8 @@ def bring_back(run: Run) -> bool:
     aside.rename(kept)
     shutil.rmtree(run.dir)
     kept.rename(run.dir)
-    _reset(run)
-    take(run)
+    patiently(lambda: _reset(run))  # the files are moved already, so a second call would not find them
+    patiently(lambda: take(run))
     return True
 
 

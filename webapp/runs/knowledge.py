@@ -14,14 +14,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.crypto import salted_hmac
 
 from webapp import engine
-from webapp.datasets.models import Dataset
-from webapp.portfolio.scores import WHOLE, add_run_score, forget_run_score
+from webapp.portfolio.scores import WHOLE, add_run_score, forget_run_score, name_of
 from webapp.runs.models import Lesson, Run
 
-PREFIX = "site-"
 AUTO_VERSION = 1
 
 
@@ -29,11 +26,6 @@ def folder() -> Path | None:
     """The tables for the engine instead of its own; None while no run is shared."""
     path = _path()
     return path if path.exists() else None
-
-
-def name_of(dataset: Dataset) -> str:
-    """The same for all runs on the data set, and meaningless outside this site."""
-    return PREFIX + salted_hmac("knowledge", dataset.pk, algorithm="sha256").hexdigest()[:12]
 
 
 def can_teach(run: Run) -> bool:
@@ -79,8 +71,7 @@ def teach(run: Run) -> bool:
         about = {"dataset": fresh.dataset, "name": name_of(fresh.dataset), "modality": modality}
         kept = about | {"features": features, "score": _score(fresh)}
         _, new = Lesson.objects.get_or_create(run=fresh, defaults=kept)
-    if new:
-        rewrite()
+    rewrite()  # also if it is not new: an earlier call may have failed just before this
     return new
 
 

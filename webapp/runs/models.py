@@ -48,6 +48,7 @@ class Run(models.Model):
     nauc = models.FloatField(null=True)
     accuracy = models.FloatField(null=True)
     first_prediction_s = models.FloatField(null=True)
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="of its folder, when a job on it last ended")
     job_id = models.CharField(max_length=64, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
     teaches = models.BooleanField(default=False, help_text="the owner agrees to share the scores")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import django_rq
 import redis
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -19,6 +18,7 @@ from rq import Worker
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
+from webapp.ops import queues, turns
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
@@ -79,33 +79,48 @@ def quota(user: User) -> Quota:
     )
 
 
-def forecast(run: Run | None = None) -> Forecast:
-    """Simulate the train queue up to ``run`` (None: a run that would be started now)."""
+def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -> Forecast:
+    """Simulate the train queue, in the order of the workers, up to ``run`` (None: one that ``user`` starts now)."""
     now = timezone.now()
-    waiting_s, busy_s = [], []
-    ahead = Run.objects.filter(state__in=Run.OPEN)
-    if run:
-        ahead = ahead.filter(created__lt=run.created).exclude(pk=run.pk)
-    for other in ahead.order_by("created").only("state", "budget_s", "state_since"):
+    waiting: list[tuple[turns.Ticket, float, str]] = []
+    busy: list[tuple[float, int]] = []  # when each running one ends, in seconds from now, and its owner
+    for other in Run.objects.filter(state__in=Run.OPEN).select_related("owner").order_by("state_since"):
+        takes_s = float(other.budget_s + START_UP_S)
         if other.state == Run.State.QUEUED:
-            waiting_s.append(other.budget_s + START_UP_S)
+            waiting.append((turns.Ticket(other.owner_id, other.owner.guest), takes_s, other.pk))
         else:
-            passed_s = (now - other.state_since).total_seconds()
-            busy_s.append(max(1.0, other.budget_s + START_UP_S - passed_s))
-    workers = max(worker_count(), len(busy_s))
-    free_at_s = [0.0] * (max(workers, 1) - len(busy_s)) + [float(s) for s in busy_s]
-    heapq.heapify(free_at_s)
-    for length_s in waiting_s:
-        heapq.heappush(free_at_s, heapq.heappop(free_at_s) + length_s)
-    return Forecast(ahead=len(waiting_s) + len(busy_s), starts_in_s=free_at_s[0], workers=workers)
+            busy.append((max(1.0, takes_s - (now - other.state_since).total_seconds()), other.owner_id))
+    if run is None:
+        waiting.append((turns.Ticket((user and user.pk) or 0), 0.0, ""))
+    heapq.heapify(busy)
+    workers, last_starts = max(worker_count(), len(busy)), _last_starts()
+    starts_in_s, ahead = 0.0, len(busy)
+    while waiting:
+        if len(busy) >= max(workers, 1):
+            starts_in_s, _ = heapq.heappop(busy)
+        index = turns.next_index([ticket for ticket, *_ in waiting], [owner for _, owner in busy], last_starts)
+        ticket, takes_s, pk = waiting.pop(index)
+        if pk == (run.pk if run else ""):
+            return Forecast(ahead, starts_in_s, workers)
+        heapq.heappush(busy, (starts_in_s + takes_s, ticket.owner))
+        last_starts[ticket.owner] = now.timestamp() + starts_in_s
+        ahead += 1
+    return Forecast(0, 0.0, workers)  # it has started just now
 
 
 def worker_count() -> int:
     """Workers that take training jobs; 0 when the queue cannot be asked."""
     try:
-        return Worker.count(queue=django_rq.get_queue("train"))
+        return Worker.count(queue=queues.get("train"))
     except redis.exceptions.ConnectionError:
         return 0
+
+
+def _last_starts() -> dict[int, float]:
+    try:
+        return queues.get("train").last_starts()
+    except redis.exceptions.ConnectionError:
+        return {}
 
 
 def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
@@ -118,7 +133,7 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
         "default_budget_s": 60 if 60 in settings.BUDGETS_S else settings.BUDGETS_S[0],
         "rows": rows,
         "first_rows": rows[:SHOWN_ROWS],
-        "forecast": forecast(),
+        "forecast": forecast(user=user),
         "obstacle": "",
     }
     if isinstance(user, User):

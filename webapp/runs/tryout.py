@@ -81,7 +81,8 @@ def take_text(run: Run, user: User, text: str) -> Prediction:
     if not text.strip():
         raise TryError("The text is empty: write or paste something.")
     prediction = _new(run, user, f"“{text.strip()[:60]}”")
-    (prediction.dir / "input" / "text.txt").write_text(text, encoding="utf-8")
+    line = " ".join(text.split())  # a model of lines would take each line for a text
+    (prediction.dir / "input" / "text.txt").write_text(line, encoding="utf-8")
     return _send(prediction)
 
 

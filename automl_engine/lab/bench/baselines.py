@@ -52,9 +52,14 @@ class Baseline(AnytimeModel):
 
     def __init__(self, spec: Spec, program: str, seed: int = 0, device: str = "cpu", **params: Any) -> None:
         super().__init__(spec, program=program, seed=seed, **params)
+        self._why = ""
         for module in _IMPORTS + _MORE_IMPORTS:  # not on the clock, as for every model
             import_module(f"sklearn.{module}")
         import_module("lightgbm")
+
+    @property
+    def why(self) -> str:
+        return self._why
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         from automl_engine.dataset.modality import modality
@@ -73,7 +78,7 @@ class Baseline(AnytimeModel):
             targets = labels.astype(int)
         else:
             targets = labels.argmax(1)
-        self.why, self.estimator = best_of(candidates, inputs, targets, end)
+        self._why, self.estimator = best_of(candidates, inputs, targets, end)
         self.estimator.fit(inputs, targets)
         self.done_training = True
 
@@ -92,7 +97,7 @@ def best_of(candidates: Sequence[Estimator], inputs: Inputs, targets: np.ndarray
     """
     from sklearn.model_selection import cross_val_predict
 
-    from automl_engine.run.scoring import nauc
+    from automl_engine.dataset.metrics import nauc
 
     if len(candidates) == 1:
         return "the only candidate", candidates[0]

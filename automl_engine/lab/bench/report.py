@@ -24,10 +24,10 @@ import numpy as np
 import psutil
 
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write, write_json
 from automl_engine.lab.bench import plots
 from automl_engine.lab.bench.baselines import BASELINES, TUNED
 from automl_engine.portfolio import MODALITIES
-from automl_engine.run.scoreboard import write_json
 from automl_engine.run.scoring import average_rank
 
 REFERENCES = Path(__file__).with_name("references.csv")
@@ -86,24 +86,17 @@ def write_report(out: Path, results: Sequence[Result], faults: Sequence[str], re
     summary["plots"] = plots.write_plots(results, summary, out / "plots")
     _write_results(out / "results.csv", results)
     write_json(out / "summary.json", summary)
-    _replace(out / "table.md", markdown(summary))
+    with atomic_write(out / "table.md") as part:
+        part.write_text(markdown(summary), encoding="utf-8")
 
 
 def _write_results(path: Path, results: Iterable[Result]) -> None:
     rows = [asdict(result) for result in results]
     names = [name for name in rows[0] if name not in ("versions", "curve")]
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, path)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def read_references(path: Path) -> list[dict[str, Any]]:

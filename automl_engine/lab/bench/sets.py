@@ -54,10 +54,10 @@ def convert(source: Path, folder: Path) -> str:
     return json.loads((folder / "report.json").read_text("utf-8"))["modality"]
 
 
-def call(module: Sequence[str], log: IO[bytes]) -> int:
-    """``python -m MODULE ...`` to its end; it is told to stop when we are."""
+def call(module: Sequence[str], log: IO[bytes], checkout: Path = ROOT) -> int:
+    """``python -m MODULE ...`` of a checkout to its end; it is told to stop when we are."""
     process = subprocess.Popen(
-        [sys.executable, "-m", *module], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT
+        [sys.executable, "-m", *module], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=checkout
     )
     try:
         return process.wait()

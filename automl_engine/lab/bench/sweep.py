@@ -16,11 +16,11 @@ from statistics import mean
 from typing import Any
 
 from automl_engine.errors import DataError
+from automl_engine.files import write_json
 from automl_engine.lab.bench.baselines import BASELINES, TUNED
 from automl_engine.lab.bench.report import Result, write_report
 from automl_engine.lab.bench.sets import call, convert, find_sets
 from automl_engine.portfolio import Row, changed_row, ladder, load
-from automl_engine.run.scoreboard import write_json
 
 ANY_MODALITY = ("auto", "constant")
 SHORT_BASELINES = [name for name in BASELINES if name != TUNED]

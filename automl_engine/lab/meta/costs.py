@@ -24,6 +24,7 @@ from typing import Any
 
 from automl_engine import clock
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 
 Notes = dict[tuple[str, tuple[tuple[str, float], ...]], list[float]]
 """Seconds by operation and its amounts."""
@@ -176,9 +177,7 @@ def fit(points: Sequence[tuple[dict[str, float], float]]) -> tuple[dict[str, flo
 
 def write_table(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
-    part.replace(path)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.splits import fold_numbers, stratified_sample
@@ -24,7 +25,6 @@ from automl_engine.models.base import is_multi_label
 from automl_engine.models.shared.linear import fit_ridge
 from automl_engine.models.shared.network import input_side
 from automl_engine.models.timeseries.trunk import trunk_length
-from automl_engine.run.scoring import nauc
 
 MOST, BATCH = 2000, 250
 
@@ -42,8 +42,8 @@ class Probe:
             DataError: the folder does not hold what the trunk wants.
         """
         data_dir = data_dir_of(folder)
-        split = open_split(data_dir, "train")
-        split = split.subset(np.sort(stratified_sample(split.labels, MOST, seed=0)))
+        whole = open_split(data_dir, "train")
+        split = whole.subset(np.sort(stratified_sample(whole.labels, MOST, seed=0)))
         self.name, self.labels = data_dir.stem, split.labels
         if series:
             self.planes, self.mean, self.scale = _series(split, folder), torch.zeros(1), torch.ones(1)

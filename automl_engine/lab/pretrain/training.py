@@ -18,11 +18,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 from automl_engine.lab.pretrain.architectures import ARCHITECTURES
 from automl_engine.lab.pretrain.sources import source
-from automl_engine.models.image.resnet import half_precision_is_faster
+from automl_engine.models.shared.device import put_channels_last
 from automl_engine.models.shared.network import PixelNetwork
-from automl_engine.models.shared.residual import MIDDLE, SCALE, move_towards
+from automl_engine.models.shared.residual import MIDDLE, SCALE
+from automl_engine.models.shared.trainer import half_precision_is_faster, move_towards
 
 LR, DECAY, WARM_UP = 3e-3, 0.05, 100
 """Of AdamW; steps of warm-up."""
@@ -58,7 +60,8 @@ class Training:
         with torch.no_grad():
             features = trunk.eval()(torch.zeros(1, self.source.channels, height, side)).shape[1]
         heads = nn.ModuleDict({kind: nn.Linear(features, count) for kind, count in self.source.classes.items()})
-        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device, memory_format=torch.channels_last)
+        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device)
+        put_channels_last(self.network)
         self.average = copy.deepcopy(self.network)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
@@ -66,9 +69,8 @@ class Training:
         self.optimiser = torch.optim.AdamW(groups, lr=LR)
         self.steps, self.spent_s = 0, 0.0
         blank = torch.zeros(recipe.batch, height, side, self.source.channels, dtype=torch.uint8)
-        self.half = device.type == "cuda" or half_precision_is_faster(
-            PixelNetwork(trunk, self.source.channels, False), blank, "image_resnet"
-        )
+        inputs = PixelNetwork(trunk, self.source.channels, False).standardise(blank)
+        self.half = device.type == "cuda" or half_precision_is_faster(trunk, inputs, "image_resnet")
 
     @property
     def trunk(self) -> nn.Module:
@@ -90,9 +92,11 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
+        heads = self.network["heads"]
+        assert isinstance(heads, nn.ModuleDict)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             features = self.network["trunk"](inputs)
-            logits = {kind: head(features).float() for kind, head in self.network["heads"].items()}
+            logits = {kind: head(features).float() for kind, head in heads.items()}
         losses = {kind: F.cross_entropy(logits[kind], targets[kind]) for kind in logits}
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
@@ -107,9 +111,8 @@ class Training:
     def save(self, folder: Path) -> None:
         """All that ``resume`` needs; the file that was there is replaced at once."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimiser")}
-        part = folder / "training.part"
-        torch.save({**parts, "steps": self.steps, "spent_s": self.spent_s, "recipe": self.recipe._asdict()}, part)
-        part.replace(folder / STATE)
+        with atomic_write(folder / STATE) as part:
+            torch.save({**parts, "steps": self.steps, "spent_s": self.spent_s, "recipe": self.recipe._asdict()}, part)
 
     def resume(self, folder: Path) -> None:
         """Go on from what ``save`` left.
@@ -128,6 +131,6 @@ class Training:
     def write_weights(self, folder: Path, name: str) -> None:
         """The averaged trunk as NAME.safetensors in half precision; the file that was there is replaced at once."""
         state = {key: value.detach().cpu().contiguous() for key, value in self.trunk.state_dict().items()}
-        part = folder / f"{name}.part"
-        save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, part)
-        part.replace(folder / f"{name}.safetensors")
+        half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+        with atomic_write(folder / f"{name}.safetensors") as part:
+            save_file(half, part)

@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.splits import stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.features.text import token_hash
 from automl_engine.metalearning.samples import data_dir_of
-from automl_engine.run.scoring import nauc
 
 ARCH, SOURCE = "word_vectors", "documentation"
 WORDS, DIMENSIONS, WINDOW = 30_000, 64, 5
@@ -78,10 +78,13 @@ def main(options: argparse.Namespace) -> int:
 
 def is_free(package: Distribution) -> bool:
     """Whether its text may be used by anyone for anything, as its metadata say."""
-    about = package.metadata
-    said = re.split(r"\bAND\b", about.get("License-Expression") or "")
-    said += [(about.get("License") or "").partition("\n")[0]]
-    said += [value for value in about.get_all("Classifier") or [] if value.startswith("License :: OSI Approved ::")]
+
+    def values(key: str) -> list[str]:
+        return package.metadata.get_all(key) or []
+
+    said = [part for value in values("License-Expression") for part in re.split(r"\bAND\b", value)]
+    said += [value.partition("\n")[0] for value in values("License")]
+    said += [value for value in values("Classifier") if value.startswith("License :: OSI Approved ::")]
     said = [part for part in said if part.strip()]
     return bool(said) and all(FREE.search(part) and not COPYLEFT.search(part) for part in said)
 

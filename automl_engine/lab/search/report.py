@@ -14,9 +14,9 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from automl_engine.files import write_json
 from automl_engine.lab.search import bohb
 from automl_engine.lab.search.runs import Plan
-from automl_engine.run.scoreboard import write_json
 
 
 class Progress:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.errors import DataError
+from automl_engine.files import atomic_write
 
 HERE = Path(__file__).parent
 SCORES = HERE / "scores.csv"
@@ -182,9 +183,7 @@ def write_features(path: Path, features: dict[str, dict[str, float]], sources: d
         numbers = {key: f"{value:.6g}" for key, value in values.items()}
         known[name] = {"dataset": name, "source": sources[name], **numbers}
     columns = list(dict.fromkeys(key for line in known.values() for key in line))
-    part = path.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(known.values())
-    part.replace(path)

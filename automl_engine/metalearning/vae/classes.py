@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.dataset.writer import atomic_write
+from automl_engine.files import atomic_write
 from automl_engine.metalearning.samples import data_dir_of, embed_classes, read_samples, samples_path
 from automl_engine.metalearning.sources import source_of
 from automl_engine.metalearning.tables import HERE
@@ -63,8 +63,8 @@ def main(options: argparse.Namespace) -> int:
     for alike in found:
         print(alike.in_words())
     if options.out:
-        with atomic_write(options.out) as file:
-            file.write(json.dumps({"alike": [asdict(alike) for alike in found]}, ensure_ascii=False).encode())
+        with atomic_write(options.out) as part:
+            part.write_text(json.dumps({"alike": [asdict(alike) for alike in found]}, ensure_ascii=False), "utf-8")
     return 0
 
 

@@ -8,17 +8,20 @@ sound when it predicts; the mean of its best last states predicts, as the slides
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.audio import BANDS
 from automl_engine.models.audio.resnet import AudioResnet
+from automl_engine.models.image.resnet import Training
+from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.network import PixelNetwork
+from automl_engine.models.shared.trainer import classification_loss
 
 STAGES = ((48, 96, 2, 1), (96, 128, 3, 2), (128, 256, 3, 2), (256, 512, 3, 2))
 """Channels within and after the bottlenecks at full width (64), how many, stride."""
@@ -67,6 +70,8 @@ def thin_resnet34(classes: int, width: int) -> nn.Sequential:
 class Mean(nn.Module):
     """The mean of the logits of several bodies."""
 
+    bodies: nn.ModuleList
+
     def __init__(self, bodies: list[nn.Module]) -> None:
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
@@ -80,8 +85,13 @@ class AudioThinResnet34(AudioResnet):
 
     name: ClassVar[str] = "audio_thin_resnet34"
 
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.best: list[tuple[float, PixelNetwork[Mean]]] = []
+        """The loss on what was held out, and the state; the lowest loss first."""
+
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Any]:
         bodies: list[nn.Module] = [thin_resnet34(config["classes"], config["width"]) for _ in range(config["members"])]
         return PixelNetwork(Mean(bodies), 1, config["multi_label"])
 
@@ -90,48 +100,32 @@ class AudioThinResnet34(AudioResnet):
         self.config["members"] = 1
         return images
 
-    def _prepare(self, split: Examples) -> None:
-        super()._prepare(split)
+    def _prepare(self, split: Examples) -> Training:
+        training = super()._prepare(split)
         held = int(HELD_OUT * len(split)) if len(split) >= LEAST else 0
         order = torch.randperm(len(split), device=self.device)
-        self.held_out, self.seen = order[:held], order[held:]
-        self.best: list[tuple[float, PixelNetwork]] = []
+        training.batches.held_out, training.batches.seen = order[:held], order[held:]
+        return training
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice; then the state that it led to is kept if it is among the ``BEST`` on what it has not seen."""
         super().train(split, remaining_time_budget)
-        state = copy.deepcopy(self.average).eval()
-        kept = [*self.best, (self._loss(state), state)]
-        self.best = sorted(kept, key=lambda item: item[0])[:BEST] if len(self.held_out) else kept[-BEST:]
-
-    def _loss(self, network: PixelNetwork) -> float:
-        if not len(self.held_out):
-            return 0.0
-        labels = self.labels[self.held_out]
-        with torch.inference_mode():
-            logits = network.body(network.standardise(self.images[self.held_out]))
-        if self.config["multi_label"]:
-            return float(F.binary_cross_entropy_with_logits(logits, labels))
-        return float(F.cross_entropy(logits, labels))
-
-    def predictor(self) -> PixelNetwork:
-        """The mean of the best states, as one network."""
-        if not hasattr(self, "best"):
-            return self.network
-        _, last = self.best[-1]
-        together = copy.deepcopy(last)
+        assert self.training is not None
+        state = copy.deepcopy(self.training.average).eval()
+        held_out = self.training.batches.held_out
+        kept = [*self.best, (self._loss(state, self.training.batches), state)]
+        self.best = sorted(kept, key=lambda item: item[0])[:BEST] if len(held_out) else kept[-BEST:]
+        together = copy.deepcopy(state)
         together.body = Mean([body for _, network in self.best for body in network.body.bodies])
-        return together
+        self.network, self.config = together, {**self.config, "members": len(together.body.bodies)}
 
-    def frozen(self) -> Self:
-        model = type(self)(self.spec, **self.params)
-        model.network = copy.deepcopy(self.predictor())
-        model.config = {**self.config, "members": len(model.network.body.bodies)}
-        return model
-
-    def save(self, dir: Path) -> None:
-        frozen = self.frozen() if hasattr(self, "best") else self
-        super(AudioThinResnet34, frozen).save(dir)
+    def _loss(self, network: PixelNetwork[Mean], batches: ImageBatches) -> float:
+        chosen = batches.held_out
+        if not len(chosen):
+            return 0.0
+        with torch.inference_mode():
+            logits = network.body(network.standardise(batches.images[chosen]))
+        return float(classification_loss(self.config["multi_label"])(logits, batches.labels[chosen]))
 
     def _augment(self, inputs: torch.Tensor) -> torch.Tensor:
         """A random crop in time, the same for the batch, of what ``AudioResnet`` makes of the pictures."""

@@ -7,9 +7,10 @@ machine, then ResNet-9 (Page, "How to train your ResNet", 2018) takes its place.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any, Self
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +19,12 @@ from torch import nn
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
-from automl_engine.models.image.resnet import (
-    HELD_OUT,
-    MOST_HELD_OUT,
-    SEARCH_SHARE,
-    half_precision_is_faster,
-    harmless_flips,
-)
-from automl_engine.models.shared import augment
-from automl_engine.models.shared.network import ImageModel, Pace, PixelNetwork
+from automl_engine.dataset.spec import Spec
+from automl_engine.models.image.resnet import SEARCH_SHARE, harmless_flips
+from automl_engine.models.shared.batches import ImageBatches
+from automl_engine.models.shared.device import Pace
+from automl_engine.models.shared.network import ImageModel, PixelNetwork
+from automl_engine.models.shared.trainer import Loss, Trainer, classification_loss, half_precision_is_faster
 from automl_engine.models.shared.vision import describe_weights, find_weights, local_weights, torchvision
 from automl_engine.models.shared.workload import workload
 
@@ -101,25 +99,53 @@ def _resnet18(head: Callable[[int], nn.Module], pretrained: bool) -> nn.Module:
     return network
 
 
-class Rate:
+class Plateaus:
     """The learning rate: rises over the first passes, falls to a tenth on plateaus of the training loss."""
 
     def __init__(self, highest: float, warm_up: int) -> None:
         self.highest, self.warm_up = highest, warm_up
         self.best, self.waited, self.drops = float("inf"), 0, 0
+        self.passes, self.begun, self.length = 0, 0, 1
 
-    def at(self, passes: float) -> float:
+    def begin_pass(self, step: int, length: int) -> None:
+        """A pass of so many steps begins with this step."""
+        self.begun, self.length = step, length
+
+    def at(self, step: int) -> float:
+        passes = self.passes + (step - self.begun + 1) / self.length
         return self.highest * 0.1**self.drops * (min(1.0, passes / self.warm_up) if self.warm_up else 1.0)
 
-    def observe(self, loss: float) -> None:
-        """The mean loss of a pass."""
+    def end_pass(self, loss: float) -> None:
+        """With its mean loss."""
+        self.passes += 1
         self.waited = 0 if loss < (1 - GAIN) * self.best else self.waited + 1
         self.best = min(self.best, loss)
         if self.waited >= PATIENCE:
             self.drops, self.waited = self.drops + 1, 0
 
 
-class ImageAutoclint(ImageModel):
+@dataclass
+class Training:
+    """One of the two networks in training."""
+
+    kind: str
+    """resnet18 or resnet9."""
+    trainer: Trainer
+    network: PixelNetwork[Any]
+    rate: Plateaus
+    batches: ImageBatches
+    batch_size: int
+    queue: list[torch.Tensor] = field(default_factory=list)
+    """The batches that are left of this pass."""
+    losses: list[float] = field(default_factory=list)
+    """Of the others."""
+
+    def begin_pass(self) -> None:
+        self.queue, self.losses = self.batches.shuffled(self.batch_size), []
+        self.rate.begin_pass(self.trainer.steps, len(self.queue))
+
+
+class ImageAutoclint(ImageModel[Any]):
     """Params, with the paper's values as defaults: ``tau``, ``warm_up`` (passes), ``balanced`` (loss, multi-label),
     ``pretrained``, ``flip``, ``switch`` (the pass from which ResNet-9 learns; 0 = from the first, None = never); and
     ``width`` (of ResNet-9's first layer), ``lr``, ``batch``, ``slice_s``.
@@ -128,7 +154,13 @@ class ImageAutoclint(ImageModel):
     """
 
     name = "image_autoclint"
-    quick = False
+    refits = False
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.training: Training | None = None
+        self.best_loss = float("inf")
+        self.warm_up = params.get("warm_up", 5)
 
     def choose_feature_params(self, split: Examples) -> dict[str, Any]:
         """The median shape, its aspect kept, of at most ``MOST_PIXELS`` (section 3.1.2); multiples of 8."""
@@ -141,7 +173,7 @@ class ImageAutoclint(ImageModel):
         return {"height": max(16, 8 * round(shrink * height / 8)), "width": max(16, 8 * round(shrink * width / 8))}
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Any]:
         """``config["network"]`` is resnet18 or resnet9; ``config["pretrained"]`` only matters before training."""
         channels = config["shape"][2]
         stem = {1: Repeat, 3: nn.Identity}.get(channels, lambda: nn.Conv2d(channels, 3, 3, 1, 1, bias=False))()
@@ -153,31 +185,25 @@ class ImageAutoclint(ImageModel):
         body = _resnet18(head, config["pretrained"]) if large else resnet9(3, config["width"], head)
         return PixelNetwork(nn.Sequential(stem, body), channels, config["multi_label"], tuple(config["flips"]))
 
-    def predictor(self) -> PixelNetwork:
-        return self.best if hasattr(self, "best") else self.network
-
-    def frozen(self) -> Self:
-        model = type(self)(self.spec, **self.params)
-        model.config, model.network = dict(self.config), copy.deepcopy(self.predictor())
-        return model
-
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds."""
         now = clock.now_s()
         stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
-        if not hasattr(self, "images"):
-            self._prepare(split)
-        self.pace = Pace()
+        if self.training is None:
+            batches = self._read(split)
+            self.training = self._begin("resnet9" if self.params.get("switch", 2) == 0 else "resnet18", batches)
+            self.network = self.training.network
+        training = self.training
+        training.trainer.pace = Pace()
         while clock.now_s() < end and not self.done_training:
-            with clock.work(f"{self.name} {self.kind} step{' in bfloat16' * self.half}", self._step_amounts):
-                self.pace(self._step)
-            if not self.batches:
-                self._end_pass()
-                if len(self.held_out) and self.passes >= self.params.get("warm_up", 5):
-                    self._search(SEARCH_SHARE * (stop - clock.now_s()))
-        self.emit("progress", by=self.name, text=f"AutoCLINT with {self.kind}, pass {self.passes + 1}")
+            training.losses.append(float(training.trainer.step(training.queue.pop())))
+            if not training.queue:
+                training = self.training = self._end_pass(training)
+                if len(training.batches.held_out) and training.rate.passes >= self.warm_up:
+                    self._search(training, SEARCH_SHARE * (stop - clock.now_s()))
+        self.emit("progress", by=self.name, text=f"AutoCLINT with {training.kind}, pass {training.rate.passes + 1}")
 
-    def _prepare(self, split: Examples) -> None:
+    def _read(self, split: Examples) -> ImageBatches:
         torch.manual_seed(self.params.get("seed", 0))
         images = self.read_pixels(split)
         multi_label = self.config["multi_label"]
@@ -188,77 +214,65 @@ class ImageAutoclint(ImageModel):
             "pretrained": self.params.get("pretrained", True),
             "flips": [3] if may_flip else [],
         }
-        self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
-        order = torch.randperm(len(images), device=self.device)
-        held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
-        self.held_out, self.seen = order[:held], order[held:]
-        self.policy: list[augment.SubPolicy] = []
-        self.batch = min(len(self.seen), self.params.get("batch", 32))
-        positive = self.labels.mean(0).clamp(1 / RARE, 1 - 1 / RARE)
-        self.weights = torch.stack([0.5 / (1 - positive), 0.5 / positive])  # of absence and presence, (2, K)
-        self.all_passes = 0
-        first = "resnet9" if self.params.get("switch", 2) == 0 else "resnet18"
-        if first == "resnet18" and self.config["pretrained"]:
-            self.emit("note", text=f"AutoCLINT uses {describe_weights(find_weights(first))}.")
-        self._begin(first)
-        self.best, self.best_loss = self.network, float("inf")
+        images, labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
+        return ImageBatches(images, labels, self._augmented, self.params.get("augment", "shift"))
 
-    def _search(self, time_s: float) -> None:
-        """Augmentations by what was held out; from now on all is learned from."""
-        images, labels = self.images[self.held_out], self.labels[self.held_out]
-        self.policy = self.search_augmentations(images, labels, time_s)
-        self.seen, self.held_out = torch.cat([self.seen, self.held_out]), self.held_out[:0]
-        self._begin_pass()
-
-    def _begin(self, kind: str) -> None:
+    def _begin(self, kind: str, batches: ImageBatches) -> Training:
         """A network, its optimiser and its schedule."""
-        self.kind, self.passes = kind, 0
+        if kind == "resnet18" and self.config["pretrained"]:
+            self.emit("note", text=f"AutoCLINT uses {describe_weights(find_weights(kind))}.")
         network = self.build({**self.config, "network": kind})
         self.config.setdefault("network", kind)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.half = self.device.type == "cuda" or half_precision_is_faster(
-            self.network, self.images[: self.batch], f"{self.name} {kind}"
+        network = network.placed(self.device)
+        size, name = min(len(batches.seen), self.params.get("batch", 32)), f"{self.name} {kind}"
+        half = self.device.type == "cuda" or half_precision_is_faster(
+            network.body, network.standardise(batches.images[:size]), name
         )
-        self.rate = Rate(self.params.get("lr", 0.1), self.params.get("warm_up", 5))
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=2.5e-4
+        rate = Plateaus(self.params.get("lr", 0.1), self.warm_up)
+        trainer = Trainer(
+            network,
+            network.body,
+            self._loss(batches.labels),
+            torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=2.5e-4),
+            rate,
+            batch=partial(batches.batch, network),
+            operation=f"{name} step{' in bfloat16' * half}",
+            amounts=lambda chosen: workload(network.body, network.standardise(batches.images[:1]), len(chosen)),
+            half=half,
         )
-        self._begin_pass()
+        training = Training(kind, trainer, network, rate, batches, size)
+        training.begin_pass()
+        return training
 
-    def _begin_pass(self) -> None:
-        order = self.seen[torch.randperm(len(self.seen), device=self.device)]
-        self.steps = max(1, len(order) // self.batch)
-        self.batches = list(order[: self.steps * self.batch].split(self.batch))
-        self.losses: list[float] = []
-
-    def _step_amounts(self) -> dict[str, float]:
-        """For the clock."""
-        return workload(self.network.body, self.network.standardise(self.images[:1]), self.batch)
-
-    def _step(self) -> None:
-        chosen = self.batches.pop()
-        self.network.train()
-        images = self.images[chosen]
-        if self.policy:
-            images = augment.apply(self.policy, images.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
-        inputs = self._augmented(self.network.standardise(images))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.network.body(inputs).float()
-        loss = self._loss(logits, self.labels[chosen])
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate.at(self.passes + (len(self.losses) + 1) / self.steps)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.losses.append(loss.item())
-
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _loss(self, labels: torch.Tensor) -> Loss:
         """Cross-entropy; of several labels binary, presence and absence of each class with the same total weight."""
-        if not self.config["multi_label"]:
-            return F.cross_entropy(logits, labels)
-        balanced = self.params.get("balanced", True)
-        weights = torch.where(labels > 0.5, self.weights[1], self.weights[0]) if balanced else None
-        return F.binary_cross_entropy_with_logits(logits, labels, weights)
+        multi_label = self.config["multi_label"]
+        if not (multi_label and self.params.get("balanced", True)):
+            return classification_loss(multi_label)
+        absence, presence = class_weights(labels)
+        return lambda logits, labels: F.binary_cross_entropy_with_logits(
+            logits, labels, torch.where(labels > 0.5, presence, absence)
+        )
+
+    def _search(self, training: Training, time_s: float) -> None:
+        """Augmentations by what was held out; from now on all is learned from."""
+        batches = training.batches
+        images, labels = batches.images[batches.held_out], batches.labels[batches.held_out]
+        batches.end_search(self.search_augmentations(images, labels, time_s))
+        training.begin_pass()
+
+    def _end_pass(self, training: Training) -> Training:
+        """The next pass, the next network, or the end; the network with the lower loss predicts."""
+        loss = float(np.mean(training.losses))
+        if loss < self.best_loss or self.network is training.network:
+            self.network, self.best_loss = training.network, loss
+            self.config = {**self.config, "network": training.kind}  # frozen copies hold the old one
+        training.rate.end_pass(loss)
+        self.done_training = training.rate.drops > DROPS
+        if training.kind == "resnet18" and training.rate.passes == self.params.get("switch", 2):
+            return self._begin("resnet9", training.batches)
+        training.begin_pass()
+        return training
 
     def _augmented(self, inputs: torch.Tensor) -> torch.Tensor:
         """The batch shifted by up to an eighth, half of it mirrored where that is harmless."""
@@ -272,16 +286,8 @@ class ImageAutoclint(ImageModel):
             inputs = torch.where(mirror, inputs.flip(3), inputs)
         return inputs.contiguous(memory_format=torch.channels_last)
 
-    def _end_pass(self) -> None:
-        """The next pass, the next network, or the end; the network with the lower loss predicts."""
-        self.passes, self.all_passes = self.passes + 1, self.all_passes + 1
-        loss = float(np.mean(self.losses))
-        if loss < self.best_loss or self.best is self.network:
-            self.best, self.best_loss = self.network, loss
-            self.config = {**self.config, "network": self.kind}  # frozen copies hold the old one
-        self.rate.observe(loss)
-        self.done_training = self.rate.drops > DROPS
-        if self.kind == "resnet18" and self.all_passes == self.params.get("switch", 2):
-            self._begin("resnet9")
-        else:
-            self._begin_pass()
+
+def class_weights(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(K,) of the absence and the presence of each class, whose total weights are the same."""
+    positive = labels.mean(0).clamp(1 / RARE, 1 - 1 / RARE)
+    return 0.5 / (1 - positive), 0.5 / positive

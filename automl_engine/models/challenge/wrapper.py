@@ -90,12 +90,16 @@ class ChallengeModel(AnytimeModel):
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
         folder = Path(params["path"]).resolve()
-        self.made_by = folder.name
+        self._folder = folder
         module = _load_module(folder)
         import tensorflow  # noqa: F401  its seconds belong before the clock
 
         self._model = module.Model(Metadata(spec, str(Path(params["data_dir"]) / "train")))
         self._datasets: dict[int, tf.data.Dataset] = {}
+
+    @property
+    def made_by(self) -> str:
+        return self._folder.name
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ methods", ICLR 2021.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from torch import nn
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.memory import feature_limit_bytes
+from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.linear import CLIP, fit_ridge
-from automl_engine.models.shared.network import ImageModel, Pace, PixelNetwork, input_side
+from automl_engine.models.shared.network import ImageModel, PixelNetwork, input_side
 
 SHARE = 0.3
 """Of the remaining time that looking at the images may take."""
@@ -32,6 +34,14 @@ MOST_EXAMPLES_WIDE = 2_000
 
 class Patches(nn.Module):
     """(N, C, H, W) -> (N, K): whiten, compare with the patches, threshold on both sides, pool, linear head."""
+
+    whitener: torch.Tensor
+    offset: torch.Tensor
+    filters: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, channels: int, classes: int, patch: int, filters: int, grid: int, stride: int) -> None:
         super().__init__()
@@ -88,7 +98,7 @@ class Patches(nn.Module):
         self.filters.copy_(chosen[:, :, None, None])
 
 
-class ImagePatches(ImageModel):
+class ImagePatches(ImageModel[Patches]):
     """Params: ``patch`` (side, pixels), ``filters``, ``stride``."""
 
     name = "image_patches"
@@ -98,7 +108,7 @@ class ImagePatches(ImageModel):
         return {"height": side, "width": side}
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Patches]:
         channels = config["shape"][2]
         options = {key: config[key] for key in ("classes", "patch", "filters", "grid", "stride")}
         return PixelNetwork(Patches(channels, **options), channels, config["multi_label"])
@@ -123,7 +133,7 @@ class ImagePatches(ImageModel):
             getattr(body, key).copy_(torch.from_numpy(getattr(head, key)))
         self.done_training = True
 
-    def pass_amounts(self, network: PixelNetwork, images: torch.Tensor) -> dict[str, float]:
+    def pass_amounts(self, network: PixelNetwork[Patches], images: torch.Tensor) -> dict[str, float]:
         return network.body.amounts(images)
 
     def _generator(self) -> torch.Generator:
@@ -140,18 +150,21 @@ class ImagePatches(ImageModel):
         self, images: torch.Tensor, labels: torch.Tensor, order: torch.Tensor, end: float
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Features and labels of images in this order, as many as the time allows, as many at once as memory does."""
-        network, pace = self.network, Pace()
-        rows = max(BATCH, feature_limit_bytes() // (4 * len(network.body.mean)))
+        network, body, pace = self.network, self.network.body, Pace()
+
+        def see(batch: torch.Tensor) -> torch.Tensor:
+            return pace(lambda: body.features(network.standardise(images[batch])))
+
+        def amounts(batch: torch.Tensor) -> dict[str, float]:
+            return body.amounts(images[batch])
+
+        rows = max(BATCH, feature_limit_bytes() // (4 * len(body.mean)))
         for part in order.split(rows):
-            features, done = (
-                np.empty((len(part), len(network.body.mean)), np.float32),
-                0,
-            )  # one block: no holes are left
+            features, done = np.empty((len(part), len(body.mean)), np.float32), 0  # one block: no holes are left
             with torch.inference_mode():
                 for batch in part.split(BATCH):
-                    with clock.work("patches", lambda batch=batch: network.body.amounts(images[batch])):
-                        found = pace(lambda batch=batch: network.body.features(network.standardise(images[batch])))
-                        features[done : done + len(batch)] = found.numpy()
+                    with clock.work("patches", partial(amounts, batch)):
+                        features[done : done + len(batch)] = see(batch).numpy()
                     done += len(batch)
                     if clock.now_s() > end:
                         break

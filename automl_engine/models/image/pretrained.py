@@ -1,14 +1,13 @@
-"""A ridge regression on what a frozen, pretrained network sees: strong on few photographs, within seconds.
+"""A linear model on what a frozen, pretrained network sees: strong on few photographs, within seconds.
 
 Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual recognition", ICML 2014.  What the
-network sees in an example is computed once, whichever fold asks for it; so another fold costs a ridge regression.
+network sees in an example is computed once, whichever fold asks for it; so another fold costs a regression.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features.cached import cached
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import is_multi_label
-from automl_engine.models.shared.linear import CLIP, LinearHead, fit_ridge
+from automl_engine.models.shared.linear import CLIP, SHARE, LinearHead, fit_logistic_head, fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.pretrained import (
     NETWORKS,
@@ -33,7 +32,7 @@ from automl_engine.models.shared.pretrained import (
     standard_pixels,
     trunk,
 )
-from automl_engine.models.shared.vision import describe_weights
+from automl_engine.models.shared.vision import describe_weights, find_weights
 
 DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
 LEAST_SHARE, MOST_SHARE = 0.02, 0.2
@@ -48,6 +47,11 @@ ROUND = 128
 
 class Head(nn.Module):
     """``LinearHead`` as a layer: (n, D) -> logits (n, K)."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -64,10 +68,10 @@ class Head(nn.Module):
             value.copy_(torch.from_numpy(getattr(head, key)))
 
 
-class ColourNetwork(PixelNetwork):
+class ColourNetwork(PixelNetwork[nn.Sequential]):
     """Sees three channels, standardised as the trunk knows them: grey three times, of more than three the first."""
 
-    def __init__(self, trunk_name: str, body: nn.Module, channels: int, multi_label: bool) -> None:
+    def __init__(self, trunk_name: str, body: nn.Sequential, channels: int, multi_label: bool) -> None:
         super().__init__(body, 3, multi_label)
         self.picks = [min(i, channels - 1) for i in range(3)]
         for buffer, value in zip((self.mean, self.scale), standard_pixels(trunk_name), strict=True):
@@ -77,11 +81,11 @@ class ColourNetwork(PixelNetwork):
         return super().standardise(images[..., self.picks])
 
 
-class ImagePretrained(ImageModel):
+class ImagePretrained(ImageModel[nn.Sequential]):
     """Params: ``network`` (of ``pretrained.NETWORKS``), ``sides`` (of the square that it sees, the first that is
     affordable), ``enlarge`` (whether small images may be seen twice as large and more; true if absent), ``limit_s``
     (that looking at all training examples should take), ``weights`` (a safetensors file, instead of what this
-    machine has)."""
+    machine has), ``head`` ("ridge", the default, or "logistic"), ``l2`` (logistic)."""
 
     name = "image_pretrained"
 
@@ -96,9 +100,8 @@ class ImagePretrained(ImageModel):
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
         """Whether this machine has the weights; without them only a person who asks for the row gets it."""
-        if "weights" in params:
-            return Path(params["weights"]).is_file()
-        return known_weights(params.get("network", DEFAULT)) is not None
+        file = params.get("weights")
+        return (find_weights(file) if file else known_weights(params.get("network", DEFAULT))) is not None
 
     @property
     def trunk_name(self) -> str:
@@ -109,7 +112,7 @@ class ImagePretrained(ImageModel):
         return trunk(self.trunk_name, file) if file else trunk(self.trunk_name)
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
         name = config["trunk"]
         body = nn.Sequential(build(name, config["padded"]), Head(NETWORKS[name].features, config["classes"]))
         return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
@@ -136,8 +139,15 @@ class ImagePretrained(ImageModel):
             self.device
         )
         seen, order = self._seen_in_time(split, SLACK * limit_s)
-        head.copy_from(fit_ridge(seen, split.labels[order], self.config["multi_label"])[0])
+        head.copy_from(self._fit(seen, split.labels[order], remaining_time_budget))
         self.done_training = True
+
+    def _fit(self, seen: np.ndarray, labels: np.ndarray, remaining_s: float) -> LinearHead:
+        multi_label = self.config["multi_label"]
+        if self.params.get("head", "ridge") == "ridge":
+            return fit_ridge(seen, labels, multi_label)[0]
+        end = clock.now_s() + SHARE * remaining_s
+        return fit_logistic_head(seen, labels, multi_label, self.params.get("l2", 1.0), end)
 
     def _side(self, split: Examples, found: Trunk, limit_s: float, most_s: float) -> int:
         """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set.
@@ -156,7 +166,7 @@ class ImagePretrained(ImageModel):
             fits = [side for side, cost_s in costs if cost_s * len(root) < limit_s and side < above]
             return [(*fits, self.sides[-1])[0]]
 
-        return cached(root.subset([0]), (found.network, "side"), choose)[0]
+        return cached(root.subset([0]), (found.network, "side", *self.sides), choose)[0]
 
     def _seen_in_time(self, split: Examples, time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, D) and positions of as many examples as the time allows, at random but always in
@@ -182,11 +192,12 @@ class ImagePretrained(ImageModel):
 
     def _look_at(self, images: torch.Tensor) -> np.ndarray:
         network, device = self.network, self.network.mean.device
-        pixels = 3 * images[..., 0].numel()
+        found, pixels = self._trunk(), 3 * images[..., 0].numel()
+        see = found.see if network.body[0] is found.network and device.type == "cpu" else network.body[0]
 
         def look(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return network.body[0](network.standardise(piece.to(device))).cpu()
+                return see(network.standardise(piece.to(device)).contiguous()).cpu()
 
         with clock.work(f"{self.trunk_name} forward", pixels=pixels):
             return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()

@@ -1,15 +1,17 @@
 """A small residual network trained slice by slice, from scratch or from ``weights``, on uint8 images held in memory.
 
 He et al., "Identity mappings in deep residual networks", ECCV 2016 (pre-activation blocks); trained by SGD with
-Nesterov momentum in cosine cycles, each longer than the one before (Loshchilov & Hutter, "SGDR", ICLR 2017), so
-that it is good early and uses any budget; an average of the weights predicts at every moment.
+Nesterov momentum in cosine cycles, each longer than the one before, so that it is good early and uses any budget; an
+average of the weights predicts at every moment.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,53 +19,49 @@ import torch.nn.functional as F
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
 from automl_engine.features.image import gradient_features
-from automl_engine.models.shared import augment
+from automl_engine.models.shared.batches import ImageBatches
+from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.linear import fit_ridge
-from automl_engine.models.shared.network import ImageModel, Pace, PixelNetwork
-from automl_engine.models.shared.residual import MOST, fit_last_layer, move_towards, residual_network, take_over
+from automl_engine.models.shared.network import ImageModel, PixelNetwork
+from automl_engine.models.shared.residual import MOST, fit_last_layer, residual_network, take_over
+from automl_engine.models.shared.trainer import Cycles, Trainer, classification_loss, half_precision_is_faster
 from automl_engine.models.shared.vision import describe_weights, find_weights
 from automl_engine.models.shared.workload import workload
 
-FIRST_CYCLE_PASSES = 50
-FIRST_CYCLE_S = 40.0
-MOST_CYCLES = 4
 LR, CAREFUL_LR, LR_PER_EXAMPLE = 0.05, 0.005, 1e-5
 """The rate; that of a network which begins with weights that few examples should not spoil (measured on 300 to 3000
 training examples, docs/results/learning_rate.csv)."""
-LONGER = 2.0
 SEARCH_AT, SEARCH_SHARE = 0.3, 0.05
 """Augmentations are searched, and images grow, at this point of the first cycle; the share of a cycle that a search
 may take."""
 GROW, GROW_EXAMPLES = 0.67, 500
 """Images begin at this share of their side where there are so many; fewer pass often enough at full size."""
-HELD_OUT, MOST_HELD_OUT = 0.2, 250
-"""Of the training examples, kept from the network until augmentations have been searched on them."""
 FLIP_TOLERANCE = 0.25
 """Mirrored images are used where mirroring costs a linear model at most this share of its log-loss gain."""
 
 
-class Cycles:
-    """Cosine cycles on the clock: the first takes ``passes`` passes, each next ``LONGER`` times as long.
+@dataclass
+class Training:
+    """A network in training."""
 
-    A cycle that would leave less than half of itself takes the rest of the time too.
-    """
-
-    def __init__(self) -> None:
-        self.start_s = self.end_s = self.length_s = 0.0
-
-    def begin(self, length_s: float, remaining_s: float) -> None:
-        self.length_s = remaining_s if remaining_s < 1.5 * length_s else length_s
-        self.start_s = clock.now_s()
-        self.end_s = self.start_s + self.length_s
-
-    @property
-    def fraction(self) -> float:
-        """0 at the start of the cycle, 1 at its end."""
-        return min(1.0, (clock.now_s() - self.start_s) / max(self.length_s, 1e-3))
+    trainer: Trainer
+    network: PixelNetwork[Any]
+    average: PixelNetwork[Any]
+    """Of its weights; predicts."""
+    batches: ImageBatches
+    cycles: Cycles
+    batch_size: int
+    full_size: dict[str, Any]
+    """Arguments of the feature for images at full size."""
+    starts_small: bool
+    """Whether images are still small, or some of them held out for a search."""
+    knows: bool
+    """Whether the weights that it begins with predict something already."""
 
 
-class ImageResnet(ImageModel):
+class ImageResnet(ImageModel[Any]):
     """Params: ``weights`` (of ``pretrain``, to begin with: a name or a file), ``side``, ``width`` (channels of the
     stem), ``blocks`` (a stage), ``dropout`` (before the last layer), ``optimiser`` ("sgd", the default, or "adam"),
     ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is done to an image that is shifted and mirrored:
@@ -76,80 +74,88 @@ class ImageResnet(ImageModel):
     """
 
     name = "image_resnet"
-    quick = False
+    refits = False
     may_mirror: ClassVar[bool] = True
 
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.training: Training | None = None
+
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Any]:
         more = {key: config[key] for key in ("blocks", "dropout") if key in config}
         body = residual_network(config["shape"][2], config["classes"], config["stem_side"], config["width"], **more)
         return PixelNetwork(body, config["shape"][2], config["multi_label"], tuple(config["flips"]))
-
-    def predictor(self) -> PixelNetwork:
-        return self.average if hasattr(self, "average") else self.network
-
-    def frozen(self) -> Self:
-        model = type(self)(self.spec, **self.params)
-        model.config, model.network = self.config, copy.deepcopy(self.average)
-        return model
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
         now = clock.now_s()
         stop, end = now + remaining_time_budget, now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
-        if not hasattr(self, "images") or self.early:
+        if self.training is None or self.training.starts_small:
             split = self.fitting(split)
-        if not hasattr(self, "images"):
-            self._prepare(split)
-            if self.knows:
+        if self.training is None:
+            self.training = self._prepare(split)
+            if self.training.knows:
                 return  # what it knows already is worth a prediction
-        if not self.passes:
-            self.pass_start_s = clock.now_s()
-        self.pace = Pace()
+        training, cycles = self.training, self.training.cycles
+        if not cycles.passes:
+            cycles.first_pass_s = clock.now_s()
+        training.trainer.pace = Pace()
         while clock.now_s() < end and not self.done_training:
-            self._one_pass(end)
-            if self.early and self.cycle == 1 and self.cycles.fraction >= SEARCH_AT:
-                self._leave_early_part(split)
-            if self.cycle == 0 or self.cycles.fraction >= 1:  # one pass has shown how long passes take
-                self._next_cycle(stop)
-        cycle = f", cycle {self.cycle}" if self.cycle > 1 else ""
-        self.emit("progress", by=self.name, text=f"small residual network, pass {self.passes}{cycle}")
+            self._one_pass(training, end)
+            if training.starts_small and cycles.number == 1 and cycles.fraction >= SEARCH_AT:
+                self._leave_early_part(training, split)
+            if cycles.is_over():
+                self.done_training = not cycles.advance(stop)
+        cycle = f", cycle {cycles.number}" if cycles.number > 1 else ""
+        self.emit("progress", by=self.name, text=f"small residual network, pass {cycles.passes}{cycle}")
 
-    def _prepare(self, split: Examples) -> None:
+    def _prepare(self, split: Examples) -> Training:
         torch.manual_seed(self.params.get("seed", 0))
-        images, self.full_size = self._first_pixels(split)
-        multi_label = self.config["multi_label"]
+        images, full_size = self._first_pixels(split)
+        network = self._first_network(images, split.labels, full_size)
+        knows = self._take_over_weights(network, images, split.labels)
+        average = copy.deepcopy(network)
+        self.network = average
+        images, labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
+        batch_size = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
+        half = self.device.type == "cuda" or half_precision_is_faster(
+            network.body, network.standardise(images[:batch_size]), self.name
+        )
+        distort, strength = self.params.get("augment", "shift"), self.params.get("strength", 0.5)
+        batches = ImageBatches(images, labels, self._augment, distort, strength, self.params.get("mixup", 0))
+        cycles = Cycles(self._highest_rate(knows, len(images)))
+        trainer = Trainer(
+            network,
+            network.body,
+            classification_loss(self.config["multi_label"], smoothing=0.1),
+            make_optimiser(network, self.params),
+            cycles,
+            batch=partial(batches.batch, network),
+            operation=self._operation(batches.is_distorted, half),
+            amounts=lambda chosen: self._step_amounts(network, batches.images[:1], len(chosen)),
+            half=half,
+            average=average,
+        )
+        starts_small = len(batches.held_out) > 0 or full_size != self.config["feature_params"]
+        return Training(trainer, network, average, batches, cycles, batch_size, full_size, starts_small, knows)
+
+    def _first_network(self, images: torch.Tensor, labels: np.ndarray, full_size: dict[str, Any]) -> PixelNetwork[Any]:
+        """Of random weights; it standardises pixels as the images suggest."""
         self.config |= {
-            "stem_side": self.full_size.get("height", images.shape[1]),
+            "stem_side": full_size.get("height", images.shape[1]),
             "width": self.params.get("width", 24 if self.device.type == "cpu" or "weights" in self.params else 64),
             "blocks": self.params.get("blocks", 1),
             "dropout": self.params.get("dropout", 0.0),
-            "flips": harmless_flips(images.numpy(), split.labels, multi_label) if self.may_mirror else [],
+            "flips": harmless_flips(images.numpy(), labels, self.config["multi_label"]) if self.may_mirror else [],
         }
         network = self.build(self.config)
         sample = images[:: max(1, len(images) // 500)].float()
         network.mean.copy_(sample.mean((0, 1, 2)).view(1, -1, 1, 1))
         network.scale.copy_(1 / (sample.std((0, 1, 2)) + 4).view(1, -1, 1, 1))
-        self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.knows = self._take_over_weights(images, split.labels)
-        careful = self.knows and not multi_label  # binary losses, averaged over classes, have small gradients
-        usual = max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * len(images))) if careful else LR
-        self.lr = self.params.get("lr", usual)
-        self.average = copy.deepcopy(self.network)
-        self.images, self.labels = images.to(self.device), torch.from_numpy(split.labels).to(self.device)
-        self.batch = min(len(images), self.params.get("batch", 64 if len(images) < 10_000 else 128))
-        self.optimiser = self._make_optimiser()
-        self.half = self.device.type == "cuda" or half_precision_is_faster(
-            self.network, self.images[: self.batch], self.name
-        )
-        self.passes, self.steps, self.cycle, self.cycles = 0, 0, 0, Cycles()
-        order = torch.randperm(len(images), device=self.device)
-        held = min(MOST_HELD_OUT, int(HELD_OUT * len(images))) if self.params.get("augment") == "faa" else 0
-        self.held_out, self.seen = order[:held], order[held:]
-        self.policy: list[augment.SubPolicy] = []
-        self.early = held > 0 or self.full_size != self.config["feature_params"]
+        return network.placed(self.device)
 
-    def _take_over_weights(self, images: torch.Tensor, labels: np.ndarray) -> bool:
+    def _take_over_weights(self, network: PixelNetwork[Any], images: torch.Tensor, labels: np.ndarray) -> bool:
         """Begin with the weights of ``weights``, if there are any on this machine; the journal says which."""
         if "weights" not in self.params:
             return False
@@ -157,16 +163,14 @@ class ImageResnet(ImageModel):
         self.emit("note", text=f"{self.name} uses {describe_weights(file)}.")
         if file is None:
             return False
-        take_over(self.network.body, file)
+        take_over(network.body, file)
         part = torch.randperm(len(images))[:MOST].sort().values
-        fit_last_layer(self.network, images[part], labels[part.numpy()], self.name)
+        fit_last_layer(network, images[part], labels[part.numpy()], self.name)
         return True
 
-    def _make_optimiser(self) -> torch.optim.Optimizer:
-        decay = self.params.get("decay", 1e-3)
-        if self.params.get("optimiser", "sgd") == "adam":
-            return torch.optim.Adam(self.network.parameters(), lr=0.0, weight_decay=decay)
-        return torch.optim.SGD(self.network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=decay)
+    def _highest_rate(self, knows: bool, count: int) -> float:
+        careful = knows and not self.config["multi_label"]  # binary losses, averaged over classes, have small gradients
+        return self.params.get("lr", max(CAREFUL_LR, min(LR, LR_PER_EXAMPLE * count)) if careful else LR)
 
     def _first_pixels(self, split: Examples) -> tuple[torch.Tensor, dict[str, Any]]:
         """The images to begin with, and the feature's arguments at full size."""
@@ -175,84 +179,38 @@ class ImageResnet(ImageModel):
         sides = {key: full[key] for key in ("height", "width") if key in full and grow < 1}
         return self.read_pixels(split, full | {key: max(16, 8 * round(grow * n / 8)) for key, n in sides.items()}), full
 
-    def _leave_early_part(self, split: Examples) -> None:
+    def _leave_early_part(self, training: Training, split: Examples) -> None:
         """Search augmentations on what the network has not seen, then let it see all, at full size."""
-        self.early = False
-        if len(self.held_out):
-            time_s = SEARCH_SHARE * self.cycles.length_s
-            images, labels = self.images[self.held_out], self.labels[self.held_out]
-            self.policy = self.search_augmentations(images, labels, time_s)
-            self.seen = torch.arange(len(self.images), device=self.device)
-        if self.full_size != self.config["feature_params"]:
-            self.config = {**self.config, "feature_params": self.full_size}  # frozen copies hold the old one
-            images = self.pixels(split)
-            self.config["shape"] = list(images.shape[1:])
-            self.images = images.to(self.device)
+        training.starts_small, batches = False, training.batches
+        if len(batches.held_out):
+            time_s = SEARCH_SHARE * training.cycles.length_s
+            images, labels = batches.images[batches.held_out], batches.labels[batches.held_out]
+            batches.end_search(self.search_augmentations(images, labels, time_s))
+            training.trainer.operation = self._operation(batches.is_distorted, training.trainer.half)
+        if training.full_size != self.config["feature_params"]:
+            self.config = {**self.config, "feature_params": training.full_size}  # frozen copies hold the old one
+            pixels = self.pixels(split)
+            self.config["shape"] = list(pixels.shape[1:])
+            batches.images = pixels.to(self.device)
 
-    def _next_cycle(self, stop: float) -> None:
-        remaining_s = stop - clock.now_s()
-        pass_s = (clock.now_s() - self.pass_start_s) / max(1, self.passes)
-        wanted_s = LONGER * self.cycles.length_s or max(FIRST_CYCLE_PASSES * pass_s, FIRST_CYCLE_S)
-        if self.cycle and (remaining_s < 2 * pass_s or self.cycle == MOST_CYCLES):
-            self.done_training = True
-        else:
-            self.cycle += 1
-            self.cycles.begin(wanted_s, remaining_s)
-
-    def _one_pass(self, end: float) -> None:
-        self.network.train()
-        steps_a_pass = max(1, len(self.seen) // self.batch)
-        order = self.seen[torch.randperm(len(self.seen), device=self.device)]
-        for chosen in order[: steps_a_pass * self.batch].split(self.batch):
-            cosine = 0.5 * (1 + math.cos(math.pi * self.cycles.fraction)) if self.cycle else 1.0
-            rate = cosine * min(1.0, (self.steps + 1) / (2 * steps_a_pass))  # warm-up of two passes
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.lr * rate
-            with clock.work(self._step_name, lambda chosen=chosen: self._step_amounts(len(chosen))):
-                self.pace(lambda chosen=chosen: self._step(chosen))
-                self._update_average(max(0.01, 1 / (2 * steps_a_pass)))
+    def _one_pass(self, training: Training, end: float) -> None:
+        """All images once, as far as the time allows."""
+        passed = training.batches.shuffled(training.batch_size)
+        training.cycles.warm_up_steps = 2 * len(passed)
+        training.trainer.average_share = max(0.01, 1 / (2 * len(passed)))
+        for chosen in passed:
+            training.trainer.step(chosen)
             if clock.now_s() > end:
                 break
-        self.passes += 1
+        training.cycles.passes += 1
 
-    @property
-    def _step_name(self) -> str:
+    def _operation(self, is_distorted: bool, half: bool) -> str:
         """By which the clock knows a step of training."""
-        changes = "distorted " * (self.policy != [] or self.params.get("augment") == "random")
-        return f"{self.name} {changes}step{' in bfloat16' * self.half}"
+        return f"{self.name} {'distorted ' * is_distorted}step{' in bfloat16' * half}"
 
-    def _step_amounts(self, count: int) -> dict[str, float]:
-        one = self.images[:1]
-        work = workload(self.network.body, self.network.standardise(one), count)
+    def _step_amounts(self, network: PixelNetwork[Any], one: torch.Tensor, count: int) -> dict[str, float]:
+        work = workload(network.body, network.standardise(one), count)
         return {**work, "pixels": count * one.numel()}
-
-    def _step(self, chosen: torch.Tensor) -> None:
-        inputs = self._augment(self.network.standardise(self._distort(self.images[chosen])))
-        labels = self.labels[chosen]
-        if self.params.get("mixup"):
-            inputs, labels = augment.mixed(inputs, labels, self.params["mixup"])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.network.body(inputs).float()
-        if self.config["multi_label"]:
-            loss = F.binary_cross_entropy_with_logits(logits, labels)
-        else:
-            loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.steps += 1
-
-    def _distort(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, H, W, C) uint8 -> the same in float32, under the policy found or under any operation."""
-        at_random = self.params.get("augment") == "random"
-        if not (self.policy or at_random):
-            return images
-        planes = images.permute(0, 3, 1, 2).float()
-        if at_random:
-            planes = augment.apply_random(planes, self.params.get("strength", 0.5))
-        else:
-            planes = augment.apply(self.policy, planes)
-        return planes.permute(0, 2, 3, 1)
 
     def _augment(self, inputs: torch.Tensor) -> torch.Tensor:
         """Standardised: shifted by up to an eighth of the side, and mirrored where that was found harmless."""
@@ -269,9 +227,13 @@ class ImageResnet(ImageModel):
             moved = torch.where(mirror, moved.flip(axis), moved)
         return moved.contiguous(memory_format=torch.channels_last)
 
-    def _update_average(self, share: float) -> None:
-        """Exponential average of weights and batch statistics, faster at the beginning."""
-        move_towards(self.average, self.network, max(share, 1 / (1 + self.steps / 4)))
+
+def make_optimiser(network: torch.nn.Module, params: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or Adam, as ``optimiser`` says."""
+    decay = params.get("decay", 1e-3)
+    if params.get("optimiser", "sgd") == "adam":
+        return torch.optim.Adam(network.parameters(), lr=0.0, weight_decay=decay)
+    return torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=decay)
 
 
 def harmless_flips(images: np.ndarray, labels: np.ndarray, multi_label: bool) -> list[int]:
@@ -298,28 +260,3 @@ def _flips_without_loss(images: np.ndarray, labels: np.ndarray, multi_label: boo
 
     plain = gain(images[half:])
     return [axis for axis in (3, 2) if gain(np.flip(images[half:], axis - 1)) > (1 - FLIP_TOLERANCE) * plain > 0]
-
-
-def half_precision_is_faster(network: PixelNetwork, images: torch.Tensor, name: str) -> bool:
-    """Whether a forward and backward pass takes less time under bfloat16 autocast on this processor."""
-    trial = {True: f"{name} trial in bfloat16", False: f"{name} trial"}  # operations of the clock
-
-    def seconds(enabled: bool) -> float:
-        times = []
-        for _ in range(3):
-            start = clock.now_s()
-            with (
-                clock.work(
-                    trial[enabled], lambda: workload(network.body, network.standardise(images[:1]), len(images))
-                ),
-                torch.autocast("cpu", torch.bfloat16, enabled=enabled),
-            ):
-                network.body(network.standardise(images)).float().sum().backward()
-            times.append(clock.now_s() - start)
-        return min(times)
-
-    faster = seconds(True) < seconds(False)
-    if clock.is_virtual():
-        faster = clock.knows(f"{name} step in bfloat16")  # what the reference machine found
-    network.zero_grad(set_to_none=True)
-    return faster

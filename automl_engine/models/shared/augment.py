@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from automl_engine import clock
+from automl_engine.dataset.metrics import nauc
 
 SubPolicy = tuple[tuple[str, float, int], ...]
 """Operations in turn: (name, probability, magnitude 0..9)."""
@@ -76,30 +77,19 @@ def search(
         time_s: after this no further policy is tried.
     """
     stop = clock.now_s() + time_s
-    plain = _mean_auc(labels, predict(images))
+    plain = nauc(labels, predict(images))
     found: list[tuple[float, list[SubPolicy]]] = []
     for _ in range(tries):
         policy = [SUB_POLICIES[i] for i in torch.randperm(len(SUB_POLICIES))[:count].tolist()]
         with clock.work("augment", values=images.numel()):
             changed = apply(policy, images)
-        score = _mean_auc(labels, predict(changed))
+        score = nauc(labels, predict(changed))
         if score > plain:
             found.append((score, policy))
         if clock.now_s() > stop:
             break
     found.sort(key=lambda item: -item[0])
     return [sub_policy for _, policy in found[:kept] for sub_policy in policy]
-
-
-def _mean_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The mean area under the ROC curve over the classes that vary."""
-    from scipy.stats import rankdata  # half a second that only a search needs
-
-    known = (labels.min(0) < 0.5) & (labels.max(0) > 0.5)
-    positive = labels[:, known] > 0.5
-    n1 = positive.sum(0)
-    rank_sums = (rankdata(scores[:, known], axis=0) * positive).sum(0)
-    return float(((rank_sums - n1 * (n1 + 1) / 2) / (n1 * (len(labels) - n1))).mean()) if known.any() else 0.5
 
 
 # What is done to a batch

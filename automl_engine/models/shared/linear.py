@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, softmax
 from threadpoolctl import ThreadpoolController
 
 from automl_engine import clock
@@ -24,6 +23,8 @@ from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.dataset.spec import Spec
 from automl_engine.features import feature
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.shared.graphs import Graph
+from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
 SHARE = 0.25
 """Of the remaining time that reading features for one fit may take."""
@@ -81,38 +82,11 @@ class LinearHead:
 
     def to_onnx(self, path: Path) -> None:
         """The same function as a graph: input ``features`` (N, D) float32, output ``probabilities`` (N, K)."""
-        from onnx import TensorProto, checker, helper, numpy_helper, save
-
-        width, classes = self.weights.shape
-        constants = {
-            "mean": self.mean,
-            "scale": self.scale,
-            "low": np.float32(-CLIP),
-            "high": np.float32(CLIP),
-            "weights": self.weights,
-            "bias": self.bias,
-        }
-        last = (
-            helper.make_node("Sigmoid", ["scores"], ["probabilities"])
-            if self.multi_label
-            else helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1)
-        )
-        graph = helper.make_graph(
-            [
-                helper.make_node("Sub", ["features", "mean"], ["centred"]),
-                helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
-                helper.make_node("Clip", ["scaled", "low", "high"], ["standardised"]),
-                helper.make_node("Gemm", ["standardised", "weights", "bias"], ["scores"]),
-                last,
-            ],
-            "linear",
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
-            [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        checker.check_model(model)
-        save(model, path)
+        graph = Graph(features=(np.float32, ["n", len(self.mean)]))
+        scaled = graph.add("Mul", graph.add("Sub", "features", self.mean), self.scale)
+        scores = graph.add("Gemm", graph.add("Clip", scaled, -CLIP, CLIP), self.weights, self.bias)
+        graph.probabilities(scores, self.multi_label)
+        graph.save(path, len(self.bias))
 
 
 def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -136,7 +110,7 @@ class _Spectrum(NamedTuple):
     projected: np.ndarray  # (R, K) = basis.T @ targets over all rows
     centre: np.ndarray  # (D,) mean of the inputs: clipping may have moved it
     offset: np.ndarray  # (K,) mean of the targets
-    count: int
+    rows: int
 
 
 def fit_ridge(
@@ -239,62 +213,26 @@ def _best_temperature(scores: np.ndarray, labels: np.ndarray, multi_label: bool)
     return float(TEMPERATURES[best]), losses[best]
 
 
-def log_loss(scores: np.ndarray, labels: np.ndarray, multi_label: bool) -> float:
-    """Mean cross-entropy of scores before softmax or sigmoid, (N, K)."""
-    if multi_label:
-        return float((np.logaddexp(0, scores) - labels * scores).mean())
-    top = scores.max(1)
-    normaliser = top + np.log(np.exp(scores - top[:, None]).sum(1))  # scipy's logsumexp is slow on small arrays
-    return float((normaliser * labels.sum(1) - (labels * scores).sum(1)).mean())
-
-
-def fit_logistic(
-    features: np.ndarray,
-    labels: np.ndarray,
-    multi_label: bool,
-    l2: float = 1.0,
-    steps: int = 100,
-    end: float = np.inf,
+def fit_logistic_head(
+    features: np.ndarray, labels: np.ndarray, multi_label: bool, l2: float = 1.0, end: float = np.inf
 ) -> LinearHead:
-    """Softmax or sigmoid regression by L-BFGS; ``l2`` is the penalty on the sum over examples (scikit-learn's 1 / C).
-
-    Args:
-        features: (N, D) float.
-        labels: (N, K) in 0..1.
-        end: on the monotonic clock; what is found until then counts.
-    """
+    """Logistic regression on standardised features; the arguments are those of ``fit_logistic``."""
     with clock.work("moments", cells=features.size):
         mean, scale = _moments(features)
         inputs = _standardise(features, mean, scale)
-    width, classes = inputs.shape[1], labels.shape[1]
-    labels = labels.astype(np.float32)
-
-    def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(width + 1, classes).astype(np.float32)
-        scores = inputs @ weights[:-1] + weights[-1]
-        if multi_label:
-            loss = (np.logaddexp(0, scores) - labels * scores).sum()
-            error = expit(scores) - labels
-        else:
-            log_p = log_softmax(scores, axis=1)
-            loss = -(labels * log_p).sum()
-            error = np.exp(log_p) * labels.sum(1, keepdims=True) - labels
-        gradient = np.concatenate([inputs.T @ error + l2 * weights[:-1], error.sum(0, keepdims=True)])
-        total = float(loss) + 0.5 * l2 * float((weights[:-1] ** 2).sum())
-        return total / len(inputs), gradient.ravel().astype(np.float64) / len(inputs)
-
-    def stop_in_time(present: np.ndarray) -> None:
-        lap(steps=1, weights=found.size, scores=len(inputs) * classes, products=inputs.size * classes)
-        if clock.now_s() > end:
-            raise StopIteration
-
-    found, options = np.zeros((width + 1) * classes), {"maxiter": steps}
-    with clock.work("logistic step") as lap:
-        found = minimize(
-            loss_and_gradient, found, jac=True, method="L-BFGS-B", options=options, callback=stop_in_time
-        ).x
-    found = found.reshape(width + 1, classes).astype(np.float32)
-    return LinearHead(mean, scale, found[:-1], found[-1], multi_label)
+    (count, width), classes = inputs.shape, labels.shape[1]
+    amounts = {"weights": (width + 1) * classes, "scores": count * classes, "products": inputs.size * classes}
+    weights, bias = fit_logistic(
+        inputs,
+        labels,
+        multi_label,
+        l2,
+        end,
+        work="logistic step",
+        amounts={"steps": 1, **amounts},
+        maxiter=100,
+    )
+    return LinearHead(mean, scale, weights, bias, multi_label)
 
 
 class FeatureLinear(AnytimeModel):
@@ -306,12 +244,18 @@ class FeatureLinear(AnytimeModel):
     feature: ClassVar[str]
     head: LinearHead
 
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.arrays: dict[str, np.ndarray] = {}
+        """What the feature learned from the training examples: given to it, saved and exported with the head."""
+
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """Examples in random order, part by part, as many as there is time for; a few parts at once in memory."""
         end = clock.now_s() + SHARE * remaining_time_budget
         multi_label, labels = is_multi_label(split.labels), split.labels
         order = np.random.default_rng(self.params.get("seed", 0)).permutation(len(split))
-        parts = [order[at : at + PART] for at in range(0, len(order), PART)] if len(order) > PART else [slice(None)]
+        order = order if len(order) > PART else np.arange(len(order))
+        parts = [order[at : at + PART] for at in range(0, len(order), PART)]
         rest = ((self.inputs(split.subset(p)), labels[p]) for p in parts[1:] if clock.now_s() < end)
         first = self.inputs(split.subset(parts[0]) if len(parts) > 1 else split)
         most = max(1, feature_limit_bytes() // first.nbytes) if len(parts) > 1 else 1
@@ -326,7 +270,7 @@ class FeatureLinear(AnytimeModel):
                 self.head, _ = fit_ridge(inputs, targets, multi_label, more)
             else:
                 l2 = self.params.get("l2", 1.0)
-                self.head = fit_logistic(inputs, targets, multi_label, l2, end=end)
+                self.head = fit_logistic_head(inputs, targets, multi_label, l2, end)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
@@ -337,25 +281,36 @@ class FeatureLinear(AnytimeModel):
 
     @property
     def feature_params(self) -> dict[str, Any]:
+        """Those of the feature, beside ``arrays``."""
         return {key: value for key, value in self.params.items() if key not in ("head", "l2", "seed", "device")}
 
     def inputs(self, split: Examples) -> np.ndarray:
         """(N, D) float32."""
-        return feature(self.feature)(split, **self.feature_params)
+        return feature(self.feature)(split, **self.feature_params, **self.arrays)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))
         self.head.save(dir / "head.npz")
+        np.savez(dir / "arrays.npz", allow_pickle=False, **self.arrays)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
         model.head = LinearHead.load(dir / "head.npz")
+        with np.load(dir / "arrays.npz", allow_pickle=False) as saved:
+            model.arrays = dict(saved)
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         graph = f"{self.name}.onnx"
         self.head.to_onnx(dir / graph)
-        return [
-            {"name": self.name, "weight": 1, "feature": self.feature, "params": self.feature_params, "graph": graph}
-        ]
+        member: dict[str, Any] = {
+            "name": self.name,
+            "weight": 1,
+            "feature": self.feature,
+            "params": self.feature_params,
+        }
+        if self.arrays:
+            member["arrays"] = f"{self.name}.npz"
+            np.savez(dir / member["arrays"], allow_pickle=False, **self.arrays)
+        return [{**member, "graph": graph}]

@@ -6,15 +6,14 @@ exported bundle repeats ``test`` exactly.  ``test`` runs in float32.
 
 from __future__ import annotations
 
-import os
+import copy
 from abc import abstractmethod
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
-import torch._dynamo  # by the first optimiser: a second that belongs before the clock
 from torch import nn
 
 from automl_engine import clock
@@ -25,42 +24,23 @@ from automl_engine.features import feature
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.shared import augment
+from automl_engine.models.shared.device import Pace, put_channels_last, torch_device
 from automl_engine.models.shared.network_files import read_network, write_graph, write_network
 from automl_engine.models.shared.workload import workload
 
-T = TypeVar("T")
-BATCH = 250
+Body = TypeVar("Body", bound=nn.Module)
 PART = 4000
 """Examples whose pixels are gathered at once for a prediction."""
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Pace:
-    """Runs pieces of work with as many threads as prove fastest: on a busy machine fewer can be (measured on 2 cores
-    with 4 others' processes: one thread took a third of the time of two)."""
-
-    TRIALS = 3
-
-    def __init__(self) -> None:
-        counts = {clock.threads(CORES)} if clock.is_virtual() else {CORES, max(1, CORES // 2)}
-        self.seconds: dict[int, list[float]] = {count: [] for count in counts}
-
-    def __call__(self, work: Callable[[], T]) -> T:
-        untried = [count for count, seconds in self.seconds.items() if len(seconds) < self.TRIALS]
-        count = untried[0] if untried else min(self.seconds, key=lambda c: sorted(self.seconds[c])[self.TRIALS // 2])
-        if torch.get_num_threads() != count:
-            torch.set_num_threads(count)
-        start = clock.now_s()
-        result = work()
-        if untried:
-            self.seconds[count].append(clock.now_s() - start)
-        return result
-
-
-class PixelNetwork(nn.Module):
+class PixelNetwork(nn.Module, Generic[Body]):
     """(N, H, W, C) uint8 -> (N, K) probabilities around a body that maps standardised (N, C, H, W) to logits."""
 
-    def __init__(self, body: nn.Module, channels: int, multi_label: bool, flips: tuple[int, ...] = ()) -> None:
+    body: Body
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, body: Body, channels: int, multi_label: bool, flips: tuple[int, ...] = ()) -> None:
         """``flips``: the axes (2 = upside down, 3 = left to right) whose mirrored logits are averaged in."""
         super().__init__()
         self.body, self.multi_label, self.flips = body, multi_label, flips
@@ -71,6 +51,12 @@ class PixelNetwork(nn.Module):
         """(N, H, W, C) uint8 -> (N, C, H, W) float32."""
         return (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
 
+    def placed(self, device: torch.device) -> Self:
+        """On the device, in the memory order that is fastest there."""
+        self.to(device)
+        put_channels_last(self)
+        return self
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         inputs = self.standardise(images)
         logits = self.body(inputs)
@@ -80,26 +66,42 @@ class PixelNetwork(nn.Module):
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
-class ImageModel(AnytimeModel):
-    """A model around a ``PixelNetwork``; subclasses train it.
-
-    ``config`` (JSON) is all that ``build`` needs to make the empty network again; it is set in ``train``, with the
-    keys of ``read_pixels`` at least.
-    """
+class ImageModel(AnytimeModel, Generic[Body]):
+    """A model around a ``PixelNetwork``; subclasses train it."""
 
     feature: ClassVar[str] = "pixels"
-    network: PixelNetwork
-    config: dict[str, Any]
+    test_batch: ClassVar[int] = 250
+    """Images that pass the network at once for a prediction."""
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.config: dict[str, Any] = {}
+        """All that ``build`` needs to make the empty network again (JSON); ``read_pixels`` begins it."""
+        self._network: PixelNetwork[Body] | None = None
+
+    @property
+    def network(self) -> PixelNetwork[Body]:
+        """The network that predicts."""
+        assert self._network is not None, "train comes first"
+        return self._network
+
+    @network.setter
+    def network(self, network: PixelNetwork[Body]) -> None:
+        self._network = network
 
     @classmethod
     @abstractmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Body]:
         """An untrained network."""
 
     @property
     def device(self) -> torch.device:
-        name = self.params.get("device", "auto")
-        return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+        return torch_device(self.params)
+
+    def frozen(self) -> Self:
+        model = type(self)(self.spec, **self.params)
+        model.config, model.network = dict(self.config), copy.deepcopy(self.network)
+        return model
 
     def choose_feature_params(self, split: Examples) -> dict[str, Any]:
         """The arguments of the feature, chosen by looking at the training examples."""
@@ -116,10 +118,6 @@ class ImageModel(AnytimeModel):
             "multi_label": is_multi_label(split.labels),
         }
         return images
-
-    def predictor(self) -> PixelNetwork:
-        """The network whose weights predict."""
-        return self.network
 
     def pixels(self, split: Examples) -> torch.Tensor:
         """(N, H, W, C) uint8 on the CPU."""
@@ -139,15 +137,14 @@ class ImageModel(AnytimeModel):
 
     def predict(self, images: torch.Tensor) -> np.ndarray:
         """(N, K) float32 probabilities of (N, H, W, C) uint8 images."""
-        network = self.predictor().eval()
-        device, parts, pace = network.mean.device, [], Pace()
-        for batch in images.split(BATCH):
-            with (
-                clock.work(f"{self.name} forward", lambda batch=batch: self.pass_amounts(network, batch)),
-                torch.inference_mode(),
-            ):
-                parts.append(pace(lambda batch=batch: network(batch.to(device)).cpu()))
-        return torch.cat(parts).numpy()
+        network, pace = self.network.eval(), Pace()
+
+        def answer(batch: torch.Tensor) -> torch.Tensor:
+            amounts = partial(self.pass_amounts, network, batch)
+            with clock.work(f"{self.name} forward", amounts), torch.inference_mode():
+                return pace(lambda: network(batch.to(network.mean.device)).cpu())
+
+        return torch.cat([answer(batch) for batch in images.split(self.test_batch)]).numpy()
 
     def search_augmentations(
         self, images: torch.Tensor, labels: torch.Tensor, time_s: float
@@ -162,12 +159,12 @@ class ImageModel(AnytimeModel):
         self.emit("note", text=f"Augmentations were searched: {text}.")
         return found
 
-    def pass_amounts(self, network: PixelNetwork, images: torch.Tensor) -> dict[str, float]:
+    def pass_amounts(self, network: PixelNetwork[Body], images: torch.Tensor) -> dict[str, float]:
         """For the clock: what it is to pass the images (n, H, W, C) through."""
         return workload(network, images[:1].to(network.mean.device), len(images))
 
     def save(self, dir: Path) -> None:
-        write_network(dir, self.predictor(), self.params, self.config)
+        write_network(dir, self.network, self.params, self.config)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
@@ -180,7 +177,7 @@ class ImageModel(AnytimeModel):
         config, params = self.config, self.config["feature_params"]
         example = torch.zeros(2, *config["shape"], dtype=torch.uint8)
         graph = f"{self.name}.onnx"
-        write_graph(dir / graph, self.predictor(), example, "pixels")
+        write_graph(dir / graph, self.network, example, "pixels")
         return [{"name": self.name, "weight": 1, "feature": self.feature, "params": params, "graph": graph}]
 
 

@@ -3,7 +3,8 @@
 Our own small one knows what formulas draw (``pretrain``).  MobileNetV2 (Sandler et al., "MobileNetV2: inverted
 residuals and linear bottlenecks", CVPR 2018) as torchvision builds it knows ImageNet; its batch normalisation is folded
 into the convolutions.  Weights that were converted from TensorFlow (``*_imagenet.safetensors``) want TensorFlow's
-padding: their kernels are mirrored left to right, so that it is on the left and at the bottom.
+padding: their kernels are mirrored left to right, so that it is on the left and at the bottom.  EfficientNet-Lite knows
+ImageNet, too; its weights come as a Python package.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from automl_engine import clock
-from automl_engine.models.shared.network import CORES
-from automl_engine.models.shared.residual import MIDDLE, SCALE, Stems
+from automl_engine.dataset.decode import CORES
+from automl_engine.models.shared import efficientnet_lite
+from automl_engine.models.shared.residual import MIDDLE, SCALE, Block, Stems
 from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,6 +33,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIECE = 8
 """Images in one forward pass on the processor."""
 CONVERTED = "_imagenet"
+LITE_MOMENTS = (3 * (127 / 255,), 3 * (128 / 255,))
 OWN_WIDTH = 24
 OWN_MOMENTS = (3 * (MIDDLE / 255,), 3 * (1 / (255 * SCALE),))
 State = dict[str, torch.Tensor]
@@ -47,6 +50,8 @@ class Known(NamedTuple):
     """The first that is there (without its ending) holds the weights."""
     moments: tuple[tuple[float, ...], tuple[float, ...]] = MEAN, DEVIATION
     """Of the pixels that it was trained on, in 0..1, by colour."""
+    graph: Callable[[nn.Module], bytes] | None = None
+    """ONNX of the network, for processors; None: torch does it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Trunk:
     source: Path | None
     padded: bool
     """In TensorFlow's way."""
+    see: Callable[[torch.Tensor], torch.Tensor]
+    """What the network does, (n, 3, H, W) -> (n, D), on the processor by one thread."""
 
 
 def known_weights(name: str) -> Path | None:
@@ -74,7 +81,17 @@ def trunk(name: str, file: str | None = None) -> Trunk:
     source = Path(file) if file else known_weights(name)
     padded = source is not None and source.stem.endswith(CONVERTED)
     state = load_weights(source) if source else None
-    return Trunk(build(name, padded, state), source, padded)
+    network, graph = build(name, padded, state), NETWORKS[name].graph
+    return Trunk(network, source, padded, _by_onnxruntime(graph(network)) if graph else network)
+
+
+def _by_onnxruntime(graph: bytes) -> Callable[[torch.Tensor], torch.Tensor]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"pixels": images.numpy()})[0])
 
 
 def build(name: str, padded: bool, state: State | None = None) -> nn.Module:
@@ -93,6 +110,15 @@ def _mobilenet(state: State | None, padded: bool, width: float) -> nn.Module:
     return nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+def _lite(state: State | None, padded: bool, width: float, depth: float) -> nn.Module:
+    layers = efficientnet_lite.layers(width, depth)
+    if state is None:
+        calibrate(layers)
+    else:
+        efficientnet_lite.load(layers, state)
+    return nn.Sequential(_folded(layers.eval(), padded=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 class Stages(nn.Module):
     """What our own trunk sees: the means of its first stages, and of the quarters of the image for the last."""
 
@@ -103,10 +129,11 @@ class Stages(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         stems = self.stems
         seen, stages = stems.stem_for(images)(images), []
-        for block in stems.body[:3]:
+        blocks = [block for block in stems.body if isinstance(block, Block)]
+        for block in blocks:
             seen = block(seen)
             stages.append(seen)
-        first = [F.relu(stems.body[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
+        first = [F.relu(blocks[i + 1].norm1(stages[i])).mean((2, 3)) for i in (0, 1)]
         last = F.adaptive_avg_pool2d(stems.body[3:5](stages[2]), 2).flatten(1)
         return torch.cat([last, *first], 1)
 
@@ -127,6 +154,13 @@ NETWORKS = {
         ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104"),
     ),
     "mobilenet_v2_035": Known(partial(_mobilenet, width=0.35), 1280, ("mobilenet_v2_035_imagenet",)),
+    "efficientnet_lite0": Known(
+        partial(_lite, width=1.0, depth=1.0),
+        efficientnet_lite.FEATURES,
+        ("efficientnet_lite0",),
+        LITE_MOMENTS,
+        efficientnet_lite.graph,
+    ),
     "resnet_small": Known(_own, 4 * 8 * OWN_WIDTH + 6 * OWN_WIDTH, ("resnet_small_mixed",), OWN_MOMENTS),
 }
 
@@ -152,12 +186,14 @@ def _folded(layers: nn.Sequential, padded: bool) -> nn.Sequential:
     out: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, nn.BatchNorm2d):
-            out[-1] = fuse_conv_bn_eval(out[-1], layer)
+            before = out[-1]
+            assert isinstance(before, nn.Conv2d)
+            out[-1] = fuse_conv_bn_eval(before, layer)
             continue
         if isinstance(layer, nn.Sequential):
             layer = _folded(layer, padded)
-        elif hasattr(layer, "conv"):  # an inverted residual
-            layer.conv = _folded(layer.conv, padded)
+        elif isinstance(inner := layer._modules.get("conv"), nn.Sequential):  # an inverted residual
+            layer.conv = _folded(inner, padded)
         elif padded and isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
             out.append(nn.ZeroPad2d((1, 0, 0, 1)))  # left and bottom
             layer.padding = (0, 0)
@@ -180,11 +216,11 @@ def in_pieces(work: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
 def seconds_per_image(name: str, side: int) -> float:
     """How long ``name`` takes for one image of ``side`` × ``side`` when all cores work; measured, also a warm-up."""
     images = torch.zeros(CORES * PIECE, 3, side, side)
-    network = trunk(name).network
+    see = trunk(name).see
 
     def work(piece: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return network(piece)
+            return see(piece)
 
     start = clock.now_s()
     with clock.work(f"{name} forward", pixels=images.numel()):

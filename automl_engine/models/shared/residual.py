@@ -78,10 +78,14 @@ class Stems(nn.Module):
     (n, C, H, W), standardised -> (n, 8 * width).
     """
 
+    body: nn.Sequential
+
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         small, large = (residual_network(channels, 1, side, width) for side in (SMALL_SIDE, SMALL_SIDE + 1))
-        self.small, self.large, self.body = small[0], large[0], small[1:-1]
+        body = small[1:-1]
+        assert isinstance(body, nn.Sequential)
+        self.small, self.large, self.body = small[0], large[0], body
 
     def stem_for(self, images: torch.Tensor) -> nn.Module:
         return self.small if max(images.shape[2:]) <= SMALL_SIDE else self.large
@@ -98,7 +102,9 @@ def take_over(network: nn.Sequential, file: Path) -> None:
     Raises:
         RuntimeError: the file is of another network.
     """
-    state, stem = load_weights(file), network[0].weight
+    state, first = load_weights(file), network[0]
+    assert isinstance(first, nn.Conv2d)
+    stem = first.weight
     found = next((state[key] for key in STEMS if key in state and state[key].shape[2:] == stem.shape[2:]), None)
     body = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
     wanted = {key: value.shape for key, value in network[1:-1].state_dict().items()}
@@ -117,7 +123,7 @@ def for_channels(filters: torch.Tensor, channels: int) -> torch.Tensor:
     return filters[:, [i % taken for i in range(channels)]] * (taken / channels)
 
 
-def fit_last_layer(network: PixelNetwork, images: torch.Tensor, labels: np.ndarray, name: str) -> None:
+def fit_last_layer(network: PixelNetwork[nn.Sequential], images: torch.Tensor, labels: np.ndarray, name: str) -> None:
     """The last layer by ridge regression on what the others see.
 
     Args:
@@ -126,24 +132,20 @@ def fit_last_layer(network: PixelNetwork, images: torch.Tensor, labels: np.ndarr
         name: by which the clock knows the network.
     """
     network.eval()
-    body, device, parts = network.body, network.mean.device, []
-    for batch in images.split(BATCH):
-        inputs = network.standardise(batch.to(device))
+    body, last = network.body, network.body[-1]
+    assert isinstance(last, nn.Linear)
+
+    def see(batch: torch.Tensor) -> torch.Tensor:
+        inputs = network.standardise(batch.to(network.mean.device))
         with (
-            clock.work(f"{name} forward", lambda inputs=inputs: workload(body, inputs[:1], len(inputs))),
+            clock.work(f"{name} forward", lambda: workload(body, inputs[:1], len(inputs))),
             torch.inference_mode(),
         ):
-            parts.append(body[:-1](inputs).cpu())
+            return body[:-1](inputs).cpu()
+
+    parts = [see(batch) for batch in images.split(BATCH)]
     head, _ = fit_ridge(torch.cat(parts).numpy(), labels, network.multi_label)
     weights = torch.from_numpy(head.scale[:, None] * head.weights)
     with torch.no_grad():
-        body[-1].weight.copy_(weights.T)
-        body[-1].bias.copy_(torch.from_numpy(head.bias - head.mean @ weights.numpy()))
-
-
-@torch.no_grad()
-def move_towards(average: nn.Module, network: nn.Module, share: float) -> None:
-    """Weights and batch statistics of ``average`` by ``share`` of the way to those of ``network``."""
-    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
-    old, new = zip(*((a, b) for a, b in pairs if a.dtype.is_floating_point), strict=True)
-    torch._foreach_lerp_(old, new, share)
+        last.weight.copy_(weights.T)
+        last.bias.copy_(torch.from_numpy(head.bias - head.mean @ weights.numpy()))

@@ -43,19 +43,27 @@ def torchvision(part: str = "models") -> ModuleType:
 def find_weights(name: str) -> Path | None:
     """The file with the weights called ``name``; None if this machine has none.
 
-    ``AUTODL_WEIGHTS_DIR`` comes first, then torchvision's cache, then what ships with the engine.  A file counts if it
-    is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.  The path of a safetensors file
-    stands for itself.
+    ``AUTODL_WEIGHTS_DIR`` comes first, then torchvision's cache, what ships with the engine, and packages.  A file
+    counts if it is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.  The path of a file
+    stands for itself.  ``AUTODL_PRETRAINED`` may leave only those of our own, or none.
     """
-    if name.endswith(".safetensors"):
-        return Path(name) if Path(name).is_file() else None
+    allowed = weights.allowed()
+    if allowed == "none":
+        return None
+    if name.endswith(".safetensors") or os.sep in name:
+        return Path(name) if Path(name).is_file() and (allowed == "all" or _is_own(Path(name))) else None
     folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints", weights.FOLDER]
+    folders = folders if allowed == "all" else [weights.FOLDER]
     for folder in (Path(folder) for folder in folders if folder):
         for end in ("safetensors", "pth"):
             for pattern in (f"{name}.{end}", f"{name}-*.{end}", f"{name}_*.{end}"):
                 for file in sorted(folder.glob(pattern)):
                     return file
-    return None
+    return weights.packaged(name) if allowed == "all" else None
+
+
+def _is_own(file: Path) -> bool:
+    return file.parent == weights.FOLDER
 
 
 @cache
@@ -75,8 +83,12 @@ def local_weights(name: str) -> dict[str, torch.Tensor] | None:
 def describe_weights(file: Path | None) -> str:
     """What a row says of its weights: "NAME uses" goes before it."""
     if file is None:
-        return "random weights: none were found"
-    whose = "weights of our own:" if file.parent == weights.FOLDER else "the weights of"
-    card = weights.card(file) if file.parent == weights.FOLDER else {}
-    made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""
-    return f"{whose} {file.stem}{made}"
+        allowed = weights.allowed()
+        return f"random weights: {'none were found' if allowed == 'all' else f'AUTODL_PRETRAINED is {allowed}'}"
+    card = weights.card(file)
+    if _is_own(file):
+        made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""
+        return f"weights of our own: {file.stem}{made}"
+    if "package" in card:
+        return f"the weights of {card['package']} ({card['source']}; {card['licence']})"
+    return f"the weights of {file.stem}"

@@ -34,14 +34,15 @@ def _count(network: nn.Module, inputs: torch.Tensor) -> dict[str, float]:
     found = {"layers": 0.0, "products": 0.0, "values": 0.0, "weights": float(weights)}
 
     def look(layer: nn.Module, _: Any, outputs: Any) -> None:
+        weight = layer._parameters.get("weight")
         outputs = outputs[0] if isinstance(outputs, tuple) else outputs
         found["layers"] += 1
         found["values"] += outputs.numel() / len(inputs)
         if isinstance(layer, nn.RNNBase):
             steps = outputs.numel() / outputs.shape[-1]
             found["products"] += steps * sum(p.numel() for p in layer.parameters()) / len(inputs)
-        elif hasattr(layer, "weight") and layer.weight is not None and not isinstance(layer, _LOOKED_UP):
-            found["products"] += outputs.numel() * layer.weight[0].numel() / len(inputs)
+        elif weight is not None and not isinstance(layer, _LOOKED_UP):
+            found["products"] += outputs.numel() * weight[0].numel() / len(inputs)
 
     twin = copy.deepcopy(network)  # what a pass changes (batch statistics) stays as it is
     hooks = [layer.register_forward_hook(look) for layer in twin.modules() if not list(layer.children())]

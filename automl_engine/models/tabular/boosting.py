@@ -17,6 +17,7 @@ from automl_engine import clock
 from automl_engine.dataset.decode import CORES
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
+from automl_engine.dataset.splits import even_folds
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
 
@@ -49,16 +50,13 @@ def rows_in_time(split: Examples, stop_at: float, most: int, seed: int) -> Examp
 
 
 def deal(labels: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(training rows, validation rows) a fold; the rows of each class are dealt out in turn.
+    """(training rows, validation rows) a fold.
 
     A table of one row is checked on itself: there is no other.
     """
-    classes = labels.argmax(1)
-    order = np.lexsort([np.random.default_rng(seed).permutation(len(classes)), classes])
-    fold_count = min(FOLDS, len(order))
-    fold_of = np.empty(len(order), np.int64)
-    fold_of[order] = np.arange(len(order)) % fold_count
-    for fold in range(fold_count if len(order) <= FOLDS_UP_TO else 1):
+    fold_count = min(FOLDS, len(labels))
+    fold_of = even_folds(labels.argmax(1), fold_count, seed)
+    for fold in range(fold_count if len(labels) <= FOLDS_UP_TO else 1):
         held = fold_of == fold
         yield np.flatnonzero(~held if fold_count > 1 else held), np.flatnonzero(held)
 

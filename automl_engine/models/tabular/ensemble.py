@@ -79,9 +79,9 @@ class TabularEnsemble(AnytimeModel):
             train, valid1, valid2 = (split.subset(rows) for rows in (inside, *valid))
             for number, name in enumerate(SPACE):
                 models = [self._fit(name, params, train, len(SPACE) - number) for params in SPACE[name]]
-                qualities = [objective(valid1.labels, model.test(valid1, 60), self._multi_label) for model in models]
-                best = models[int(np.argmax(qualities))]
-                score = max(1e-3, validation_nauc(valid2.labels, best.test(valid2, 60)))
+                objectives = [objective(valid1.labels, _answer(m, valid1, 60), self._multi_label) for m in models]
+                best = models[int(np.argmax(objectives))]
+                score = max(1e-3, validation_nauc(valid2.labels, _answer(best, valid2, 60)))
                 yield Member(f"{name}-{fold}", best, score)
 
     def _fit(self, name: str, params: dict[str, Any], train: Examples, share: int) -> AnytimeModel:
@@ -92,7 +92,7 @@ class TabularEnsemble(AnytimeModel):
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
         total = sum(member.score for member in self.members)
-        parts = (member.score / total * member.model.test(split, remaining_time_budget) for member in self.members)
+        parts = (member.score / total * _answer(member.model, split, remaining_time_budget) for member in self.members)
         return np.asarray(sum(parts))
 
     def frozen(self) -> Self:
@@ -118,10 +118,18 @@ class TabularEnsemble(AnytimeModel):
         return ensemble
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
-        exported = []
+        exported: list[dict[str, Any]] = []
         for member in self.members:
             (dir / member.name).mkdir()
             for found in member.model.export(dir / member.name):
-                files = {key: f"{member.name}/{found[key]}" for key in ("graph", "booster", "arrays") if key in found}
+                files: dict[str, Any] = {
+                    key: f"{member.name}/{found[key]}" for key in ("graph", "booster", "arrays") if key in found
+                }
                 exported.append({**found, **files, "name": member.name, "weight": found["weight"] * member.score})
         return exported
+
+
+def _answer(model: AnytimeModel, split: Examples, remaining_time_budget: float) -> np.ndarray:
+    prediction = model.test(split, remaining_time_budget)
+    assert prediction is not None, f"{model.name} is not asked to stop"
+    return prediction

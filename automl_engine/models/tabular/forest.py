@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,7 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import tabular_values
 from automl_engine.models.base import AnytimeModel
+from automl_engine.models.shared.graphs import Graph
 
 TREES = [30, 200]
 LONGEST_SHARE = 0.2
@@ -85,31 +87,10 @@ class Forest:
 
     def to_onnx(self, path: Path) -> None:
         """Input ``features`` (N, F) float32, output ``probabilities`` (N, K): one TreeEnsembleRegressor."""
-        from onnx import AttributeProto, TensorProto, checker, helper, save
-
-        width = self.values.shape[1]
-        node = helper.make_node(
-            "TreeEnsembleRegressor", ["features"], ["probabilities"], domain="ai.onnx.ml", n_targets=width
-        )
-        for name, values in self._onnx_attributes().items():
-            # Filled by hand, since make_attribute checks each of millions of numbers.
-            if values.dtype.kind == "f":
-                attribute = AttributeProto(name=name, type=AttributeProto.FLOATS, floats=values.tolist())
-            elif values.dtype.kind == "S":
-                attribute = AttributeProto(name=name, type=AttributeProto.STRINGS, strings=values.tolist())
-            else:
-                attribute = AttributeProto(name=name, type=AttributeProto.INTS, ints=values.tolist())
-            node.attribute.append(attribute)
-        graph = helper.make_graph(
-            [node],
-            "forest",
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", "f"])],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", width])],
-        )
-        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-        checker.check_model(model)
-        save(model, path)
+        graph, width = Graph(features=(np.float32, ["n", "f"])), self.values.shape[1]
+        attributes = self._onnx_attributes()
+        graph.add("TreeEnsembleRegressor", "features", domain="ai.onnx.ml", n_targets=width, **attributes)
+        graph.save(path, width)
 
     def _onnx_attributes(self) -> dict[str, np.ndarray]:
         """The node lists of the operator; only the leaves' non-zero shares are written."""
@@ -181,7 +162,7 @@ class TabularForest(AnytimeModel):
             while len(self._trees) < target and (not self._trees or clock.now_s() < stop_at):
                 begun = len(self._trees)
                 numbers = range(begun, min(target, begun + (TOGETHER if begun else 1)))
-                with clock.work("trees", lambda begun=begun: self._amounts(begun)):
+                with clock.work("trees", partial(self._amounts, begun)):
                     self._trees += tuple((map if is_small else pool.map)(self._tree, numbers))
 
     def _amounts(self, begun: int) -> dict[str, float]:

@@ -41,7 +41,7 @@ class TabularLightGBM(TabularBoosting):
         return f"{setting['num_leaves']} leaves a tree" + (", sets of categories" if "categories" in setting else "")
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        return self.booster.predict(inputs)
+        return np.asarray(self.booster.predict(inputs))
 
     def fit(self, setting: dict[str, Any], rounds: int, stop_at: float) -> lgb.Booster:
         with clock.work("lightgbm") as lap:
@@ -63,7 +63,7 @@ class TabularLightGBM(TabularBoosting):
                 feval=_logistic_loss(self.labels) if self.multi_label else None,
                 callbacks=[lgb.early_stopping(PATIENCE, verbose=False), stop],
             )
-        losses = next(values for name, values in found.items() if name.endswith("-mean"))
+        losses = next(values for name, values in found.items() if isinstance(values, list) and name.endswith("-mean"))
         return float(min(losses)), int(np.argmin(losses)) + 1
 
     def _parameters(self, setting: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class TabularLightGBM(TabularBoosting):
             first = state.iteration == state.begin_iteration
             lap(**amounts, sorted=cells * first, starts=folds * first)
             if clock.now_s() > stop_at:
-                raise lgb.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
+                raise lgb.callback.EarlyStopException(state.iteration, state.evaluation_result_list or [])
 
         return stop
 
@@ -120,16 +120,23 @@ def _logistic_objective(labels: np.ndarray) -> Callable[[np.ndarray, lgb.Dataset
 
     def objective(scores: np.ndarray, data: lgb.Dataset) -> tuple[np.ndarray, np.ndarray]:
         probability = expit(scores)
-        return probability - labels[data.get_label().astype(np.int64)], probability * (1 - probability)
+        return probability - labels[_positions(data)], probability * (1 - probability)
 
     return objective
 
 
 def _logistic_loss(labels: np.ndarray) -> Callable[[np.ndarray, lgb.Dataset], tuple[str, float, bool]]:
     def loss(scores: np.ndarray, data: lgb.Dataset) -> tuple[str, float, bool]:
-        return "logloss", log_loss(scores, labels[data.get_label().astype(np.int64)], multi_label=True), False
+        return "logloss", log_loss(scores, labels[_positions(data)], multi_label=True), False
 
     return loss
+
+
+def _positions(data: lgb.Dataset) -> np.ndarray:
+    """Of the rows, which are the target of several labels."""
+    target = data.get_label()
+    assert isinstance(target, np.ndarray)
+    return target.astype(np.int64)
 
 
 def _with_sigmoid(booster: lgb.Booster) -> str:

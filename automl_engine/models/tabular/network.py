@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-import torch._dynamo  # by the first optimiser: a second that belongs before the clock
 from scipy.special import expit, softmax
 from torch.nn.functional import binary_cross_entropy_with_logits, dropout, log_softmax, relu
 
@@ -24,6 +23,8 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import fit_basis, tabular_basis, tabular_values
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.shared.graphs import Graph
+from automl_engine.models.shared.trainer import Decay, Trainer
 from automl_engine.models.tabular.boosting import row_weights, rows_in_time
 
 CLIP = 4.0
@@ -32,8 +33,8 @@ LONGEST_SHARE = 0.2
 """Of the remaining time."""
 
 
-def scores(inputs: Any, weights: dict[str, Any], drop: float = 0.0) -> Any:
-    """(N, D) -> (networks, N, K) before softmax or sigmoid; tensors (training) or arrays."""
+def scores(inputs: Any, weights: Any, drop: float = 0.0) -> Any:
+    """(N, D) -> (networks, N, K) before softmax or sigmoid, by weights of these names; tensors (training) or arrays."""
     learns = isinstance(inputs, torch.Tensor)
     bend = relu if learns else lambda values: np.maximum(values, 0)
     thin = (lambda values: dropout(values, drop)) if learns and drop else lambda values: values
@@ -53,9 +54,11 @@ class TabularNetwork(AnytimeModel):
 
     name: ClassVar[str] = "tabular_network"
 
-    weights: dict[str, np.ndarray]
-    basis: dict[str, np.ndarray]
-    multi_label: bool
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.weights: dict[str, np.ndarray] = {}
+        self.basis: dict[str, np.ndarray] = {}
+        self.multi_label = False
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         share_s = LONGEST_SHARE * remaining_time_budget
@@ -78,41 +81,44 @@ class TabularNetwork(AnytimeModel):
 
     def _descend(self, inputs: np.ndarray, labels: np.ndarray, stop_at: float) -> None:
         """AdamW on cross-entropy; ``weights`` gets what was learned."""
-        count, batch = len(inputs), self.params.get("batch", 64)
-        learned = self._initial(inputs.shape[1], labels)
+        count, batch_size, drop = len(inputs), self.params.get("batch", 64), self.params.get("dropout", 0.3)
+        learned = torch.nn.ParameterDict(self._initial(inputs.shape[1], labels))
         decays = [value for key, value in learned.items() if "bias" not in key]
         biases = [value for key, value in learned.items() if "bias" in key]
         groups = [{"params": decays, "weight_decay": self.params.get("decay", 0.1)}, {"params": biases}]
-        optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)
         x, y = torch.from_numpy(inputs), torch.from_numpy(labels)
-        says = torch.ones(count) if self.multi_label else torch.from_numpy(row_weights(labels).astype(np.float32))
-        started, step, order = clock.now_s(), 0, torch.arange(count)
-        steps = self.params.get("epochs", 12) * math.ceil(count / batch)
-        while (progress := max(step / steps, (clock.now_s() - started) / max(stop_at - started, 1e-3))) < 1:
-            for group in optimiser.param_groups:
-                group["lr"] = self.params.get("lr", 2e-3) * min(1, 10 * progress + 0.1) * (1 - progress)
-            at = step * batch % count
-            if at < batch:
+        if not self.multi_label:
+            y = y * torch.from_numpy(row_weights(labels).astype(np.float32))[:, None]
+        steps = self.params.get("epochs", 12) * math.ceil(count / batch_size)
+        rate = Decay(self.params.get("lr", 2e-3), steps, clock.now_s(), stop_at, warms_up=True)
+        trainer = Trainer(
+            learned,
+            lambda rows: scores(rows, learned, drop),
+            self._loss,
+            torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0),
+            rate,
+            batch=lambda chosen: (x[chosen], y[chosen]),
+            operation="tabular network step",
+            amounts=lambda chosen: self._amounts(learned, len(chosen)),
+        )
+        order = torch.arange(count)
+        while rate.progress(trainer.steps) < 1:
+            at = trainer.steps * batch_size % count
+            if at < batch_size:
                 order = torch.randperm(count)
-            rows = order[at : at + batch]
-            with clock.work("tabular network step", **self._amounts(learned, len(rows))):
-                out = scores(x[rows], learned, self.params.get("dropout", 0.3))
-                optimiser.zero_grad()
-                self._loss(out, y[rows], says[rows]).backward()
-                optimiser.step()
-            step += 1
+            trainer.step(order[at : at + batch_size])
         self.weights |= {key: value.detach().numpy() for key, value in learned.items()}
 
     @staticmethod
-    def _amounts(weights: Mapping[str, Any], count: int) -> dict[str, float]:
+    def _amounts(weights: Mapping[str, Any] | torch.nn.ParameterDict, count: int) -> dict[str, float]:
         """For the clock: a pass of ``count`` rows."""
         sizes = [float(np.prod(value.shape)) for value in weights.values()]
         return {"layers": len(sizes), "weights": sum(sizes), "products": count * sum(sizes)}
 
-    def _loss(self, out: torch.Tensor, labels: torch.Tensor, says: torch.Tensor) -> torch.Tensor:
+    def _loss(self, out: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.multi_label:
             return binary_cross_entropy_with_logits(out, labels.expand_as(out)) * labels.shape[1]
-        return -((log_softmax(out, -1) * labels).sum(-1) * says).mean()
+        return -(log_softmax(out, -1) * labels).sum(-1).mean()
 
     def _initial(self, width_in: int, labels: np.ndarray) -> dict[str, torch.Tensor]:
         """Weights (networks, in, out) and biases (networks, 1, out); the last bias starts at the classes' shares."""
@@ -132,7 +138,7 @@ class TabularNetwork(AnytimeModel):
             }
         found["out"] = linear(width, labels.shape[1], 0.1)
         found["out_bias"] = first.float().repeat(networks, 1, 1)
-        return {key: value.requires_grad_() for key, value in found.items()}
+        return found
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
         inputs = tabular_basis(split, **self.basis)
@@ -146,8 +152,8 @@ class TabularNetwork(AnytimeModel):
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps({"params": self.params, "multi_label": self.multi_label}))
-        np.savez(dir / "weights.npz", **self.weights)
-        np.savez(dir / "basis.npz", **self.basis)
+        np.savez(dir / "weights.npz", allow_pickle=False, **self.weights)
+        np.savez(dir / "basis.npz", allow_pickle=False, **self.basis)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
@@ -162,7 +168,7 @@ class TabularNetwork(AnytimeModel):
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         arrays, graph = f"{self.name}.npz", f"{self.name}.onnx"
-        np.savez(dir / arrays, **self.basis)
+        np.savez(dir / arrays, allow_pickle=False, **self.basis)
         to_onnx(self.weights, self.multi_label, dir / graph)
         member = {"name": self.name, "weight": 1, "feature": "tabular_basis", "params": {}}
         return [{**member, "arrays": arrays, "graph": graph}]
@@ -170,32 +176,16 @@ class TabularNetwork(AnytimeModel):
 
 def to_onnx(weights: dict[str, np.ndarray], multi_label: bool, path: Path) -> None:
     """``scores`` as a graph: input ``features`` (N, D) before standardising, output ``probabilities`` (N, K)."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
+    constants = {key: np.asarray(value, np.float32) for key, value in weights.items()}
+    graph = Graph(features=(np.float32, ["n", len(weights["mean"])]))
 
-    nodes, at = [], "features"
+    def layer(inputs: str, name: str) -> str:
+        return graph.add("Add", graph.add("MatMul", inputs, constants[name]), constants[f"{name}_bias"])
 
-    def add(kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{kind.lower()}{len(nodes)}"
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    at = add("Clip", add("Mul", add("Sub", at, "mean"), "scale"), "low", "high")
-    at = add("Relu", add("Add", add("MatMul", at, "in"), "in_bias"))
+    scaled = graph.add("Mul", graph.add("Sub", "features", constants["mean"]), constants["scale"])
+    at = graph.add("Relu", layer(graph.add("Clip", scaled, -CLIP, CLIP), "in"))
     for block in range(sum(key.startswith("down") for key in weights)):
-        inner = add("Relu", add("Add", add("MatMul", at, f"up{block}"), f"up{block}_bias"))
-        at = add("Add", at, add("MatMul", inner, f"down{block}"))
-    at = add("Add", add("MatMul", at, "out"), "out_bias")
-    at = add("Sigmoid", at) if multi_label else add("Softmax", at, axis=-1)
-    nodes.append(helper.make_node("ReduceMean", [at], ["probabilities"], axes=[0], keepdims=0))
-    constants = {**weights, "low": np.float32(-CLIP), "high": np.float32(CLIP)}
-    width, classes = len(weights["mean"]), weights["out"].shape[-1]
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
-        [numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    save(model, path)
+        inner = graph.add("Relu", layer(at, f"up{block}"))
+        at = graph.add("Add", at, graph.add("MatMul", inner, constants[f"down{block}"]))
+    graph.add("ReduceMean", graph.probabilities(layer(at, "out"), multi_label), axes=[0], keepdims=0)
+    graph.save(path, weights["out"].shape[-1])

@@ -53,9 +53,9 @@ class TabularXGBoost(TabularBoosting):
             folds.append((xgb.Booster(self._parameters(setting), parts), *parts))
         while len(losses) <= MAX_ROUNDS and len(losses) - int(np.argmin(losses)) <= PATIENCE:
             with clock.work("xgboost cv", **self._amounts(setting, len(losses) == 1, len(folds))):
-                for booster, inside, _ in folds:
-                    booster.update(inside, len(losses) - 1)
-                losses.append(float(np.mean([_loss(booster, held) for booster, _, held in folds])))
+                for booster, learned, _ in folds:
+                    booster.update(learned, len(losses) - 1)
+                losses.append(float(np.mean([_loss(booster, unseen) for booster, _, unseen in folds])))
             if clock.now_s() > stop_at:
                 break
         return min(losses), int(np.argmin(losses))

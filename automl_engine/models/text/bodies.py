@@ -18,11 +18,20 @@ def _largest(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return states.masked_fill(~mask[:, :, None], LOWEST).amax(1)
 
 
-class Average(nn.Module):
-    """The mean embedding (Joulin et al. 2017, "Bag of tricks for efficient text classification": fastText)."""
+class Body(nn.Module):
+    """Made for embeddings of so many ``inputs``, with ``width`` filters a window or units a direction."""
+
+    outputs: int
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
+
+
+class Average(Body):
+    """The mean embedding (Joulin et al. 2017, "Bag of tricks for efficient text classification": fastText)."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__(inputs, width)
         self.outputs = inputs
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -30,13 +39,13 @@ class Average(nn.Module):
         return (x * real).sum(1) / real.sum(1).clamp(min=1)
 
 
-class Convolutions(nn.Module):
+class Convolutions(Body):
     """TextCNN: windows of one to four tokens, the strongest place of each filter (Kim 2014)."""
 
     SIZES = (1, 2, 3, 4)
 
     def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
+        super().__init__(inputs, width)
         self.convolutions = nn.ModuleList([nn.Conv1d(inputs, width, size) for size in self.SIZES])
         self.outputs = width * len(self.SIZES)
 
@@ -65,11 +74,11 @@ class _BothWays(nn.Module):
         return self.left(x)[0], right.gather(1, mirrored.expand_as(right))
 
 
-class Recurrent(nn.Module):
+class Recurrent(Body):
     """GRU in both directions; the largest and the mean state (Howard & Ruder 2018, concat pooling)."""
 
     def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
+        super().__init__(inputs, width)
         self.states, self.mean = _BothWays(inputs, width), Average(2 * width, width)
         self.outputs = 4 * width
 
@@ -78,11 +87,11 @@ class Recurrent(nn.Module):
         return torch.cat([_largest(states, mask), self.mean(states, mask)], 1)
 
 
-class Attention(nn.Module):
+class Attention(Body):
     """GRU in both directions, summed by how much each token matters (Yang et al. 2016, equations 5 to 7)."""
 
     def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
+        super().__init__(inputs, width)
         self.states = _BothWays(inputs, width)
         self.key, self.importance = nn.Linear(2 * width, 2 * width), nn.Linear(2 * width, 1, bias=False)
         self.outputs = 2 * width
@@ -93,11 +102,11 @@ class Attention(nn.Module):
         return (states * scores.softmax(1)[:, :, None]).sum(1)
 
 
-class RecurrentConvolution(nn.Module):
+class RecurrentConvolution(Body):
     """RCNN: each token with what stands before and behind it, the strongest place (Lai et al. 2015; GRU contexts)."""
 
     def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
+        super().__init__(inputs, width)
         self.states = _BothWays(inputs, width)
         self.meaning = nn.Linear(inputs + 2 * width, 2 * width)
         self.outputs = 2 * width
@@ -107,7 +116,7 @@ class RecurrentConvolution(nn.Module):
         return _largest(self.meaning(torch.cat([left, x, right], 2)).tanh(), mask)
 
 
-BODIES: dict[str, type[nn.Module]] = {
+BODIES: dict[str, type[Body]] = {
     "average": Average,
     "cnn": Convolutions,
     "gru": Recurrent,

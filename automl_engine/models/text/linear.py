@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, softmax
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
+from automl_engine.dataset.splits import rare_first
 from automl_engine.features import text as ngrams
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.shared.linear import TEMPERATURES, log_loss
+from automl_engine.models.shared.graphs import Graph
+from automl_engine.models.shared.linear import TEMPERATURES
+from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
 MAX_WEIGHTS = 3_000_000  # features times classes: bounds the memory of L-BFGS
 
@@ -68,8 +70,19 @@ class TextLinear(AnytimeModel):
             if head == "nb_logistic":
                 with clock.work("naive Bayes weights", products=products, weights=weights):
                     scale = naive_bayes_weights(inputs > 0, labels, smoothing=1.0)
-            l2 = self.params.get("l2", 0.1)
-            self.weights, self.bias = fit_sparse_logistic(inputs, labels, self.multi_label, l2, scale, stop_at)
+            self.weights, self.bias = fit_logistic(
+                inputs,
+                labels,
+                self.multi_label,
+                self.params.get("l2", 0.1),
+                stop_at,
+                scale,
+                work="sparse logistic step" if scale is None else "scaled sparse logistic step",
+                amounts={"products": products, "weights": weights, "scores": labels.size},
+                maxiter=30,
+                maxcor=5,
+                ftol=1e-5,
+            )
         else:
             raise ValueError(f"head must be naive_bayes, logistic or nb_logistic but got {head!r}")
         self.done_training = True
@@ -124,18 +137,6 @@ class TextLinear(AnytimeModel):
         ]
 
 
-def rare_first(labels: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) a random order in which every beginning holds the classes as evenly as can be."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    rarity = labels / np.maximum(labels.sum(0), 1)
-    classes = rarity.argmax(1)[order]
-    rank = np.empty(len(labels), np.int64)
-    for k in np.unique(classes):
-        members = np.flatnonzero(classes == k)
-        rank[members] = np.arange(len(members))
-    return order[np.argsort(rank, kind="stable")]
-
-
 def naive_bayes_weights(inputs: csr_matrix, labels: np.ndarray, smoothing: float) -> np.ndarray:
     """(D, K) float32: log of each feature's share in the class over its share in the rest."""
     inside = inputs.T.astype(np.float32) @ labels.astype(np.float32)
@@ -155,81 +156,10 @@ def fit_naive_bayes(inputs: csr_matrix, labels: np.ndarray, multi_label: bool) -
     return weights.astype(np.float32), bias.astype(np.float32)
 
 
-def fit_sparse_logistic(
-    inputs: csr_matrix,
-    labels: np.ndarray,
-    multi_label: bool,
-    l2: float,
-    scale: np.ndarray | None,
-    stop_at: float,
-    steps: int = 30,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (D, K) and bias (K,) by L-BFGS from zero, stopped at the moment ``stop_at`` of the clock.
-
-    ``scale`` (D, K) multiplies the features, differently for each class.
-    """
-    width, classes = inputs.shape[1], labels.shape[1]
-    labels = labels.astype(np.float32)
-    transposed = inputs.T.tocsr()
-
-    def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(width + 1, classes).astype(np.float32)
-        scores = inputs @ (weights[:-1] if scale is None else weights[:-1] * scale) + weights[-1]
-        error = (expit(scores) if multi_label else softmax(scores, axis=1) * labels.sum(1, keepdims=True)) - labels
-        slope = transposed @ error
-        gradient = np.empty((width + 1, classes))
-        gradient[:-1] = (slope if scale is None else slope * scale) + l2 * weights[:-1]
-        gradient[-1] = error.sum(0)
-        terms = classes if multi_label else 1
-        loss = log_loss(scores, labels, multi_label) * terms + 0.5 * l2 * float((weights[:-1] ** 2).sum()) / len(labels)
-        return loss, gradient.ravel() / len(labels)
-
-    def stop_in_time(intermediate_result: Any) -> None:
-        lap(products=inputs.nnz * classes, weights=width * classes, scores=len(labels) * classes)
-        if clock.now_s() > stop_at:
-            raise StopIteration
-
-    with clock.work("sparse logistic step" if scale is None else "scaled sparse logistic step") as lap:
-        found = minimize(
-            loss_and_gradient,
-            np.zeros((width + 1) * classes),
-            jac=True,
-            method="L-BFGS-B",
-            callback=stop_in_time,
-            options={"maxiter": steps, "maxcor": 5, "ftol": 1e-5},
-        ).x
-    found = found.reshape(width + 1, classes).astype(np.float32)
-    return found[:-1] if scale is None else found[:-1] * scale, found[-1]
-
-
 def sparse_linear_to_onnx(weights: np.ndarray, bias: np.ndarray, multi_label: bool, path: Path) -> None:
     """Inputs ``columns`` (N, L) int64 and ``values`` (N, L) float32; output ``probabilities`` (N, K)."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
-
-    constants = {"weights": weights, "bias": bias}
-    nodes = [
-        helper.make_node("Gather", ["weights", "columns"], ["rows"]),  # (N, L, K)
-        helper.make_node("Unsqueeze", ["values", "axis"], ["row"]),  # (N, 1, L)
-        helper.make_node("MatMul", ["row", "rows"], ["summed"]),
-        helper.make_node("Squeeze", ["summed", "axis"], ["flat"]),
-        helper.make_node("Add", ["flat", "bias"], ["scores"]),
-        helper.make_node("Sigmoid", ["scores"], ["probabilities"])
-        if multi_label
-        else helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "text_linear",
-        [
-            helper.make_tensor_value_info("columns", TensorProto.INT64, ["n", "l"]),
-            helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n", "l"]),
-        ],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(bias)])],
-        [
-            *(numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()),
-            numpy_helper.from_array(np.array([1], np.int64), "axis"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    save(model, path)
+    graph, axis = Graph(columns=(np.int64, ["n", "l"]), values=(np.float32, ["n", "l"])), np.array([1])
+    rows = graph.add("Gather", weights, "columns")  # (N, L, K)
+    summed = graph.add("MatMul", graph.add("Unsqueeze", "values", axis), rows)  # (N, 1, K)
+    graph.probabilities(graph.add("Add", graph.add("Squeeze", summed, axis), bias), multi_label)
+    graph.save(path, len(bias))

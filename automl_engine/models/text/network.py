@@ -12,13 +12,12 @@ import copy
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-import torch._dynamo  # by the first optimiser: a second that belongs before the clock
-import torch.nn.functional as F
 from torch import nn
 
 from automl_engine import clock
@@ -27,8 +26,9 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.features import text as tokens
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.shared.network import Pace
+from automl_engine.models.shared.device import Pace, torch_device
 from automl_engine.models.shared.network_files import read_network, write_graph, write_network
+from automl_engine.models.shared.trainer import Decay, Trainer, classification_loss
 from automl_engine.models.shared.workload import workload
 from automl_engine.models.text.bodies import BODIES
 
@@ -65,16 +65,52 @@ class TokenNetwork(nn.Module):
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
+@dataclass
+class Training:
+    """A network in training, and its texts."""
+
+    trainer: Trainer
+    rate: Decay
+    ids: torch.Tensor
+    """(N, L) int64."""
+    batch_size: int
+    queue: list[torch.Tensor] = field(default_factory=list)
+    """The batches that are left of this pass."""
+
+    @property
+    def passes(self) -> float:
+        return self.trainer.steps / -(-len(self.ids) // self.batch_size)
+
+    def step(self) -> bool:
+        """One batch of texts of about the same length; False if the network has stopped improving."""
+        if not self.queue:
+            self.queue = _batches((self.ids != tokens.PADDING).sum(1), self.batch_size)
+        if self.rate.progress(self.trainer.steps) >= 1:
+            return False
+        self.trainer.step(self.queue.pop())
+        return True
+
+
 class TextNetwork(AnytimeModel):
     """Params: ``body`` (key of BODIES), ``dim`` (of the embeddings), ``width`` (filters a window, units a direction),
     ``passes``, ``batch``, ``lr``, ``dropout``, ``vectors``, ``slice_s``, ``seed``, ``device``."""
 
     name = "text_network"
-    quick = False
+    refits = False
 
-    known: np.ndarray  # (V,) int64 hashes, rising
-    config: dict[str, Any]
-    network: TokenNetwork
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.known = np.zeros(0, np.int64)
+        """(V,) hashes of the tokens that have an embedding, rising."""
+        self.config: dict[str, Any] = {}
+        self.training: Training | None = None
+        self._network: TokenNetwork | None = None
+
+    @property
+    def network(self) -> TokenNetwork:
+        """The network that predicts."""
+        assert self._network is not None, "train comes first"
+        return self._network
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
@@ -83,23 +119,21 @@ class TextNetwork(AnytimeModel):
 
     @property
     def device(self) -> torch.device:
-        name = self.params.get("device", "auto")
-        return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+        return torch_device(self.params)
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """One slice of at most ``slice_s`` seconds, all of which lie within the remaining time."""
         now = clock.now_s()
         end = now + min(self.params.get("slice_s", 4.0), remaining_time_budget)
-        if not hasattr(self, "network"):
-            self._prepare(split)
-            self.begun_s, self.stop_s = now, now + 0.9 * remaining_time_budget
-        self.pace = Pace()
+        if self.training is None:
+            self.training = self._prepare(split, now, now + 0.9 * remaining_time_budget)
+        training = self.training
+        training.trainer.pace = Pace()
         while clock.now_s() < end and not self.done_training:
-            self._step()
-        done = self.steps / self.steps_a_pass
-        self.emit("progress", by=self.name, text=f"text network ({self.config['body']}), pass {done:.1f}")
+            self.done_training = not training.step()
+        self.emit("progress", by=self.name, text=f"text network ({self.config['body']}), pass {training.passes:.1f}")
 
-    def _prepare(self, split: Examples) -> None:
+    def _prepare(self, split: Examples, start_s: float, end_s: float) -> Training:
         torch.manual_seed(self.params.get("seed", 0))
         texts = tokens.plain_tokens(split)
         self.known = common_tokens(texts)
@@ -116,89 +150,63 @@ class TextNetwork(AnytimeModel):
             "classes": split.spec.output_dim,
             "multi_label": is_multi_label(split.labels),
         }
-        self.network = TokenNetwork(self.config)
+        network = TokenNetwork(self.config)
         if vectors is not None:
             with torch.no_grad():
-                self.network.embedding.weight[tokens.FIRST_KNOWN :] = torch.from_numpy(vectors)
-        self.network.to(self.device)
-        self.average = copy.deepcopy(self.network)
-        self.ids = torch.from_numpy(self._read(split)).to(self.device)
-        self.labels = torch.from_numpy(split.labels).to(self.device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), fused=True)
-        self.batch = self.params.get("batch", BATCH)
-        self.steps, self.steps_a_pass, self.queue = 0, -(-len(split) // self.batch), []
-
-    def _step(self) -> None:
-        """One batch of texts of about the same length."""
-        if not self.queue:
-            self.queue = _batches((self.ids != tokens.PADDING).sum(1), self.batch)
-        wanted = max(FEWEST_STEPS, self.params.get("passes", 12) * self.steps_a_pass)
-        done = max(
-            self.steps / wanted,
-            (clock.now_s() - self.begun_s) / max(self.stop_s - self.begun_s, 1e-3),
+                network.embedding.weight[tokens.FIRST_KNOWN :] = torch.from_numpy(vectors)
+        network.to(self.device)
+        self._network = copy.deepcopy(network)
+        ids = torch.from_numpy(self._read(split)).to(self.device)
+        labels = torch.from_numpy(split.labels).to(self.device)
+        batch_size = self.params.get("batch", BATCH)
+        steps_a_pass = -(-len(split) // batch_size)
+        wanted = max(FEWEST_STEPS, self.params.get("passes", 12) * steps_a_pass)
+        rate = Decay(self.params.get("lr", 2e-3), wanted, start_s, end_s)
+        trainer = Trainer(
+            network,
+            network.logits,
+            classification_loss(self.config["multi_label"], smoothing=0.05),
+            torch.optim.Adam(network.parameters(), fused=True),
+            rate,
+            batch=lambda chosen: (_with_unknown_words(_cut(ids[chosen])), labels[chosen]),
+            operation=f"text {self.config['body']} step",
+            amounts=lambda chosen: workload(network, _cut(ids[chosen]), len(chosen)),
+            average=self._network,
+            average_share=2 / (2 + steps_a_pass),  # over about half a pass
         )
-        if done >= 1:
-            self.done_training = True
-            return
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.params.get("lr", 2e-3) * (1 - done)
-        chosen = self.queue.pop()
-        ids = _cut(self.ids[chosen])
-        with clock.work(f"text {self.config['body']} step", lambda: workload(self.network, ids, len(ids))):
-            self.pace(lambda: self._learn(ids, self.labels[chosen]))
-            self._update_average()
-
-    def _learn(self, ids: torch.Tensor, labels: torch.Tensor) -> None:
-        self.network.train()
-        unknown = (torch.rand(ids.shape, device=ids.device) < UNKNOWN_SHARE) & (ids != tokens.PADDING)
-        logits = self.network.logits(ids.masked_fill(unknown, tokens.UNKNOWN))
-        if self.config["multi_label"]:
-            loss = F.binary_cross_entropy_with_logits(logits, labels)
-        else:
-            loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.steps += 1
-
-    def _update_average(self) -> None:
-        """Exponential average of the weights over about half a pass, faster at the beginning."""
-        share = max(2 / (2 + self.steps_a_pass), 1 / (1 + self.steps / 4))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), share)
+        return Training(trainer, rate, ids, batch_size)
 
     def _read(self, split: Examples) -> np.ndarray:
         return tokens.text_tokens(split, self.known, self.config["length"])
 
-    def predictor(self) -> TokenNetwork:
-        """The network whose weights predict."""
-        return self.average if hasattr(self, "average") else self.network
-
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        network, ids = self.predictor().eval(), torch.from_numpy(self._read(split))
+        network, ids = self.network.eval(), torch.from_numpy(self._read(split))
         order = (ids != tokens.PADDING).sum(1).argsort()
         out = torch.empty(len(ids), self.config["classes"])
         device, pace, name = network.head.weight.device, Pace(), f"text {self.config['body']} forward"
+
+        def answer(batch: torch.Tensor) -> torch.Tensor:
+            with clock.work(name, lambda: workload(network, batch, len(batch))), torch.inference_mode():
+                return pace(lambda: network(batch).cpu())
+
         for chosen in order.split(TEST_BATCH):
-            batch = _cut(ids[chosen]).to(device)
-            with clock.work(name, lambda batch=batch: workload(network, batch, len(batch))), torch.inference_mode():
-                out[chosen] = pace(lambda batch=batch: network(batch).cpu())
+            out[chosen] = answer(_cut(ids[chosen]).to(device))
         return out.numpy()
 
     def frozen(self) -> Self:
         model = type(self)(self.spec, **self.params)
-        model.config, model.known, model.network = self.config, self.known, copy.deepcopy(self.predictor())
+        model.config, model.known, model._network = self.config, self.known, copy.deepcopy(self.network)
         return model
 
     def save(self, dir: Path) -> None:
-        write_network(dir, self.predictor(), self.params, self.config)
+        write_network(dir, self.network, self.params, self.config)
         np.savez(dir / "known.npz", known=self.known)
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
         params, config, network = read_network(dir, TokenNetwork)
         model = cls(spec, **params)
-        model.config, model.network = config, network
+        model.config, model._network = config, network
         with np.load(dir / "known.npz", allow_pickle=False) as arrays:
             model.known = arrays["known"]
         return model
@@ -207,7 +215,7 @@ class TextNetwork(AnytimeModel):
         body, length = self.config["body"], self.config["length"]
         arrays, graph = f"{self.name}_{body}.npz", f"{self.name}_{body}.onnx"
         np.savez(dir / arrays, known=self.known)
-        write_graph(dir / graph, self.predictor(), torch.zeros(2, length, dtype=torch.int64), "ids")
+        write_graph(dir / graph, self.network, torch.zeros(2, length, dtype=torch.int64), "ids")
         return [
             {
                 "name": f"{self.name} {body}",
@@ -233,6 +241,12 @@ def _batches(lengths: torch.Tensor, size: int) -> list[torch.Tensor]:
     blurred = lengths.cpu() * (1 + 0.2 * torch.rand(len(lengths)))
     batches = list(blurred.argsort().split(size))
     return [batches[i] for i in torch.randperm(len(batches)).tolist()]
+
+
+def _with_unknown_words(ids: torch.Tensor) -> torch.Tensor:
+    """(n, L) with some words replaced, at random, by the unknown one."""
+    unknown = (torch.rand(ids.shape, device=ids.device) < UNKNOWN_SHARE) & (ids != tokens.PADDING)
+    return ids.masked_fill(unknown, tokens.UNKNOWN)
 
 
 def _cut(ids: torch.Tensor) -> torch.Tensor:

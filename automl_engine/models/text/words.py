@@ -4,15 +4,11 @@ know too little about the words of new texts."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import numpy as np
 from safetensors.numpy import load_file
 
 from automl_engine.dataset.examples import Examples
-from automl_engine.dataset.spec import Spec
-from automl_engine.features.text import word_means
 from automl_engine.models.shared.linear import FeatureLinear
 from automl_engine.models.shared.vision import describe_weights, find_weights
 
@@ -24,8 +20,6 @@ class TextWords(FeatureLinear):
 
     name: ClassVar[str] = "text_words"
     feature: ClassVar[str] = "word_means"
-
-    arrays: dict[str, np.ndarray]
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
@@ -44,21 +38,6 @@ class TextWords(FeatureLinear):
         super().train(split, remaining_time_budget)
         self.emit("note", text=f"{self.name} uses {describe_weights(file)}.")
 
-    def inputs(self, split: Examples) -> np.ndarray:
-        return word_means(split, **self.arrays)
-
-    def save(self, dir: Path) -> None:
-        super().save(dir)
-        np.savez(dir / "words.npz", **self.arrays)
-
-    @classmethod
-    def load(cls, dir: Path, spec: Spec) -> Self:
-        model = super().load(dir, spec)
-        with np.load(dir / "words.npz", allow_pickle=False) as saved:
-            model.arrays = dict(saved)
-        return model
-
-    def export(self, dir: Path) -> list[dict[str, Any]]:
-        arrays = f"{self.name}.npz"
-        np.savez(dir / arrays, **self.arrays)
-        return [{**member, "params": {}, "arrays": arrays} for member in super().export(dir)]
+    @property
+    def feature_params(self) -> dict[str, Any]:
+        return {}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
-from automl_engine.dataset.spec import Spec
-from automl_engine.features import feature
 from automl_engine.features.timeseries import KERNELS, fit_competing, fit_convolutions, same_length, typical_length
 from automl_engine.models.shared.linear import FeatureLinear
 
@@ -31,14 +28,12 @@ class SeriesConvolutions(FeatureLinear):
     name: ClassVar[str] = "series_convolutions"
     feature: ClassVar[str] = "random_convolutions"
 
-    length: int
-    arrays: dict[str, np.ndarray]
-
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self.length = typical_length(split)
+        length = typical_length(split)
+        self.params = {**self.params, "length": length}
         most = self.params.get("features", 10_000 if len(split) <= 2000 else 3000)
-        count = int(np.clip(WORK / (len(split) * self.length), 500, most))
-        values = same_length(split, self.length)
+        count = int(np.clip(WORK / (len(split) * length), 500, most))
+        values = same_length(split, length)
         with clock.work(f"fit {self.feature.replace('_', ' ')}", features=count, values=values.size):
             self.arrays = self.fit_arrays(values, count)
         super().train(split, remaining_time_budget)
@@ -47,25 +42,9 @@ class SeriesConvolutions(FeatureLinear):
         """What the feature needs beside the length, for training series (N, C, L) and about ``count`` features."""
         return fit_convolutions(values, count, self.params.get("seed", 0))
 
-    def inputs(self, split: Examples) -> np.ndarray:
-        return feature(self.feature)(split, self.length, **self.arrays)
-
-    def save(self, dir: Path) -> None:
-        super().save(dir)
-        np.savez(dir / "convolutions.npz", length=self.length, **self.arrays)
-
-    @classmethod
-    def load(cls, dir: Path, spec: Spec) -> Self:
-        model = super().load(dir, spec)
-        with np.load(dir / "convolutions.npz", allow_pickle=False) as saved:
-            model.arrays = dict(saved)
-        model.length = int(model.arrays.pop("length"))
-        return model
-
-    def export(self, dir: Path) -> list[dict[str, Any]]:
-        arrays = f"{self.name}.npz"
-        np.savez(dir / arrays, **self.arrays)
-        return [{**member, "params": {"length": self.length}, "arrays": arrays} for member in super().export(dir)]
+    @property
+    def feature_params(self) -> dict[str, Any]:
+        return {"length": self.params["length"]}
 
 
 class SeriesHydra(SeriesConvolutions):

@@ -68,6 +68,10 @@ class SeriesStages(nn.Module):
 class SeriesNetwork(nn.Module):
     """(n, channels, L) of any scale -> (n, features): what a trunk sees in every channel, or in mixtures of them."""
 
+    mixture: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, channels: int, mixtures: int) -> None:
         super().__init__()
         mixture = torch.eye(channels)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -12,11 +12,9 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
-from automl_engine.models.image.resnet import ImageResnet
+from automl_engine.models.image.resnet import ImageResnet, Training
 from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.vision import describe_weights, find_weights
-
-BATCH = 32  # clips predicted at once: they are large
 
 
 class Clips(nn.Module):
@@ -43,11 +41,11 @@ def evenly_spread(total: int, count: int) -> list[int]:
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
 
-class ClipNetwork(PixelNetwork):
-    """Weights of three dimensions know no ``channels_last``: moved without it."""
+class ClipNetwork(PixelNetwork[Clips]):
+    """Weights of three dimensions know no ``channels_last``."""
 
-    def to(self, device: torch.device, memory_format: torch.memory_format | None = None) -> ClipNetwork:  # type: ignore[override]
-        return super().to(device)
+    def placed(self, device: torch.device) -> Self:
+        return self.to(device)
 
 
 class VideoNetwork(ImageResnet):
@@ -57,6 +55,7 @@ class VideoNetwork(ImageResnet):
     """
 
     feature: ClassVar[str] = "frames"
+    test_batch: ClassVar[int] = 32  # clips are large
     stages: ClassVar[tuple[int, ...]]
     weights: ClassVar[str]
     """Their name, where they may be on this machine."""
@@ -80,7 +79,7 @@ class VideoNetwork(ImageResnet):
         return images
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> PixelNetwork:
+    def build(cls, config: dict[str, Any]) -> PixelNetwork[Any]:
         views = tuple(config.get("views", cls.stages[:1]))
         body = Clips(cls.clip_network(config), config["feature_params"]["frames"], views)
         return ClipNetwork(body, config["shape"][2], config["multi_label"], tuple(config["flips"]))
@@ -89,25 +88,23 @@ class VideoNetwork(ImageResnet):
         side = self.params.get("side", 48 if self.device.type == "cpu" else 112)
         return {"size": side, "frames": max(self.params.get("frames", self.stages))}
 
-    def _prepare(self, split: Examples) -> None:
-        super()._prepare(split)
+    def _prepare(self, split: Examples) -> Training:
+        training = super()._prepare(split)
         file = find_weights(self.weights)
         used = describe_weights(file) if self.config["pretrained"] or file is None else "random weights"
         self.emit("note", text=f"{self.name} uses {used}.")
-        self._enter_stage(0)
+        self._enter_stage(training, 0)
+        return training
 
-    def _one_pass(self, end: float) -> None:
-        stages = len(self.params.get("frames", self.stages))
-        reached = 0 if self.cycle == 0 else stages - 1 if self.cycle > 1 else int(self.cycles.fraction * stages)
+    def _one_pass(self, training: Training, end: float) -> None:
+        stages, cycles = len(self.params.get("frames", self.stages)), training.cycles
+        reached = 0 if cycles.number == 0 else stages - 1 if cycles.number > 1 else int(cycles.fraction * stages)
         if reached >= len(self.config["views"]):
-            self._enter_stage(reached)
-        super()._one_pass(end)
+            self._enter_stage(training, reached)
+        super()._one_pass(training, end)
 
-    def _enter_stage(self, stage: int) -> None:
+    def _enter_stage(self, training: Training, stage: int) -> None:
         views = list(self.params.get("frames", self.stages))[: stage + 1]
         self.config = {**self.config, "views": views}  # frozen copies hold the old one
-        for network in (self.network, self.average):
+        for network in (training.network, training.average):
             network.body.views = tuple(views)
-
-    def predict(self, images: torch.Tensor) -> np.ndarray:
-        return np.concatenate([super(VideoNetwork, self).predict(part) for part in images.split(BATCH)])

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Predict new raw data with this model:  python predict.py INPUT [-o predictions.csv]
 
-INPUT is a file, a folder, a zip or a table like those the model learned from, without labels.
+INPUT is a file, a folder, a zip or a table like those the model learned from, without labels.  Each file or row gets a
+row of the CSV; where something could not be read, its last column ("problem") says why.
 Needs: pip install -r requirements.txt
 """
 
@@ -30,7 +31,10 @@ def main() -> int:
 def answer(source: Path, out: Path) -> int:
     from automl_engine.package.predictor import predict
 
-    print(f"{predict(HERE, source, out)} predictions written to {out}")
+    predicted = predict(HERE, source, out)
+    for note in predicted.notes:
+        print(note, file=sys.stderr)
+    print(f"{predicted.count} predictions written to {out}")
     return 0
 
 

@@ -6,19 +6,20 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 
-import django_rq
 from django.conf import settings
 from redis.exceptions import RedisError
-from rq import Queue, Worker
+from rq import Worker
 from rq.registry import FinishedJobRegistry
 from rq.utils import as_text
 from rq.worker import BaseWorker
 
+from webapp.ops import queues
 from webapp.runs.start import forecast
 
-WORK_S = 10.0
-"""Assumed duration of a job in the work queue while no job has ended."""
-PURPOSES = {"train": "training", "work": "conversion, prediction, packing"}
+JOB_S = 10.0
+"""Assumed duration of a job other than training while none has ended."""
+PURPOSES = {"train": "training", "convert": "conversion", "pack": "packing", "predict": "prediction"}
+OTHER = "other"
 STATES = {"idle": "free", "busy": "busy", "starting": "starting", "started": "starting", "suspended": "paused"}
 
 
@@ -60,12 +61,13 @@ class Disk:
 def machinery() -> tuple[list[WorkerState], list[QueueState]] | None:
     """Workers and queues, or None when Redis does not answer."""
     try:
-        queues = [django_rq.get_queue(name) for name in settings.RQ_QUEUES]
-        workers = [_worker_state(worker) for worker in Worker.all(connection=queues[0].connection)]
-        states = [QueueState(PURPOSES[queue.name], queue.count, _wait_s(queue)) for queue in queues]
+        all_queues = [queues.get(name) for name in settings.RQ_QUEUES]
+        workers = [_worker_state(worker) for worker in Worker.all(connection=all_queues[0].connection)]
+        states = [QueueState(PURPOSES[queue.name], queue.count, _wait_s(queue)) for queue in all_queues]
     except RedisError:
         return None
-    return sorted(workers, key=lambda worker: (worker.purpose != PURPOSES["train"], worker.device)), states
+    order = [*PURPOSES.values(), OTHER]
+    return sorted(workers, key=lambda worker: (order.index(worker.purpose), worker.device)), states
 
 
 def disk() -> Disk:
@@ -78,15 +80,15 @@ def _worker_state(worker: BaseWorker) -> WorkerState:
     device = worker.connection.hget(worker.key, "device")
     job = worker.get_current_job()
     return WorkerState(
-        purpose=PURPOSES.get(names[0] if names else "", "other"),
+        purpose=PURPOSES.get(names[0] if names else "", OTHER),
         device=as_text(device) if device else "unknown device",
         state=STATES.get(worker.get_state(), worker.get_state()),
         since=job.started_at if job else None,
     )
 
 
-def _wait_s(queue: Queue) -> float:
-    """Training: the forecast of the runs.  Other jobs: mean duration of the last ones times the number waiting."""
+def _wait_s(queue: queues.FairQueue) -> float:
+    """Of somebody who has no job: for training as forecast, else the time of the last jobs, for each owner ahead."""
     if queue.name == "train":
         return forecast().starts_in_s
     if not queue.count and not queue.started_job_registry.count:
@@ -97,5 +99,5 @@ def _wait_s(queue: Queue) -> float:
         for job in (queue.fetch_job(job_id) for job_id in lately)
         if job and job.started_at and job.ended_at
     ]
-    mean_s = sum(taken_s) / len(taken_s) if taken_s else WORK_S
-    return mean_s * (queue.count + 0.5)
+    mean_s = sum(taken_s) / len(taken_s) if taken_s else JOB_S
+    return mean_s * (queue.waiting_owners() + 0.5)

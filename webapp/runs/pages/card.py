@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from webapp import engine
 from webapp.runs.models import Prediction, Run
 
 SHOWN_ROWS = 50
@@ -55,15 +56,20 @@ def _card(path: Path, _mtime_ns: int) -> dict[str, Any]:
 
 
 def answers(prediction: Prediction) -> dict[str, Any]:
-    """The first rows of ``predictions.csv`` with their likeliest labels, and the number of rows."""
+    """The first rows of ``predictions.csv`` with their likeliest labels, the number of rows, and the notes on them."""
     rows: list[dict[str, Any]] = []
     count = 0
     with open(prediction.output_path, newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         _, _, *labels = next(lines)
-        for name, predicted, *values in lines:
+        if len(labels) > prediction.run.dataset.class_count:
+            labels.pop()  # the last column tells problems
+        for name, predicted, *cells in lines:
             count += 1
             if len(rows) < SHOWN_ROWS:
-                likely = sorted(zip(labels, map(float, values), strict=True), key=lambda pair: -pair[1])
-                rows.append({"name": name, "prediction": predicted, "top": likely[:SHOWN_LABELS]})
-    return {"rows": rows, "count": count}
+                values = [(label, float(cell)) for label, cell in zip(labels, cells, strict=False) if cell]
+                likely = sorted(values, key=lambda pair: -pair[1])
+                problem = cells[len(labels)] if len(cells) > len(labels) else ""
+                row = {"name": name, "prediction": predicted, "top": likely[:SHOWN_LABELS], "problem": problem}
+                rows.append(row)
+    return {"rows": rows, "count": count, "notes": engine.read_json(prediction.dir / "notes.json") or []}

@@ -18,7 +18,7 @@ from webapp.access import visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.ops.pages import cards
-from webapp.runs import knowledge
+from webapp.portfolio.scores import PREFIX
 
 SHOWN_SAMPLES = 4
 PRIVATE = "a private data set"
@@ -72,7 +72,7 @@ def _resembled(told: dict[str, Any], dataset: Dataset | None) -> Resembled:
     source, *parts = told["dataset"].split(MARK)
     if dataset:
         source = dataset.name
-    elif source.startswith(knowledge.PREFIX):
+    elif source.startswith(PREFIX):
         source = PRIVATE
     how = [PARTS[match[1]].format(match[2]) for part in parts if (match := PART.fullmatch(part))]
     part = f"({', '.join(how)})" if how else ""
@@ -85,7 +85,7 @@ def shown_datasets(names: list[str], viewer: User | AnonymousUser) -> dict[str, 
     Names that are not of this site's runs are looked up only among the data sets of administrators: anybody can call
     theirs "mnist".
     """
-    own = [name for name in names if name.startswith(knowledge.PREFIX)]
+    own = [name for name in names if name.startswith(PREFIX)]
     taught = Dataset.objects.filter(lessons__name__in=own).annotate(known_as=F("lessons__name"))
     found: dict[str, Dataset] = {dataset.known_as: dataset for dataset in visible(taught, viewer)} if own else {}
     sources = {name: name.split(MARK)[0].lower() for name in names if name not in own}

@@ -35,7 +35,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     shown = None
     may = run.opens_to(user)
     if isinstance(user, User):
-        mine = Prediction.objects.filter(run=run, owner=user).select_related("run").order_by("-created")
+        mine = Prediction.objects.filter(run=run, owner=user).select_related("run__dataset").order_by("-created")
         if asked := request.GET.get("prediction"):
             shown = get_owned(mine, user, id=asked)
     return render(
@@ -78,7 +78,7 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_owned(Run.objects.all(), request.user, id=run_id)
     again = Run.objects.filter(pk=run.pk, export_state=Run.Export.FAILED)
     if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
-        queue.enqueue_export(run.pk)
+        queue.enqueue_export(run)
     return redirect("model", run.pk)
 
 
@@ -132,7 +132,7 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
     """Predictions belong to the user who asked for them, also when the run is public."""
-    return get_owned(Prediction.objects.select_related("run"), request.user, id=prediction_id, run_id=run_id)
+    return get_owned(Prediction.objects.select_related("run__dataset"), request.user, id=prediction_id, run_id=run_id)
 
 
 @csrf_exempt  # caller() checks it for sessions

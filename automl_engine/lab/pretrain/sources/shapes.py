@@ -32,7 +32,8 @@ class Mixed:
     def __init__(self, seed: int, device: torch.device) -> None:
         rng = torch.Generator().manual_seed(seed)
         self.device = device
-        self.fractals, self.contours = (kind(SHAPES, rng, device) for kind in (FractalFormulas, ContourFormulas))
+        self.fractals = FractalFormulas(SHAPES, rng, device)
+        self.contours = ContourFormulas(SHAPES, rng, device)
         self.textures = Textures(TEXTURES, rng, device)
         self.classes = {"shape": len(self.kinds) * SHAPES, "texture": TEXTURES, "colour": TONES**3}
 

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 from rq.registry import StartedJobRegistry
 
+from webapp.database import UNAVAILABLE
 from webapp.ops import faults
 from webapp.ops.models import Fault
 
@@ -52,8 +53,8 @@ def do_duty(what: str, duty: Callable[[], int | None], broken: set[str]) -> None
     """One duty; its failure is logged, told once, and does not keep the others from being done."""
     try:
         touched = duty()
-    except RedisError:
-        logger.warning("%s: Redis does not answer; next try in %s s", what, INTERVAL_S)
+    except (RedisError, *UNAVAILABLE) as error:
+        logger.warning("%s: Redis or the database does not answer (%s); next try in %s s", what, error, INTERVAL_S)
     except Exception:
         logger.exception("looking after %s failed", what)
         if what not in broken:

@@ -9,6 +9,7 @@ from typing import Any
 
 import django_rq
 import psutil
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 from rq import Worker
@@ -36,7 +37,7 @@ class Command(BaseCommand):
     help = "Work on one queue, a job at a time."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("queue", choices=("train", "work"))
+        parser.add_argument("queue", choices=tuple(settings.RQ_QUEUES))
 
     def handle(self, *args: Any, **options: Any) -> None:
         queue = options["queue"]

@@ -1,0 +1,144 @@
+"""The labels of the rows of a table, from the column or columns that ``target.py`` chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from automl_engine.errors import DataError
+from formatters.base import Doubt
+from formatters.media.order import natural
+from formatters.tables.columns import Column, as_label, boolean_values, is_missing
+from formatters.tables.cuts import EACH, LabelQuestion, Values, cut
+from formatters.tables.lists import list_separator, split_list
+from formatters.tables.reader import RawTable
+from formatters.tables.target import Target
+
+
+@dataclass(frozen=True)
+class RowLabels:
+    """Labels of every row (None: it has none and is left out) and the classes in index order."""
+
+    rows: list[tuple[str, ...] | None]
+    names: list[str]
+    multi_label: bool
+    doubts: list[Doubt]
+
+
+def read_labels(table: RawTable, columns: Sequence[Column], target: Target, cuts: str | None) -> RowLabels:
+    """The labels of every row of a table that is a data set.
+
+    Raises:
+        LabelQuestion: the label column holds many numbers, and ``cuts`` says no ranges.
+        DataError: fewer than two classes, or no class has two rows.
+    """
+    if target.kind == "numbers" and cuts != EACH:
+        values = numbers_of_rows(table, columns, target)
+        if not cuts:
+            others = [name for name in target.candidates if name not in target.columns]
+            raise LabelQuestion(target.columns[0], table.file_name, values, others)
+        ranges, names = cut(values, cuts)
+        result = _with_missing(ranges, names, target.columns[0])
+    else:
+        result = labels_as_written(table, columns, target)
+        if cuts:
+            what = f"column {target.columns[0]!r} holds classes, so the label cuts {cuts} were not used"
+            result.doubts.append(Doubt(what, "leave the cuts out", target.columns[0], "info"))
+    _check_classes(table, target, result)
+    return result
+
+
+def numbers_of_rows(table: RawTable, columns: Sequence[Column], target: Target) -> Values:
+    """The numbers of a label column that may be cut into ranges."""
+    numbers = next(column.numbers for column in columns if column.name == target.columns[0])
+    return [numbers.get(cell) for cell in table.column(target.columns[0])]
+
+
+def labels_as_written(table: RawTable, columns: Sequence[Column], target: Target) -> RowLabels:
+    """The labels of every row, numbers as classes."""
+    by_name = {column.name: as_label(column) for column in columns}
+    name = target.columns[0]
+    if target.kind == "columns":
+        return _from_columns(table, [by_name[column] for column in target.columns])
+    if target.kind == "confidences":
+        rows: list[tuple[str, ...] | None] = [tuple(cell.split()[::2]) for cell in table.column(name)]
+        what = "confidences of labels are not kept: each named label counts fully"
+        return _several(rows, Doubt(what, "remove labels that you are not sure of", name, "info"))
+    if target.kind == "lists":
+        return _from_lists(table, name)
+    return _from_cells(table, by_name[name])
+
+
+def _from_columns(table: RawTable, columns: list[Column]) -> RowLabels:
+    labels: list[list[str]] = [[] for _ in table.rows]
+    doubts = []
+    for column in columns:
+        pair = boolean_values(column.counts)
+        for row, cell in zip(labels, table.column(column.name), strict=True):
+            if column.numbers.get(cell) == 1 or (pair and cell.lower() == pair[1]):
+                row.append(column.name)
+        if {-1.0, 0.0} <= set(column.numbers.values()):
+            what = f"column {column.name!r} holds -1 beside 0 and 1; both count as no"
+            doubts.append(Doubt(what, "write 1 or 0 in each cell", column.name))
+    multi_label = any(len(row) != 1 for row in labels)
+    return RowLabels([tuple(row) for row in labels], [column.name for column in columns], multi_label, doubts)
+
+
+def _from_lists(table: RawTable, name: str) -> RowLabels:
+    cells = table.column(name)
+    separator = list_separator(cells, name.lower()) or ";"
+    rows: list[tuple[str, ...] | None] = [tuple(dict.fromkeys(split_list(cell, separator))) for cell in cells]
+    what = f"column {name!r} holds lists separated by {separator!r}, so samples may have several labels"
+    return _several(rows, Doubt(what, "if each value is one label, write it without that character", name, "info"))
+
+
+def _several(rows: list[tuple[str, ...] | None], doubt: Doubt) -> RowLabels:
+    return RowLabels(rows, sorted({label for row in rows for label in row or ()}, key=natural), True, [doubt])
+
+
+def _from_cells(table: RawTable, column: Column) -> RowLabels:
+    cells = table.column(column.name)
+    present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
+    if _written_in_several_ways(column):
+        present = [None if cell is None else str(int(column.numbers[cell])) for cell in present]
+    names = sorted({cell for cell in present if cell is not None}, key=_number_or_natural)
+    return _with_missing(present, names, column.name)
+
+
+def _written_in_several_ways(column: Column) -> bool:
+    """Whole numbers as "1.0" or "+1"; "007" is a name."""
+    whole = bool(column.numbers) and all(column.numbers.get(cell, 0.5).is_integer() for cell in column.counts)
+    padded = any(re.fullmatch(r"0\d+", cell) for cell in column.counts) and len({*map(len, column.counts)}) == 1
+    return whole and not padded
+
+
+def _with_missing(cells: list[str | None], names: list[str], column: str) -> RowLabels:
+    doubts = []
+    missing = sum(cell is None for cell in cells)
+    if missing:
+        what = f"{missing:,} of {len(cells):,} rows have no label in column {column!r} and are left out"
+        doubts.append(Doubt(what, "fill in the labels, or remove the rows", f"row {cells.index(None) + 1}"))
+    return RowLabels([None if cell is None else (cell,) for cell in cells], names, False, doubts)
+
+
+def _number_or_natural(label: str) -> tuple[float, list[tuple[int, int, str]]]:
+    try:
+        return float(label), natural(label)
+    except ValueError:
+        return float("inf"), natural(label)
+
+
+def _check_classes(table: RawTable, target: Target, labels: RowLabels) -> None:
+    where = f"{', '.join(map(repr, target.columns[:8]))} of {table.file_name}"
+    counts = dict.fromkeys(labels.names, 0)
+    for row in labels.rows:
+        for label in row or ():
+            counts[label] += 1
+    if len(labels.names) < 2:
+        held = ", ".join(map(repr, labels.names))
+        raise DataError(f"target {where} has only one class ({held}); add rows of another class.")
+    if max(counts.values()) < 2:
+        raise DataError(
+            f"every class in {where} has a single row; a class needs at least two, one to learn from and one to test."
+        )
