@@ -198,33 +198,40 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
     verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta|pretrain")
 
-    verb = verbs.add_parser("run", help="learn from a data set until the budget ends")
+    verb = verbs.add_parser("run", help="train on a data set until the budget ends")
     verb.set_defaults(verb=run)
     verb.add_argument("dir", type=Path, metavar="DIR", help="folder with NAME.data and NAME.solution")
     verb.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for predictions, scores, model")
-    verb.add_argument("--budget", type=_positive, default=1200.0, metavar="S", help="seconds on the clock (1200)")
-    verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")
+    verb.add_argument("--budget", type=_positive, default=1200.0, metavar="S", help="training time in seconds (1200)")
+    verb.add_argument(
+        "--t0", type=_positive, default=60.0, metavar="S", help="time constant of the ALC in seconds (60)"
+    )
     verb.add_argument(
         "--model",
         default="auto",
-        help="auto, auto-ROW (without it), auto+ROW (with one that is off), a portfolio row, or challenge code",
+        help="auto, auto-NAME (without that configuration), auto+NAME (with one that is off), the name of a "
+        "configuration, or challenge code",
     )
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=int, default=0, help="random seed (0)")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
-    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="virtual: as on the machine of meta costs")
-    verb.add_argument("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
-    verb.add_argument("--knowledge", type=Path, metavar="FOLDER", help="tables of what is known of the rows (built-in)")
-    verb.add_argument("--no-export", dest="export", action="store_false", help="leave out model.zip")
+    verb.add_argument(
+        "--clock", choices=clock.MODES, default="wall", help="virtual: reproducible times from a table (meta costs)"
+    )
+    verb.add_argument("--portfolio", type=Path, metavar="FILE", help="configurations instead of the built-in ones")
+    verb.add_argument(
+        "--knowledge", type=Path, metavar="FOLDER", help="score tables of past runs instead of the built-in ones"
+    )
+    verb.add_argument("--no-export", dest="export", action="store_false", help="do not write model.zip")
 
     verb = verbs.add_parser("score", help="score the predictions of a run again")
     verb.set_defaults(verb=score)
     verb.add_argument("run", type=Path, metavar="RUN")
     verb.add_argument("solution", type=Path, metavar="SOLUTION")
 
-    verb = verbs.add_parser("export", help="make model.zip from a run, and prove it")
+    verb = verbs.add_parser("export", help="make model.zip from a run and verify it")
     verb.set_defaults(verb=export)
     verb.add_argument("run", type=Path, metavar="RUN")
-    verb.add_argument("--data", type=Path, metavar="DIR", help="the data set, if it moved since the run")
+    verb.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set, if it was moved since the run")
 
     verb = verbs.add_parser("predict", help="predict raw data with a model.zip")
     verb.set_defaults(verb=predict)
@@ -232,12 +239,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     verb.add_argument("--notes", type=Path, metavar="notes.json", help="what could not be read, as a list of sentences")
-    _add_bench(verbs.add_parser("bench", help="models over data sets and seeds: table, plots and CSV; resumable"))
-    _add_room(
-        verbs.add_parser("pretrain", help="weights of our own, from what formulas draw"), "automl_engine.lab.pretrain"
+    _add_bench(
+        verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )
-    _add_room(verbs.add_parser("search", help="optimise a row's parameters on data sets"), "automl_engine.lab.search")
-    meta = verbs.add_parser("meta", help="what past runs teach: score tables, costs, selectors")
+    _add_room(verbs.add_parser("pretrain", help="pretrain networks on synthetic data"), "automl_engine.lab.pretrain")
+    _add_room(
+        verbs.add_parser("search", help="optimise the parameters of a configuration on data sets"),
+        "automl_engine.lab.search",
+    )
+    meta = verbs.add_parser("meta", help="meta-learning from past runs: score tables, costs, selectors")
     metas = meta.add_subparsers(required=True, metavar="|".join(VERBS))
     for name, (module, help_text) in VERBS.items():
         _add_room(metas.add_parser(name, help=help_text), module)
@@ -245,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_room(verb: argparse.ArgumentParser, module: str) -> None:
-    """A verb whose arguments and work stand in a module of its own."""
+    """A verb that another module implements."""
     room = import_module(module)
     room.arguments(verb)
     verb.set_defaults(verb=room.main)
@@ -253,21 +263,29 @@ def _add_room(verb: argparse.ArgumentParser, module: str) -> None:
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.set_defaults(verb=bench)
-    verb.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds zips and AutoDL data sets")
-    verb.add_argument("--out", type=Path, required=True, metavar="OUT", help="what is there already is used again")
+    verb.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of zips and AutoDL data sets")
+    verb.add_argument("--out", type=Path, required=True, metavar="OUT", help="output folder; results in it are kept")
     verb.add_argument(
         "--models",
         type=_names,
         default=["auto"],
         metavar="A,B",
-        help="as --model of run; linear: of all modalities; baselines: plain scikit-learn",
+        help="as --model of run, linear (the linear model of each modality), baselines (plain scikit-learn)",
     )
-    verb.add_argument("--budget", type=_budgets, default={"": 120.0}, metavar="S", help="120, or 120,tabular=60")
-    verb.add_argument("--t0", type=_positive, default=60.0, metavar="S", help="constant of the time axis (60)")
+    verb.add_argument(
+        "--budget",
+        type=_budgets,
+        default={"": 120.0},
+        metavar="S",
+        help="training time in seconds, such as 120 or 120,tabular=60",
+    )
+    verb.add_argument(
+        "--t0", type=_positive, default=60.0, metavar="S", help="time constant of the ALC in seconds (60)"
+    )
     verb.add_argument("--seeds", type=int, choices=range(1, 100), default=3, metavar="N", help="seeds 0 to N - 1 (3)")
-    verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="these alone")
+    verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="only these data sets")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
-    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="as of run")
+    verb.add_argument("--clock", choices=clock.MODES, default="wall", help="as in run")
     verb.add_argument("--references", type=Path, metavar="CSV", help="published results to compare with")
 
 

@@ -35,7 +35,7 @@ LEAST_S = 1e-6
 
 Amounts = Mapping[str, float]
 Lap = Callable[..., None]
-"""Told amounts, it ends a part of the work around it, so that the time is right in the middle of it too."""
+"""Measured amounts split the work that contains them, so that the time is right inside of it too."""
 
 
 def now_s() -> float:

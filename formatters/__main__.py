@@ -1,6 +1,6 @@
 """Format raw data: ``python -m formatters SRC OUT``.
 
-Exits with 2 and one sentence if the data cannot be used, with 4 and one if the machine fails (disk full).
+Exits with 2 and one sentence if the data could not be read, with 4 and one sentence if the machine fails (disk full).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ QUESTION = "Question: "
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m formatters", description=__doc__)
     parser.add_argument("source", type=Path, help="zip, tar, folder, CSV, TSV or .ts file, or an AutoDL data set")
-    parser.add_argument("out", type=Path, help="folder to make; must be new or empty")
+    parser.add_argument("out", type=Path, help="output folder; must be new or empty")
     parser.add_argument("--name", help="name of the data set (default: that of the source)")
     parser.add_argument("--target", help="label column, or several 0/1 columns separated by commas")
     parser.add_argument("--test-size", type=float, default=0.25, help="share of test samples (default 0.25)")
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
-    parser.add_argument("--modality", help="image, video, audio, text, tabular or timeseries instead of our guess")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the split (default 0)")
+    parser.add_argument("--modality", help="image, video, audio, text, tabular or timeseries (default: detected)")
     parser.add_argument("--label-cuts", metavar="CUTS", help=CUTS_HELP)
     parser.add_argument(
         "--encoding", help="of files and names that are not UTF-8, such as cp1251, instead of our guess"

@@ -43,7 +43,7 @@ def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, An
     """Format ``source`` into the new folder ``out`` and return the report; ``say`` gets a line for each step.
 
     Raises:
-        DataError: the data cannot be used; ``out`` is not made.
+        DataError: the data could not be read; ``out`` is not made.
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

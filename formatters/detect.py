@@ -59,7 +59,7 @@ def detect(root: Path, options: Options, source: str) -> Detection:
     """The formatter for this upload, or the one that the options name.
 
     Raises:
-        DataError: no formatter recognises anything, or the wish is no modality.
+        DataError: no formatter recognises the files, or the chosen modality does not exist.
     """
     if options.modality is not None and options.modality not in FORMATTERS:
         known = ", ".join(name for name in FORMATTERS if name != "native")
@@ -77,8 +77,7 @@ def detect(root: Path, options: Options, source: str) -> Detection:
     candidates = sorted(found, key=lambda name: -found[name].score)
     if options.modality:
         reasons = found[options.modality].reasons if options.modality in found else []
-        chosen = Evidence(1.0, [*reasons, f"{options.modality} was chosen by you"])
-        return Detection(options.modality, chosen, candidates)
+        return Detection(options.modality, Evidence(1.0, reasons), candidates)
     if candidates and found[candidates[0]].score >= DOUBTFUL:
         return Detection(candidates[0], found[candidates[0]], candidates)
     raise errors[0] if errors else DataError(_nothing_usable(root, source))

@@ -90,7 +90,7 @@ def read(root: Path, options: Options) -> Table:
         stats=[
             spread("width", "px", [info.width for info in found]),
             spread("height", "px", [info.height for info in found]),
-            spread("file size", "kB", [path.stat().st_size / 1000 for path in paths]),
+            spread("file size", "bytes", [path.stat().st_size for path in paths]),
         ],
         unreadable=unreadable,
     )

@@ -1,4 +1,4 @@
-"""``report.json``: what was found, what is doubtful and how to fix it (docs/formats.md); shown before any run."""
+"""``report.json``: contents of the data, problems and how to fix them (docs/formats.md); shown before any run."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from formatters.words import counted
 VERSION = 1
 MAX_IGNORED = 100
 MAX_DUPLICATES = 20
-IMBALANCE = 10  # largest class : smallest class
-FEW_SAMPLES = 5  # of a class
+IMBALANCE = 10  # ratio of the largest to the smallest class from which a warning is given
+FEW_SAMPLES = 5  # a class with fewer samples gets a warning
 SMALL_TEST = 20
-MANY_COPIES = 0.01  # of the test samples: a warning
-NEARLY_CONSTANT = 0.95  # of the samples have, or lack, a label
+MANY_COPIES = 0.01  # share of test samples with near-copies, from which a warning is given
+NEARLY_CONSTANT = 0.95  # share of samples that have, or lack, a label, from which a warning is given
 NOUNS = {
     "image": "images",
     "video": "videos",
@@ -136,7 +136,7 @@ def _label_counts(table: Table, parts: Split) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Duplicates:
-    """exact: copies beside a first one; across_split: test samples that stand in train too."""
+    """exact: copies of an earlier sample; across_split: test samples that are in the training set too."""
 
     exact: int
     across_split: int
@@ -191,12 +191,12 @@ def _file_doubts(table: Table) -> list[Doubt]:
     doubts = []
     if table.unreadable:
         first = table.unreadable[0]
-        what = counted(len(table.unreadable), "file cannot be read and is", "files cannot be read and are")
-        what += f" left out ({first['why']})"
+        what = counted(len(table.unreadable), "file could not be read and is", "files could not be read and are")
+        what += f" skipped ({first['why']})"
         doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
     if table.ignored:
         what = counted(len(table.ignored), "file of the upload is not used", "files of the upload are not used")
-        doubts.append(Doubt(what, "nothing needs to be done if that is right", table.ignored[0]["path"], "info"))
+        doubts.append(Doubt(what, "no action is needed if this is intended", table.ignored[0]["path"], "info"))
     return doubts
 
 
@@ -210,7 +210,7 @@ def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     single = [name for name, count in counts.items() if count == 1]
     if single:
         what = f"{_listed(single)} {'have' if len(single) > 1 else 'has'} only one sample, which is used for training"
-        doubts.append(Doubt(what, "add samples; a class cannot be tested without", single[0]))
+        doubts.append(Doubt(what, "add samples: without a second one the class cannot be tested", single[0]))
     few = [name for name, count in counts.items() if 1 < count < FEW_SAMPLES]
     if few:
         what = f"{_listed(few)} {'have' if len(few) > 1 else 'has'} fewer than {FEW_SAMPLES} samples"
@@ -219,7 +219,7 @@ def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
 
 
 def _spelling_doubts(names: list[str]) -> list[Doubt]:
-    """Classes that a person would take for one."""
+    """Class names that differ only in spelling."""
     alike: dict[str, list[str]] = {}
     for name in names:
         number = re.fullmatch(r"[-+]?[\d.]+", name)
@@ -227,9 +227,9 @@ def _spelling_doubts(names: list[str]) -> list[Doubt]:
     twins = [group for group in alike.values() if len(group) > 1]
     if not twins:
         return []
-    what = f"the classes {' and '.join(map(repr, twins[0]))} are told apart by their spelling alone"
+    what = f"the classes {' and '.join(map(repr, twins[0]))} differ only in spelling"
     what += f" (and {len(twins) - 1:,} more such cases)" * (len(twins) > 1)
-    return [Doubt(what, "write them the same way if they are one class", twins[0][0])]
+    return [Doubt(what, "write them in the same way if they are the same class", twins[0][0])]
 
 
 def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doubt]:
@@ -238,28 +238,32 @@ def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doub
     doubts = []
     if constant:
         shown = ", ".join(f"{name} {shares[name]:.0%}" for name in constant[:5])
-        what = f"nearly all samples have, or lack, some labels ({shown}), so these can hardly be learnt or tested"
+        what = f"nearly all samples have, or lack, some labels ({shown}), so these can hardly be learned or tested"
         doubts.append(Doubt(what, "add samples without (with) these labels, or leave the labels out", constant[0]))
     unlabelled = sum(not sample.labels for sample in table.samples)
     if unlabelled:
         what = counted(unlabelled, "sample has none of the labels", "samples have none of the labels")
-        doubts.append(Doubt(what, "nothing needs to be done if that is right", level="info"))
+        doubts.append(Doubt(what, "no action is needed if this is intended", level="info"))
     return doubts
 
 
 def _side_doubts(parts: Split, labels: list[dict[str, Any]]) -> list[Doubt]:
     doubts = []
-    regroup = ", or give no train and test parts, so that we split the samples" if parts.how == "given" else ""
+    regroup = (
+        ", or remove the split into training and test files, so that the site splits the samples"
+        if parts.how == "given"
+        else ""
+    )
     untrained = [label["name"] for label in labels if not label["train"]]
     if untrained:
-        what = f"there are no train samples of {_listed(untrained)}, so {_it(untrained)} cannot be learnt"
-        doubts.append(Doubt(what, f"add train samples{regroup}", untrained[0]))
+        what = f"there are no training samples of {_listed(untrained)}, so {_it(untrained)} cannot be learned"
+        doubts.append(Doubt(what, f"add training samples{regroup}", untrained[0]))
     untested = [label["name"] for label in labels if not label["test"] and label["train"] > 1]
     if untested:
         what = f"there are no test samples of {_listed(untested)}, so {_it(untested)} cannot be tested"
         doubts.append(Doubt(what, f"add test samples{regroup}", untested[0]))
     if len(parts.test) < SMALL_TEST:
-        what = counted(len(parts.test), "sample is", "samples are") + " left to test with, so scores will be rough"
+        what = counted(len(parts.test), "sample is", "samples are") + " left to test with, so the scores are imprecise"
         doubts.append(Doubt(what, "add samples", level="info"))
     return doubts
 
@@ -269,14 +273,14 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
     where = ", ".join(duplicates.examples[0]) if duplicates.examples else ""
     if duplicates.across_split:
         what = counted(duplicates.across_split, "test sample has an exact copy", "test samples have exact copies")
-        what += " among the train samples, so scores look better than they are"
+        what += " in the training set, so the scores are too high"
         doubts.append(Doubt(what, "remove the copies from the upload", where))
     elif duplicates.exact:
         what = counted(duplicates.exact, "sample is an exact copy of another", "samples are exact copies of others")
         doubts.append(Doubt(what, "remove the copies", where, "info"))
     if duplicates.contradicting:
         what = counted(duplicates.contradicting, "sample has a copy", "samples have copies") + " with other labels"
-        doubts.append(Doubt(what, "decide for one label and remove the other copies", where))
+        doubts.append(Doubt(what, "keep the copy with the right label and remove the others", where))
     return doubts
 
 

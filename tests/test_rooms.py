@@ -42,7 +42,7 @@ HEAVY_FILES = {
 }
 LARGEST_FOLDER = 15
 """Python files in a folder, without ``__init__.py`` and migrations."""
-LARGE_FOLDERS = {"formatters/tables", "formatters", "webapp/ops", "webapp/runs"}
+LARGE_FOLDERS = {"formatters/tables", "formatters"}
 
 
 def python_files() -> list[Path]:

@@ -78,7 +78,7 @@ def convert(
 
     Raises:
         LabelQuestion: the user must choose what to predict.
-        DataError: the data cannot be used; the message is for the user.
+        DataError: the data could not be read; the message is for the user.
         Stopped: by ``should_stop``, which is asked once a second, here and below.
     """
     arguments = [str(source), str(out)]

@@ -91,8 +91,6 @@ class MetaModel:
 
 
 def _in_words(row: str, nearest: Sequence[Mapping[str, Any]]) -> str:
-    first, *others = nearest
-    name = sources.in_words(first["dataset"])
-    second = f", second {sources.in_words(others[0]['dataset'])}" if others else ""
-    text = f"your data resembles {name} (distance {first['distance']:.2f}{second})"
+    first = nearest[0]
+    text = f"your data resembles {sources.in_words(first['dataset'])}"
     return text if first["alc"] is None else f"{text}; there {row} reached ALC {first['alc']:.2f}"

@@ -108,7 +108,7 @@ class AutoModel(AnytimeModel):
             if not predicts:
                 del weights[member.name]
         if not weights:
-            raise RuntimeError("no configuration of the portfolio can predict; the log says why")
+            raise RuntimeError("no configuration can predict; the log holds the errors")
         self.ensemble.written = self.ensemble.state()
         self.schedule.written()
         return mix({name: self.members[name].predict(split, remaining_time_budget) for name in weights}, weights)
@@ -120,7 +120,7 @@ class AutoModel(AnytimeModel):
         self.modality, kind_reason = modality(split)
         self.configurations = [row for row in self.configurations if row["modality"] == self.modality]
         if not self.configurations:
-            raise DataError(f"No portfolio row for {self.modality} data is enabled; enable one or choose a model.")
+            raise DataError(f"No configuration for {self.modality} data is enabled; enable one or choose a model.")
         self.ensemble.labels, self.ensemble.multi_label = split.labels, is_multi_label(split.labels)
         self.emit("note", text=f"This is {self.modality} data: {kind_reason}.")
         self.folds = fold_numbers(split.labels, fold_count(len(split), affordable), self.seed)
@@ -141,7 +141,7 @@ class AutoModel(AnytimeModel):
                 self._first = member, sample
                 self.ensemble.explain(f"first model: {member.name} on {len(sample)} of {len(split)} training examples")
         if not self.ensemble.weights:
-            raise RuntimeError("every row of the portfolio failed; the log says why")
+            raise RuntimeError("every configuration failed; the log holds the errors")
 
     def _check_first_model(self, split: Examples, member: Member, sample: np.ndarray) -> None:
         """Validate the first model on the examples of fold 0 that it has not seen, if these are most of them."""

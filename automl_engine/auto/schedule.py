@@ -1,4 +1,4 @@
-"""Schedule: what to do next, when a prediction is due, and how much time is kept back for it."""
+"""Schedule: what to do next, when a prediction is due, and how much time is reserved for it."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Examples(ABC):
             yield self.tensor(i), labels[i]
 
     def as_tf_dataset(self) -> tf.data.Dataset:
-        """The challenge's own view: (4-D float32 tensor, float32 label vector), unbatched, unshuffled."""
+        """The view of the challenge: (4-D float32 tensor, float32 label vector), unbatched, unshuffled."""
         import tensorflow as tf
 
         shape = [None if n == -1 else n for n in self._tensor_shape()]

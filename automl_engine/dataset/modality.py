@@ -18,7 +18,7 @@ def modality(examples: Examples) -> tuple[str, str]:
         return _series(examples)
     shape = f"{spec.row_count} × {spec.col_count}" if spec.row_count > 0 else "any size"
     reasons = {
-        "image": f"each example is one picture of {shape} with {spec.num_channels} channel(s)",
+        "image": f"each example is one image of {shape} in {'grey' if spec.num_channels == 1 else 'colour'}",
         "video": f"each example is a sequence of pictures of {shape}",
         "text": f"each example is a sequence of words from a vocabulary of {len(spec.channel_to_index)}",
         "tabular": f"each example is one row of {max(spec.row_count, spec.col_count)} cells",

@@ -147,7 +147,7 @@ class Shard:
                 self._check_headers(headers, len(starts) - len(headers))
                 self.forget()
             if at > size:
-                raise self.error(len(starts) - 1, "the file ends in the middle of it")
+                raise self.error(len(starts) - 1, "the file ends inside it")
             if len(starts) == FEW and at > FEW * LARGE_BYTES:
                 view.madvise(mmap.MADV_RANDOM)  # reading ahead would read the whole file
         self._check_headers(headers, len(starts) - len(headers))

@@ -25,14 +25,16 @@ COUNT, CLASS_COUNT = 64, 24
 """Samples kept of a data set, and of each of its classes."""
 MOST_CLASSES = 100
 LARGEST = 65504.0
-"""Of half precision."""
+"""Largest number in half precision."""
 VISUAL = ("image", "video")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="public sets with NAME.data")
-    parser.add_argument("--modality", required=True, help="of all of them")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of public data sets with NAME.data"
+    )
+    parser.add_argument("--modality", required=True, help="modality of the data sets")
     parser.add_argument(
         "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
     )

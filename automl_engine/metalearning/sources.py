@@ -7,7 +7,7 @@ import re
 MARK = "--"
 PART = re.compile(r"(classes|n|side)([1-9]\d*)")
 SAME_SOURCE = {"miniciao": "cifar10"}
-"""Of public sets: the same ten classes of photographs at 32 × 32, which selectors of samples take for each other."""
+"""Public data sets that count as one source: the same ten classes of photographs at 32 × 32."""
 
 
 def source_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Configurations as rows: ``image.yaml`` and so on, one file a modality, in the order of the ladder.
+"""Configurations as rows: ``image.yaml`` and so on, one file a modality, in the order in which they are tried.
 
 A row is ``{name, modality, model, params, origin, enabled, space}``; a new one is a few lines of YAML.
 """
@@ -50,20 +50,20 @@ def load(path: Path | None = None) -> list[Row]:
 
 
 def changed_row(name: str, rows: Sequence[Row]) -> Row | None:
-    """The ROW of ``auto-ROW`` or ``auto+ROW``; None for other names."""
+    """The configuration NAME of ``auto-NAME`` or ``auto+NAME``; None for other names."""
     return next((row for row in rows if name in (f"auto-{row.name}", f"auto+{row.name}")), None)
 
 
 def ladder(name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows that ``auto`` climbs; ``auto-ROW`` leaves one out, ``auto+ROW`` takes one that is off.
+    """The configurations of ``auto``; ``auto-NAME`` leaves one out, ``auto+NAME`` adds one that is off.
 
     Raises:
-        DataError: the row is off, or on, already.
+        DataError: the configuration is already off, or on.
     """
     changed = changed_row(name, rows)
     if changed and changed.enabled != name.startswith("auto-"):
         raise DataError(
-            f"{name} is no other than auto: {changed.name} is {'on' if changed.enabled else 'off'} already."
+            f"{name} is the same as auto, because {changed.name} is {'on' if changed.enabled else 'off'}; use auto."
         )
     return [row for row in rows if (name.startswith("auto+") if row is changed else row.enabled)]
 

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import psutil
 
 GB = 2**30
-EXIT_LIMIT = 2  # as for data that cannot be used
+EXIT_LIMIT = 2  # the same as for data that could not be read
 POLL_S = 0.1
 SHARE_OF_TIME = 0.02
 """Fraction of one processor that watching may take."""

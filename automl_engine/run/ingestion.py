@@ -185,7 +185,7 @@ class Ingestion:
         return np.where(holes, np.where(holes, 0, prediction).sum(0) / known, prediction)
 
     def _describe(self, model: AnytimeModel) -> None:
-        """Leave what the model's choice was made from, so that the run may teach the meta-learner."""
+        """Write the meta-features of the run, so that its scores can be shared."""
         path = self.run_dir / "features.json"
         if model.described and not path.exists():
             _write(path, json.dumps(model.described))

@@ -94,7 +94,7 @@ def run(
         child: the command that runs ingestion.py; None: a fork of this process, which has imported all that it needs.
 
     Raises:
-        DataError: the data set cannot be used.
+        DataError: the data set could not be read.
     """
     data_dir, solution_path = find_dataset(folder)
     spec = Spec.read(data_dir / "test" / "metadata.textproto")
@@ -269,7 +269,7 @@ class Supervisor:
 
 
 def restore_model(run_dir: Path) -> None:
-    """Heal a kill in the middle of the child's swap: ``model/`` is the newest whole model."""
+    """Recover if the child was killed while it replaced the model: ``model/`` is the newest whole model."""
     place = run_dir / "model"
     for name in ("model.new", "model.old"):
         if not place.exists() and (run_dir / name / "model.json").exists():

@@ -154,7 +154,7 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
             continue
         columns = _columns(source / path if source.is_dir() else source) or []
         if sensor in found or not columns:
-            raise DataError(f"{path} cannot be used; give one file of numbers for each channel.")
+            raise DataError(f"{path} could not be read; give one file of numbers for each channel.")
         found[sensor] = _matrix(columns)
         for line, cells in strange_cells(columns, found[sensor]).items():
             strange.setdefault(line, []).extend(cells)

@@ -425,7 +425,7 @@ def test_a_row_that_could_not_predict_in_time_is_left_out(
 def test_when_every_row_fails_it_says_so(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
     model, _ = auto(train, toy_rows(broken=[]))
-    with pytest.raises(RuntimeError, match="every row of the portfolio failed"):
+    with pytest.raises(RuntimeError, match="every configuration failed"):
         drive(model, train, hidden(test), budget_s=20)
 
 
@@ -433,7 +433,7 @@ def test_without_a_row_for_the_data_it_is_the_administrators_to_fix() -> None:
     train = toy("tabular", 30, False, seed=1)
     rows = [asdict(row) for row in load() if row.modality == "image"]
     model, _ = auto(train, rows)
-    with pytest.raises(DataError, match="No portfolio row for tabular data"):
+    with pytest.raises(DataError, match="No configuration for tabular data"):
         model.train(train, 10)
 
 

@@ -151,7 +151,7 @@ def flip(position: int) -> Callable[[bytearray], None]:
         (flip(0), "record 0 of sample-toy-train.tfrecord cannot be read: its length field is damaged"),
         (flip(60), "record 0 of sample-toy-train.tfrecord cannot be read: its content is damaged"),
         (flip(-10), "record 59 of sample-toy-train.tfrecord cannot be read: its content is damaged"),
-        (lambda data: data.__delitem__(slice(-10, None)), "record 59 .* ends in the middle"),
+        (lambda data: data.__delitem__(slice(-10, None)), "record 59 .* ends inside it"),
         (lambda data: data.extend(b"12345"), "record 60 .* cut off"),
         (lambda data: data.clear(), "says sample_count 60 but the records are 0"),
     ],

@@ -136,7 +136,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> 
 
 
 def test_the_storage_is_told_without_its_password() -> None:
-    with pytest.raises(DataError, match=r"cannot be used") as raised:
+    with pytest.raises(DataError, match=r"is not usable") as raised:
         bohb.optimise(value, SPACE, trials=1, storage="postgresql://me:secret@localhost:1/none")
     assert "secret" not in str(raised.value)
 

@@ -129,7 +129,7 @@ def test_an_unlabelled_test_folder_is_no_given_split(convert_files) -> None:
 def test_classes_that_differ_by_spelling(convert_files) -> None:
     report = convert_files({"t.csv": rows("a,label", lambda i: f"{i % 9},{['Cat', 'cat', 'dog'][i % 3]}")})
     assert report["counts"]["classes"] == 3
-    assert any("'Cat' and 'cat' are told apart by their spelling" in doubt["what"] for doubt in report["doubts"])
+    assert any("'Cat' and 'cat' differ only in spelling" in doubt["what"] for doubt in report["doubts"])
 
 
 def test_two_image_sets_in_one_upload(convert_files) -> None:

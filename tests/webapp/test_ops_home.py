@@ -13,8 +13,8 @@ from redis.exceptions import ConnectionError as NoRedis
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.ops import status
 from webapp.ops.models import Fault
+from webapp.ops.pages import status
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_status_without_redis_says_so(client: Client, monkeypatch: pytest.Monkey
     def no_redis(**options: Any) -> list[Any]:
         raise NoRedis
 
-    monkeypatch.setattr("webapp.ops.status.Worker.all", no_redis)
+    monkeypatch.setattr("webapp.ops.pages.status.Worker.all", no_redis)
     page = text(client, "/status")
     assert "job queue does not answer" in page
 

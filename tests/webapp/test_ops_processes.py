@@ -187,8 +187,8 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
     other = {"DATA_DIR": f"{site.data_dir}2"}
     refusals = (
         ({}, "runs already on the data folder"),
-        (other, f"Port {site.port} cannot be used (Address already in use)"),
-        (other | {"PORT": "http"}, "Port http cannot be used"),
+        (other, f"Port {site.port} is not available (Address already in use)"),
+        (other | {"PORT": "http"}, "Port http is not available"),
     )
     for changes, sentence in refusals:
         second = site.start(**changes)

@@ -19,7 +19,8 @@ from django.conf import settings
 from rq.serializers import JSONSerializer
 
 from webapp.accounts.models import User
-from webapp.ops import queues, status
+from webapp.ops import queues
+from webapp.ops.pages import status
 from webapp.ops.turns import Ticket, next_index
 from webapp.ops.up import services
 from webapp.runs import start

@@ -123,7 +123,7 @@ def test_one_that_was_ended_early_tells_nothing(row: PortfolioRow, public: list[
 
 
 def test_the_page_shows_progress_and_stops(row: PortfolioRow, public: list[Dataset], admin_client: Client) -> None:
-    assert "2 public image data sets of this site" in admin_client.get(URL).content.decode()
+    assert "public image data set of this site (now 2)" in admin_client.get(URL).content.decode()
     admin_client.post(f"{URL}/evaluate")
     page = admin_client.get(URL).content.decode()
     assert "0 of 2 done, 1 waits" in page
@@ -152,7 +152,7 @@ def test_the_rows_in_use_can_be_evaluated_beside_it(
     admin_client.post(f"{URL}/evaluate", {"others": "yes"})
     assert set(Evaluation.objects.exclude(row=row).values_list("row__name", flat=True)) == {others[0].name}
     Score.objects.create(**Score.objects.values().get() | {"id": None, "run_id": None, "row": "used", "alc": 0.7})
-    assert '<strong class="gain number">+0.1000</strong>' in admin_client.get(URL).content.decode()
+    assert '<strong class="gain number">+0.100</strong>' in admin_client.get(URL).content.decode()
 
 
 def test_nobody_else_can(row: PortfolioRow, public: list[Dataset], owner_client: Client) -> None:

@@ -77,7 +77,7 @@ def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> Non
     assert row.changes.get().what == "imported"
     held = sorted(str(path.relative_to(files.folder())) for path in files.folder().rglob("*"))
     assert held == ["foreign", "foreign/data", "foreign/data/helper.py", "foreign/model.py"]
-    assert "is not isolated" in admin_client.get("/portfolio/row/foreign").content.decode()
+    assert "Imported code runs on this server" in admin_client.get("/portfolio/row/foreign").content.decode()
 
     path = tmp_path / "portfolio.yaml"
     rows.write_enabled(path, "foreign")

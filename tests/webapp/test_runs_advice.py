@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webapp.runs.advice import sentences
+from webapp.runs.pages.advice import sentences
 
 REPORT = {"labels": [{"name": name, "train": train} for name, train in (("a", 100), ("b", 100), ("c", 10))]}
 

@@ -12,9 +12,10 @@ from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets import report
 from webapp.datasets.models import Dataset
-from webapp.runs import alike, ending
+from webapp.runs import ending
 from webapp.runs.jobs import compare
 from webapp.runs.models import Run
+from webapp.runs.pages import alike
 
 TOLD = [
     {"label": "wolf", "dataset": "cats_dogs", "known_label": "dog", "distance": 0.912},

@@ -12,8 +12,9 @@ from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.portfolio.scores import PREFIX, name_of
-from webapp.runs import choice, page, start
+from webapp.runs import start
 from webapp.runs.models import Lesson, Run
+from webapp.runs.pages import choice, page
 
 TOLD = [{"dataset": "mnist", "distance": 0.312, "alc": 0.914}, {"dataset": "cifar10", "distance": 0.58, "alc": None}]
 

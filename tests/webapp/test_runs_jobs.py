@@ -92,7 +92,7 @@ def test_train_writes_the_curve_and_the_end(queued: Run, engine_plan: Any, jobs:
     queued.refresh_from_db()
     assert queued.state == Run.State.FINISHED
     assert queued.export_state == Run.Export.QUEUED
-    assert queued.reason == "It was done before the budget ended: nothing left to learn."
+    assert queued.reason == "Training ended early: nothing left to learn."
     assert (queued.alc, queued.nauc, queued.first_prediction_s) == (0.7, 0.9, 0.5)
     assert queued.started
     assert queued.tries == 1
@@ -156,7 +156,7 @@ def test_stop_keeps_the_best_within_two_seconds(queued: Run, owner_client: Any, 
     queued.refresh_from_db()
     assert taken_s < 2
     assert queued.state == Run.State.FINISHED
-    assert queued.reason == "You stopped it; the best so far is kept."
+    assert queued.reason == "You stopped it; the best model is kept."
     assert queued.points.count() == 2
 
 
@@ -191,8 +191,8 @@ def test_a_waiting_run_is_cancelled_for_free(queued: Run, owner_client: Any) -> 
     [
         ({"code": 2, "say": "The labels do not fit the data."}, "The labels do not fit the data.", True),
         ({"code": 1, "say": "RuntimeError: out of memory"}, "ran out of memory", False),
-        ({"code": 3}, "ended without a word (code 3)", False),
-        ({"stopped": "budget"}, "No prediction came within the budget of 20 s", False),
+        ({"code": 3}, "ended without a message (code 3)", False),
+        ({"stopped": "budget"}, "There was no prediction within 20 s", False),
     ],
 )
 def test_failures_say_what_happened(queued: Run, engine_plan: Any, plan: Any, sentence: str, charged: bool) -> None:
@@ -210,7 +210,7 @@ def test_a_crash_keeps_earlier_predictions(queued: Run, engine_plan: Any) -> Non
     queued.refresh_from_db()
     assert queued.state == Run.State.FAILED
     assert "out of memory" in queued.error
-    assert "stopped by a fault" in queued.reason
+    assert "A fault stopped the run" in queued.reason
     assert queued.nauc == 0.9
     assert queued.points.count() == 3
     assert not queued.charged
@@ -225,9 +225,9 @@ def test_a_killed_engine_is_a_fault_that_everybody_sees(queued: Run, engine_plan
     assert queued.points.count() == 2
     assert queued.export_state == Run.Export.QUEUED
     page = owner_client.get(f"/runs/{queued.pk}").content.decode()
-    assert "stopped by a fault" in page
+    assert "A fault stopped the run" in page
     assert 'class="badge good"' not in page
-    assert "ended by the machine" in owner_client.get("/status").content.decode()
+    assert "stopped by the system" in owner_client.get("/status").content.decode()
 
 
 def test_our_own_bug_is_told_and_raised(queued: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ def test_our_own_bug_is_told_and_raised(queued: Run, monkeypatch: pytest.MonkeyP
     queued.refresh_from_db()
     assert queued.state == Run.State.FAILED
     assert not queued.charged
-    assert "your data, which is safe" in queued.error
+    assert "Your data is not the cause" in queued.error
 
 
 def test_the_engine_never_outlives_its_job(queued: Run, engine_plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ def test_a_worker_lost_twice_ends_the_run(owner: User, make_dataset: Any, make_r
     _silent(run)
     reap()
     run.refresh_from_db()
-    assert "stopped by a fault" in run.reason  # it had predictions
+    assert "A fault stopped the run" in run.reason  # it had predictions
     empty = make_run(run.dataset, state="running", tries=2)
     empty.points.all().delete()
     (empty.dir / "events.jsonl").unlink()
@@ -344,7 +344,7 @@ def test_packing_is_given_up_when_its_job_is_gone(
     assert reap() == 1
     run.refresh_from_db()
     assert run.export_state == Run.Export.FAILED
-    assert "try to pack it again" in run.export_error
+    assert "Try to pack it again" in run.export_error
 
 
 @pytest.mark.parametrize(("age_s", "alive", "ended"), [(30, False, 0), (90, True, 0), (90, False, 1), (700, True, 1)])
@@ -368,7 +368,7 @@ def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_p
     train(queued.pk)
     queued.refresh_from_db()
     assert queued.state == Run.State.FAILED
-    assert "did not come to its end in time" in queued.error
+    assert "did not end in time" in queued.error
 
 
 def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
@@ -425,7 +425,7 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
     monkeypatch.setattr(engine, "predict", too_slow)
     predict(late.pk)
     late.refresh_from_db()
-    assert "our fault" in late.error
+    assert "because of this server" in late.error
     assert not (late.dir / "input").exists()
 
     def unreadable(*_: Any) -> None:
@@ -440,9 +440,9 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
 def test_done_at_the_very_end_means_the_budget_is_used_up(queued: Run) -> None:
     done = {"stopped": "done", "reason": "nothing more to learn"}
     queued.started = timezone.now() - timedelta(seconds=5)
-    assert ending._why_ended(queued, done).startswith("It was done before the budget ended")
+    assert ending._why_ended(queued, done).startswith("Training ended early")
     queued.started = timezone.now() - timedelta(seconds=19.5)
-    assert ending._why_ended(queued, done) == "The budget of 20 s is used up."
+    assert ending._why_ended(queued, done) == "The training time of 20 s is over."
 
 
 def test_every_ending_has_a_sentence(queued: Run) -> None:

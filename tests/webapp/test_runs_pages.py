@@ -24,9 +24,10 @@ from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
-from webapp.runs import figure, page, start, stream, tryout
+from webapp.runs import start, tryout
 from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
+from webapp.runs.pages import figure, page, stream
 
 
 @pytest.fixture(autouse=True)
@@ -500,7 +501,7 @@ def test_try_a_row(owner_client: Any, owner: User, make_dataset: Any, make_run: 
 
 def test_try_refuses_with_a_sentence(owner_client: Any, run: Run, monkeypatch: Any) -> None:
     address, ask = f"/models/{run.pk}/predict", {"headers": {"accept": "application/json"}}
-    assert "No file came" in owner_client.post(address, **ask).json()["error"]
+    assert "No file was sent" in owner_client.post(address, **ask).json()["error"]
     monkeypatch.setattr(tryout, "MAX_BYTES", 10)
     assert "At most" in owner_client.post(address, {"files": [_file()]}, **ask).json()["error"]
     Run.objects.update(export_state="queued")

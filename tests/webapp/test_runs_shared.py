@@ -12,8 +12,8 @@ from django.test import Client
 from automl_engine.run import events
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import stream
 from webapp.runs.models import Run
+from webapp.runs.pages import stream
 
 SECRET = "secret-of-the-data"
 

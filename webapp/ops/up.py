@@ -39,7 +39,7 @@ WORDS = {
     "convert": "conversion worker",
     "pack": "packing worker",
     "predict": "prediction worker",
-    "starters": "making of starter data",
+    "starters": "generator of starter data",
 }
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
@@ -82,7 +82,7 @@ def services(port_fd: int) -> list[Service]:
 
 
 class Supervisor:
-    """The children, the guard, and the wish to stop."""
+    """The child processes and their guard."""
 
     def __init__(self, lock: IO[str]) -> None:
         self.mark = f"autodl-{secrets.token_hex(8)}"
@@ -165,13 +165,13 @@ class Supervisor:
 
     def look_after(self, service: Service) -> None:
         if service.process is not None and service.process.poll() is not None:
-            self.note_end(service, service.process.returncode)
+            self.report_end(service, service.process.returncode)
             service.process = None
         if service.process is None and time.monotonic() >= service.due:
             self.start(service)
 
-    def note_end(self, service: Service, code: int) -> None:
-        """Tell, clear up what it left behind, and plan its next start."""
+    def report_end(self, service: Service, code: int) -> None:
+        """Report the end, end what it left running, and plan its next start."""
         processes.end(processes.marked(f"{self.mark}/{service.name}/"), 0)
         if service.once and code == 0:
             service.due = float("inf")
@@ -182,10 +182,10 @@ class Supervisor:
             raise StartError(f"The {service.what} does not start: {self.last_line(service)}")
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         if service.once and service.failures > 2:
-            service.due, done = float("inf"), "It is given up until the next start."
+            service.due, done = float("inf"), "It is not started again until the next start of the site."
         else:
             wait_s = BACK_OFF_S[min(service.failures, len(BACK_OFF_S)) - 1]
-            service.due, done = time.monotonic() + wait_s, f"It is started again after {wait_s} s."
+            service.due, done = time.monotonic() + wait_s, f"It starts again after {wait_s} s."
         faults.spool(settings.DATA_DIR, f"The {service.what} {how}.", done)
         say(f"The {service.what} {how}. {done} Its log: {self.logs / service.name}.log")
 
@@ -242,7 +242,7 @@ def take_lock(data_dir: Path) -> IO[str]:
             other = json.loads(lock.read() or "{}")
         if is_running(other.get("pid", 0)) or time.monotonic() > deadline:  # else its guard is clearing up
             raise StartError(
-                f"AutoDL Self-Service runs already on the data folder {data_dir}: open {other.get('url')}, or stop it "
+                f"AutoDL Self-Service already uses the data folder {data_dir}: open {other.get('url')}, or stop it "
                 "(Ctrl-C there), or use another folder, as in: DATA_DIR=/some/folder PORT=8001 make run"
             )
         time.sleep(0.2)
@@ -268,7 +268,7 @@ def take_port(host: str, port: str) -> socket.socket:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise StartError(
-            f"Port {port} cannot be used ({reason}); choose another one, as in: PORT=8010 make run"
+            f"Port {port} is not available ({reason}); choose another one, as in: PORT=8010 make run"
         ) from None
 
 

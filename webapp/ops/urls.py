@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import TemplateView
 
-from webapp.ops import views
+from webapp.ops.pages import views
 
 urlpatterns = [
     path("", views.home, name="home"),

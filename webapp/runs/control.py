@@ -1,4 +1,4 @@
-"""The owner's wishes for a run, written into its row; the worker on it looks there five times a second."""
+"""Stop and cancel: a change of the run's row, which its worker reads five times a second."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ State = Run.State
 
 
 def stop(run: Run) -> None:
-    """Stop now, keep the best; a run that waits has nothing to keep and is cancelled."""
+    """Stop now and keep the best model; a run that waits is cancelled."""
     if not _change(run, (State.RUNNING,), state=State.STOPPING):
         _cancel_waiting(run)
 
 
 def cancel(run: Run) -> None:
-    """End the run and keep nothing; one that never started is not counted."""
+    """End the run and keep nothing; a run that never started does not count."""
     if not _cancel_waiting(run):
         reason = "You cancelled this run."
         _change(run, (State.RUNNING, State.STOPPING), state=State.CANCELLED, ended=timezone.now(), reason=reason)
 
 
 def _cancel_waiting(run: Run) -> bool:
-    reason = "You cancelled this run before it started, so it is not counted."
+    reason = "You cancelled this run before it started, so it does not count."
     fields = {"ended": timezone.now(), "reason": reason, "error": "", "charged": run.tries > 0}
     return _change(run, (State.QUEUED,), state=State.CANCELLED, **fields)
 

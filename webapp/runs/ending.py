@@ -1,4 +1,4 @@
-"""How a run ends, in a state and in words: what happened, what of yours is safe, what to do now."""
+"""The end of a run: its final state, and sentences that say what happened, what is kept and what to do."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from django.utils import timezone
 from webapp import engine
 from webapp.database import patiently
 from webapp.ops.models import Fault
-from webapp.runs import alike, journal, knowledge, queue, words
+from webapp.runs import journal, knowledge, queue, words
 from webapp.runs.models import Run
+from webapp.runs.pages import alike
 
 SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
 ORDERLY = ("done", "budget", "user")  # how an engine ends that nothing stopped
-KILLED = "The engine ran out of memory or was ended by the machine."
+KILLED = "The engine ran out of memory or was stopped by the system."
 MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom", re.IGNORECASE)
 
 
@@ -39,23 +40,23 @@ def _end(run: Run, code: int | None, trouble: str) -> None:
     if run.points.exists() or (run.tries > 1 and journal.bring_back(run)):
         _finish(run, code, trouble)
     elif run.state == Run.State.STOPPING:
-        reason = "You stopped it before its first prediction, so there is nothing to keep."
+        reason = "You stopped it before its first prediction, so there is no model."
         _write(run, state=Run.State.CANCELLED, reason=reason)
     else:
         _fail(run, code, trouble)
 
 
-def _break_off(run: Run, trouble: str, **fields: Any) -> bool:
+def _fail_for_us(run: Run, trouble: str, **fields: Any) -> bool:
     """A failure that costs the user nothing, and that the status page lists."""
     error = (
-        f"{trouble} This is not the fault of your data, which is safe; the run is not counted. "
-        "Start it again; if it fails again, show the engine's log to the administrator."
+        f"{trouble} Your data is not the cause and is safe; the run does not count. "
+        "Start it again; if it fails again, show the log to the administrator."
     )
     with transaction.atomic():
         written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
         if written:
             what = KILLED if trouble == KILLED else "The engine of a run failed."  # an error may quote the data
-            Fault.objects.create(what=what, done="The run is not counted; what was scored before is kept.")
+            Fault.objects.create(what=what, done="The run does not count; its earlier scores are kept.")
     return written
 
 
@@ -74,8 +75,8 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
         if run.state == Run.State.STOPPING or scores.get("stopped") in ORDERLY:
             ended = _write(run, state=Run.State.FINISHED, error="", reason=_why_ended(run, scores), **fields)
         else:
-            reason = "It was stopped by a fault; the last prediction before that is kept."
-            ended = _break_off(run, trouble or _trouble(run, code), reason=reason, **fields)
+            reason = "A fault stopped the run; the last prediction before it is kept."
+            ended = _fail_for_us(run, trouble or _trouble(run, code), reason=reason, **fields)
         if ended:
             if alike.is_missing(run.dataset):
                 queue.enqueue_compare(run)
@@ -86,11 +87,11 @@ def _why_ended(run: Run, scores: dict[str, Any]) -> str:
     """Why it ended in order, in words."""
     stopped = scores.get("stopped")
     if run.state == Run.State.STOPPING or stopped == "user":
-        return "You stopped it; the best so far is kept."
+        return "You stopped it; the best model is kept."
     if stopped == "budget" or (stopped == "done" and _used_up(run)):
-        return f"The budget of {words.duration(run.budget_s)} is used up."
+        return f"The training time of {words.duration(run.budget_s)} is over."
     reason = str(scores.get("reason", "")).strip().rstrip(".")
-    return f"It was done before the budget ended: {reason}." if reason else "It was done before the budget ended."
+    return f"Training ended early: {reason}." if reason else "Training ended early."
 
 
 def _used_up(run: Run) -> bool:
@@ -102,18 +103,18 @@ def _fail(run: Run, code: int | None, trouble: str) -> None:
     """There is no prediction at all."""
     scores = engine.read_json(run.dir / "scores.json") or {}
     if trouble:
-        _break_off(run, trouble)
+        _fail_for_us(run, trouble)
     elif code == engine.EXIT_DATA_ERROR:
-        error = f"{_last_line(run)} Your data is still here: fix it, or choose other options, and start again."
+        error = f"{_last_line(run)} Fix the data or change its settings, and start again."
         _write(run, state=Run.State.FAILED, error=error)
     elif scores.get("stopped") == "budget":
         error = (
-            f"No prediction came within the budget of {words.duration(run.budget_s)}. Your data is safe and the run is "
-            "not counted: start it again with more time."
+            f"There was no prediction within {words.duration(run.budget_s)}. The run does not count: "
+            "start it again with more time."
         )
         _write(run, state=Run.State.FAILED, error=error, charged=False)
     else:
-        _break_off(run, _trouble(run, code))
+        _fail_for_us(run, _trouble(run, code))
 
 
 def _trouble(run: Run, code: int | None) -> str:
@@ -124,7 +125,7 @@ def _trouble(run: Run, code: int | None) -> str:
         return KILLED
     if error:
         return f"The engine stopped with an error ({error.rstrip('.')})."
-    return f"The engine ended without a word (code {code})."
+    return f"The engine ended without a message (code {code})."
 
 
 def _last_line(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""What the workers do for runs: train, pack, predict; and what the reaper does when a worker is gone.
+"""The jobs of the workers (train, pack, predict), and the reaper's care for runs whose worker was lost.
 
 Jobs take ids only.  Each begins by claiming its row with a filtered update, so that a job delivered twice does its
 work once.
@@ -21,8 +21,9 @@ from webapp.datasets.models import Dataset
 from webapp.datasets.storage import measure_run
 from webapp.ops import queues
 from webapp.portfolio import rows
-from webapp.runs import alike, ending, journal, knowledge, queue
+from webapp.runs import ending, journal, knowledge, queue
 from webapp.runs.models import Prediction, Run
+from webapp.runs.pages import alike
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,10 @@ LOST_AFTER = timedelta(seconds=60)  # no heartbeat, or nobody has begun
 STOP_PATIENCE_S = 30  # from the polite signal to the kill
 MAX_TRIES = 2
 PREDICT_PATIENCE = timedelta(minutes=10)
-NOT_PACKED = "The model could not be packed. Your run, its curve and its scores are safe; try to pack it again."
-NOT_ANSWERED = "The model could not answer; this is our fault. Your model is safe: try once more, or download it."
-NO_WORKER = "No worker answered in ten minutes. Your model is safe: try again later."
-TOO_SLOW = "The engine did not come to its end in time and was stopped."
+NOT_PACKED = "The model could not be packed; your run and its scores are safe. Try to pack it again."
+NOT_ANSWERED = "The prediction failed because of this server. Try again, or download the model."
+NO_WORKER = "No worker answered within ten minutes: try again later."
+TOO_SLOW = "The engine did not end in time and was stopped."
 
 
 def train(run_id: str) -> None:
@@ -222,7 +223,7 @@ def _lost(run: Run) -> bool:
             state_since=now,
             heartbeat=None,
             error="The worker of this run was lost (a crash or a restart of the machine), so it starts once more, "
-            "with a new clock. What was scored before is kept.",
+            "with the full training time. Its earlier scores are kept.",
         )
     else:
         won = mine.update(heartbeat=now)  # ours to finish

@@ -47,12 +47,12 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Predictio
         TryError: none, too many or too large.
     """
     if not files:
-        raise TryError("No file came: choose at least one.")
+        raise TryError("No file was sent: choose at least one.")
     if len(files) > MAX_FILES:
         raise TryError(f"At most {MAX_FILES} files at once: put more of them into one zip.")
     if sum(file.size or 0 for file in files) > MAX_BYTES:
         raise TryError(
-            f"At most {MAX_BYTES // 2**20} MB at once: send it in parts, or download the model, which has no limit."
+            f"At most {MAX_BYTES // 2**20} MB at once: send fewer files, or download the model, which has no limit."
         )
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     prediction = _new(run, user, f"{_name(files[0])}{more}")

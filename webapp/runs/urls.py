@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, path
 
-from webapp.runs import model_views, views
-from webapp.runs.stream import stream
+from webapp.runs.pages import model_views, views
+from webapp.runs.pages.stream import stream
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("data/<slug:dataset_id>/learn", views.run_start, name="run-start"),

@@ -21,9 +21,9 @@ def noun(modality: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.6 s``, ``20 s``, ``1 min 30 s``, ``5 min``, ``2 h 5 min``."""
+    """``0.05 s``, ``0.6 s``, ``20 s``, ``1 min 30 s``, ``5 min``, ``2 h 5 min``."""
     if seconds < 10:
-        return f"{max(seconds, 0):.2g} s"
+        return f"{round(max(seconds, 0), 1 if seconds >= 0.1 else 2):g} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -105,8 +105,14 @@ def score(point: dict[str, Any]) -> str:
     return f"NAUC {point['nauc']:.2f}" if accuracy is None else f"{percent(accuracy)} accuracy"
 
 
+def members(by: str) -> str:
+    """The model behind a prediction: "image_linear", "a + b", or "ensemble of 5 configurations"."""
+    count = by.count(" + ") + 1
+    return by if count < 3 else f"ensemble of {count} configurations"
+
+
 def doings(events: list[dict[str, Any]], newest: int = 8) -> list[dict[str, Any]]:
-    """Steps of the engine, the newest first, then older notes: ``{"kind", "text", "t", "fraction"}``.
+    """Steps of the engine, the newest first, then older notes: ``{"kind", "text", "details", "t", "fraction"}``.
 
     kind is ``now``, ``done``, ``prediction`` or ``failure``.  Successive progress lines of one model become one line.
     """
@@ -141,9 +147,9 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
         case {"event": "note", "text": text}:
             return {"kind": "done", "text": text, "stays": True}
         case {"event": "score", "k": k, "t": t, "by": by}:
-            reason = predictions.get(k, {}).get("reason", "")
-            what = f"{by}: {'first ' if k == 0 else ''}prediction after {duration(t)}, {score(event)}"
-            return {"kind": "prediction", "text": f"{what} ({reason})" if reason else what}
+            reason, _, weights = predictions.get(k, {}).get("reason", "").partition("; ")
+            what = f"{members(by)}: {'first ' if k == 0 else ''}prediction after {duration(t)}, {score(event)}"
+            return {"kind": "prediction", "text": f"{what} ({reason})" if reason else what, "details": weights}
         case {"event": "failed", "error": error, **rest}:
             return {"kind": "failure", "text": f"{rest.get('what', 'a model')} failed: {error}"}
         case {"event": "stopped" | "finished", "reason": reason}:

@@ -41,7 +41,7 @@ def convert(source: Path, folder: Path) -> str:
     """Format ``source`` into ``folder`` unless that is done already; returns the modality.
 
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data could not be read.
     """
     if not (folder / "report.json").exists():  # written by an atomic rename: there means whole
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -39,10 +39,14 @@ TOLD_EVERY = 100
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders with NAME.data")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="for encoder.safetensors and its card"
+        "--out", type=Path, required=True, metavar="FOLDER", help="output folder for encoder.safetensors and its card"
     )
-    parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} images (2000)")
-    parser.add_argument("--blocks", type=int, nargs="+", default=[2, 4, 6, 4], metavar="N", help="layers a dense block")
+    parser.add_argument(
+        "--steps", type=int, default=2000, help=f"number of training steps of {BATCH} images each (2000)"
+    )
+    parser.add_argument(
+        "--blocks", type=int, nargs="+", default=[2, 4, 6, 4], metavar="N", help="number of layers of each dense block"
+    )
     parser.add_argument("--growth", type=int, default=12, help="channels that a layer adds (12)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")

@@ -38,9 +38,13 @@ COLUMNS = ("operation", "amount", "seconds", "points", "error", "device", "date"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="folders with NAME.data")
-    parser.add_argument("--rows", nargs="+", metavar="ROW", help="these rows, and auto (all that fit the data)")
-    parser.add_argument("--budget", type=float, default=5.0, metavar="S", help="for a row on a data set (5)")
-    parser.add_argument("--notes", type=Path, metavar="FILE", help="measurements, of earlier calls too; added to")
+    parser.add_argument(
+        "--rows", nargs="+", metavar="ROW", help="configurations to measure beside auto (default: all of the modality)"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=5.0, metavar="S", help="training time of a configuration on a data set (5)"
+    )
+    parser.add_argument("--notes", type=Path, metavar="FILE", help="file of measurements, to which this call adds")
     parser.add_argument("--out", type=Path, default=clock.COSTS, metavar="CSV", help="the table (the built-in one)")
 
 

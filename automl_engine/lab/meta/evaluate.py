@@ -26,7 +26,7 @@ from automl_engine.metalearning.selectors.vectors import Scale
 from automl_engine.metalearning.tables import SCORES, Table, features_path, read_numbers, read_table
 
 DRAWS = 10_000
-"""Of the bootstrap over sources."""
+"""Number of resamples in the bootstrap over sources."""
 MANY = 10
 """A column of whole numbers that grows by this factor holds counts, which are compared by their logarithms."""
 BESIDE = "average_rank"
@@ -61,16 +61,22 @@ class Outcome:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.add_argument("--scores", type=Path, default=SCORES, metavar="P.csv", help="runs, or data sets × rows")
-    parser.add_argument("--features", type=Path, metavar="F.csv", help="of data sets (the built-in ones)")
-    parser.add_argument("--samples", type=Path, metavar="FOLDER", help="what meta samples made, for those of samples")
-    parser.add_argument("--modality", default="image", help="of a table of runs (image)")
-    parser.add_argument("--selectors", metavar="A,B", help="these alone")
+    parser.add_argument(
+        "--scores", type=Path, default=SCORES, metavar="P.csv", help="table of runs, or of data sets × configurations"
+    )
+    parser.add_argument("--features", type=Path, metavar="F.csv", help="meta-features of the data sets (built-in)")
+    parser.add_argument(
+        "--samples", type=Path, metavar="FOLDER", help="samples from meta samples, for selectors that compare samples"
+    )
+    parser.add_argument("--modality", default="image", help="modality to select in a table of runs (image)")
+    parser.add_argument("--selectors", metavar="A,B", help="only these selectors")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (3)")
     parser.add_argument(
         "--tune", type=int, default=0, metavar="N", help="BOHB trials for each hidden set, judged inside the rest"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="writes regret.csv: a line for each pick")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="output folder for regret.csv, with a line for each choice"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -194,7 +200,7 @@ def tuned(kind: Any, known: Evidence, trials: int, seed: int) -> dict[str, Any]:
 
 
 def references(evidence: Evidence) -> dict[str, Outcome]:
-    """What costs no knowledge, all knowledge, and, where columns are named after data sets, the paper's own choice."""
+    """Reference selectors: without any table, with the true scores, and the paper's choice if columns are data sets."""
     makers: dict[str, Callable[[Evidence, Evidence], np.ndarray]] = {
         "oracle": lambda known, hidden: np.zeros(len(hidden.table.alc)),
         "random (expected)": lambda known, hidden: np.nanmax(hidden.table.alc, 1) - np.nanmean(hidden.table.alc, 1),

@@ -33,8 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
     )
-    parser.add_argument("--device", metavar="TEXT", help="what the runs were made on, in full")
-    parser.add_argument("--again", action="store_true", help="make the meta-features anew")
+    parser.add_argument("--device", metavar="TEXT", help="description of the machine of the runs")
+    parser.add_argument("--again", action="store_true", help="compute the meta-features again")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -31,9 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="data sets of one modality")
     parser.add_argument("--modality", required=True)
-    parser.add_argument("--tables", type=Path, default=HERE, metavar="FOLDER", help="where their samples are known")
+    parser.add_argument(
+        "--tables", type=Path, default=HERE, metavar="FOLDER", help="tables with samples of known data sets"
+    )
     parser.add_argument("--selectors", nargs="+", default=list(BY_SAMPLES), choices=BY_SAMPLES, metavar="S")
-    parser.add_argument("--repeats", type=int, default=20, help="batches of each size and data set (20)")
+    parser.add_argument("--repeats", type=int, default=20, help="number of batches of each size and data set (20)")
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -23,10 +23,12 @@ LEFT, TOP, WIDTH, HEIGHT = 64, 40, 560, 260  # px
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.add_argument("--scores", type=Path, default=SCORES, metavar="P.csv", help="runs, or data sets × rows")
-    parser.add_argument("--modality", default="image", help="of a table of runs (image)")
-    parser.add_argument("--size", type=int, default=5, metavar="N", help="rows to keep (5)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="writes reduce.csv and reduce.svg")
+    parser.add_argument(
+        "--scores", type=Path, default=SCORES, metavar="P.csv", help="table of runs, or of data sets × configurations"
+    )
+    parser.add_argument("--modality", default="image", help="modality to select in a table of runs (image)")
+    parser.add_argument("--size", type=int, default=5, metavar="N", help="number of configurations to keep (5)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder for reduce.csv and reduce.svg")
 
 
 def main(options: argparse.Namespace) -> int:

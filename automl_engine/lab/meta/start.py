@@ -35,13 +35,17 @@ ARMS = ("chosen", "fixed")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.add_argument("--data", type=Path, required=True, metavar="SETS", help="holds NAME/NAME.data")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="for the runs")
-    parser.add_argument("--sets", default="", metavar="A,B", help="these alone")
-    parser.add_argument("--tables", type=Path, default=HERE, metavar="FOLDER", help="what is known (the built-in)")
+    parser.add_argument("--data", type=Path, required=True, metavar="SETS", help="folder of NAME/NAME.data")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="output folder of the runs")
+    parser.add_argument("--sets", default="", metavar="A,B", help="only these data sets")
+    parser.add_argument(
+        "--tables", type=Path, default=HERE, metavar="FOLDER", help="tables of known data sets (built-in)"
+    )
     parser.add_argument("--budget", type=float, default=60.0, metavar="S")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (3)")
-    parser.add_argument("--clock", choices=clock.MODES, default="virtual", help="virtual: whatever else runs here")
+    parser.add_argument(
+        "--clock", choices=clock.MODES, default="virtual", help="virtual: independent of the load of the machine"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

@@ -28,10 +28,12 @@ JPEG_QUALITY = 95
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.add_argument("--data", type=Path, required=True, metavar="SETS", help="holds NAME/NAME.data")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="gets SOURCE--WHAT/SOURCE--WHAT.data")
-    parser.add_argument("--ask", required=True, metavar="A--n500,B--classes3", help="the names of the variations")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of classes and examples")
+    parser.add_argument("--data", type=Path, required=True, metavar="SETS", help="folder of NAME/NAME.data")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="OUT", help="output folder of SOURCE--WHAT/SOURCE--WHAT.data"
+    )
+    parser.add_argument("--ask", required=True, metavar="A--n500,B--classes3", help="names of the variations to make")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the choice of classes and examples (0)")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -37,16 +37,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="resnet_small",
         help="resnet_small, resnet_medium, resnet9, resnet18; series: series_small; text: word_vectors (resnet_small)",
     )
-    add("--source", choices=[*SOURCES, text], default="mixed", help="what is drawn (mixed: fractals and contours)")
+    add(
+        "--source",
+        choices=[*SOURCES, text],
+        default="mixed",
+        help="kind of synthetic data (mixed: fractals and contours)",
+    )
     add(
         "--hours",
         type=float,
         default=1.0,
         metavar="H",
-        help="of work in all, with earlier calls; of networks (1)",
+        help="hours of training in total, including earlier calls; for networks (1)",
     )
-    add("--out", type=Path, required=True, metavar="FOLDER", help="the same folder again: goes on")
-    add("--probe", type=Path, nargs="*", default=[], metavar="DIR", help="data sets to try the network on, frozen")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="output folder; with the same folder, training continues",
+    )
+    add(
+        "--probe",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="data sets on which the frozen network is tested",
+    )
     add("--batch", type=int, default=128)
     add("--seed", type=int, default=0)
     add("--device", default="auto", help="auto, cpu, cuda ...")

@@ -31,29 +31,42 @@ OPTIONS = ("row", "budget", "t0", "seed", "device", "clock")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     add = parser.add_argument
-    add("--row", required=True, help="a portfolio row that has a space")
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="known data sets, as for run")
-    add("--out", type=Path, required=True, metavar="OUT", help="gets search.json and row.yaml")
-    add("--trials", type=_count, default=30, metavar="N", help="in all, those of earlier calls counted (30)")
-    add("--budget", type=_seconds, default=90.0, metavar="S", help="of the longest runs; trials begin at 1/9 (90)")
-    add("--t0", type=_seconds, default=60.0, metavar="S", help="constant of the time axis (60)")
+    add("--row", required=True, help="a configuration of the portfolio that has a search space")
+    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="data sets to optimise on, as for run")
+    add("--out", type=Path, required=True, metavar="OUT", help="output folder for search.json and row.yaml")
+    add(
+        "--trials", type=_count, default=30, metavar="N", help="number of trials, including those of earlier calls (30)"
+    )
+    add(
+        "--budget",
+        type=_seconds,
+        default=90.0,
+        metavar="S",
+        help="training time of the longest runs; trials start with 1/9 of it (90)",
+    )
+    add("--t0", type=_seconds, default=60.0, metavar="S", help="time constant of the ALC in seconds (60)")
     add("--seed", type=int, default=0)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
-    add("--clock", choices=("wall", "virtual"), default="wall", help="virtual: what work takes by meta costs")
-    add("--portfolio", type=Path, metavar="FILE", help="rows to use instead of the built-in ones")
+    add(
+        "--clock",
+        choices=("wall", "virtual"),
+        default="wall",
+        help="virtual: reproducible times from a table (meta costs)",
+    )
+    add("--portfolio", type=Path, metavar="FILE", help="configurations instead of the built-in ones")
     add("--storage", metavar="URL", help="postgresql://... to share with other machines (default: a file in OUT)")
-    add("--name", help="of the search in the storage (default: the row's)")
+    add("--name", help="name of the search in the storage (default: that of the configuration)")
     spread = parser.add_mutually_exclusive_group()
     spread.add_argument("--workers", type=_count, default=1, metavar="K", help="processes on this machine (1)")
-    spread.add_argument("--queue", metavar="REDIS_URL", help="make the trials on RQ workers")
-    spread.add_argument("--join", action="store_true", help="only work on a search that another call reports")
+    spread.add_argument("--queue", metavar="REDIS_URL", help="run the trials on RQ workers")
+    spread.add_argument("--join", action="store_true", help="only add trials to a search that another call reports")
 
 
 def main(options: argparse.Namespace) -> int:
     """0, or 130 where it was stopped.
 
     Raises:
-        DataError: row, space, data, storage or queue cannot be used.
+        DataError: configuration, space, data, storage or queue are not usable.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what we started ends too
     try:

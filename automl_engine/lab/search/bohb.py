@@ -33,7 +33,7 @@ HEARTBEAT_S, SILENT_S = 5, 30
 """A worker gives a sign of life so often; after so long without one its trial counts as lost."""
 POLL_S = 1.0
 PARTS, PARAMS, AGAIN = "parts", "params", "again"
-"""What is noted with a trial: the parts of its value by budget, its parameters as they are, whose try it repeats."""
+"""Attributes of a trial: the parts of its value by budget, its exact parameters, and the trial that it repeats."""
 
 Objective = Callable[[dict[str, Any], float], float | Mapping[str, float]]
 """(parameters, budget) -> the value, higher is better; or its parts by name, whose mean is the value."""
@@ -98,7 +98,7 @@ def optimise(
         begin: parameters of the first trial, as far as they are known.
 
     Raises:
-        DataError: the storage cannot be used.
+        DataError: the storage is not usable.
     """
     study = open_study(name, space, budgets, storage, seed, begin)
     work(study, objective, space, trials=trials, budgets=budgets)
@@ -116,7 +116,7 @@ def open_study(
     """The study of this name, made if need be.
 
     Raises:
-        DataError: the storage cannot be used.
+        DataError: the storage is not usable.
     """
     pruner = optuna.pruners.HyperbandPruner(1, ETA ** (len(budgets) - 1), ETA)
     try:
@@ -129,7 +129,7 @@ def open_study(
         )
     except (SQLAlchemyError, ImportError, ValueError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise DataError(f"The storage {shown(storage or '')} cannot be used: {reason}.") from error
+        raise DataError(f"The storage {shown(storage or '')} is not usable: {reason}.") from error
     study.sampler = Sampler(study, seed, startup=len(space) + 1)
     if begin and not study.trials:
         study.enqueue_trial(stored(space, begin))
@@ -208,15 +208,15 @@ def climb(trial: Trial, objective: Objective, params: dict[str, Any], budgets: S
     assert isinstance(pruner, optuna.pruners.HyperbandPruner)
     first = pruner._get_bracket_id(trial.study, trial)  # type: ignore[arg-type]  # no public name
     parts, value = {}, float("nan")
-    for rung in range(first, len(budgets)):
-        outcome = objective(params, budgets[rung])
+    for step in range(first, len(budgets)):
+        outcome = objective(params, budgets[step])
         value = mean(outcome.values()) if isinstance(outcome, Mapping) else outcome
         if value != value:
             raise ValueError(f"the objective must return a number, but for {params} it was NaN")
-        parts[f"{budgets[rung]:g}"] = dict(outcome) if isinstance(outcome, Mapping) else {}
+        parts[f"{budgets[step]:g}"] = dict(outcome) if isinstance(outcome, Mapping) else {}
         trial.set_user_attr(PARTS, parts)
-        trial.report(value, ETA**rung)
-        if rung < len(budgets) - 1 and trial.should_prune():
+        trial.report(value, ETA**step)
+        if step < len(budgets) - 1 and trial.should_prune():
             raise optuna.TrialPruned
     return value
 

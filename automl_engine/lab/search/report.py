@@ -45,8 +45,8 @@ class Progress:
 
 def told(trial: FrozenTrial, plan: Plan) -> str:
     """One line."""
-    rung, value = max(trial.intermediate_values.items())
-    reached = f"ALC {value:.4f} at {rung * plan.budgets_s[0]:g} s"
+    step, value = max(trial.intermediate_values.items())
+    reached = f"ALC {value:.4f} at {step * plan.budgets_s[0]:g} s"
     stopped = ", no better than others there" if trial.state == TrialState.PRUNED else ""
     return f"trial {trial.number}: {reached}{stopped} ({_listed(trial.user_attrs[bohb.PARAMS])})"
 
@@ -98,7 +98,7 @@ def write(
 
 
 def _trial(trial: FrozenTrial, plan: Plan) -> dict[str, Any]:
-    reached = {f"{rung * plan.budgets_s[0]:g}": value for rung, value in sorted(trial.intermediate_values.items())}
+    reached = {f"{step * plan.budgets_s[0]:g}": value for step, value in sorted(trial.intermediate_values.items())}
     return {
         "number": trial.number,
         "state": {"fail": "lost"}.get(trial.state.name.lower(), trial.state.name.lower()),

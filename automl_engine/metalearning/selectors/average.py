@@ -1,4 +1,4 @@
-"""What needs no knowledge of the new data set: the rows that are best on average."""
+"""Selectors that ignore the new data set: the configurations that are best on average."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Score:
     nauc: float
     first_prediction_s: float
     wall_s: float
-    """What the run took by its clock, which may be a virtual one: the cost of this knowledge."""
+    """Duration of the run in seconds on its clock, which may be a virtual one."""
     engine: str
     """Version of the engine."""
     date: str

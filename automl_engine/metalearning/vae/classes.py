@@ -49,8 +49,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder with NAME.data")
     parser.add_argument("--modality", required=True, choices=("image", "video"))
-    parser.add_argument("--out", type=Path, metavar="FILE", help="for the same as JSON")
-    parser.add_argument("--tables", type=Path, default=HERE, metavar="FOLDER", help="what is known (the built-in)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="output file of the result as JSON")
+    parser.add_argument(
+        "--tables", type=Path, default=HERE, metavar="FOLDER", help="tables of known data sets (built-in)"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

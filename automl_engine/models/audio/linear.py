@@ -1,4 +1,4 @@
-"""Sound, first rung: a linear model on log-mel statistics."""
+"""Sound: a linear model on log-mel statistics."""
 
 from __future__ import annotations
 

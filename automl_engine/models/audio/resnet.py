@@ -1,4 +1,4 @@
-"""Sound, second rung: the residual network of ``image/resnet.py`` on log-mel pictures.
+"""Sound: the residual network of ``image/resnet.py`` on log-mel pictures.
 
 Augmented by small shifts in time and pitch and by masks over time and bands (Park et al. 2019, "SpecAugment").
 """

@@ -1,4 +1,4 @@
-"""The first rung for images: ridge regression on edges, colours and textures (see ``features/image.py``)."""
+"""Images: ridge regression on edges, colours and textures (see ``features/image.py``)."""
 
 from __future__ import annotations
 

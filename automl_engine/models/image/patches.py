@@ -1,4 +1,4 @@
-"""The second rung for images: one layer of random whitened patches as filters, pooled, and ridge regression.
+"""Images: one layer of random whitened patches as filters, pooled, and ridge regression.
 
 Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", ICML 2011
 (random patches with a two-sided soft threshold are nearly as good as learned ones), with the patch

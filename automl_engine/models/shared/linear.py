@@ -1,7 +1,7 @@
 """Linear classifiers on fixed features: ridge in closed form, logistic regression by L-BFGS.  No torch.
 
 ``LinearHead`` is the fitted thing (standardise, multiply, softmax or sigmoid), ``FeatureLinear`` the model that
-joins it to one of ``FEATURES``; a modality's linear rung is a subclass of a few lines.
+joins it to one of ``FEATURES``; the linear model of a modality is a subclass of a few lines.
 """
 
 from __future__ import annotations

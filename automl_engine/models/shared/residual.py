@@ -1,8 +1,8 @@
-"""Small residual networks (He et al., "Identity mappings in deep residual networks", ECCV 2016), and how they begin
-with what ``pretrain`` has learned: its trunk taken over, the last layer in closed form.
+"""Small residual networks (He et al., "Identity mappings in deep residual networks", ECCV 2016), and their start from
+weights of ``pretrain``: pretrained layers, and a last layer in closed form.
 
-First the last layer alone and then all layers: so the trunk isn't spoiled by a head that knows nothing (Kumar et al.,
-"Fine-tuning can distort pretrained features and underperform out-of-distribution", ICLR 2022).
+The last layer is trained alone first, then all layers, so that a random last layer does not destroy the pretrained
+weights (Kumar et al., "Fine-tuning can distort pretrained features and underperform out-of-distribution", ICLR 2022).
 """
 
 from __future__ import annotations

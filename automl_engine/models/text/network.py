@@ -82,7 +82,7 @@ class Training:
         return self.trainer.steps / -(-len(self.ids) // self.batch_size)
 
     def step(self) -> bool:
-        """One batch of texts of about the same length; False if the network has learned what it can."""
+        """One batch of texts of about the same length; False if the network has stopped improving."""
         if not self.queue:
             self.queue = _batches((self.ids != tokens.PADDING).sum(1), self.batch_size)
         if self.rate.progress(self.trainer.steps) >= 1:

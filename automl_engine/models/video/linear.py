@@ -1,4 +1,4 @@
-"""The first rung for video: ridge regression on still and motion features (see ``features/video.py``)."""
+"""Video: ridge regression on still and motion features (see ``features/video.py``)."""
 
 from __future__ import annotations
 

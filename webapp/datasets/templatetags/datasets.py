@@ -1,4 +1,4 @@
-"""For the drop zone, which stands on pages of other apps: limits and unfinished uploads of whoever looks."""
+"""The upload form's limits, ``{% upload_limits as limits %}``, and ``{{ stat.min|quantity:stat.unit }}``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from webapp.accounts import guests
@@ -15,11 +16,20 @@ from webapp.datasets.storage import storage_of
 register = template.Library()
 
 
+@register.filter
+def quantity(value: float, unit: str) -> str:
+    """``1,250 px``, ``0.65 s``, ``4.2 KB``: three significant digits, whole numbers in full."""
+    if unit == "bytes":
+        return filesizeformat(value)
+    shown = f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.3g}"
+    return f"{shown} {unit}".strip()
+
+
 @register.simple_tag(takes_context=True)
 def upload_limits(context: dict[str, Any]) -> dict[str, Any]:
     """``{% upload_limits as limits %}``: max_bytes, chunk_bytes; for a user also storage and unfinished uploads.
 
-    ``open`` tells whether whoever looks may upload.
+    ``open`` tells whether this visitor may upload.
     """
     limits: dict[str, Any] = {"max_bytes": settings.UPLOAD_MAX_BYTES, "chunk_bytes": settings.UPLOAD_CHUNK_BYTES}
     user = context["request"].user

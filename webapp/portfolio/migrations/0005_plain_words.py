@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("datasets", "0003_majority_accuracy"),
         ("portfolio", "0004_first_changes"),
-        ("runs", "0004_plain_words"),
+        ("runs", "0005_plain_words"),
     ]
 
     operations = [

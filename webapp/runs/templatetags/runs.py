@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from webapp.datasets.report import sparklines
-from webapp.runs import figure, words
+from webapp.runs import words
 from webapp.runs.models import Run
+from webapp.runs.pages import figure
 
 register = template.Library()
 SPARK_WIDTH, SPARK_HEIGHT = 160, 40
@@ -53,6 +54,12 @@ def percent(share: float | None) -> str:
 def accuracy(share: float | None) -> str:
     """``97 %``, ``99.9 %``: rounded to 100 % only if all are right; a dash for None."""
     return "–" if share is None else words.percent(share)
+
+
+@register.filter
+def members(by: str) -> str:
+    """The model behind a prediction, in short."""
+    return words.members(by)
 
 
 @register.inclusion_tag("runs/_score.html")

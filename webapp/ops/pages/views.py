@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.ops import cards, status
 from webapp.ops.models import Fault
+from webapp.ops.pages import cards, status
 from webapp.runs.models import Run
 
 NEWEST = 6

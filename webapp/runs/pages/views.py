@@ -15,8 +15,9 @@ from django.views.decorators.http import require_GET, require_POST
 from webapp import engine
 from webapp.access import get_owned, get_visible, posted_from, signed_in
 from webapp.datasets.models import Dataset
-from webapp.runs import control, knowledge, page, results, start
+from webapp.runs import control, knowledge, start
 from webapp.runs.models import Lesson, Run, ScorePoint
+from webapp.runs.pages import page, results
 
 LISTED = 50  # on a page
 

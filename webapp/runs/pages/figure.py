@@ -72,7 +72,7 @@ def _steps(main: Curve, points: Sequence[dict[str, Any]], *, to_end: bool, from_
     points = [point for point in points if point["t"] <= main.budget_s]
     x = [math.log1p(point["t"] / main.t0_s) for point in points]
     y = [point["nauc"] for point in points]
-    text = [f"{words.duration(point['t'])}: {_scores(point)}<br>{point['by']}" for point in points]
+    text = [f"{words.duration(point['t'])}: {_scores(point)}<br>{words.members(point['by'])}" for point in points]
     sizes = [7] * len(points)
     if from_zero and points:
         x, y, text, sizes = [0.0, x[0], *x], [0.0, 0.0, *y], ["", "", *text], [0, 0, *sizes]

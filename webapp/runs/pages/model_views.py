@@ -18,8 +18,9 @@ from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, 
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
-from webapp.runs import card, queue, results, tryout
+from webapp.runs import queue, tryout
 from webapp.runs.models import Prediction, Run
+from webapp.runs.pages import card, results
 
 API_PATIENCE_S = 60
 API_POLL_S = 0.2

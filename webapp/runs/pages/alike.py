@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import choice
+from webapp.runs.pages import choice
 
 MODALITIES = ("image",)
 

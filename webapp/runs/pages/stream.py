@@ -16,8 +16,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from webapp.access import get_visible, visible
-from webapp.runs import page
 from webapp.runs.models import Run
+from webapp.runs.pages import page
 
 POLL_S = 0.4
 HEARTBEAT_S = 15

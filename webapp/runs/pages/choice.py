@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from webapp.access import visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.ops import cards
+from webapp.ops.pages import cards
 from webapp.portfolio.scores import PREFIX
 
 SHOWN_SAMPLES = 4

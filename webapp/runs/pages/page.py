@@ -13,9 +13,10 @@ from webapp import engine
 from webapp.access import owns, visible
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import alike, choice, figure, journal, results, start, words
-from webapp.runs.advice import advice
+from webapp.runs import journal, start, words
 from webapp.runs.models import Run, ScorePoint
+from webapp.runs.pages import alike, choice, figure, results
+from webapp.runs.pages.advice import advice
 
 REGIONS = ("status", "numbers", "curve", "choice", "doing", "table", "results")
 POINT_FIELDS = ("k", "t", "nauc", "accuracy", "alc", "by")
