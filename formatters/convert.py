@@ -30,11 +30,11 @@ from formatters.detect import detect, formatter
 from formatters.encodings import Decision, deciding
 from formatters.media.samples import THREADS
 from formatters.previews import write_previews
+from formatters.progress import Say, never_silent
 from formatters.report import NOUNS, make_report
 from formatters.split import Split, check_labels, split
 
-Say = Callable[[str], None]
-SAY_EVERY_S = 1.0
+SAY_EVERY_S = 0.5
 MAX_NAME_CHARS = 60
 MAX_SAMPLE = 32
 
@@ -51,8 +51,8 @@ def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, An
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        with deciding(options.encoding) as decision:
-            report = _convert_in(work, source, options, say, decision)
+        with deciding(options.encoding) as decision, never_silent(say) as tell:
+            report = _convert_in(work, source, options, tell, decision)
         (work / "out").chmod(0o755)
         os.replace(work / "out", out)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from formatters.__main__ import main
 from formatters.base import Options
 from formatters.convert import convert, data_set_name
 from formatters.native import bundle_name
+from formatters.progress import never_silent
 from tests.formatters import toys
 from tests.formatters.test_archive import make_zip
 
@@ -174,3 +176,12 @@ def test_no_torch_tensorflow_or_django(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_a_long_step_is_never_silent() -> None:
+    lines: list[str] = []
+    with never_silent(lines.append) as tell:
+        tell("Reading the rows")
+        time.sleep(2.2)
+        tell("Writing")
+    assert lines == ["Reading the rows", "Reading the rows (1 s)", "Reading the rows (2 s)", "Writing"]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datasets", "0002_offset_from_file"),
+        ("datasets", "0003_majority_accuracy"),
     ]
 
     operations = [
