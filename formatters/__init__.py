@@ -4,11 +4,11 @@ A new modality: one file with ``sniff``, ``read`` and ``encode`` (see base.py), 
 """
 
 FORMATTERS: dict[str, str] = {
-    "native": "formatters.native",
-    "timeseries": "formatters.timeseries",
-    "video": "formatters.video",
-    "audio": "formatters.audio",
-    "image": "formatters.image",
-    "text": "formatters.text",
-    "tabular": "formatters.tabular",
+    "native": "formatters.modalities.native",
+    "timeseries": "formatters.modalities.timeseries",
+    "video": "formatters.modalities.video",
+    "audio": "formatters.modalities.audio",
+    "image": "formatters.modalities.image",
+    "text": "formatters.modalities.text",
+    "tabular": "formatters.modalities.tabular",
 }

@@ -15,7 +15,7 @@ from automl_engine.errors import exit_code
 from automl_engine.run.child import held_memory
 from formatters.base import Options
 from formatters.convert import convert
-from formatters.tables.cuts import CUTS_HELP, LabelQuestion
+from formatters.labels.cuts import CUTS_HELP, LabelQuestion
 
 QUESTION = "Question: "
 

@@ -24,7 +24,6 @@ from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.writer import write_solution, write_split
 from automl_engine.errors import DataError
 from formatters import recipe
-from formatters.archive import unpack
 from formatters.base import Doubt, Options, Table
 from formatters.detect import detect, formatter
 from formatters.encodings import Decision, deciding
@@ -33,6 +32,7 @@ from formatters.previews import write_previews
 from formatters.progress import Say, never_silent
 from formatters.report import NOUNS, make_report
 from formatters.split import Split, check_labels, split
+from formatters.unpacking.archive import unpack
 
 SAY_EVERY_S = 0.5
 MAX_NAME_CHARS = 60
@@ -126,7 +126,7 @@ def _stem(source: Path) -> str:
 
 def _copy(table: Table, bundle: Path, out: Path, options: Options) -> Split:
     """A data set that is one already: copied byte for byte."""
-    from formatters import native
+    from formatters.modalities import native
 
     out.mkdir()
     name = data_set_name(options.name) if options.name else native.bundle_name(bundle)

@@ -15,9 +15,10 @@ from typing import Any
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters import FORMATTERS, native
-from formatters.archive import unpack
+from formatters import FORMATTERS
 from formatters.base import NewData
+from formatters.modalities import native
+from formatters.unpacking.archive import unpack
 
 VERSION = 1
 

@@ -200,7 +200,7 @@ def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> 
     """
     lines: list[str] = []
     limits = {"AUTODL_MAX_UNPACKED_BYTES": str(most_bytes), "AUTODL_MAX_FILES": str(most_files)}
-    _call(["formatters.archive", str(archive), str(target)], lambda: False, lines.append, limits)
+    _call(["formatters.unpacking.archive", str(archive), str(target)], lambda: False, lines.append, limits)
     return Path(lines[-1])
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from automl_engine.errors import DataError
 from formatters.base import Options, Side
+from formatters.labels.cuts import LabelQuestion
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
 from formatters.split_words import part_of_path, sides_of_parts
-from formatters.tables.cuts import LabelQuestion
 from formatters.tables.reader import RawTable
 
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")

@@ -1,6 +1,6 @@
 """The labels table beside files: which column names the files, and the labels, side and group of each file.
 
-Which column holds the labels is chosen as in any other table (``tables/target.py``); a file may have several rows.
+Which column holds the labels is chosen as in any other table (``labels/target.py``); a file may have several rows.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Side
+from formatters.labels.cuts import EACH, LabelQuestion
+from formatters.labels.row_labels import labels_as_written, numbers_of_rows
+from formatters.labels.target import NoLabelError, choose
 from formatters.leaks import is_group_name
 from formatters.media.file_index import FileIndex
 from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
 from formatters.tables.columns import Column, profile
-from formatters.tables.cuts import EACH, LabelQuestion
 from formatters.tables.reader import RawTable
-from formatters.tables.row_labels import labels_as_written, numbers_of_rows
-from formatters.tables.target import NoLabelError, choose
 from formatters.words import counted
 
 GROUP_COLUMNS = {"group", "group_id", "groups"}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Sample
+from formatters.labels.cuts import LabelQuestion, cut
 from formatters.media.annotations import masks, other_task
 from formatters.media.beside import Beside, look_beside, names_of_indices
 from formatters.media.folders import folder_sides, from_folders
@@ -20,7 +21,6 @@ from formatters.media.label_table import FileLabels
 from formatters.media.order import files_below, natural
 from formatters.media.parts import copies
 from formatters.tables.columns import parse_number
-from formatters.tables.cuts import LabelQuestion, cut
 from formatters.words import counted
 
 

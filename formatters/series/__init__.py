@@ -1,1 +1,1 @@
-"""Time series, one file a layout: sniff, read -> Cases, encode (see ``formatters/timeseries.py``)."""
+"""Time series, one file a layout: sniff, read -> Cases, encode (see ``formatters/modalities/timeseries.py``)."""

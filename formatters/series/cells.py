@@ -11,12 +11,12 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
+from formatters.labels.row_labels import read_labels
+from formatters.labels.target import choose
 from formatters.series.cases import Cases
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import PIXEL_PREFIXES
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
-from formatters.tables.row_labels import read_labels
-from formatters.tables.target import choose
 
 MIN_STEPS = 8  # shorter lists are rather several labels
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?(e[-+]?\d+)?", re.IGNORECASE)

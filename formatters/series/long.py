@@ -11,13 +11,13 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
+from formatters.labels.row_labels import read_labels
+from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import profile
 from formatters.tables.files import TableUpload, load
 from formatters.tables.new_rows import for_each_file, left_out
 from formatters.tables.reader import RawTable, read_table
-from formatters.tables.row_labels import read_labels
-from formatters.tables.target import choose
 
 MIN_SERIES = 4
 MIN_STEPS = 5

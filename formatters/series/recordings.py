@@ -15,17 +15,17 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample, Side
+from formatters.labels.cuts import cut
+from formatters.labels.target import CLEAR_NAME, name_score
 from formatters.media.beside import NO_TABLE
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.order import files_below, natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import sides_of
-from formatters.tables.cuts import cut
 from formatters.tables.files import OTHER_DATA
 from formatters.tables.new_rows import for_each_file, left_out
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
-from formatters.tables.target import CLEAR_NAME, name_score
 
 SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 MIN_FILES = 4

@@ -9,14 +9,14 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample
+from formatters.labels.cuts import LabelQuestion, cut
 from formatters.media.order import natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
+from formatters.series.ts_file import TsFile, is_ts, read_ts
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
-from formatters.tables.cuts import LabelQuestion, cut
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, row_names
 from formatters.tables.reader import RawTable, read_table
-from formatters.tables.ts_file import TsFile, is_ts, read_ts
 from formatters.words import counted
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, NewData, Options, Sample
+from formatters.labels.row_labels import read_labels
+from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import Column, describe
 from formatters.tables.files import load
 from formatters.tables.kind import judge, series_channels
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
-from formatters.tables.row_labels import read_labels
-from formatters.tables.target import choose
 from formatters.words import counted
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from formatters.base import Doubt
+from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, name_score
 from formatters.split_words import part_of
 from formatters.tables.reader import RawTable
-from formatters.tables.target import CLEAR_NAME, MAX_CLASSES, name_score
 
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Options
+from formatters.labels.target import choose
 from formatters.split_words import is_split_name
 from formatters.tables.columns import Column, holds_lists, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
 from formatters.tables.header import NUMBER, is_axis
-from formatters.tables.target import choose
 
 MAX_DIGITS = 9  # of the number of a column
 TIME_PREFIXES = frozenset(

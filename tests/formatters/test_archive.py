@@ -17,8 +17,8 @@ import pytest
 import zstandard
 
 from automl_engine.errors import DataError
-from formatters import limits
-from formatters.archive import unpack
+from formatters.unpacking import limits
+from formatters.unpacking.archive import unpack
 
 
 def make_zip(path: Path, files: dict[str, bytes | str]) -> Path:

@@ -16,7 +16,7 @@ from automl_engine.errors import DataError
 from formatters.__main__ import main
 from formatters.base import Options
 from formatters.convert import convert, data_set_name
-from formatters.native import bundle_name
+from formatters.modalities.native import bundle_name
 from formatters.progress import never_silent
 from tests.formatters import toys
 from tests.formatters.test_archive import make_zip

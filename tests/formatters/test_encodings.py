@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from automl_engine.errors import DataError
-from formatters.archive import unpack
 from formatters.base import Options
 from formatters.convert import convert
 from formatters.encodings import decode_text
+from formatters.unpacking.archive import unpack
 
 TEXTS = {
     "cp1251": "рост,порода\n2.37,дуб\n-0.73,вяз\n",

@@ -17,14 +17,14 @@ from automl_engine.dataset import records
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters import limits
-from formatters.archive import unpack
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.series.ts_file import read_ts
 from formatters.tables.formats import MAX_COLUMNS
 from formatters.tables.kind import _numbered
 from formatters.tables.reader import read_table
-from formatters.tables.ts_file import read_ts
+from formatters.unpacking import limits
+from formatters.unpacking.archive import unpack
 
 TABLE = "a,b,label\n" + "".join(f"{i % 7},{i * i % 11},{'xy'[i % 2]}\n" for i in range(40))
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
 from automl_engine.errors import DataError
-from formatters import audio, image, recipe, video
+from formatters import recipe
 from formatters.base import Options, Table
 from formatters.media.samples import Spool, UnreadableError
+from formatters.modalities import audio, image, video
 from tests.formatters import toys
 
 COLOUR = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from automl_engine.errors import DataError
-from formatters import audio, video
 from formatters import report as report_module
 from formatters.base import Options
 from formatters.convert import convert
 from formatters.media import beside
+from formatters.modalities import audio, video
 from formatters.tables import formats
 from tests.formatters.toys import RATE_HZ, image_upload, moving_bar, write_video, write_wav
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from formatters import tabular
 from formatters.base import Options
+from formatters.modalities import tabular
 from formatters.tables.columns import encode_cells, encoder, profile
 
 DAY = datetime(2023, 2, 15, tzinfo=UTC).timestamp() / 86400

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from formatters import tabular
 from formatters.base import Options, Table
+from formatters.modalities import tabular
 
 
 def read(folder: Path, **files: list[str]) -> Table:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from formatters import tabular
 from formatters.base import Options, Table
+from formatters.modalities import tabular
 
 
 def read(folder: Path, header: str, *columns: list[str]) -> Table:

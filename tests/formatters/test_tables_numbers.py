@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from formatters import tabular
 from formatters.base import Options
+from formatters.modalities import tabular
 from formatters.tables.columns import encode_cells, encoder, profile
 
 

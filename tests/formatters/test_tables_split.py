@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from formatters import tabular
 from formatters.base import Options, Table
+from formatters.modalities import tabular
 from formatters.split_words import is_split_name, part_of
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from automl_engine.errors import DataError
-from formatters import tabular
 from formatters.base import Options, Table
+from formatters.modalities import tabular
 from formatters.tables.reader import read_table
 
 ROWS = [f"{i * 37 % 61 / 7:.3f},{i % 11},{'red' if i % 3 else 'blue'},{'oak' if i % 2 else 'elm'}" for i in range(60)]

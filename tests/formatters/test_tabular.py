@@ -14,11 +14,11 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters import recipe as recipes
-from formatters import tabular
 from formatters.base import Options, Table
 from formatters.detect import detect
+from formatters.labels.cuts import LabelQuestion
+from formatters.modalities import tabular
 from formatters.tables.columns import encode_cells, encoder, profile
-from formatters.tables.cuts import LabelQuestion
 
 RNG = random.Random(0)
 
@@ -338,7 +338,7 @@ def test_numbered_noise_and_pixels_are_tables(read):
     ],
 )
 def test_real_sets(real_data, tmp_path, name, target, features, counts):
-    from formatters.archive import unpack
+    from formatters.unpacking.archive import unpack
 
     source = real_data / "tabular" / f"{name}.zip"
     root = unpack(source, tmp_path / "upload").root

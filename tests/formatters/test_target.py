@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from automl_engine.errors import DataError
-from formatters import tabular
 from formatters.base import Options
+from formatters.labels.cuts import LabelQuestion
+from formatters.labels.target import Target, choose
 from formatters.media.labels import labelled_files
+from formatters.modalities import tabular
 from formatters.tables.columns import profile
-from formatters.tables.cuts import LabelQuestion
 from formatters.tables.reader import RawTable
-from formatters.tables.target import Target, choose
 
 ROWS = 120
 CELLS = {  # kinds of columns

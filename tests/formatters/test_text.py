@@ -11,11 +11,11 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters import recipe as recipes
-from formatters import text
-from formatters.archive import unpack
 from formatters.base import Options, Table
 from formatters.detect import detect
-from formatters.tokens import EMPTY, escape, language_of, tokenise
+from formatters.modalities import text
+from formatters.modalities.tokens import EMPTY, escape, language_of, tokenise
+from formatters.unpacking.archive import unpack
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters import recipe as recipes
-from formatters import timeseries
-from formatters.archive import unpack
 from formatters.base import Options, Table
 from formatters.detect import detect
+from formatters.modalities import timeseries
 from formatters.series import recordings
+from formatters.unpacking.archive import unpack
 
 HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up down\n@data\n"
 

@@ -17,8 +17,8 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
 from formatters.media.order import files_below
 from formatters.series.cases import Cases, clean, trimmed
+from formatters.series.ts_file import read_ts, write_ts
 from formatters.tables.new_rows import for_each_file
-from formatters.tables.ts_file import read_ts, write_ts
 from formatters.words import counted
 
 LAYOUTS = (

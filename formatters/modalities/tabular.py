@@ -15,6 +15,8 @@ import numpy as np
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.labels.row_labels import RowLabels, read_labels
+from formatters.labels.target import Target, choose
 from formatters.tables.columns import (
     Column,
     as_label,
@@ -30,8 +32,6 @@ from formatters.tables.files import TableUpload, groups_of, load
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
-from formatters.tables.row_labels import RowLabels, read_labels
-from formatters.tables.target import Target, choose
 
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles

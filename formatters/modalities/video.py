@@ -13,9 +13,7 @@ from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.spec import VARIABLE, Spec
-from formatters.audio import VIDEO_CONTAINERS, mostly_sound
 from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
-from formatters.image import mostly_animated
 from formatters.media.samples import (
     Spool,
     UnreadableError,
@@ -26,6 +24,8 @@ from formatters.media.samples import (
     sniff_files,
     spread,
 )
+from formatters.modalities.audio import VIDEO_CONTAINERS, mostly_sound
+from formatters.modalities.image import mostly_animated
 from formatters.words import counted
 
 SUFFIXES = (

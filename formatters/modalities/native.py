@@ -199,7 +199,7 @@ def _pictures(modality: str, frames: np.ndarray, out: Path) -> dict[str, Any]:
     """frames: (T, row, col, channels) float32, in [0, 1] or of any scale."""
     from PIL import Image
 
-    from formatters.video import PREVIEW_FRAMES, animation
+    from formatters.modalities.video import PREVIEW_FRAMES, animation
 
     picks = np.linspace(0, len(frames) - 1, min(PREVIEW_FRAMES, len(frames))).round().astype(int)
     scale = 255 if frames.max() <= 1 else 1
@@ -226,7 +226,7 @@ def is_chinese(spec: Spec) -> bool:
 
 
 def _sound(amplitudes: np.ndarray, out: Path) -> dict[str, Any]:
-    from formatters.audio import player
+    from formatters.modalities.audio import player
 
     return player(np.clip(amplitudes.reshape(-1), -32768, 32767), out)
 

@@ -18,17 +18,17 @@ from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
+from formatters.labels.row_labels import read_labels
+from formatters.labels.target import choose
 from formatters.leaks import alike_texts
 from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
+from formatters.modalities.tokens import index_texts, language_of
 from formatters.tables.columns import Column, describe, holds_lists, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
 from formatters.tables.reader import fasttext_row, read_table
-from formatters.tables.row_labels import read_labels
-from formatters.tables.target import choose
-from formatters.tokens import index_texts, language_of
 from formatters.words import counted
 
 SUFFIXES = (".txt", ".text")

@@ -13,9 +13,9 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
+from formatters.labels.lists import list_separator, split_list
 from formatters.split_words import is_split_name
 from formatters.tables.columns import ID_NAME, Column, as_label
-from formatters.tables.lists import list_separator, split_list
 from formatters.tables.reader import RawTable
 
 Kind = Literal["classes", "columns", "lists", "confidences", "numbers"]

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from automl_engine.errors import DataError, exit_code
-from formatters.limits import Tally
-from formatters.members import MAX_SHOWN_CHARS, PACKED, Member, damage_told, junk, members
-from formatters.volumes import groups_of_volumes
+from formatters.unpacking.limits import Tally
+from formatters.unpacking.members import MAX_SHOWN_CHARS, PACKED, Member, damage_told, junk, members
+from formatters.unpacking.volumes import groups_of_volumes
 from formatters.words import counted
 
 MAX_NAME_BYTES = 255  # of one part of a path, as on all common file systems
@@ -193,7 +193,7 @@ def _without_wrappers(root: Path) -> Path:
         root = entries[0]
 
 
-if __name__ == "__main__":  # python -m formatters.archive SOURCE TARGET: prints where the content begins
+if __name__ == "__main__":  # python -m formatters.unpacking.archive SOURCE TARGET: prints where the content begins
     from automl_engine.run.child import held_memory  # not needed in an exported model
 
     unpack_held = held_memory()(unpack)

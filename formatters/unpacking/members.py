@@ -21,8 +21,8 @@ from typing import IO, Any, cast
 from automl_engine.errors import DataError
 from formatters.encodings import likeliest
 from formatters.forward import COPY_BYTES, Forward, opener_of
-from formatters.limits import Tally
 from formatters.tables.formats import WORKBOOKS
+from formatters.unpacking.limits import Tally
 
 CODE_PAGES = ("cp850", "cp437", "cp932", "gb18030", "cp949", "big5", "cp866")  # of names in zips
 MAX_SHOWN_CHARS = 200  # of a path in a message

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
+from formatters.labels.cuts import EACH, LabelQuestion, Values, cut
+from formatters.labels.lists import list_separator, split_list
+from formatters.labels.target import Target
 from formatters.media.order import natural
 from formatters.tables.columns import Column, as_label, boolean_values, is_missing
-from formatters.tables.cuts import EACH, LabelQuestion, Values, cut
-from formatters.tables.lists import list_separator, split_list
 from formatters.tables.reader import RawTable
-from formatters.tables.target import Target
 
 
 @dataclass(frozen=True)

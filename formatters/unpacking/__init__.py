@@ -1,0 +1,1 @@
+"""Uploads out of their archives, within limits."""
