@@ -25,12 +25,13 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
-from automl_engine.run import child, curve, events
+from automl_engine.run import child, curve, events, warm
 
 __all__ = [
     "DataError",
     "EngineError",
     "LabelQuestion",
+    "Process",
     "Stopped",
     "compare_classes",
     "convert",
@@ -45,10 +46,12 @@ __all__ = [
     "read_json",
     "start_run",
     "unpack",
+    "waiting_bytes",
     "weights_card",
     "write_knowledge",
 ]
 
+Process = child.Process
 EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
@@ -111,8 +114,11 @@ def start_run(
     seed: int,
     portfolio: Path | None,
     knowledge: Path | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start training in this process group; it ends by itself, or on SIGTERM keeping the best."""
+) -> child.Process:
+    """Start training: a fork of the engine that waits beside this worker, or else a process of its own.
+
+    It ends by itself, or on SIGTERM keeping the best, and in any case with this process.
+    """
     command = ["automl_engine", "run", str(data_dir), "--out", str(run_dir), "--budget", str(budget_s)]
     command += ["--t0", str(t0_s), "--model", model, "--seed", str(seed), "--no-export"]
     if portfolio:
@@ -121,12 +127,23 @@ def start_run(
         command += ["--knowledge", str(knowledge)]
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / "engine.log", "ab") as log:
-        process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
+        process: child.Process | None = warm.start(settings.WARM_ENGINE, command[1:], log)
+        if process is None:
+            process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
     (run_dir / "engine.pid").write_text(str(process.pid))
     return process
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def waiting_bytes(place: Path) -> list[int]:
+    """Memory of each engine that waits for a run, by the files that it left in the folder of its socket."""
+    found = []
+    for path in sorted(place.glob("engine*.pid")):
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ValueError):
+            found.append(psutil.Process(int(path.read_text())).memory_info().rss)
+    return found
+
+
+def end(process: child.Process) -> None:
     """Kill the engine and the children it started; does nothing when it has ended."""
     if process.poll() is None:
         _kill_tree(process.pid)
@@ -136,8 +153,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def end_stray(run_dir: Path) -> None:
     """Kill an engine that outlived its worker and still writes into ``run_dir`` on this machine."""
     try:
-        pid = int((run_dir / "engine.pid").read_text())
-        if str(run_dir) in psutil.Process(pid).cmdline():  # else the number belongs to somebody else by now
+        path = run_dir / "engine.pid"
+        pid = int(path.read_text())
+        if psutil.Process(pid).create_time() < path.stat().st_mtime + 1:  # else the number is another process's by now
             _kill_tree(pid)
     except (FileNotFoundError, psutil.NoSuchProcess):
         return

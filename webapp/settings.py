@@ -113,6 +113,7 @@ def _redis_socket() -> Path:
 
 
 REDIS_SOCKET = _redis_socket()
+WARM_ENGINE = Path(env("WARM_ENGINE")) if env("WARM_ENGINE", default="") else None  # beside a training worker
 REDIS_URL = env("REDIS_URL", default="")  # empty: the bundled server on REDIS_SOCKET
 _queue = {"URL": REDIS_URL or f"unix://{REDIS_SOCKET}", "SERIALIZER": "rq.serializers.JSONSerializer"}
 RQ_QUEUES = {"train": _queue, "convert": _queue, "pack": _queue, "predict": _queue}  # each has workers of its own

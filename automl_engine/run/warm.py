@@ -67,12 +67,14 @@ class Remote:
         self._connection.close()
 
 
-def start(path: Path, arguments: Sequence[str], log: IO[bytes]) -> Remote | None:
-    """Let the engine that waits at ``path`` run a command line; None when none waits there.
+def start(path: Path | None, arguments: Sequence[str], log: IO[bytes]) -> Remote | None:
+    """Let the engine that waits at ``path`` run a command line; None when none waits.
 
     Args:
         log: gets what the run prints.
     """
+    if path is None:
+        return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(CONNECT_LIMIT_S)
     try:
@@ -87,7 +89,11 @@ def start(path: Path, arguments: Sequence[str], log: IO[bytes]) -> Remote | None
 def main(arguments: Sequence[str]) -> int:
     """Import, then fork a run for each connection until we are ended."""
     path = Path(arguments[0])
+    clean = child.environment()
+    if clean != dict(os.environ):  # what runs inherit, and may read
+        os.execve(sys.executable, [sys.executable, "-m", "automl_engine.run.warm", *arguments], clean)  # noqa: S606
     import_all()
+    path.with_suffix(".pid").write_text(str(os.getpid()))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))

@@ -16,6 +16,7 @@ import yaml
 
 from automl_engine.run import warm
 from tests.engine.toys import write_table
+from webapp import engine
 
 SERVER = """
 import sys
@@ -109,9 +110,24 @@ def test_a_run_ends_with_whoever_asked_for_it(path: Path) -> None:
     assert not alive
 
 
+def test_the_site_starts_its_runs_there(path: Path, settings: Any) -> None:
+    settings.WARM_ENGINE = path
+    data, place = write_table(path.parent / "data"), path.parent / "run"
+    run = engine.start_run(data, place, budget_s=9, t0_s=60, model="toy", seed=0, portfolio=None)
+    assert isinstance(run, warm.Remote)
+    wait_for(place / "start.txt")
+    engine.end_stray(place)  # as the reaper does when the worker is gone
+    assert run.wait(10) == -9
+    engine.end(run)
+    assert engine.waiting_bytes(path.parent) == []
+    (path.parent / "engine0.pid").write_text(path.with_suffix(".pid").read_text())
+    assert engine.waiting_bytes(path.parent)[0] > 2**20
+
+
 def test_where_nobody_waits(tmp_path: Path) -> None:
     with open(tmp_path / "log", "ab") as log:
         assert warm.start(tmp_path / "socket", ["run"], log) is None
+        assert warm.start(None, ["run"], log) is None
 
 
 def wait_for(file: Path) -> None:

@@ -178,6 +178,7 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
     assert re.search(r"First administrator: admin@localhost +password: \S{16}", site.output)
     assert "Watch a model learn" in site.page("/")
     wait_for(lambda: "Everything is running" in site.page("/status"))
+    wait_for(lambda: "An engine waits" in site.page("/status"))
 
     killed = site.pid("worker convert")
     os.kill(killed, signal.SIGKILL)

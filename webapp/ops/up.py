@@ -35,6 +35,7 @@ WORDS = {
     "prepare": "preparation",
     "redis": "job queue (Redis)",
     "web": "web server",
+    "engine": "engine that waits for a run",
     "train": "training worker",
     "convert": "conversion worker",
     "pack": "packing worker",
@@ -70,9 +71,12 @@ class Service:
 def services(port_fd: int) -> list[Service]:
     """What runs beside Redis, in the order of starting."""
     found = [Service("web", [sys.executable, "-m", "webapp.ops.web", str(port_fd)], pass_fds=(port_fd,))]
-    for gpu in devices.visible_gpus() or [""]:
-        name = f"train-gpu{gpu}" if gpu else "train"
-        found.append(Service(name, [*MANAGE, "worker", "train"], {"CUDA_VISIBLE_DEVICES": gpu}))
+    for number, gpu in enumerate(devices.visible_gpus() or [""]):
+        suffix = f"-gpu{gpu}" if gpu else ""
+        waiting = settings.REDIS_SOCKET.with_name(f"engine{number}.sock")  # short, as a socket's path must be
+        device = {"CUDA_VISIBLE_DEVICES": gpu}
+        found.append(Service(f"engine{suffix}", [sys.executable, "-m", "automl_engine.run.warm", str(waiting)], device))
+        found.append(Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)}))
     for name in ("convert", "pack", "predict"):
         found.append(Service(name, [*MANAGE, "worker", name], {"CUDA_VISIBLE_DEVICES": ""}))
     found.append(Service("reaper", [*MANAGE, "reaper"]))

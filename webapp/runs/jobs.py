@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 import time
 from datetime import datetime, timedelta
 
@@ -60,7 +59,7 @@ def train(run_id: str) -> None:
         ending.forget_if_deleted(run)
 
 
-def _start(run: Run) -> subprocess.Popen[bytes]:
+def _start(run: Run) -> engine.Process:
     engine.end_stray(run.dir)
     run.dir.mkdir(parents=True, exist_ok=True)
     portfolio = run.dir / "portfolio.yaml"
@@ -77,7 +76,7 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
     )
 
 
-def _follow(run: Run, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+def _follow(run: Run, process: engine.Process) -> tuple[int, str]:
     """Journal into rows, the owner's wishes into signals, until the engine has ended or its time is up.
 
     What a locked database cannot take now is written in one of the next rounds.

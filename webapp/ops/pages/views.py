@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.ops.models import Fault
@@ -52,6 +54,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         "workers": workers,
         "missing": [purpose for purpose in status.PURPOSES.values() if purpose not in {w.purpose for w in workers}],
         "queues": queues,
+        "waiting_bytes": engine.waiting_bytes(settings.REDIS_SOCKET.parent),
         "disk": status.disk(),
         "faults": Fault.objects.all()[:20],
         "now": timezone.now(),
