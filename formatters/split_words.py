@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Literal
 
 from formatters.base import Side
@@ -52,6 +53,7 @@ def sides_of_paths(paths: Collection[str]) -> dict[str, Side | None]:
     return {path: sides.get(part) for path, part in parts.items()}
 
 
+@lru_cache(maxsize=2**17)  # asked of every column, several times
 def is_split_name(column: str) -> bool:
     """Is a column named after a split ("split", "data_set", "Usage", "fold_id", "is_train")?"""
     words = _words(column)

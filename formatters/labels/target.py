@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from automl_engine.errors import DataError
@@ -187,6 +188,7 @@ def _score(column: Column, beside: bool) -> float:
     return score - (5 if missing_share > 0.3 else 2 if missing_share > 0.02 else 0)
 
 
+@lru_cache(maxsize=2**17)  # asked of every column, several times
 def name_score(name: str) -> float:
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     parts = re.split(r"[^a-z]+", plain)

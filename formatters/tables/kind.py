@@ -128,7 +128,7 @@ def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[s
 
 def _rows_standardised(upload: TableUpload, names: list[str]) -> bool:
     """Each row has mean 0 and deviation 1, as the UCR archive writes series; features are scaled by column."""
-    at = [upload.table.columns.index(name) for name in names]
+    at = [upload.table.places[name] for name in names]
     stride = max(1, len(upload.table.rows) // SMOOTHNESS_ROWS)
     values = np.array([[parse_number(row[i]) for i in at] for row in upload.table.rows[::stride]], float)
     even = (np.abs(values.mean(1)) < 0.01) & (np.abs(values.std(1) - 1) < 0.03)

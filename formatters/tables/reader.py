@@ -63,11 +63,11 @@ class RawTable:
     unread: dict[int, str] = field(default_factory=dict)  # rows that are kept empty, and why
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
         return {name: at for at, name in enumerate(self.columns)}
 
     def column(self, name: str) -> list[str]:
-        at = self._places[name]
+        at = self.places[name]
         return [row[at] for row in self.rows]
 
 
