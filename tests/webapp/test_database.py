@@ -143,7 +143,7 @@ def test_jobs_claim_their_rows_once_a_lock_is_gone(
     run.refresh_from_db()
     assert dataset.state == Dataset.State.READY
     assert (run.state, run.tries) == (Run.State.FAILED, 1)  # an engine that does nothing
-    assert "ended without a word (code 0)" in run.error
+    assert "ended without a message (code 0)" in run.error
 
 
 @pytest.mark.parametrize("job", [jobs.export, jobs.compare, jobs.predict])

@@ -62,7 +62,7 @@ def test_a_closed_tab_and_the_same_files_again(page: Any, folder: Path, settings
     page.get_by_text("The connection is lost").wait_for()
     page.unroute("**/uploads/**")
     page.goto("/data/")
-    page.get_by_text("Choose the same files again to go on").wait_for()
+    page.get_by_text("Choose the same files again to resume").wait_for()
     upload = Upload.objects.get()
     assert upload.offset_bytes == 200_000
     page.set_input_files("#upload-folder", folder)
@@ -76,7 +76,7 @@ def test_limits_are_checked_before_the_first_byte(page: Any, folder: Path, owner
     owner.save()
     page.goto("/data/")
     page.set_input_files("#upload-folder", folder)
-    page.get_by_role("alert").get_by_text("you may upload 1000").wait_for()
+    page.get_by_role("alert").get_by_text("can upload only 1000").wait_for()
     assert not Upload.objects.exists()
 
 

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from webapp.accounts.models import User
+from webapp.datasets import jobs as conversion
 from webapp.datasets import uploads
 from webapp.datasets.models import Dataset, Upload
 from webapp.filenames import NAME_MAX_BYTES
@@ -190,7 +191,7 @@ def test_expired(owner_client: Client, url: str, django_capture_on_commit_callba
     Upload.objects.update(expires=timezone.now() - timedelta(seconds=1))
     assert patch(owner_client, url, DATA, 0).status_code == 410
     with django_capture_on_commit_callbacks(execute=True):
-        uploads.delete_expired()
+        conversion.reap()
     assert not Upload.objects.exists()
     assert not path.exists()
 

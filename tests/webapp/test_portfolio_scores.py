@@ -165,8 +165,8 @@ def test_the_pages_show_it(table: Path, admin_client: Client) -> None:
     assert re.search(r'<td class="h0" title="a on cats: ALC 0.9000, best, 10 s">.900</td>', page)
     assert ">✕</td>" in page
     page = admin_client.get("/portfolio/row/c").content.decode()
-    assert "0.6500" in page  # without
-    assert "+0.1000" in page
+    assert "0.650" in page  # without
+    assert "+0.100" in page
     assert "digits--n50" in page
 
 
