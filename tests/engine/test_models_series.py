@@ -84,7 +84,7 @@ def test_a_trunk_sees_every_fold_the_same_way_and_once(monkeypatch: pytest.Monke
         model.train(train.subset(np.flatnonzero(np.arange(60) % 3 != fold)), 60)
         model.test(train.subset(np.flatnonzero(np.arange(60) % 3 == fold)), 60)
     assert sum(looked) == 60
-    assert model.config == {"channels": 1, "mixtures": 1, "length": 120}
+    assert model.network.config == {"channels": 1, "mixtures": 1, "length": 120}
 
 
 @pytest.mark.parametrize(("channels", "length", "mixtures"), [(3, 5, 3), (40, 20, 16)])
@@ -96,7 +96,7 @@ def test_a_trunk_takes_any_length_and_channels(channels: int, length: int, mixtu
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[classes])
     model = SeriesTrunk(spec, weights="nobody_has_this")
     model.train(train, 60)
-    assert model.config == {"channels": channels, "mixtures": mixtures, "length": SHORTEST}
+    assert model.network.config == {"channels": channels, "mixtures": mixtures, "length": SHORTEST}
     prediction = model.test(train, 60)
     assert (prediction.argmax(1) == classes).mean() > 0.9
     model.save(tmp_path)

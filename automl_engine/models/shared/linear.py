@@ -242,12 +242,17 @@ class FeatureLinear(AnytimeModel):
     """
 
     feature: ClassVar[str]
-    head: LinearHead
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
         self.arrays: dict[str, np.ndarray] = {}
         """What the feature learned from the training examples: given to it, saved and exported with the head."""
+        self._head: LinearHead | None = None
+
+    @property
+    def head(self) -> LinearHead:
+        assert self._head is not None, "train comes first"
+        return self._head
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """Examples in random order, part by part, as many as there is time for; a few parts at once in memory."""
@@ -267,10 +272,10 @@ class FeatureLinear(AnytimeModel):
         with _POOLS.limit(limits=1 if inputs.size < SMALL else None):
             if self.params.get("head", "ridge") == "ridge":
                 more = rest if inputs.shape[1] <= WIDE else ()
-                self.head, _ = fit_ridge(inputs, targets, multi_label, more)
+                self._head, _ = fit_ridge(inputs, targets, multi_label, more)
             else:
                 l2 = self.params.get("l2", 1.0)
-                self.head = fit_logistic_head(inputs, targets, multi_label, l2, end)
+                self._head = fit_logistic_head(inputs, targets, multi_label, l2, end)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
@@ -296,7 +301,7 @@ class FeatureLinear(AnytimeModel):
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
-        model.head = LinearHead.load(dir / "head.npz")
+        model._head = LinearHead.load(dir / "head.npz")
         with np.load(dir / "arrays.npz", allow_pickle=False) as saved:
             model.arrays = dict(saved)
         return model

@@ -136,8 +136,18 @@ class TabularForest(AnytimeModel):
 
     name: ClassVar[str] = "tabular_forest"
 
-    forest: Forest
-    _trees: tuple[ExtraTreeRegressor, ...] = ()
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self._inputs, self._labels = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._loudness = np.ones(0)
+        """(K,) factors of the classes; rare ones are louder."""
+        self._trees: tuple[ExtraTreeRegressor, ...] = ()
+        self._forest: Forest | None = None
+
+    @property
+    def forest(self) -> Forest:
+        assert self._forest is not None, "train comes first"
+        return self._forest
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         sizes = self.params.get("trees", TREES)
@@ -147,7 +157,7 @@ class TabularForest(AnytimeModel):
         target = next(size for size in sizes if size > len(self._trees))
         self._grow(target, stop_at)
         with clock.work("join trees", lambda: {"numbers": self.forest.values.size + 6 * len(self.forest.features)}):
-            self.forest = Forest.from_trees([tree.tree_ for tree in self._trees])
+            self._forest = Forest.from_trees([tree.tree_ for tree in self._trees])
         self.done_training = len(self._trees) < target or target == sizes[-1]
 
     def _read(self, split: Examples) -> None:
@@ -215,7 +225,7 @@ class TabularForest(AnytimeModel):
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
         with np.load(dir / "forest.npz", allow_pickle=False) as saved:
-            model.forest = Forest(**saved)
+            model._forest = Forest(**saved)
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:

@@ -72,8 +72,10 @@ class SeriesNetwork(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, channels: int, mixtures: int) -> None:
+    def __init__(self, config: dict[str, int]) -> None:
+        """Of ``channels`` and ``mixtures``; ``length`` is what the network sees all series at."""
         super().__init__()
+        self.config, channels, mixtures = config, config["channels"], config["mixtures"]
         mixture = torch.eye(channels)
         if mixtures < channels:
             drawn = np.random.default_rng(0).normal(size=(mixtures, channels)) / channels**0.5
@@ -112,8 +114,6 @@ class SeriesTrunk(FeatureLinear):
 
     name: ClassVar[str] = "series_trunk"
     feature: ClassVar[str] = "same_length"
-    network: SeriesNetwork
-    config: dict[str, Any]
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         """Loads the weights, or makes random ones (the same in each process)."""
@@ -124,6 +124,12 @@ class SeriesTrunk(FeatureLinear):
             self.trunk.load_state_dict(load_weights(self.file))
         else:
             calibrate(self.trunk, (8, 1, 1, 128))
+        self._network: SeriesNetwork | None = None
+
+    @property
+    def network(self) -> SeriesNetwork:
+        assert self._network is not None, "train comes first"
+        return self._network
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
@@ -131,10 +137,10 @@ class SeriesTrunk(FeatureLinear):
         return find_weights(params.get("weights", WEIGHTS)) is not None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self.network, self.config = cached(split.origin()[0].subset([0]), (self.name, self.file), self._made)[0]
+        self._network = cached(split.origin()[0].subset([0]), (self.name, self.file), self._made)[0]
         super().train(split, remaining_time_budget)
 
-    def _made(self, first: Examples) -> list[tuple[SeriesNetwork, dict[str, Any]]]:
+    def _made(self, first: Examples) -> list[SeriesNetwork]:
         """The network for a data set, the same for all folds."""
         self.emit("note", text=f"{self.name} uses {describe_weights(self.file)}.")
         root = first.origin()[0]
@@ -147,11 +153,11 @@ class SeriesTrunk(FeatureLinear):
         network.trunk.load_state_dict(self.trunk.state_dict())
         for key, value in channel_scale(values).items():
             getattr(network, key).copy_(torch.from_numpy(value)[:, None])
-        return [(network, config)]
+        return [network]
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> SeriesNetwork:
-        return SeriesNetwork(config["channels"], config["mixtures"]).requires_grad_(False).eval()
+    def build(cls, config: dict[str, int]) -> SeriesNetwork:
+        return SeriesNetwork(config).requires_grad_(False).eval()
 
     def inputs(self, split: Examples) -> np.ndarray:
         """(N, D) float32."""
@@ -162,7 +168,7 @@ class SeriesTrunk(FeatureLinear):
         return np.concatenate([self._look_at(examples.subset(part)) for part in rounds])
 
     def _look_at(self, examples: Examples) -> np.ndarray:
-        values = torch.from_numpy(same_length(examples, self.config["length"]))
+        values = torch.from_numpy(same_length(examples, self.network.config["length"]))
         seen = len(self.network.mixture) * values[:, 0].numel()
         with clock.work("series_small forward", values=seen), torch.inference_mode():
             return in_pieces(self._pass, values).numpy()
@@ -176,18 +182,18 @@ class SeriesTrunk(FeatureLinear):
         return copy.copy(self)  # nothing changes what was trained
 
     def save(self, dir: Path) -> None:
-        write_network(dir, self.network, self.params, self.config)
+        write_network(dir, self.network, self.params, self.network.config)
         self.head.save(dir / "head.npz")
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
-        params, config, network = read_network(dir, cls.build)
+        params, _, network = read_network(dir, cls.build)
         model = cls(spec, **params)
-        model.config, model.network, model.head = config, network, LinearHead.load(dir / "head.npz")
+        model._network, model._head = network, LinearHead.load(dir / "head.npz")
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
-        graph, config = f"{self.name}.onnx", self.config
+        graph, config = f"{self.name}.onnx", self.network.config
         example = torch.zeros(2, config["channels"], config["length"])
         write_graph(dir / graph, Answer(self.network, self.head), example, "values")
         params = {"length": config["length"]}

@@ -53,6 +53,9 @@ class MlpSamples(SampleSelector):
     ) -> None:
         super().__init__(seed, **how)
         self.batch, self.width, self.lr, self.dropout, self.passes = batch, width, lr, dropout, passes
+        self.sets = 0
+        self.centre, self.unit = np.zeros(0), np.ones(0)  # (E,)
+        self.network: Any = None
 
     def learn(self, known: np.ndarray) -> None:
         import torch
