@@ -26,7 +26,8 @@ MODEL, TUNED = "baseline", "baseline_tuned"
 SIDE_PX, FRAMES = 32, 8
 TREES = 200
 FOLDS = 3
-SEARCH_SHARE = 0.6  # of the time that is left; the rest is for the last fit and the prediction
+SEARCH_SHARE = 0.6
+"""Fraction of the remaining time for cross-validation; the rest is for the last fit and the prediction."""
 WORDS = {"token_pattern": r"(?u)\b\w+\b"}  # the default leaves out words of one character: all of a Chinese text
 FEW_VALUES = 12  # a column of so few whole numbers is taken for categories
 _IMPORTS = ("compose", "ensemble", "feature_extraction.text", "impute", "linear_model", "model_selection")

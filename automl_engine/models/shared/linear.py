@@ -27,19 +27,19 @@ from automl_engine.models.shared.graphs import Graph
 from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
 SHARE = 0.25
-"""Of the remaining time that reading features for one fit may take."""
+"""Fraction of the remaining time that reading features for one fit may take."""
 PART = 4096
-"""Examples whose features are made at once."""
+"""Number of examples whose features are extracted at once."""
 CHECKED = 20_000
-"""Examples that strength and temperature of a ridge are chosen on."""
+"""Number of examples that strength and temperature of a ridge are chosen on, at most."""
 WIDE = 4096
-"""With more features, the products of columns are too large to add up; as many examples as fit must do."""
+"""Number of features beyond which products of columns are not added up: as many examples as fit in memory must do."""
 CLIP = 8.0
-"""Standardised features are clipped to this: one odd test value must not decide alone."""
+"""Largest absolute value of a standardised feature: one odd test value must not decide alone."""
 RIDGE_ALPHAS = tuple(10.0**p for p in range(-3, 6))
 SMALL = 1_000_000
-"""Numbers; on fewer, threads of the linear algebra wait for each other longer than they work if others share the
-processor."""
+"""Size of a matrix below which linear algebra uses one thread: if others share the processor, several wait for each
+other longer than they work."""
 TEMPERATURES = np.geomspace(0.5, 64, 15)
 _POOLS = ThreadpoolController()  # looking for the libraries takes tens of milliseconds, here before the clock starts
 

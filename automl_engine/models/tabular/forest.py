@@ -30,16 +30,17 @@ from automl_engine.models.shared.graphs import Graph
 
 TREES = [30, 200]
 LONGEST_SHARE = 0.2
-"""Of the remaining time, for one step."""
+"""Fraction of the remaining time that one step may take."""
 SMALL = 100_000
-"""Cells; below, threads wait for each other longer than they work."""
+"""Cells of a table below which one thread works: several would wait for each other longer than they work."""
 TOGETHER = 8
-"""Trees that are grown between two looks at the clock."""
+"""Number of trees that are grown between two looks at the clock."""
 PART = 10_000
-"""Rows that a thread asks the trees about."""
+"""Number of rows that a thread predicts at once."""
 TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
-"""A larger table is sampled, anew for each tree."""
-MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
+"""Rows and cells of a table beyond which each tree learns from a sample of its own."""
+MAX_SHARES = 4_000_000
+"""Number of leaves times classes of a forest, about: it bounds the size of the exported graph."""
 
 
 @dataclass(frozen=True)

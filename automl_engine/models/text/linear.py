@@ -29,7 +29,8 @@ from automl_engine.models.shared.graphs import Graph
 from automl_engine.models.shared.linear import TEMPERATURES
 from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
-MAX_WEIGHTS = 3_000_000  # features times classes: bounds the memory of L-BFGS
+MAX_WEIGHTS = 3_000_000
+"""Number of features times classes: it bounds the memory of L-BFGS."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from automl_engine.lab.meta.selectors.voting import VOTE_SPACE, SampleSelector
 
 MOST_STEPS = 1500
-"""However small the batches are."""
+"""Number of training steps, at most, however small the batches are."""
 
 
 @contextmanager

@@ -31,16 +31,16 @@ from automl_engine.models.shared.vision import describe_weights, find_weights, l
 WEIGHTS = "series_small_dynamics"
 WIDTH, STEM, KERNEL = 32, 7, (1, 5)
 SHORTEST = 32
-"""Shorter series are stretched to this."""
+"""Number of steps that shorter series are stretched to."""
 LOOKED_AT = 200
-"""Examples by which length and scale are chosen."""
+"""Number of examples by which length and scale are chosen."""
 MOST_CHANNELS = 16
-"""Of more, the network sees so many random mixtures of channels."""
+"""Number of channels beyond which the network sees so many random mixtures of them."""
 WORK = 4 * 10**6
-"""Values that the network may have to see in all examples (some ten seconds); of more, it sees fewer mixtures, though
-not fewer than one: very many long series take their time."""
+"""Number of values in all examples that the network sees within some ten seconds: for more values it sees fewer
+mixtures, though not fewer than one."""
 ROUND = 128
-"""Examples at once."""
+"""Number of examples that the network sees at once."""
 
 
 class SeriesStages(nn.Module):
@@ -66,7 +66,7 @@ class SeriesStages(nn.Module):
 
 
 class SeriesNetwork(nn.Module):
-    """(n, channels, L) of any scale -> (n, features): what a trunk sees in every channel, or in mixtures of them."""
+    """(n, channels, L) of any scale -> (n, features): what a backbone sees in every channel, or in mixtures of them."""
 
     mixture: torch.Tensor
     mean: torch.Tensor
@@ -83,7 +83,7 @@ class SeriesNetwork(nn.Module):
         self.register_buffer("mixture", mixture)
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("scale", torch.ones(channels, 1))
-        self.trunk = SeriesStages()
+        self.trunk = SeriesStages()  # a name in saved models
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         mixed = self.mixture @ ((values - self.mean) * self.scale)
@@ -104,12 +104,12 @@ class Answer(nn.Module):
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
-def trunk_length(split: Examples) -> int:
+def seen_length(split: Examples) -> int:
     """The length that the network sees all series at."""
     return max(SHORTEST, typical_length(split))
 
 
-class SeriesTrunk(FeatureLinear):
+class SeriesBackbone(FeatureLinear):
     """Params: ``weights`` (of ``pretrain``: a name or a file); ``head`` and ``l2`` as in FeatureLinear."""
 
     name: ClassVar[str] = "series_trunk"
@@ -119,11 +119,11 @@ class SeriesTrunk(FeatureLinear):
         """Loads the weights, or makes random ones (the same in each process)."""
         super().__init__(spec, **params)
         self.file = find_weights(params.get("weights", WEIGHTS))
-        self.trunk = SeriesStages()
+        self.backbone = SeriesStages()
         if self.file:
-            self.trunk.load_state_dict(load_weights(self.file))
+            self.backbone.load_state_dict(load_weights(self.file))
         else:
-            calibrate(self.trunk, (8, 1, 1, 128))
+            calibrate(self.backbone, (8, 1, 1, 128))
         self._network: SeriesNetwork | None = None
 
     @property
@@ -145,12 +145,12 @@ class SeriesTrunk(FeatureLinear):
         self.emit("note", text=f"{self.name} uses {describe_weights(self.file)}.")
         root = first.origin()[0]
         some = root.subset(range(0, len(root), max(1, len(root) // LOOKED_AT)))
-        values = same_length(some, trunk_length(some))
+        values = same_length(some, seen_length(some))
         _, channels, length = values.shape
         mixtures = int(np.clip(WORK // (len(root) * length), 1, min(channels, MOST_CHANNELS)))
         config = {"channels": channels, "mixtures": mixtures, "length": length}
         network = self.build(config)
-        network.trunk.load_state_dict(self.trunk.state_dict())
+        network.trunk.load_state_dict(self.backbone.state_dict())
         for key, value in channel_scale(values).items():
             getattr(network, key).copy_(torch.from_numpy(value)[:, None])
         return [network]
