@@ -95,13 +95,13 @@ def resolve(
         return name, {}
     if name in BASELINES:
         return MODEL, {"program": name}
-    from automl_engine.portfolio import changed_row, ladder, load
+    from automl_engine.portfolio import changed_row, configurations, load
 
     rows = load(portfolio)
     found = next((row for row in rows if row.name == name), None)
     if name == "auto" or (changed_row(name, rows) and not found):
         told = {} if knowledge is None else {"knowledge": str(knowledge.resolve())}
-        return "auto", {"rows": [{**asdict(row), "enabled": True} for row in ladder(name, rows)], **told}
+        return "auto", {"rows": [{**asdict(row), "enabled": True} for row in configurations(name, rows)], **told}
     if found:
         needed = {"data_dir": str(data_dir.resolve())} if found.model == "challenge" else {}
         return found.model, {**found.params, **needed}

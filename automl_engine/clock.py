@@ -170,6 +170,8 @@ class Recorder(_Counting):
         super().__init__()
         self.notes: dict[tuple[str, tuple[tuple[str, float], ...]], list[float]] = {}
         """Seconds by operation and its amounts."""
+        self._mark = 0.0, 0.0
+        """Real and processor time at which the work began."""
 
     def now_s(self) -> float:
         return _processor_s()

@@ -8,7 +8,7 @@ from automl_engine.dataset.examples import Examples
 
 LOOKED_AT = 5
 SHORTEST_SOUND = 1500
-"""Steps: 0.1 s at the challenge's 16 kHz."""
+"""Number of steps from which a series is sound: 0.1 s at the challenge's 16 kHz."""
 
 
 def modality(examples: Examples) -> tuple[str, str]:

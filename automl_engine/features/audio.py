@@ -14,8 +14,8 @@ from automl_engine.features.cached import cached
 from automl_engine.features.timeseries import resize_time
 
 RATE_HZ = 16_000
-WINDOW = 400  # 25 ms
-HOP = 160  # 10 ms
+WINDOW = 400  # samples: 25 ms
+HOP = 160  # samples: 10 ms
 FFT = 512
 BANDS = 64
 MAX_FRAMES = 500  # a longer sound is looked at in wider hops

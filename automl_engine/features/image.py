@@ -12,7 +12,7 @@ from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
 
 CHUNK = 128
-"""Images worked on at once: the intermediate arrays stay in the cache of the processor."""
+"""Number of images whose features are extracted at once: the intermediate arrays stay in the cache of the processor."""
 QUANTILES = np.array([0, 0.005, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 1])
 """Close at both ends: a small thing in a large picture is a few extreme values."""
 GRADIENT_SIDE = 32

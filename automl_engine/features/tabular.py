@@ -14,7 +14,7 @@ _LARGEST = np.float32(3e38)
 _TABLES: WeakKeyDictionary[Examples, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
 """The table of a data set, and which rows of it have been read: each is read once, whatever subset asks for it."""
 PART = 65_536
-"""Rows read at once."""
+"""Number of rows that are read at once."""
 MAX_CATEGORIES = 12
 BASIS_WIDTH = 4000  # a table whose basis would be wider gets straight lines only
 

@@ -21,7 +21,7 @@ from automl_engine.metalearning.embeddings import embedding
 COUNTS = {"image": 64, "video": 24, "audio": 48, "text": 128, "tabular": 512, "timeseries": 64}
 """Samples that ``meta_features`` looks at, for each modality."""
 MOST_BYTES = 4 << 20
-"""Of them together, as stored; large ones are looked at in smaller numbers, but for ``FEWEST``."""
+"""Stored bytes of all samples that ``meta_features`` looks at: of large samples it looks at fewer, but ``FEWEST``."""
 FEWEST = 4
 FARTHEST = 3.0
 

@@ -25,7 +25,7 @@ MODELS: dict[str, str] = {
     "series_convolutions": "automl_engine.models.timeseries.linear:SeriesConvolutions",
     "series_hydra": "automl_engine.models.timeseries.linear:SeriesHydra",
     "series_statistics": "automl_engine.models.timeseries.linear:SeriesStatistics",
-    "series_trunk": "automl_engine.models.timeseries.trunk:SeriesTrunk",
+    "series_trunk": "automl_engine.models.timeseries.backbone:SeriesBackbone",
     "tabular_ensemble": "automl_engine.models.tabular.ensemble:TabularEnsemble",
     "tabular_forest": "automl_engine.models.tabular.forest:TabularForest",
     "tabular_lightgbm": "automl_engine.models.tabular.lightgbm:TabularLightGBM",

@@ -54,7 +54,7 @@ def changed_row(name: str, rows: Sequence[Row]) -> Row | None:
     return next((row for row in rows if name in (f"auto-{row.name}", f"auto+{row.name}")), None)
 
 
-def ladder(name: str, rows: Sequence[Row]) -> list[Row]:
+def configurations(name: str, rows: Sequence[Row]) -> list[Row]:
     """The configurations of ``auto``; ``auto-NAME`` leaves one out, ``auto+NAME`` adds one that is off.
 
     Raises:

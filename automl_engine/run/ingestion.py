@@ -34,9 +34,9 @@ from automl_engine.models.base import AnytimeModel
 from automl_engine.run import events
 
 TEXT_CHUNK = 100_000
-"""Numbers written at once: their digits stay in the cache of the processor."""
+"""Number of values that are written at once: their digits stay in the cache of the processor."""
 WRITE_S = 3e-7
-"""Seconds to write one number, until it is measured; on the safe side."""
+"""Seconds that writing one value takes until it is measured; rather too long than too short."""
 EXIT_OK, EXIT_FAILED, EXIT_DATA = 0, 1, 2
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from automl_engine.dataset.metrics import check_prediction, class_naucs, mean_nauc
 
 MISSING_ALC = -0.999999
-"""What the challenge counts for a data set without a result."""
+"""Score of a data set without a result, as in the challenge."""
 MAX_CONFUSION_CLASSES, MAX_MISTAKES, SHOWN_SAMPLES, SHOWN_LABELS = 50, 200, 16, 3
 
 

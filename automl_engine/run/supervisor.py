@@ -36,7 +36,7 @@ CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the c
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
 POLL_S = 0.05
 PATIENCE = 100.0
-"""Times the budget, on the wall: a virtual clock that has not got there by then stands still."""
+"""Multiple of the budget, in real time, after which a run on the virtual clock has failed: its clock stands still."""
 STEADY = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "PYTHONHASHSEED": "0",

@@ -26,7 +26,7 @@ from automl_engine.run.forked import Forked, print_to, wait_for
 CONNECT_LIMIT_S = 2.0
 ORDER_MAX_BYTES = 2**16
 LIBRARIES = ("sklearn.ensemble", "sklearn.linear_model", "lightgbm", "PIL.Image", "scipy.signal", "scipy.sparse")
-"""What the models import when they are built or begin to learn."""
+"""Modules that the models import when they are built or begin to learn."""
 
 
 class Remote:

@@ -80,17 +80,10 @@ def read(root: Path, options: Options) -> Table:
             feature_to_index={name: index for index, name in enumerate(_distinct(names))},
         ),
         steps=lambda i: matrix[i].reshape(1, 1, -1, 1),
-        preview=lambda i, path: {
-            "kind": "row",
-            "row": {name: upload.table.rows[kept[i]][at] for at, name in shown},
-        },
+        preview=lambda i, path: {"kind": "row", "row": {name: upload.table.rows[kept[i]][at] for at, name in shown}},
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         groups=groups_of(upload, target.columns, kept),
-        recipe={
-            "columns": encoders,
-            "table": layout(upload.table, target.columns),
-            "packages": upload.packages,
-        },
+        recipe={"columns": encoders, "table": layout(upload.table, target.columns), "packages": upload.packages},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         columns=describe_columns(upload, target, {column.name for column in features}),
         doubts=[

@@ -33,7 +33,7 @@ def scene() -> torch.Tensor:
 
 def test_the_published_weights_give_the_same_numbers_as_ever() -> None:
     """Recorded with the weights that told cats from dogs; other padding, order or scale changes every number."""
-    found = pretrained.trunk(LITE)
+    found = pretrained.backbone(LITE)
     assert sum(parameter.numel() for parameter in efficientnet_lite.layers(1.0, 1.0).parameters()) == 3_371_008
     mean, scale = pretrained.standard_pixels(LITE)
     pixels = (scene() - mean) * scale
@@ -48,7 +48,7 @@ def test_the_published_weights_give_the_same_numbers_as_ever() -> None:
 
 
 def test_the_graph_is_the_same_function() -> None:
-    found = pretrained.trunk(LITE)
+    found = pretrained.backbone(LITE)
     pixels = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(found.see(pixels), found.network(pixels), rtol=1e-4, atol=1e-4)
@@ -119,11 +119,11 @@ def test_fine_tuning_begins_with_the_frozen_network_and_goes_on(
     began, first = model.frozen(), model.test(train, 100)
     np.testing.assert_allclose(first, model.beginning.test(train, 100), atol=1e-3)
     assert model.tuning is not None
-    trunk = model.tuning.network.body[0]
-    layers = [part.clone() for part in trunk.parameters()]
+    backbone = model.tuning.network.body[0]
+    layers = [part.clone() for part in backbone.parameters()]
     for step in range(8):
         model.train(train, 1000)
-        same = [torch.equal(a, b) for a, b in zip(layers, trunk.parameters(), strict=True)]
+        same = [torch.equal(a, b) for a, b in zip(layers, backbone.parameters(), strict=True)]
         assert same[0] == (step < 2), "the first layers learn later"
         assert not same[-1]
     assert model.done_training

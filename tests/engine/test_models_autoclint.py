@@ -46,17 +46,17 @@ def test_the_rate_warms_up_and_falls_on_plateaus() -> None:
     assert (rate.waited, rate.passes) == (0, 13)
 
 
-def test_a_trunk_of_our_own_is_taken_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backbone_of_our_own_is_taken_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In half precision and without a last layer, as ``pretrain`` writes it."""
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
-    trunk = torchvision().resnet18(weights=None)
-    trunk.fc = torch.nn.Identity()
-    save_file(trunk.half().state_dict(), tmp_path / "resnet18_mixed.safetensors")
+    backbone = torchvision().resnet18(weights=None)
+    backbone.fc = torch.nn.Identity()
+    save_file(backbone.half().state_dict(), tmp_path / "resnet18_mixed.safetensors")
     train, notes = toy("image", 8, False, seed=0), []
     model = ImageAutoclint(train.spec, device="cpu", slice_s=0.0)
     model.emit = lambda kind, **fields: notes.append(fields["text"]) if kind == "note" else None
     built = model.build({"network": "resnet18", "pretrained": True, "tau": 8.0, **SHAPE}).body[1]
-    torch.testing.assert_close(built.layer4[1].conv2.weight, trunk.layer4[1].conv2.weight.float())
+    torch.testing.assert_close(built.layer4[1].conv2.weight, backbone.layer4[1].conv2.weight.float())
     model.train(train, 10)
     assert notes == ["AutoCLINT uses the weights of resnet18_mixed."]
 

@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only place with weights; empty."""
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    caches = (pretrained.trunk, pretrained.seconds_per_image)
+    caches = (pretrained.backbone, pretrained.seconds_per_image)
     for function in caches:
         function.cache_clear()
     yield tmp_path
@@ -71,7 +71,7 @@ def test_the_folded_network_is_the_same_function(network: nn.Module) -> None:
     with torch.no_grad():
         plain = pretrained.build(SMALL, False, network.state_dict())(images)
         torch.testing.assert_close(plain, network(images), rtol=1e-3, atol=1e-3)
-        found = pretrained.trunk(SMALL)
+        found = pretrained.backbone(SMALL)
         assert found.source is not None
         assert found.source.stem == "mobilenet_v2_035_imagenet"
         exact = found.network(images)
@@ -159,14 +159,14 @@ def test_a_row_can_bring_its_own_weights(folder: Path, network: nn.Module) -> No
     assert not ImagePretrained.available(params | {"weights": str(own / "other")})
     examples = toy("image", 40, False, seed=0)
     model = ImagePretrained(examples.spec, **params)
-    assert pretrained.trunk(SMALL, str(own)).source == own
+    assert pretrained.backbone(SMALL, str(own)).source == own
     model.train(examples, 60.0)
-    assert model.network.body[0] is pretrained.trunk(SMALL, str(own)).network
+    assert model.network.body[0] is pretrained.backbone(SMALL, str(own)).network
     with pytest.raises(RuntimeError, match="size mismatch"):
         ImagePretrained(examples.spec, **params | {"network": "mobilenet_v2"})
 
 
-def test_our_own_trunk_sees_small_images_as_they_are(folder: Path) -> None:
+def test_our_own_backbone_sees_small_images_as_they_are(folder: Path) -> None:
     """It works with whatever weights there are, and its bundle says what it says."""
     onnxruntime = pytest.importorskip("onnxruntime")
     train = toy("image", 60, False, seed=0)

@@ -12,10 +12,10 @@ from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.audio.resnet import PITCH_REACH, AudioResnet, _mask
+from automl_engine.models.timeseries import backbone
 from automl_engine.models.timeseries import linear as series_linear
-from automl_engine.models.timeseries import trunk as series_trunk
+from automl_engine.models.timeseries.backbone import SHORTEST, SeriesBackbone
 from automl_engine.models.timeseries.linear import SeriesConvolutions
-from automl_engine.models.timeseries.trunk import SHORTEST, SeriesTrunk
 from tests.engine.toy_examples import toy
 
 
@@ -73,43 +73,43 @@ def test_sound_is_moved_but_not_bent() -> None:
             assert abs(int(bright[0, 1]) - 20) <= 48 // 8
 
 
-def test_a_trunk_sees_every_fold_the_same_way_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backbone_sees_every_fold_the_same_way_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Length and scale are those of the whole data set; more channels than it takes are mixed."""
     looked = []
-    look = SeriesTrunk._look
-    monkeypatch.setattr(SeriesTrunk, "_look", lambda self, part: looked.append(len(part)) or look(self, part))
+    look = SeriesBackbone._look
+    monkeypatch.setattr(SeriesBackbone, "_look", lambda self, part: looked.append(len(part)) or look(self, part))
     train = bursts(60, 1)
     for fold in range(3):
-        model = SeriesTrunk(train.spec, weights="nobody_has_this")
+        model = SeriesBackbone(train.spec, weights="nobody_has_this")
         model.train(train.subset(np.flatnonzero(np.arange(60) % 3 != fold)), 60)
         model.test(train.subset(np.flatnonzero(np.arange(60) % 3 == fold)), 60)
     assert sum(looked) == 60
-    assert model.config == {"channels": 1, "mixtures": 1, "length": 120}
+    assert model.network.config == {"channels": 1, "mixtures": 1, "length": 120}
 
 
 @pytest.mark.parametrize(("channels", "length", "mixtures"), [(3, 5, 3), (40, 20, 16)])
-def test_a_trunk_takes_any_length_and_channels(channels: int, length: int, mixtures: int, tmp_path: Path) -> None:
+def test_a_backbone_takes_any_length_and_channels(channels: int, length: int, mixtures: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     classes = np.arange(24) % 2
     steps = [(rng.normal(size=(length, 1, 1, channels)) + 3 * c).astype(np.float32) for c in classes]
     spec = Spec("toy", 24, 2, -1, 1, 1, channels, is_sequence=True)
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[classes])
-    model = SeriesTrunk(spec, weights="nobody_has_this")
+    model = SeriesBackbone(spec, weights="nobody_has_this")
     model.train(train, 60)
-    assert model.config == {"channels": channels, "mixtures": mixtures, "length": SHORTEST}
+    assert model.network.config == {"channels": channels, "mixtures": mixtures, "length": SHORTEST}
     prediction = model.test(train, 60)
     assert (prediction.argmax(1) == classes).mean() > 0.9
     model.save(tmp_path)
-    np.testing.assert_allclose(SeriesTrunk.load(tmp_path, spec).test(train, 60), prediction, atol=1e-6)
+    np.testing.assert_allclose(SeriesBackbone.load(tmp_path, spec).test(train, 60), prediction, atol=1e-6)
 
 
-def test_a_trunk_of_many_series_sees_fewer_mixtures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_trunk, "WORK", 60 * 120)
+def test_a_backbone_of_many_series_sees_fewer_mixtures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbone, "WORK", 60 * 120)
     rng = np.random.default_rng(0)
     spec = Spec("toy", 60, 2, -1, 1, 1, 4, is_sequence=True)
     steps = [rng.normal(size=(120, 1, 1, 4)).astype(np.float32) for _ in range(60)]
     train = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(60) % 2])
-    model = SeriesTrunk(spec, weights="nobody_has_this")
+    model = SeriesBackbone(spec, weights="nobody_has_this")
     model.train(train, 60)
     assert model.network.mixture.shape == (1, 4)
     assert np.isfinite(model.test(train, 60)).all()

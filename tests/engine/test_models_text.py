@@ -50,7 +50,7 @@ def test_chinese_is_read_by_characters() -> None:
     examples = MemoryExamples(spec, steps, np.eye(2, dtype=np.float32)[np.arange(40) % 2])
     model = TextLinear(spec)
     model.train(examples, 60)
-    assert model.characters
+    assert model.fitted.characters
     assert nauc(examples.labels, model.test(examples, 60)) == 1
 
 

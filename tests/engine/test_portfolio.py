@@ -8,7 +8,7 @@ import pytest
 
 from automl_engine.errors import DataError
 from automl_engine.models import MODELS
-from automl_engine.portfolio import MODALITIES, Row, ladder, load
+from automl_engine.portfolio import MODALITIES, Row, configurations, load
 
 
 def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_pa
 
 def test_a_ladder_without_a_row_and_with_one_that_is_off() -> None:
     rows = [Row(name, "image", "toy", "", enabled=name != "off") for name in ("one", "off", "two")]
-    climbed = {name: [row.name for row in ladder(name, rows)] for name in ("auto", "auto-one", "auto+off")}
+    climbed = {name: [row.name for row in configurations(name, rows)] for name in ("auto", "auto-one", "auto+off")}
     with pytest.raises(DataError, match="two is on already"):
-        ladder("auto+two", rows)
+        configurations("auto+two", rows)
     assert climbed == {"auto": ["one", "two"], "auto-one": ["two"], "auto+off": ["one", "off", "two"]}

@@ -143,7 +143,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("side", "stem"), [(32, "small"), (64, "large")])
-def test_a_network_takes_the_trunk_over(weights: Path, side: int, stem: str) -> None:
+def test_a_network_takes_the_backbone_over(weights: Path, side: int, stem: str) -> None:
     network = residual.residual_network(3, 5, side, 24)
     last = network[-1].weight.clone()
     residual.take_over(network, weights)
@@ -153,7 +153,7 @@ def test_a_network_takes_the_trunk_over(weights: Path, side: int, stem: str) -> 
     assert torch.equal(network[-1].weight, last)
 
 
-def test_a_trunk_of_another_width_is_refused(weights: Path) -> None:
+def test_a_backbone_of_another_width_is_refused(weights: Path) -> None:
     with pytest.raises(RuntimeError, match="was not made for a residual network of 16 channels"):
         residual.take_over(residual.residual_network(3, 5, 32, 16), weights)
     with pytest.raises(RuntimeError, match="of 24 channels like this one"):
@@ -171,8 +171,8 @@ def test_filters_answer_as_strongly_to_any_number_of_channels() -> None:
     assert torch.allclose(six, colour, atol=1e-5)
 
 
-def test_the_first_prediction_needs_no_training_of_the_trunk(weights: Path) -> None:
-    """The last layer in closed form on what the trunk sees; then the whole network learns."""
+def test_the_first_prediction_needs_no_training_of_the_backbone(weights: Path) -> None:
+    """The last layer in closed form on what the backbone sees; then the whole network learns."""
     train, test = toy("image", 90, False, 0), toy("image", 30, False, 1)
     model, told = ImageResnet(train.spec, weights=str(weights), slice_s=0.5, device="cpu"), []
     model.emit = lambda kind, **fields: told.append(fields.get("text"))
@@ -230,8 +230,8 @@ def test_a_gpu_draws_thousands_of_images_a_second() -> None:
     assert 20 * 512 / (time.perf_counter() - start) >= 5000
 
 
-def test_a_probe_asks_what_a_frozen_trunk_is_worth(tmp_path: Path) -> None:
-    """Held-out training examples that differ in colour, seen through a trunk that knows nothing yet."""
+def test_a_probe_asks_what_a_frozen_backbone_is_worth(tmp_path: Path) -> None:
+    """Held-out training examples that differ in colour, seen through a backbone that knows nothing yet."""
     labels = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
     images = np.random.default_rng(0).integers(0, 80, (40, 24, 24, 3))
     images[:, :, :, 0] += 150 * labels[:, 1, None, None].astype(int)
@@ -241,7 +241,7 @@ def test_a_probe_asks_what_a_frozen_trunk_is_worth(tmp_path: Path) -> None:
     write_dataset(tmp_path / "colours", spec, train, train[:4])
     probe = Probe(tmp_path / "colours", channels=3)
     assert (probe.name, int(probe.held_out.sum())) == ("colours", 10)
-    assert probe.nauc(begun().trunk) > 0.9
+    assert probe.nauc(begun().backbone) > 0.9
     with pytest.raises(DataError, match="colours has 3 channels; this network wants 1"):
         Probe(tmp_path / "colours", channels=1)
 

@@ -16,7 +16,7 @@ from automl_engine.errors import DataError
 from automl_engine.lab.pretrain.probe import Probe
 from automl_engine.lab.pretrain.sources import systems
 from automl_engine.lab.pretrain.sources.dynamics import FORMULAS, KINDS, LEVELS, Dynamics
-from automl_engine.models.timeseries.trunk import SeriesStages
+from automl_engine.models.timeseries.backbone import SeriesStages
 from tests.engine.toys import write_dataset
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def test_the_verb_trains_a_network_of_series(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_probe_of_series(tmp_path: Path) -> None:
-    """Waves of two speeds in the second channel, through a trunk that knows nothing yet."""
+    """Waves of two speeds in the second channel, through a backbone that knows nothing yet."""
     rng = np.random.default_rng(0)
     turns = np.arange(40)[:, None] % 2 * 0.4 + 0.3
     waves = np.sin(turns * np.arange(48) + 6 * rng.random((40, 1)))

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from automl_engine import __main__ as engine_main
 from automl_engine.models.shared.residual import Stems
 from automl_engine.models.shared.vision import torchvision
-from automl_engine.models.timeseries.trunk import SeriesStages
+from automl_engine.models.timeseries.backbone import SeriesStages
 from webapp import body_limit, engine
 from webapp.portfolio import files, imports, networks, rows
 from webapp.portfolio.models import PortfolioRow
@@ -63,9 +63,9 @@ def weights(**changes: tuple[int, ...] | None) -> bytes:
     return packed({**networks.mobilenet_v2(0.35), "classifier.1.bias": (1000,)}, **changes)
 
 
-def trunk(width: int, channels: int, **changes: tuple[int, ...] | None) -> bytes:
+def backbone(width: int, channels: int, **changes: tuple[int, ...] | None) -> bytes:
     """What ``pretrain`` writes."""
-    return packed(networks.trunk(width, channels), **changes)
+    return packed(networks.backbone(width, channels), **changes)
 
 
 def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> None:
@@ -137,25 +137,25 @@ def test_weights_become_a_row(admin_client: Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("channels", "learner"), [(3, ("image", "image_resnet")), (1, ("audio", "audio_resnet"))])
-def test_a_trunk_of_any_width_becomes_a_row(
+def test_a_backbone_of_any_width_becomes_a_row(
     admin_client: Client, tmp_path: Path, channels: int, learner: tuple[str, str]
 ) -> None:
     PortfolioRow.objects.create(name="first", modality=learner[0], model="constant", position=7)
-    assert send(admin_client, "weights", "resnet_mixed.safetensors", trunk(6, channels)).status_code == 302
+    assert send(admin_client, "weights", "resnet_mixed.safetensors", backbone(6, channels)).status_code == 302
     row = PortfolioRow.objects.get(name="foreign")
     assert (row.modality, row.model, row.enabled, row.position) == (*learner, False, 8)
     assert row.params == {"width": 6, "weights": "foreign/resnet_mixed.safetensors"}
     rows.write_enabled(tmp_path / "portfolio.yaml", "foreign")
     found = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())[-1]
-    assert Path(found["params"]["weights"]).read_bytes() == trunk(6, channels)
+    assert Path(found["params"]["weights"]).read_bytes() == backbone(6, channels)
 
 
 @pytest.mark.parametrize(
     ("make", "expected", "learner"),
     [
-        (lambda: Stems(3, 24), networks.trunk(24, 3), ("image", "image_resnet", {"width": 24})),
-        (lambda: Stems(1, 16), networks.trunk(16, 1), ("audio", "audio_resnet", {"width": 16})),
-        (SeriesStages, networks.series_trunk(), ("timeseries", "series_trunk", {})),
+        (lambda: Stems(3, 24), networks.backbone(24, 3), ("image", "image_resnet", {"width": 24})),
+        (lambda: Stems(1, 16), networks.backbone(16, 1), ("audio", "audio_resnet", {"width": 16})),
+        (SeriesStages, networks.series_backbone(), ("timeseries", "series_trunk", {})),
         *(
             (
                 lambda width=width: torchvision().mobilenet_v2(weights=None, width_mult=width),
@@ -199,15 +199,15 @@ def broken(header: dict[str, Any], size_bytes: int = 0) -> bytes:
         ("net.safetensors", save({"other": np.zeros(3)}), "The weights must be of mobilenet_v2"),
         ("net.safetensors", b"\0", "safetensors file is damaged"),
         ("net.safetensors", broken({str(i): {} for i in range(100_000)}), "its header has"),
-        ("net.safetensors", trunk(6, 2), "shape (6, 2, 3, 3)"),
-        ("net.safetensors", trunk(0, 3), "shape (0, 3, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{networks.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{networks.STEM: (6, 3, 5, 5)}), "instead of (6, 3, 3, 3)"),
-        ("net.safetensors", trunk(6, 3, **{"body.2.conv1.weight": None}), "has the shape “missing”"),
-        ("net.safetensors", trunk(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "instead of “missing”"),
+        ("net.safetensors", backbone(6, 2), "shape (6, 2, 3, 3)"),
+        ("net.safetensors", backbone(0, 3), "shape (0, 3, 3, 3)"),
+        ("net.safetensors", backbone(6, 3, **{networks.STEM: ()}), "it must be (width, 3 or 1 channels, 3, 3)"),
+        ("net.safetensors", backbone(6, 3, **{networks.STEM: (6, 3, 5, 5)}), "instead of (6, 3, 3, 3)"),
+        ("net.safetensors", backbone(6, 3, **{"body.2.conv1.weight": None}), "has the shape “missing”"),
+        ("net.safetensors", backbone(6, 3, **{"body.9.conv1.weight": (6, 6, 3, 3)}), "instead of “missing”"),
         (
             "net.safetensors",
-            trunk(6, 3, **{"body.2.norm1.running_var": (5,), "body.4.bias": (1,)}),
+            backbone(6, 3, **{"body.2.norm1.running_var": (5,), "body.4.bias": (1,)}),
             "“body.2.norm1.running_var” has the shape (5,) instead of (12,) (1 more of the tensors do not fit)",
         ),
         (

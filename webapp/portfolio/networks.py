@@ -21,7 +21,7 @@ CLASSIFIER, COUNTER = "classifier.", ".num_batches_tracked"
 """Tensors that are ignored, and tensors that an old file may lack."""
 STEM = "small.weight"
 SERIES_STEM = "stem.weight"
-TRUNKS = {3: ("image", "image_resnet"), 1: ("audio", "audio_resnet")}
+BACKBONES = {3: ("image", "image_resnet"), 1: ("audio", "audio_resnet")}
 """Who learns on top of what ``automl_engine pretrain`` made, by the channels of ``STEM``: modality and model."""
 
 
@@ -32,9 +32,9 @@ def learner_of(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
         DataError: the engine has no such network, or a tensor does not fit into it.
     """
     if STEM in shapes:
-        return _learner_of_trunk(shapes)
+        return _learner_of_backbone(shapes)
     if SERIES_STEM in shapes:
-        _check(shapes, series_trunk(), "series_small of “automl_engine pretrain”")
+        _check(shapes, series_backbone(), "series_small of “automl_engine pretrain”")
         return "timeseries", "series_trunk", {}
     shape = shapes.get(LAST_LAYER, ())
     if shape not in MOBILENETS:
@@ -51,12 +51,12 @@ def learner_of(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
     return "image", "image_pretrained", {"network": name}
 
 
-def _learner_of_trunk(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
+def _learner_of_backbone(shapes: Shapes) -> tuple[str, str, dict[str, Any]]:
     width, channels, *_ = (*shapes[STEM], 0, 0)
-    if not width or channels not in TRUNKS:
+    if not width or channels not in BACKBONES:
         raise DataError(f"“{STEM}” has the shape {shapes[STEM]}; it must be (width, 3 or 1 channels, 3, 3).")
-    _check(shapes, trunk(width, channels), f"network of {width} channels of “automl_engine pretrain”")
-    return (*TRUNKS[channels], {"width": width})
+    _check(shapes, backbone(width, channels), f"network of {width} channels of “automl_engine pretrain”")
+    return (*BACKBONES[channels], {"width": width})
 
 
 def _check(found: Shapes, expected: Shapes, network: str) -> None:
@@ -69,16 +69,16 @@ def _check(found: Shapes, expected: Shapes, network: str) -> None:
         )
 
 
-def trunk(width: int, channels: int) -> Shapes:
-    """``models.residual.Stems``: two stems, three blocks that each double the channels, and a last normalisation."""
+def backbone(width: int, channels: int) -> Shapes:
+    """``models.shared.residual.Stems``: two stems, three blocks that each double the channels, a last normalisation."""
     found: Shapes = {STEM: (width, channels, 3, 3), "large.weight": (width, channels, 5, 5)}
     for block, inputs in enumerate((width, 2 * width, 4 * width), 1):
         found |= _block(f"body.{block}", inputs, 2 * inputs, (3, 3))
     return found | _norm("body.4", 8 * width)
 
 
-def series_trunk() -> Shapes:
-    """``models.series_trunk.SeriesStages`` of one channel."""
+def series_backbone() -> Shapes:
+    """``models.timeseries.backbone.SeriesStages`` of one channel."""
     found: Shapes = {SERIES_STEM: (32, 1, 1, 7)}
     for block, (inputs, outputs) in enumerate(((32, 64), (64, 128), (128, 128))):
         found |= _block(f"blocks.{block}", inputs, outputs, (1, 5)) | _norm(f"norms.{block}", outputs)
@@ -86,7 +86,7 @@ def series_trunk() -> Shapes:
 
 
 def _block(name: str, inputs: int, outputs: int, kernel: Shape) -> Shapes:
-    """``models.residual.Block``; one that keeps its channels has no filters beside the way."""
+    """``models.shared.residual.Block``; one that keeps its channels has no filters beside the way."""
     found: Shapes = {
         f"{name}.conv1.weight": (outputs, inputs, *kernel),
         f"{name}.conv2.weight": (outputs, outputs, *kernel),

@@ -26,7 +26,8 @@ MODEL, TUNED = "baseline", "baseline_tuned"
 SIDE_PX, FRAMES = 32, 8
 TREES = 200
 FOLDS = 3
-SEARCH_SHARE = 0.6  # of the time that is left; the rest is for the last fit and the prediction
+SEARCH_SHARE = 0.6
+"""Fraction of the remaining time for cross-validation; the rest is for the last fit and the prediction."""
 WORDS = {"token_pattern": r"(?u)\b\w+\b"}  # the default leaves out words of one character: all of a Chinese text
 FEW_VALUES = 12  # a column of so few whole numbers is taken for categories
 _IMPORTS = ("compose", "ensemble", "feature_extraction.text", "impute", "linear_model", "model_selection")
@@ -53,6 +54,7 @@ class Baseline(AnytimeModel):
     def __init__(self, spec: Spec, program: str, seed: int = 0, device: str = "cpu", **params: Any) -> None:
         super().__init__(spec, program=program, seed=seed, **params)
         self._why = ""
+        self._fitted: tuple[Program, Estimator] | None = None
         for module in _IMPORTS + _MORE_IMPORTS:  # not on the clock, as for every model
             import_module(f"sklearn.{module}")
         import_module("lightgbm")
@@ -68,9 +70,9 @@ class Baseline(AnytimeModel):
         kind, programs = modality(split)[0], BASELINES[self.params["program"]]
         if kind not in programs:
             raise DataError(f"{self.params['program']} knows {', '.join(programs)} but these data are {kind}.")
-        self.program = programs[kind]
-        inputs, labels = self.program.read(split), split.labels > 0.5
-        candidates = self.program.candidates(self.params["seed"])
+        program = programs[kind]
+        inputs, labels = program.read(split), split.labels > 0.5
+        candidates = program.candidates(self.params["seed"])
         if is_multi_label(split.labels):
             from sklearn.multiclass import OneVsRestClassifier
 
@@ -78,13 +80,15 @@ class Baseline(AnytimeModel):
             targets = labels.astype(int)
         else:
             targets = labels.argmax(1)
-        self._why, self.estimator = best_of(candidates, inputs, targets, end)
-        self.estimator.fit(inputs, targets)
+        self._why, estimator = best_of(candidates, inputs, targets, end)
+        self._fitted = program, estimator.fit(inputs, targets)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
+        assert self._fitted, "train comes first"
+        program, estimator = self._fitted
         shares = np.zeros((len(split), split.spec.output_dim))
-        shares[:, np.asarray(self.estimator.classes_, int)] = self.estimator.predict_proba(self.program.read(split))
+        shares[:, np.asarray(estimator.classes_, int)] = estimator.predict_proba(program.read(split))
         return shares
 
 

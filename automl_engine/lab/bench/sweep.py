@@ -20,7 +20,7 @@ from automl_engine.files import write_json
 from automl_engine.lab.bench.baselines import BASELINES, TUNED
 from automl_engine.lab.bench.report import Result, write_report
 from automl_engine.lab.bench.sets import call, convert, find_sets
-from automl_engine.portfolio import Row, changed_row, ladder, load
+from automl_engine.portfolio import Row, changed_row, configurations, load
 
 ANY_MODALITY = ("auto", "constant")
 SHORT_BASELINES = [name for name in BASELINES if name != TUNED]
@@ -95,7 +95,7 @@ def _labels(models: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
     """What each model is called in the table: a folder of challenge code by its name."""
     labels: dict[str, str] = {}
     for model in models:
-        ladder(model, rows)  # told before hours of runs
+        configurations(model, rows)  # told before hours of runs
     models = [name for model in models for name in (SHORT_BASELINES if model == "baselines" else [model])]
     for model in dict.fromkeys(models):
         is_code = (Path(model) / "model.py").is_file()

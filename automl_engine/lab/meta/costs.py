@@ -29,7 +29,7 @@ from automl_engine.files import atomic_write
 Notes = dict[tuple[str, tuple[tuple[str, float], ...]], list[float]]
 """Seconds by operation and its amounts."""
 SMALL_S = 1e-4
-"""Errors of times below this hardly count: they are those of the measurement."""
+"""Seconds below which the error of a predicted time hardly counts, since measuring errs as much."""
 PRIOR, FIXED_PRIOR = 0.03, 0.3
 """How strongly the factors of the amounts, and the fixed part, are drawn to zero."""
 COLUMNS = ("operation", "amount", "seconds", "points", "error", "device", "date", "versions")

@@ -114,7 +114,7 @@ def _train(training: Training, probes: list[Probe], folder: Path) -> None:
     name = f"{training.recipe.arch}_{training.recipe.source}"
     while training.progress < 1:
         losses = _work(training)
-        naucs = {f"nauc_{probe.name}": round(probe.nauc(training.trunk), 4) for probe in probes}
+        naucs = {f"nauc_{probe.name}": round(probe.nauc(training.backbone), 4) for probe in probes}
         training.save(folder)
         rate = (training.steps - started_steps) * training.recipe.batch / (training.spent_s - started_s)
         done = {"steps": training.steps, "spent_s": round(training.spent_s), "images_per_s": round(rate)}

@@ -1,7 +1,7 @@
 """The networks that can be pretrained; a new one is a function here and a line in ``ARCHITECTURES``.
 
-A trunk takes standardised images (n, C, H, W), or series as images of height 1, and returns (n, features); its state is
-what the rows of the portfolio take over.
+A backbone takes standardised images (n, C, H, W), or series as images of height 1, and returns (n, features); its state
+is what configurations of the portfolio take over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 from automl_engine.models.challenge.image_autoclint import resnet9
 from automl_engine.models.shared.residual import Stems
 from automl_engine.models.shared.vision import torchvision
-from automl_engine.models.timeseries.trunk import SeriesStages
+from automl_engine.models.timeseries.backbone import SeriesStages
 
 
 def _resnet18(channels: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What a trunk is worth to real data: a ridge regression on what it sees, frozen.
+"""What a backbone is worth to real data: a ridge regression on what it sees, frozen.
 
 Only training splits are used, three quarters of each to learn from and one to check on.
 """
@@ -24,22 +24,22 @@ from automl_engine.metalearning.samples import data_dir_of
 from automl_engine.models.base import is_multi_label
 from automl_engine.models.shared.linear import fit_ridge
 from automl_engine.models.shared.network import input_side
-from automl_engine.models.timeseries.trunk import trunk_length
+from automl_engine.models.timeseries.backbone import seen_length
 
 MOST, BATCH = 2000, 250
 
 
 class Probe:
-    """A data set, as networks see it; asked again and again while a trunk learns."""
+    """A data set, as networks see it; asked again and again while a backbone learns."""
 
     def __init__(self, folder: Path, channels: int, series: bool = False) -> None:
         """
         Args:
-            channels: that the trunk wants.
+            channels: that the backbone wants.
             series: whether it wants series, each channel as an image of one row.
 
         Raises:
-            DataError: the folder does not hold what the trunk wants.
+            DataError: the folder does not hold what the backbone wants.
         """
         data_dir = data_dir_of(folder)
         whole = open_split(data_dir, "train")
@@ -54,13 +54,13 @@ class Probe:
             self.scale = 1 / (sample.std((0, 2, 3), keepdim=True) + 4)
         self.held_out = fold_numbers(self.labels, 4, seed=0) == 0
 
-    def nauc(self, trunk: nn.Module) -> float:
+    def nauc(self, backbone: nn.Module) -> float:
         """Of the quarter that the ridge did not see."""
-        trunk.eval()
-        device = next(trunk.parameters()).device
+        backbone.eval()
+        device = next(backbone.parameters()).device
         batches = (((batch - self.mean) * self.scale).to(device) for batch in self.planes.split(BATCH))
         with torch.inference_mode():
-            seen = torch.cat([trunk(batch).cpu() for batch in batches]).reshape(len(self.labels), -1)
+            seen = torch.cat([backbone(batch).cpu() for batch in batches]).reshape(len(self.labels), -1)
         known, multi_label = ~self.held_out, is_multi_label(self.labels)
         head, _ = fit_ridge(seen[known].numpy(), self.labels[known], multi_label)
         return nauc(self.labels[self.held_out], head.predict(seen[self.held_out].numpy()))
@@ -89,7 +89,7 @@ def _series(split: Examples, folder: Path) -> torch.Tensor:
     kind = modality(split)[0]
     if kind != "timeseries":
         raise DataError(f"{folder.name} is {kind}; this network wants series.")
-    values = same_length(split, trunk_length(split))
+    values = same_length(split, seen_length(split))
     moments = channel_scale(values)
     values = (values - moments["mean"][:, None]) * moments["scale"][:, None]
     return torch.from_numpy(values).flatten(0, 1)[:, None, None]

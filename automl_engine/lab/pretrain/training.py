@@ -1,4 +1,4 @@
-"""The training of a trunk on what a source draws: endless examples, one cosine cycle, resumable.
+"""The training of a backbone on what a source draws: endless examples, one cosine cycle, resumable.
 
 The heads (one for each kind of formula) are softmax layers whose targets are shares: an image with a fractal and a
 contour is half of each.  What is kept is an average of the weights over the last steps.
@@ -27,9 +27,9 @@ from automl_engine.models.shared.residual import MIDDLE, SCALE
 from automl_engine.models.shared.trainer import half_precision_is_faster, move_towards
 
 LR, DECAY, WARM_UP = 3e-3, 0.05, 100
-"""Of AdamW; steps of warm-up."""
+"""Learning rate and weight decay of AdamW, and the number of steps in which the rate rises."""
 AVERAGE = 0.999
-"""Share of the old weights in the average, after every step."""
+"""Weight of the old average after every step."""
 FIRST = 10
 """At first the average is that of the last one in so many steps, so that a short training forgets its random start."""
 STATE = "training.pt"
@@ -46,7 +46,7 @@ class Recipe(NamedTuple):
 
 
 class Training:
-    """What can be saved and resumed: the trunk, its heads, the optimiser, their averages, and how far they are."""
+    """What can be saved and resumed: the backbone, its heads, the optimiser, their averages, and how far they are."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
@@ -54,13 +54,13 @@ class Training:
         self.source = source(recipe.source)(recipe.seed, device)
         architecture = ARCHITECTURES[recipe.arch]
         self.sides, self.is_series = architecture.sides, architecture.series
-        trunk = architecture.build(self.source.channels)
+        backbone = architecture.build(self.source.channels)
         side = self.sides[0]
         height = 1 if self.is_series else side
         with torch.no_grad():
-            features = trunk.eval()(torch.zeros(1, self.source.channels, height, side)).shape[1]
+            features = backbone.eval()(torch.zeros(1, self.source.channels, height, side)).shape[1]
         heads = nn.ModuleDict({kind: nn.Linear(features, count) for kind, count in self.source.classes.items()})
-        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads}).to(device)
+        self.network = nn.ModuleDict({"trunk": backbone, "heads": heads}).to(device)
         put_channels_last(self.network)
         self.average = copy.deepcopy(self.network)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -69,11 +69,11 @@ class Training:
         self.optimiser = torch.optim.AdamW(groups, lr=LR)
         self.steps, self.spent_s = 0, 0.0
         blank = torch.zeros(recipe.batch, height, side, self.source.channels, dtype=torch.uint8)
-        inputs = PixelNetwork(trunk, self.source.channels, False).standardise(blank)
-        self.half = device.type == "cuda" or half_precision_is_faster(trunk, inputs, "image_resnet")
+        inputs = PixelNetwork(backbone, self.source.channels, False).standardise(blank)
+        self.half = device.type == "cuda" or half_precision_is_faster(backbone, inputs, "image_resnet")
 
     @property
-    def trunk(self) -> nn.Module:
+    def backbone(self) -> nn.Module:
         """The averaged one."""
         return self.average["trunk"]
 
@@ -129,8 +129,8 @@ class Training:
         torch.manual_seed(self.recipe.seed + self.steps)
 
     def write_weights(self, folder: Path, name: str) -> None:
-        """The averaged trunk as NAME.safetensors in half precision; the file that was there is replaced at once."""
-        state = {key: value.detach().cpu().contiguous() for key, value in self.trunk.state_dict().items()}
+        """The averaged backbone as NAME.safetensors in half precision; the file that was there is replaced at once."""
+        state = {key: value.detach().cpu().contiguous() for key, value in self.backbone.state_dict().items()}
         half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
         with atomic_write(folder / f"{name}.safetensors") as part:
             save_file(half, part)

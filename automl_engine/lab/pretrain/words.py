@@ -36,7 +36,7 @@ from automl_engine.metalearning.samples import data_dir_of
 ARCH, SOURCE = "word_vectors", "documentation"
 WORDS, DIMENSIONS, WINDOW = 30_000, 64, 5
 FEWEST = 5
-"""Times that a word must stand in the text."""
+"""Number of times that a word must stand in the text, at least."""
 SMOOTHING = 0.75
 RARE = 1e-3
 LARGEST_BYTES = 3_000_000

@@ -57,12 +57,14 @@ class Sampler(BaseSampler):
 
     def __init__(self, study: optuna.Study, seed: int, startup: int) -> None:
         self.study, self.seed, self.startup = study, seed, startup
+        self.inner: BaseSampler = RandomSampler(seed=seed)
+        """That of the present trial."""
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         randoms = np.random.default_rng([self.seed, trial.number])
         seed, is_random = int(randoms.integers(2**31)), randoms.random() < RANDOM_SHARE
         tpe = TPESampler(n_startup_trials=self.startup, multivariate=True, seed=seed)
-        self.inner: BaseSampler = RandomSampler(seed=seed) if is_random else tpe
+        self.inner = RandomSampler(seed=seed) if is_random else tpe
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self.inner.infer_relative_search_space(self.study, trial)

@@ -15,7 +15,7 @@ from automl_engine.lab.search.bohb import ETA
 from automl_engine.portfolio import Row
 from automl_engine.run.supervisor import find_dataset, run
 
-RUNGS = 3
+BUDGETS = 3
 """Budgets of a trial: a ninth, a third and the whole (section 5.4: the largest is nine times the smallest)."""
 
 
@@ -42,7 +42,7 @@ class Plan:
     budgets_s: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "budgets_s", [self.budget_s / ETA**i for i in reversed(range(RUNGS))])
+        object.__setattr__(self, "budgets_s", [self.budget_s / ETA**i for i in reversed(range(BUDGETS))])
 
     @classmethod
     def of(cls, row: Row, folders: list[Path], **options: Any) -> Plan:

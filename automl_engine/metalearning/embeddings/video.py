@@ -9,7 +9,7 @@ from automl_engine.metalearning.embeddings import image
 
 FRAMES = 6
 MOVED = 0.06
-"""Of the range of brightness: less is noise."""
+"""Fraction of the range of brightness below which a difference is noise."""
 NAMES = (*image.NAMES, "motion", "motion_peak", "moving_area", "motion_centre", "motion_upright", "drift", "log_steps")
 
 

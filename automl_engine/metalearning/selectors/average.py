@@ -19,6 +19,7 @@ class BestAverage(Selector):
     def __init__(self, seed: int = 0, target: str = "alc") -> None:
         super().__init__(seed)
         self.target = target
+        self.order = np.zeros(0, int)  # (C,)
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         self.order = best_first(TARGETS[self.target](filled(scores)).mean(0))

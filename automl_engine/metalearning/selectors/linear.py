@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, Scale, best_first, filled
+from automl_engine.metalearning.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
 
 STRENGTHS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Variance that the features explain, by that of the noise."""
@@ -27,10 +27,15 @@ class Linear(Selector):
     def __init__(self, seed: int = 0, targets: tuple[str, ...] = ("alc", "deviation")) -> None:
         super().__init__(seed)
         self.targets = targets
+        self.scale, self.known = UNSCALED, np.zeros((0, 0))  # (D, F)
+        self.values: list[np.ndarray] = []
+        """(D, C) for each target."""
+        self.duals: list[np.ndarray] = []
+        """(D, C) weights of the known data sets, for each target."""
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         self.scale = Scale(features)
-        self.known = self.scale(features)  # (D, F)
+        self.known = self.scale(features)
         full = filled(scores)
         values = [TARGETS[target](full) for target in self.targets]
         self.values = [value / max(float(value.std()), 1e-9) for value in values]

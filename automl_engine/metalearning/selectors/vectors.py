@@ -27,6 +27,10 @@ class Scale:
         return np.clip(np.nan_to_num((features - self.mean) / self.unit), -STRANGE, STRANGE)
 
 
+UNSCALED = Scale(np.zeros((0, 0)))
+"""The scale of a selector that knows no data set yet."""
+
+
 def filled(scores: np.ndarray) -> np.ndarray:
     """(D, C): NaN becomes what set and row let expect (mean of the set + what the row has above the sets' means).
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 BATCH = 64
 LATENT = 64
-"""Dimensions; the paper has 196."""
+"""Number of dimensions of the latent space; the paper has 196."""
 NAMES = tuple(f"latent_{i}" for i in range(LATENT))
 
 

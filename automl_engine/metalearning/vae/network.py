@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 MIXTURE = 5
-"""Logistics in the distribution of a pixel."""
+"""Number of logistics in the distribution of a pixel."""
 PARAMETERS = 10 * MIXTURE
 """Each has its share, and for 3 channels: mean, scale, and how the mean moves with the channels before (3 factors)."""
 

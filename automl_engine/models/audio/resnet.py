@@ -14,7 +14,7 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.features.audio import picture_frames
 from automl_engine.models.image.resnet import ImageResnet
 
-PITCH_REACH = 2  # bands
+PITCH_REACH = 2  # a sound is moved up or down by so many bands at most
 MASK_SHARE = 8  # a mask covers up to 1 / 8 of its axis
 
 

@@ -24,9 +24,10 @@ from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.trainer import classification_loss
 
 STAGES = ((48, 96, 2, 1), (96, 128, 3, 2), (128, 256, 3, 2), (256, 512, 3, 2))
-"""Channels within and after the bottlenecks at full width (64), how many, stride."""
+"""Stages at full width (64): channels within and after the bottlenecks, number of bottlenecks, stride."""
 FULL_WIDTH = 64
-CROP = 0.75  # of the length, while learning
+CROP = 0.75
+"""Fraction of the length of a sound that the network sees in training."""
 BEST, HELD_OUT, LEAST = 3, 0.1, 100
 
 

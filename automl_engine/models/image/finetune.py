@@ -19,7 +19,7 @@ from automl_engine.models.shared.pretrained import NETWORKS, build
 
 SIDE, SLICE_S = 128, 4.0
 SHARE = 0.9
-"""Of the remaining time that fine-tuning is planned for."""
+"""Fraction of the remaining time that fine-tuning is planned for."""
 
 
 class ImageFinetuned(ImageModel[nn.Sequential]):
@@ -71,8 +71,8 @@ class ImageFinetuned(ImageModel[nn.Sequential]):
         self.config = known.config
         images, labels = self.pixels(split), torch.from_numpy(split.labels)
         network = self.build(self.config).to(self.device)
-        trunk, head = known.network.body
-        network.body[0].load_state_dict(trunk.state_dict())
+        backbone, head = known.network.body
+        network.body[0].load_state_dict(backbone.state_dict())
         _take_over(network.body[1], head)
         flips = harmless_flips(images.numpy(), split.labels, self.config["multi_label"])
         time_s = SHARE * (remaining_s - (clock.now_s() - start_s))

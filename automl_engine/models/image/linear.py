@@ -7,7 +7,7 @@ from automl_engine.features.image import typical_side
 from automl_engine.models.shared.linear import FeatureLinear
 
 FEW, MANY = 1_000, 10_000
-"""Up to so few examples large images are seen at 128 pixels; beyond so many all are seen at 32, and edges only."""
+"""Number of examples up to which large images are seen at 128 pixels; with more than ``MANY``, only edges at 32."""
 
 
 class ImageLinear(FeatureLinear):

@@ -25,11 +25,11 @@ from automl_engine.models.shared.linear import CLIP, fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork, input_side
 
 SHARE = 0.3
-"""Of the remaining time that looking at the images may take."""
+"""Fraction of the remaining time that extracting features may take."""
 BATCH = 64
 WHITENING_PATCHES = 20_000
 MOST_EXAMPLES_WIDE = 2_000
-"""Up to here the pooling grid is 3 × 3, beyond it 2 × 2, which keeps the ridge cheap."""
+"""Largest number of examples for a pooling grid of 3 × 3; with more it is 2 × 2, which keeps the ridge cheap."""
 
 
 class Patches(nn.Module):

@@ -24,25 +24,25 @@ from automl_engine.models.shared.linear import CLIP, SHARE, LinearHead, fit_logi
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.pretrained import (
     NETWORKS,
-    Trunk,
+    Backbone,
+    backbone,
     build,
     in_pieces,
     known_weights,
     seconds_per_image,
     standard_pixels,
-    trunk,
 )
 from automl_engine.models.shared.vision import describe_weights, find_weights
 
 DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
 LEAST_SHARE, MOST_SHARE = 0.02, 0.2
-"""Of the remaining time, whatever ``limit_s`` says."""
+"""Fraction of the remaining time that feature extraction may take, whatever ``limit_s`` says."""
 MANY = 5000
-"""With more examples a test may take minutes; if looking at them takes too long the row steps back."""
+"""Number of examples beyond which a test may take minutes; if extraction takes too long, the configuration gives up."""
 SLACK = 2.0
-"""Looking stops only after this many times the limit: the estimate may be off by somebody else's work."""
+"""Multiple of the time limit after which extraction stops: other work on the machine may have delayed it."""
 ROUND = 128
-"""Examples between two looks at the clock."""
+"""Number of examples between two looks at the clock."""
 
 
 class Head(nn.Module):
@@ -69,12 +69,12 @@ class Head(nn.Module):
 
 
 class ColourNetwork(PixelNetwork[nn.Sequential]):
-    """Sees three channels, standardised as the trunk knows them: grey three times, of more than three the first."""
+    """Sees three channels, standardised as the backbone knows them: grey three times, of more than three the first."""
 
-    def __init__(self, trunk_name: str, body: nn.Sequential, channels: int, multi_label: bool) -> None:
+    def __init__(self, backbone_name: str, body: nn.Sequential, channels: int, multi_label: bool) -> None:
         super().__init__(body, 3, multi_label)
         self.picks = [min(i, channels - 1) for i in range(3)]
-        for buffer, value in zip((self.mean, self.scale), standard_pixels(trunk_name), strict=True):
+        for buffer, value in zip((self.mean, self.scale), standard_pixels(backbone_name), strict=True):
             buffer.copy_(value)
 
     def standardise(self, images: torch.Tensor) -> torch.Tensor:
@@ -93,9 +93,9 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         """Loads the weights, and measures the network."""
         super().__init__(spec, **params)
         self.sides: Sequence[int] = params.get("sides", SIDES)
-        self._trunk()
+        self._backbone()
         slow = self.device.type == "cpu"
-        self.costs_s = [seconds_per_image(self.trunk_name, side) if slow else 0.0 for side in self.sides]
+        self.costs_s = [seconds_per_image(self.backbone_name, side) if slow else 0.0 for side in self.sides]
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
@@ -104,12 +104,12 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         return (find_weights(file) if file else known_weights(params.get("network", DEFAULT))) is not None
 
     @property
-    def trunk_name(self) -> str:
+    def backbone_name(self) -> str:
         return self.params.get("network", DEFAULT)
 
-    def _trunk(self) -> Trunk:
+    def _backbone(self) -> Backbone:
         file = self.params.get("weights")
-        return trunk(self.trunk_name, file) if file else trunk(self.trunk_name)
+        return backbone(self.backbone_name, file) if file else backbone(self.backbone_name)
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
@@ -121,7 +121,7 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         return copy.copy(self)  # train makes a new network
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        found = self._trunk()
+        found = self._backbone()
         least_s, most_s = LEAST_SHARE * remaining_time_budget, MOST_SHARE * remaining_time_budget
         limit_s = min(max(self.params.get("limit_s", LIMIT_S), least_s), most_s)
         side = self._side(split, found, limit_s, most_s)
@@ -130,13 +130,13 @@ class ImagePretrained(ImageModel[nn.Sequential]):
             "shape": [side, side, split.spec.num_channels],
             "classes": split.spec.output_dim,
             "multi_label": is_multi_label(split.labels),
-            "trunk": self.trunk_name,
+            "trunk": self.backbone_name,
             "padded": found.padded,
             "weights": describe_weights(found.source),
         }
-        head = Head(NETWORKS[self.trunk_name].features, split.spec.output_dim)
+        head = Head(NETWORKS[self.backbone_name].features, split.spec.output_dim)
         body = nn.Sequential(found.network, head).to(self.device)
-        self.network = ColourNetwork(self.trunk_name, body, split.spec.num_channels, self.config["multi_label"]).to(
+        self.network = ColourNetwork(self.backbone_name, body, split.spec.num_channels, self.config["multi_label"]).to(
             self.device
         )
         seen, order = self._seen_in_time(split, SLACK * limit_s)
@@ -150,7 +150,7 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         end = clock.now_s() + SHARE * remaining_s
         return fit_logistic_head(seen, labels, multi_label, self.params.get("l2", 1.0), end)
 
-    def _side(self, split: Examples, found: Trunk, limit_s: float, most_s: float) -> int:
+    def _side(self, split: Examples, found: Backbone, limit_s: float, most_s: float) -> int:
         """The first of ``sides`` that all examples can be seen at in time; the same for all folds of a data set.
 
         Raises:
@@ -159,9 +159,9 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         root = split.origin()[0]
 
         def choose(examples: Examples) -> list[int]:
-            self.emit("note", text=f"{self.trunk_name.replace('_', ' ')} uses {describe_weights(found.source)}.")
+            self.emit("note", text=f"{self.backbone_name.replace('_', ' ')} uses {describe_weights(found.source)}.")
             if len(root) > MANY and self.costs_s[-1] * len(root) > most_s:
-                raise RuntimeError(f"{len(root)} images are too many for {self.trunk_name} in the time that is left")
+                raise RuntimeError(f"{len(root)} images are too many for {self.backbone_name} in the time that is left")
             above = float("inf") if self.params.get("enlarge", True) else 2 * typical_side(root)
             costs = zip(self.sides, self.costs_s, strict=True)
             fits = [side for side, cost_s in costs if cost_s * len(root) < limit_s and side < above]
@@ -193,14 +193,14 @@ class ImagePretrained(ImageModel[nn.Sequential]):
 
     def _look_at(self, images: torch.Tensor) -> np.ndarray:
         network, device = self.network, self.network.mean.device
-        found, pixels = self._trunk(), 3 * images[..., 0].numel()
+        found, pixels = self._backbone(), 3 * images[..., 0].numel()
         see = found.see if network.body[0] is found.network and device.type == "cpu" else network.body[0]
 
         def look(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
                 return see(network.standardise(piece.to(device)).contiguous()).cpu()
 
-        with clock.work(f"{self.trunk_name} forward", pixels=pixels):
+        with clock.work(f"{self.backbone_name} forward", pixels=pixels):
             return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:

@@ -37,7 +37,8 @@ SEARCH_AT, SEARCH_SHARE = 0.3, 0.05
 """Augmentations are searched, and images grow, at this point of the first cycle; the share of a cycle that a search
 may take."""
 GROW, GROW_EXAMPLES = 0.67, 500
-"""Images begin at this share of their side where there are so many; fewer pass often enough at full size."""
+"""Fraction of their side at which images begin, and the number of images from which they do; fewer pass often enough
+at full size."""
 FLIP_TOLERANCE = 0.25
 """Mirrored images are used where mirroring costs a linear model at most this share of its log-loss gain."""
 

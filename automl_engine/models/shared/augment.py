@@ -51,7 +51,7 @@ SUB_POLICIES: tuple[SubPolicy, ...] = (
     (("translate_y", 0.7, 9), ("auto_contrast", 0.9, 1)),
 )
 PARTS = 4
-"""A batch is cut into so many parts, each with a sub-policy of its own: few large operations are fast ones."""
+"""Number of parts of a batch, each with a sub-policy of its own: few large operations are fast ones."""
 
 
 # The search

@@ -86,8 +86,8 @@ def layers(width: float, depth: float) -> nn.Sequential:
 
 def load(network: nn.Sequential, state: dict[str, torch.Tensor]) -> None:
     """The published weights, without those of the last layer, which names ImageNet's classes."""
-    trunk = {key: value for key, value in state.items() if not key.startswith("_fc.")}
-    network.load_state_dict({re.sub(r"^(_blocks\.\d+)", r"\1.conv", key): value for key, value in trunk.items()})
+    backbone = {key: value for key, value in state.items() if not key.startswith("_fc.")}
+    network.load_state_dict({re.sub(r"^(_blocks\.\d+)", r"\1.conv", key): value for key, value in backbone.items()})
 
 
 def graph(network: nn.Module) -> bytes:

@@ -23,7 +23,7 @@ from automl_engine.models.shared.workload import workload
 
 RATE, DECAY = 5e-4, 1e-2
 PARTS, FALL = 4, 0.4
-"""The layers fall into so many parts, each with this fraction of the rate of the next."""
+"""Number of parts of the layers, and the rate of each as a fraction of the rate of the next."""
 LAST_PART_SHARE = 0.3
 """Fraction of the time in which only the last part learns, and the last layer."""
 WARM_UP_STEPS = 10
@@ -47,7 +47,7 @@ class FineTuning:
     ) -> None:
         """
         Args:
-            network: its body is a trunk and a last layer; it is changed.
+            network: its body is a backbone and a last layer; it is changed.
             images: (n, H, W, C) uint8.
             labels: (n, K) float32.
             flips: the axes (2, 3) along which mirroring does no harm.
@@ -57,8 +57,8 @@ class FineTuning:
         self.start_s, self.time_s = clock.now_s(), time_s
         self.images = ImageBatches(images, labels, partial(moved, flips=flips))
         self.waiting: list[torch.Tensor] = []
-        trunk, last = network.body
-        layers = list(trunk.parameters())
+        backbone, last = network.body
+        layers = list(backbone.parameters())
         size = -(-len(layers) // PARTS)
         parts = [list(last.parameters()), *(layers[max(0, at - size) : at] for at in range(len(layers), 0, -size))]
         for depth, part in enumerate(parts):

@@ -27,19 +27,19 @@ from automl_engine.models.shared.graphs import Graph
 from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
 SHARE = 0.25
-"""Of the remaining time that reading features for one fit may take."""
+"""Fraction of the remaining time that reading features for one fit may take."""
 PART = 4096
-"""Examples whose features are made at once."""
+"""Number of examples whose features are extracted at once."""
 CHECKED = 20_000
-"""Examples that strength and temperature of a ridge are chosen on."""
+"""Number of examples that strength and temperature of a ridge are chosen on, at most."""
 WIDE = 4096
-"""With more features, the products of columns are too large to add up; as many examples as fit must do."""
+"""Number of features beyond which products of columns are not added up: as many examples as fit in memory must do."""
 CLIP = 8.0
-"""Standardised features are clipped to this: one odd test value must not decide alone."""
+"""Largest absolute value of a standardised feature: one odd test value must not decide alone."""
 RIDGE_ALPHAS = tuple(10.0**p for p in range(-3, 6))
 SMALL = 1_000_000
-"""Numbers; on fewer, threads of the linear algebra wait for each other longer than they work if others share the
-processor."""
+"""Size of a matrix below which linear algebra uses one thread: if others share the processor, several wait for each
+other longer than they work."""
 TEMPERATURES = np.geomspace(0.5, 64, 15)
 _POOLS = ThreadpoolController()  # looking for the libraries takes tens of milliseconds, here before the clock starts
 
@@ -242,12 +242,17 @@ class FeatureLinear(AnytimeModel):
     """
 
     feature: ClassVar[str]
-    head: LinearHead
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
         self.arrays: dict[str, np.ndarray] = {}
         """What the feature learned from the training examples: given to it, saved and exported with the head."""
+        self._head: LinearHead | None = None
+
+    @property
+    def head(self) -> LinearHead:
+        assert self._head is not None, "train comes first"
+        return self._head
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """Examples in random order, part by part, as many as there is time for; a few parts at once in memory."""
@@ -267,10 +272,10 @@ class FeatureLinear(AnytimeModel):
         with _POOLS.limit(limits=1 if inputs.size < SMALL else None):
             if self.params.get("head", "ridge") == "ridge":
                 more = rest if inputs.shape[1] <= WIDE else ()
-                self.head, _ = fit_ridge(inputs, targets, multi_label, more)
+                self._head, _ = fit_ridge(inputs, targets, multi_label, more)
             else:
                 l2 = self.params.get("l2", 1.0)
-                self.head = fit_logistic_head(inputs, targets, multi_label, l2, end)
+                self._head = fit_logistic_head(inputs, targets, multi_label, l2, end)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
@@ -296,7 +301,7 @@ class FeatureLinear(AnytimeModel):
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
-        model.head = LinearHead.load(dir / "head.npz")
+        model._head = LinearHead.load(dir / "head.npz")
         with np.load(dir / "arrays.npz", allow_pickle=False) as saved:
             model.arrays = dict(saved)
         return model

@@ -29,7 +29,7 @@ from automl_engine.models.shared.residual import MIDDLE, SCALE, Block, Stems
 from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels in 0..1, by colour."""
+"""Mean and standard deviation of each colour of ImageNet's pixels in 0..1."""
 PIECE = 8
 """Images in one forward pass on the processor."""
 CONVERTED = "_imagenet"
@@ -55,7 +55,7 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Backbone:
     """A frozen network and the file of its weights, if there was one."""
 
     network: nn.Module
@@ -72,7 +72,7 @@ def known_weights(name: str) -> Path | None:
 
 
 @cache
-def trunk(name: str, file: str | None = None) -> Trunk:
+def backbone(name: str, file: str | None = None) -> Backbone:
     """One of ``NETWORKS`` with the weights that this machine has, else with random ones (the same in each process).
 
     Args:
@@ -82,7 +82,7 @@ def trunk(name: str, file: str | None = None) -> Trunk:
     padded = source is not None and source.stem.endswith(CONVERTED)
     state = load_weights(source) if source else None
     network, graph = build(name, padded, state), NETWORKS[name].graph
-    return Trunk(network, source, padded, _by_onnxruntime(graph(network)) if graph else network)
+    return Backbone(network, source, padded, _by_onnxruntime(graph(network)) if graph else network)
 
 
 def _by_onnxruntime(graph: bytes) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -120,7 +120,7 @@ def _lite(state: State | None, padded: bool, width: float, depth: float) -> nn.M
 
 
 class Stages(nn.Module):
-    """What our own trunk sees: the means of its first stages, and of the quarters of the image for the last."""
+    """What our own backbone sees: the means of its first stages, and of the quarters of the image for the last."""
 
     def __init__(self, stems: Stems) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ def in_pieces(work: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
 def seconds_per_image(name: str, side: int) -> float:
     """How long ``name`` takes for one image of ``side`` × ``side`` when all cores work; measured, also a warm-up."""
     images = torch.zeros(CORES * PIECE, 3, side, side)
-    see = trunk(name).see
+    see = backbone(name).see
 
     def work(piece: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

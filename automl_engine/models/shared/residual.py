@@ -23,9 +23,9 @@ from automl_engine.models.shared.workload import workload
 SMALL_SIDE = 40
 STEMS = "small.weight", "large.weight"
 MIDDLE, SCALE = 128.0, 1 / 64
-"""How ``pretrain`` standardises pixels."""
+"""Mean, and 1 / deviation, by which ``pretrain`` standardises pixels."""
 MOST, BATCH = 4000, 250
-"""Examples that the last layer is fitted to, and how many of them pass at once."""
+"""Number of examples that the last layer is fitted to, at most, and how many of them pass at once."""
 
 
 class Block(nn.Module):

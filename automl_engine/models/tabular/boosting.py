@@ -23,19 +23,19 @@ from automl_engine.models.base import AnytimeModel, is_multi_label
 
 MAX_ROUNDS = 600
 PATIENCE = 25
-"""Rounds without a better validation loss."""
+"""Number of rounds without a better validation loss after which boosting stops."""
 FOLDS = 4
 FOLDS_UP_TO = 10_000
-"""Rows; above, one fold tells enough."""
+"""Number of rows up to which boosting validates on all folds; with more rows, one fold tells enough."""
 LONGEST_STEP_S, LONGEST_SHARE = 8.0, 0.2
-"""A step ends after so long, or after this share of the remaining time."""
+"""Time after which a step ends, and fraction of the remaining time after which it ends as well."""
 CELLS_PER_S = 4_000_000
-"""What a library can sort into bins, about; boosting itself is watched round by round."""
+"""Cells per second that a library sorts into bins, about; boosting itself is watched round by round."""
 CHUNK = 5000
-"""Rows read between two looks at the clock."""
+"""Number of rows that are read between two looks at the clock."""
 FEWEST_ROWS = 24
 SMALL = 200_000
-"""Cells; below, threads wait for each other longer than they work."""
+"""Cells of a table below which one thread works: several would wait for each other longer than they work."""
 
 
 def rows_in_time(split: Examples, stop_at: float, most: int, seed: int) -> Examples:

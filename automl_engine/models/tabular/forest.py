@@ -30,16 +30,17 @@ from automl_engine.models.shared.graphs import Graph
 
 TREES = [30, 200]
 LONGEST_SHARE = 0.2
-"""Of the remaining time, for one step."""
+"""Fraction of the remaining time that one step may take."""
 SMALL = 100_000
-"""Cells; below, threads wait for each other longer than they work."""
+"""Cells of a table below which one thread works: several would wait for each other longer than they work."""
 TOGETHER = 8
-"""Trees that are grown between two looks at the clock."""
+"""Number of trees that are grown between two looks at the clock."""
 PART = 10_000
-"""Rows that a thread asks the trees about."""
+"""Number of rows that a thread predicts at once."""
 TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
-"""A larger table is sampled, anew for each tree."""
-MAX_SHARES = 4_000_000  # leaves times classes, about; bounds the size of the exported graph
+"""Rows and cells of a table beyond which each tree learns from a sample of its own."""
+MAX_SHARES = 4_000_000
+"""Number of leaves times classes of a forest, about: it bounds the size of the exported graph."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,18 @@ class TabularForest(AnytimeModel):
 
     name: ClassVar[str] = "tabular_forest"
 
-    forest: Forest
-    _trees: tuple[ExtraTreeRegressor, ...] = ()
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self._inputs, self._labels = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._loudness = np.ones(0)
+        """(K,) factors of the classes; rare ones are louder."""
+        self._trees: tuple[ExtraTreeRegressor, ...] = ()
+        self._forest: Forest | None = None
+
+    @property
+    def forest(self) -> Forest:
+        assert self._forest is not None, "train comes first"
+        return self._forest
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         sizes = self.params.get("trees", TREES)
@@ -147,7 +158,7 @@ class TabularForest(AnytimeModel):
         target = next(size for size in sizes if size > len(self._trees))
         self._grow(target, stop_at)
         with clock.work("join trees", lambda: {"numbers": self.forest.values.size + 6 * len(self.forest.features)}):
-            self.forest = Forest.from_trees([tree.tree_ for tree in self._trees])
+            self._forest = Forest.from_trees([tree.tree_ for tree in self._trees])
         self.done_training = len(self._trees) < target or target == sizes[-1]
 
     def _read(self, split: Examples) -> None:
@@ -215,7 +226,7 @@ class TabularForest(AnytimeModel):
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
         with np.load(dir / "forest.npz", allow_pickle=False) as saved:
-            model.forest = Forest(**saved)
+            model._forest = Forest(**saved)
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:

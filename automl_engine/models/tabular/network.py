@@ -30,7 +30,7 @@ from automl_engine.models.tabular.boosting import row_weights, rows_in_time
 CLIP = 4.0
 MOST_ROWS = 100_000
 LONGEST_SHARE = 0.2
-"""Of the remaining time."""
+"""Fraction of the remaining time that one step may take."""
 
 
 def scores(inputs: Any, weights: Any, drop: float = 0.0) -> Any:

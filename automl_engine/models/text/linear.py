@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -28,7 +29,20 @@ from automl_engine.models.shared.graphs import Graph
 from automl_engine.models.shared.linear import TEMPERATURES
 from automl_engine.models.shared.logistic import fit_logistic, log_loss
 
-MAX_WEIGHTS = 3_000_000  # features times classes: bounds the memory of L-BFGS
+MAX_WEIGHTS = 3_000_000
+"""Number of features times classes: it bounds the memory of L-BFGS."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The n-grams that training chose, and their weights."""
+
+    characters: bool
+    multi_label: bool
+    buckets: np.ndarray  # (D,) int32
+    idf: np.ndarray  # (D,) float32
+    weights: np.ndarray  # (D, K) float32
+    bias: np.ndarray  # (K,) float32
 
 
 class TextLinear(AnytimeModel):
@@ -40,40 +54,42 @@ class TextLinear(AnytimeModel):
 
     name: ClassVar[str] = "text_linear"
 
-    characters: bool
-    multi_label: bool
-    buckets: np.ndarray  # (D,) int32
-    idf: np.ndarray  # (D,) float32
-    weights: np.ndarray  # (D, K) float32
-    bias: np.ndarray  # (K,) float32
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self._fitted: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        assert self._fitted is not None, "train comes first"
+        return self._fitted
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         stop_at = clock.now_s() + min(30.0, 0.25 * remaining_time_budget)
         head = self.params.get("head", "logistic")
         labels = split.labels
-        self.multi_label = is_multi_label(labels)
+        multi_label = is_multi_label(labels)
         sample = self.params.get("sample", 40_000)
         if sample < len(split):
             chosen = rare_first(labels, self.params.get("seed", 0))[:sample]
             split, labels = split.subset(chosen), labels[chosen]
-        self.characters = ngrams.single_characters(split.spec)
-        counts = ngrams.count_ngrams(split, self.characters)
+        characters = ngrams.single_characters(split.spec)
+        counts = ngrams.count_ngrams(split, characters)
         with clock.work("choose n-grams", entries=len(counts.buckets), buckets=ngrams.BUCKETS):
-            self.buckets, self.idf = ngrams.fit_weights(counts, 2, MAX_WEIGHTS // labels.shape[1])
-        inputs = self._matrix(counts)
+            buckets, idf = ngrams.fit_weights(counts, 2, MAX_WEIGHTS // labels.shape[1])
+        inputs = _matrix(counts, buckets, idf)
         products, weights = inputs.nnz * labels.shape[1], inputs.shape[1] * labels.shape[1]
         if head == "naive_bayes":
             with clock.work("naive Bayes", products=products, weights=weights, scores=labels.size):
-                self.weights, self.bias = fit_naive_bayes(inputs, labels, self.multi_label)
+                fitted = fit_naive_bayes(inputs, labels, multi_label)
         elif head in ("logistic", "nb_logistic"):
             scale = None
             if head == "nb_logistic":
                 with clock.work("naive Bayes weights", products=products, weights=weights):
                     scale = naive_bayes_weights(inputs > 0, labels, smoothing=1.0)
-            self.weights, self.bias = fit_logistic(
+            fitted = fit_logistic(
                 inputs,
                 labels,
-                self.multi_label,
+                multi_label,
                 self.params.get("l2", 0.1),
                 stop_at,
                 scale,
@@ -85,46 +101,44 @@ class TextLinear(AnytimeModel):
             )
         else:
             raise ValueError(f"head must be naive_bayes, logistic or nb_logistic but got {head!r}")
+        self._fitted = Fitted(characters, multi_label, buckets, idf, *fitted)
         self.done_training = True
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        inputs = self._matrix(ngrams.count_ngrams(split, self.characters))
-        with clock.work("sparse linear", products=inputs.nnz * len(self.bias), scores=len(split) * len(self.bias)):
-            scores = inputs @ self.weights + self.bias
-            return expit(scores) if self.multi_label else softmax(scores, axis=1)
-
-    def _matrix(self, counts: ngrams.Counts) -> csr_matrix:
-        """(N, D) float32."""
-        with clock.work("tf-idf", entries=len(counts.buckets), buckets=ngrams.BUCKETS):
-            rows, columns, values = ngrams.weigh(counts, self.buckets, self.idf)
-            return csr_matrix((values, (rows, columns)), (len(counts.starts) - 1, len(self.buckets)))
+        known = self.fitted
+        inputs = _matrix(ngrams.count_ngrams(split, known.characters), known.buckets, known.idf)
+        classes = len(known.bias)
+        with clock.work("sparse linear", products=inputs.nnz * classes, scores=len(split) * classes):
+            scores = inputs @ known.weights + known.bias
+            return expit(scores) if known.multi_label else softmax(scores, axis=1)
 
     def save(self, dir: Path) -> None:
         (dir / "params.json").write_text(json.dumps(self.params))
+        known = self.fitted
         np.savez(
             dir / "text_linear.npz",
-            buckets=self.buckets,
-            idf=self.idf,
-            weights=self.weights,
-            bias=self.bias,
-            flags=np.array([self.characters, self.multi_label]),
+            buckets=known.buckets,
+            idf=known.idf,
+            weights=known.weights,
+            bias=known.bias,
+            flags=np.array([known.characters, known.multi_label]),
         )
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
         model = cls(spec, **json.loads((dir / "params.json").read_text()))
         with np.load(dir / "text_linear.npz", allow_pickle=False) as saved:
-            for name in ("buckets", "idf", "weights", "bias"):
-                setattr(model, name, saved[name])
-            model.characters, model.multi_label = saved["flags"].tolist()
+            arrays = dict(saved)
+            model._fitted = Fitted(*arrays.pop("flags").tolist(), **arrays)
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
         head = self.params.get("head", "logistic")
         arrays, graph = f"{self.name}_{head}.npz", f"{self.name}_{head}.onnx"
-        np.savez(dir / arrays, buckets=self.buckets, idf=self.idf)
-        sparse_linear_to_onnx(self.weights, self.bias, self.multi_label, dir / graph)
-        params = {"characters": self.characters}
+        known = self.fitted
+        np.savez(dir / arrays, buckets=known.buckets, idf=known.idf)
+        sparse_linear_to_onnx(known.weights, known.bias, known.multi_label, dir / graph)
+        params = {"characters": known.characters}
         return [
             {
                 "name": f"{self.name} {head}",
@@ -135,6 +149,13 @@ class TextLinear(AnytimeModel):
                 "graph": graph,
             }
         ]
+
+
+def _matrix(counts: ngrams.Counts, buckets: np.ndarray, idf: np.ndarray) -> csr_matrix:
+    """(N, D) float32."""
+    with clock.work("tf-idf", entries=len(counts.buckets), buckets=ngrams.BUCKETS):
+        rows, columns, values = ngrams.weigh(counts, buckets, idf)
+        return csr_matrix((values, (rows, columns)), (len(counts.starts) - 1, len(buckets)))
 
 
 def naive_bayes_weights(inputs: csr_matrix, labels: np.ndarray, smoothing: float) -> np.ndarray:

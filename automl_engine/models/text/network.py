@@ -33,12 +33,12 @@ from automl_engine.models.shared.workload import workload
 from automl_engine.models.text.bodies import BODIES
 
 MAX_KNOWN = 30_000
-"""Tokens with an embedding of their own, the most common ones; each must stand in two texts."""
+"""Number of the most common tokens that have an embedding of their own; each must stand in two texts."""
 SHORTEST, LONGEST = 16, 200
-"""Tokens; a text is read up to the length that 95 % of the texts keep, within these bounds."""
+"""Bounds, in tokens, of the length up to which a text is read: the one that 95 % of the texts keep."""
 BATCH, TEST_BATCH = 32, 256
 FEWEST_STEPS = 400
-"""On few texts more passes are made than asked for."""
+"""Number of steps, at least: on few texts the network makes more passes than asked for."""
 UNKNOWN_SHARE = 0.1
 
 

@@ -12,7 +12,7 @@ from automl_engine.features.timeseries import KERNELS, fit_competing, fit_convol
 from automl_engine.models.shared.linear import FeatureLinear
 
 WORK = 10**10
-"""Comparisons that one extraction may take (a few seconds); more series get fewer features."""
+"""Number of comparisons in one extraction, about (a few seconds): more series get fewer features."""
 
 
 class SeriesStatistics(FeatureLinear):

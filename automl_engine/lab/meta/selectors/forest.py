@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import Scale, filled
+from automl_engine.metalearning.selectors.vectors import UNSCALED, Scale, filled
 
 
 class RegretForest(Selector):
@@ -25,6 +25,8 @@ class RegretForest(Selector):
     ) -> None:
         super().__init__(seed)
         self.trees, self.leaf, self.features, self.kind = trees, leaf, features, kind
+        self.scale = UNSCALED
+        self.forest: Any = None
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor

@@ -25,6 +25,9 @@ class KMeansVotes(SampleSelector):
     def __init__(self, seed: int = 0, clusters: int = 40, starts: int = 10, iterations: int = 300) -> None:
         super().__init__(seed)
         self.clusters, self.starts, self.iterations = clusters, starts, iterations
+        self.mean, self.unit = np.zeros(0), np.ones(0)  # (E,)
+        self.means: Any = None
+        self.owners = np.zeros((0, 0))  # (clusters, D)
 
     def learn(self, known: np.ndarray) -> None:
         from sklearn.cluster import KMeans
@@ -38,7 +41,7 @@ class KMeansVotes(SampleSelector):
         found = self.means.fit_predict((flat - self.mean) / self.unit)
         members = np.zeros((clusters, sets))
         np.add.at(members, (found, np.repeat(np.arange(sets), count)), 1)
-        self.owners = members / np.maximum(members.sum(1, keepdims=True), 1)  # (clusters, D)
+        self.owners = members / np.maximum(members.sum(1, keepdims=True), 1)
 
     def votes(self, samples: np.ndarray) -> np.ndarray:
         found = self.means.predict((samples.astype(np.float64) - self.mean) / self.unit)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, Scale, best_first, filled
+from automl_engine.metalearning.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
 
 
 class NearestNeighbours(Selector):
@@ -22,11 +22,13 @@ class NearestNeighbours(Selector):
     def __init__(self, seed: int = 0, k: int = 5, prior: float = 0.1, target: str = "alc") -> None:
         super().__init__(seed)
         self.k, self.prior, self.target = k, prior, target
+        self.scale = UNSCALED
+        self.known, self.values = np.zeros((0, 0)), np.zeros((0, 0))  # (D, F), (D, C)
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         self.scale = Scale(features)
-        self.known = self.scale(features)  # (D, F)
-        self.values = TARGETS[self.target](filled(scores))  # (D, C)
+        self.known = self.scale(features)
+        self.values = TARGETS[self.target](filled(scores))
         return self
 
     def rank(self, features: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from automl_engine.lab.meta.selectors.voting import VOTE_SPACE, SampleSelector
 
 MOST_STEPS = 1500
-"""However small the batches are."""
+"""Number of training steps, at most, however small the batches are."""
 
 
 @contextmanager
@@ -53,6 +53,9 @@ class MlpSamples(SampleSelector):
     ) -> None:
         super().__init__(seed, **how)
         self.batch, self.width, self.lr, self.dropout, self.passes = batch, width, lr, dropout, passes
+        self.sets = 0
+        self.centre, self.unit = np.zeros(0), np.ones(0)  # (E,)
+        self.network: Any = None
 
     def learn(self, known: np.ndarray) -> None:
         import torch

@@ -26,9 +26,10 @@ class NearestCentroid(SampleSelector):
     def __init__(self, seed: int = 0, vote: str = "samples", scale: str = "within", **how: Any) -> None:
         super().__init__(seed, **how)
         self.vote, self.scale = vote, scale
+        self.centroids, self.unit = np.zeros((0, 0)), np.ones(0)  # (D, E), (E,)
 
     def learn(self, known: np.ndarray) -> None:
-        self.centroids = np.median(known, 1)  # (D, E)
+        self.centroids = np.median(known, 1)
         if self.scale == "none":
             self.unit = np.ones(known.shape[2])
         else:

@@ -12,7 +12,7 @@ import numpy as np
 
 from automl_engine.lab.meta.selectors.mlp_samples import one_thread
 from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, Scale, best_first, filled
+from automl_engine.metalearning.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
 
 MEMBERS = 3
 """Networks whose scores are averaged."""
@@ -31,6 +31,9 @@ class PairwiseRanking(Selector):
     def __init__(self, seed: int = 0, width: int = 32, lr: float = 3e-3, decay: float = 0.1, steps: int = 100) -> None:
         super().__init__(seed)
         self.width, self.lr, self.decay, self.steps = width, lr, decay, steps
+        self.scale = UNSCALED
+        self.average: Any = None  # (C,) tensor
+        self.networks: list[Any] = []
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         import torch

@@ -23,6 +23,7 @@ class LatentNearest(SampleSelector):
     def __init__(self, seed: int = 0, neighbours: int = 1, deviations: bool = True, **how: Any) -> None:
         super().__init__(seed, **how)
         self.neighbours, self.deviations = neighbours, deviations
+        self.known: list[welch.Moments] = []
 
     def learn(self, known: np.ndarray) -> None:
         self.known = [welch.moments(batch) for batch in known]

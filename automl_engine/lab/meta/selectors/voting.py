@@ -24,6 +24,7 @@ class SampleSelector(Selector):
     def __init__(self, seed: int = 0, target: str = "rank", prior: float = 0.25) -> None:
         super().__init__(seed)
         self.target, self.prior = target, prior
+        self.scores = np.zeros((0, 0))  # (D, C)
 
     def fit(self, features: np.ndarray, scores: np.ndarray) -> Self:
         self.scores = scores

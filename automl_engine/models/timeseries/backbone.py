@@ -31,16 +31,16 @@ from automl_engine.models.shared.vision import describe_weights, find_weights, l
 WEIGHTS = "series_small_dynamics"
 WIDTH, STEM, KERNEL = 32, 7, (1, 5)
 SHORTEST = 32
-"""Shorter series are stretched to this."""
+"""Number of steps that shorter series are stretched to."""
 LOOKED_AT = 200
-"""Examples by which length and scale are chosen."""
+"""Number of examples by which length and scale are chosen."""
 MOST_CHANNELS = 16
-"""Of more, the network sees so many random mixtures of channels."""
+"""Number of channels beyond which the network sees so many random mixtures of them."""
 WORK = 4 * 10**6
-"""Values that the network may have to see in all examples (some ten seconds); of more, it sees fewer mixtures, though
-not fewer than one: very many long series take their time."""
+"""Number of values in all examples that the network sees within some ten seconds: for more values it sees fewer
+mixtures, though not fewer than one."""
 ROUND = 128
-"""Examples at once."""
+"""Number of examples that the network sees at once."""
 
 
 class SeriesStages(nn.Module):
@@ -66,14 +66,16 @@ class SeriesStages(nn.Module):
 
 
 class SeriesNetwork(nn.Module):
-    """(n, channels, L) of any scale -> (n, features): what a trunk sees in every channel, or in mixtures of them."""
+    """(n, channels, L) of any scale -> (n, features): what a backbone sees in every channel, or in mixtures of them."""
 
     mixture: torch.Tensor
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, channels: int, mixtures: int) -> None:
+    def __init__(self, config: dict[str, int]) -> None:
+        """Of ``channels`` and ``mixtures``; ``length`` is what the network sees all series at."""
         super().__init__()
+        self.config, channels, mixtures = config, config["channels"], config["mixtures"]
         mixture = torch.eye(channels)
         if mixtures < channels:
             drawn = np.random.default_rng(0).normal(size=(mixtures, channels)) / channels**0.5
@@ -81,7 +83,7 @@ class SeriesNetwork(nn.Module):
         self.register_buffer("mixture", mixture)
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("scale", torch.ones(channels, 1))
-        self.trunk = SeriesStages()
+        self.trunk = SeriesStages()  # a name in saved models
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         mixed = self.mixture @ ((values - self.mean) * self.scale)
@@ -102,28 +104,32 @@ class Answer(nn.Module):
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
-def trunk_length(split: Examples) -> int:
+def seen_length(split: Examples) -> int:
     """The length that the network sees all series at."""
     return max(SHORTEST, typical_length(split))
 
 
-class SeriesTrunk(FeatureLinear):
+class SeriesBackbone(FeatureLinear):
     """Params: ``weights`` (of ``pretrain``: a name or a file); ``head`` and ``l2`` as in FeatureLinear."""
 
     name: ClassVar[str] = "series_trunk"
     feature: ClassVar[str] = "same_length"
-    network: SeriesNetwork
-    config: dict[str, Any]
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         """Loads the weights, or makes random ones (the same in each process)."""
         super().__init__(spec, **params)
         self.file = find_weights(params.get("weights", WEIGHTS))
-        self.trunk = SeriesStages()
+        self.backbone = SeriesStages()
         if self.file:
-            self.trunk.load_state_dict(load_weights(self.file))
+            self.backbone.load_state_dict(load_weights(self.file))
         else:
-            calibrate(self.trunk, (8, 1, 1, 128))
+            calibrate(self.backbone, (8, 1, 1, 128))
+        self._network: SeriesNetwork | None = None
+
+    @property
+    def network(self) -> SeriesNetwork:
+        assert self._network is not None, "train comes first"
+        return self._network
 
     @classmethod
     def available(cls, params: Mapping[str, Any]) -> bool:
@@ -131,27 +137,27 @@ class SeriesTrunk(FeatureLinear):
         return find_weights(params.get("weights", WEIGHTS)) is not None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self.network, self.config = cached(split.origin()[0].subset([0]), (self.name, self.file), self._made)[0]
+        self._network = cached(split.origin()[0].subset([0]), (self.name, self.file), self._made)[0]
         super().train(split, remaining_time_budget)
 
-    def _made(self, first: Examples) -> list[tuple[SeriesNetwork, dict[str, Any]]]:
+    def _made(self, first: Examples) -> list[SeriesNetwork]:
         """The network for a data set, the same for all folds."""
         self.emit("note", text=f"{self.name} uses {describe_weights(self.file)}.")
         root = first.origin()[0]
         some = root.subset(range(0, len(root), max(1, len(root) // LOOKED_AT)))
-        values = same_length(some, trunk_length(some))
+        values = same_length(some, seen_length(some))
         _, channels, length = values.shape
         mixtures = int(np.clip(WORK // (len(root) * length), 1, min(channels, MOST_CHANNELS)))
         config = {"channels": channels, "mixtures": mixtures, "length": length}
         network = self.build(config)
-        network.trunk.load_state_dict(self.trunk.state_dict())
+        network.trunk.load_state_dict(self.backbone.state_dict())
         for key, value in channel_scale(values).items():
             getattr(network, key).copy_(torch.from_numpy(value)[:, None])
-        return [(network, config)]
+        return [network]
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> SeriesNetwork:
-        return SeriesNetwork(config["channels"], config["mixtures"]).requires_grad_(False).eval()
+    def build(cls, config: dict[str, int]) -> SeriesNetwork:
+        return SeriesNetwork(config).requires_grad_(False).eval()
 
     def inputs(self, split: Examples) -> np.ndarray:
         """(N, D) float32."""
@@ -162,7 +168,7 @@ class SeriesTrunk(FeatureLinear):
         return np.concatenate([self._look_at(examples.subset(part)) for part in rounds])
 
     def _look_at(self, examples: Examples) -> np.ndarray:
-        values = torch.from_numpy(same_length(examples, self.config["length"]))
+        values = torch.from_numpy(same_length(examples, self.network.config["length"]))
         seen = len(self.network.mixture) * values[:, 0].numel()
         with clock.work("series_small forward", values=seen), torch.inference_mode():
             return in_pieces(self._pass, values).numpy()
@@ -176,18 +182,18 @@ class SeriesTrunk(FeatureLinear):
         return copy.copy(self)  # nothing changes what was trained
 
     def save(self, dir: Path) -> None:
-        write_network(dir, self.network, self.params, self.config)
+        write_network(dir, self.network, self.params, self.network.config)
         self.head.save(dir / "head.npz")
 
     @classmethod
     def load(cls, dir: Path, spec: Spec) -> Self:
-        params, config, network = read_network(dir, cls.build)
+        params, _, network = read_network(dir, cls.build)
         model = cls(spec, **params)
-        model.config, model.network, model.head = config, network, LinearHead.load(dir / "head.npz")
+        model._network, model._head = network, LinearHead.load(dir / "head.npz")
         return model
 
     def export(self, dir: Path) -> list[dict[str, Any]]:
-        graph, config = f"{self.name}.onnx", self.config
+        graph, config = f"{self.name}.onnx", self.network.config
         example = torch.zeros(2, config["channels"], config["length"])
         write_graph(dir / graph, Answer(self.network, self.head), example, "values")
         params = {"length": config["length"]}
