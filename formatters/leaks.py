@@ -36,7 +36,7 @@ GROUP_NAME = re.compile(rf"(.*_)?({WHO}|({WHO_BY_ID})s?_?(id|no|nr|number|code))
 
 
 def alike_pictures(looks: Sequence[bytes], train: Sequence[int], test: Sequence[int]) -> Alike:
-    """Pairs that look the same, or similar; ``looks``: tiny grey copies of pictures, an even number of pixels a side."""
+    """Pairs that look the same, and similar ones; ``looks``: tiny grey copies, an even number of pixels a side."""
     side = int(len(looks[0]) ** 0.5)
     pixels = np.frombuffer(b"".join(looks), np.uint8).reshape(-1, side, side).astype(np.float32)
     coarse = pixels.reshape(-1, side // 2, 2, side // 2, 2).mean((2, 4))

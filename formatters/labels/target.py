@@ -96,7 +96,8 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     scores = _scores(columns, beside)
     order = {column.name: at for at, column in enumerate(columns)}
     ranked = sorted((name for name in scores if scores[name] > OUT), key=lambda name: (-scores[name], -order[name]))
-    wanted = wanted or (table.label if table.label in by_name else None)
+    named = table.label in by_name or set(table.label.split(",")) <= set(by_name)
+    wanted = wanted or (table.label if named else None)
     if wanted:
         return _wanted(table, by_name, wanted, ranked)
     block = _flags_beside(columns) if beside else _flags_at_an_end(columns)
