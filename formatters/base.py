@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
+from formatters.leaks import Alike
 
 Side = Literal["train", "test"]
 
@@ -78,7 +79,7 @@ class Table:
     write_raw: Callable[[Sequence[int], Path], None]  # these samples, unlabelled, as new raw data in this folder
     recipe: dict[str, Any]  # JSON; what encode() needs beside version, modality, labels, multi_label and spec
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
-    alike: Callable[[Sequence[int], Sequence[int]], list[tuple[int, int]]] | None = None  # near-copies: train, test ->
+    alike: Callable[[Sequence[int], Sequence[int]], Alike] | None = None  # near-copies: of train and test samples
     groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
     stats: list[dict[str, Any]] = field(default_factory=list)
     columns: list[dict[str, Any]] = field(default_factory=list)

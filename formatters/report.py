@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Options, Table
-from formatters.leaks import shared_groups
+from formatters.leaks import groups_in_names, shared_groups
 from formatters.media.samples import THREADS
 from formatters.split import Split
 from formatters.words import counted
@@ -27,6 +28,9 @@ IMBALANCE = 10  # ratio of the largest to the smallest class from which a warnin
 FEW_SAMPLES = 5  # a class with fewer samples gets a warning
 SMALL_TEST = 20
 MANY_COPIES = 0.01  # share of test samples with near-copies, from which a warning is given
+PART_GROUPS = (
+    "if new ones will come, part them: by a split into train and test, or by a column 'group' in a table of the files"
+)
 NEARLY_CONSTANT = 0.95  # share of samples that have, or lack, a label, from which a warning is given
 NOUNS = {
     "image": "images",
@@ -287,17 +291,26 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
 def _leak_doubts(table: Table, parts: Split, duplicates: _Duplicates) -> list[Doubt]:
     """Near-copies of train samples in test, and speakers, patients and the like on both sides."""
     doubts = []
-    pairs = table.alike(parts.train, parts.test) if table.alike else []
-    pairs = [pair for pair in pairs if pair[0] not in duplicates.copied]
-    if pairs:
-        level: Literal["warning", "info"] = "warning" if len(pairs) >= MANY_COPIES * len(parts.test) else "info"
-        what = counted(len(pairs), "test sample is nearly the same as", "test samples are nearly the same as")
+    found = table.alike(parts.train, parts.test) if table.alike else ([], [])
+    for pairs, alike, fewest in zip(found, ("nearly the same as", "similar to"), (MANY_COPIES, inf), strict=True):
+        pairs = [pair for pair in pairs if pair[0] not in duplicates.copied]
+        if not pairs:
+            continue
+        level: Literal["warning", "info"] = "warning" if len(pairs) >= fewest * len(parts.test) else "info"
+        what = counted(len(pairs), f"test sample is {alike}", f"test samples are {alike}")
         what += f" {'a train sample' if len(pairs) == 1 else 'train samples'}, so scores look better than they are"
         where = ", ".join(table.samples[i].source for i in pairs[0])
         doubts.append(Doubt(what, "remove the near-copies, or put them on one side of the split", where, level))
-    for what in shared_groups(table.groups, parts.train, parts.test):
-        doubts.append(Doubt(what, "give a split into train and test that parts them if new ones will come"))
+    doubts += [Doubt(what, PART_GROUPS) for what in shared_groups(_groups(table), parts.train, parts.test)]
     return doubts
+
+
+def _groups(table: Table) -> dict[str, list[str]]:
+    """Who or what each sample comes from, by the columns of a table, or by the names of files where it does not say."""
+    if any(sample.group for sample in table.samples):
+        return {"group": [sample.group or "" for sample in table.samples]} | table.groups
+    labels = [sample.labels for sample in table.samples]
+    return table.groups or groups_in_names([sample.source for sample in table.samples], labels)
 
 
 def _it(names: list[str]) -> str:

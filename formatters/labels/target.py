@@ -42,10 +42,16 @@ CONFIDENCES = "labelconfidencepairs"  # the challenge's "3 0.9 7 0.1"
 NO_LABEL_NAME = re.compile(  # where, when and who rather than what
     r"(^|[^a-z])(year|month|day|week|hour|zip|postcode|latitude|longitude|lat|lon)([^a-z]|$)", re.IGNORECASE
 )
+DESCRIBING_NAME = re.compile(  # of a person or a place: seldom a label where another column suits as well
+    r"(^|[^a-z])(sex|gender|age|race|ethnicity|nationality|country|region|state|city|district|province|county)([^a-z]|$)",
+    re.IGNORECASE,
+)
 SURE_NAME = 9  # nobody names anything else so
 CLEAR_NAME = 4  # a name that settles the matter
 QUANTITY_SCORE = 6  # of a sure name above numbers that are no classes: a telling name above classes wins
 CLOSE_CALL = 2.0  # scores as near as this make a doubt
+AMOUNT = 1000  # whole numbers from here on are amounts rather than classes
+AMOUNT_SCORE = 2  # of a telling name ("income") above amounts
 OUT = -5.0  # not above this: no label
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
@@ -91,7 +97,8 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     scores = _scores(columns, beside)
     order = {column.name: at for at, column in enumerate(columns)}
     ranked = sorted((name for name in scores if scores[name] > OUT), key=lambda name: (-scores[name], -order[name]))
-    wanted = wanted or (table.label if table.label in by_name else None)
+    named = table.label in by_name or set(table.label.split(",")) <= set(by_name)
+    wanted = wanted or (table.label if named else None)
     if wanted:
         return _wanted(table, by_name, wanted, ranked)
     block = _flags_beside(columns) if beside else _flags_at_an_end(columns)
@@ -118,7 +125,7 @@ def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> l
         if not rivals:
             return []
     else:
-        rivals = [other.name for other in close if not is_quantity(other)]
+        rivals = [other.name for other in close if _is_rival(other, chosen)]
     what = f"column {chosen.name!r} was taken as the label"
     if rivals:
         what += f", but {_listed(rivals)} could be it too"
@@ -126,6 +133,13 @@ def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> l
         what += f"; the next likeliest is {others[0].name!r}"
     fix = "choose another target if you want to predict something else"
     return [Doubt(what, fix, chosen.name, "warning" if rivals else "info")]
+
+
+def _is_rival(other: Column, chosen: Column) -> bool:
+    """Could a column that scores about the same be the label just as well?"""
+    counts = other.numbers and other.distinct > 2 and not chosen.numbers  # cylinders beside words
+    describes = DESCRIBING_NAME.search(_plain_name(other.name))
+    return not (counts or describes or is_quantity(other))
 
 
 def _check_named_label(table: RawTable, columns: Sequence[Column], ranked: list[str]) -> None:
@@ -171,7 +185,9 @@ def _score(column: Column, beside: bool) -> float:
     if not column.numbers and distinct > MAX_CLASSES:
         return 2 * OUT
     if quantity:  # x, y and z are measures, a price is one
-        name = QUANTITY_SCORE if name >= SURE_NAME else min(name, 2.0)
+        name = QUANTITY_SCORE if name >= SURE_NAME else min(name, AMOUNT_SCORE)
+    elif name < SURE_NAME and max(column.numbers.values(), default=0) >= AMOUNT:
+        name = min(name, AMOUNT_SCORE)
     score = name
     if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
         score -= 4
@@ -190,9 +206,13 @@ def _score(column: Column, beside: bool) -> float:
 
 @lru_cache(maxsize=2**17)  # asked of every column, several times
 def name_score(name: str) -> float:
-    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    plain = _plain_name(name)
     parts = re.split(r"[^a-z]+", plain)
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def is_quantity(column: Column) -> bool:

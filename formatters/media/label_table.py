@@ -22,7 +22,7 @@ from formatters.words import counted
 
 GROUP_COLUMNS = {"group", "group_id", "groups"}
 MISSING_SHARE = 0.2  # of the rows may name files that are not there
-MATCH_ROWS = 2000  # looked at to find the file column
+MATCH_ROWS = 2000  # all over the table, looked at to find the file column
 MATCH_SHARE = 0.2  # of rows that name a file of ours: then the column holds file names
 
 
@@ -44,7 +44,7 @@ class FileLabels:
 
 def file_column(table: RawTable, index: FileIndex) -> int | None:
     """The column whose cells name the most files, each file in few rows."""
-    rows = table.rows[:MATCH_ROWS]
+    rows = table.rows[:: _stride(table)]
     best, best_share = None, 0.0
     for at in range(len(table.columns)):
         files = {found[0] for found in (index.find(row[at]) for row in rows if row[at]) if found}
@@ -52,6 +52,10 @@ def file_column(table: RawTable, index: FileIndex) -> int | None:
         if share > best_share:
             best, best_share = at, share
     return best if best_share >= MATCH_SHARE else None
+
+
+def _stride(table: RawTable) -> int:
+    return -(-len(table.rows) // MATCH_ROWS)
 
 
 def read_labels(table: RawTable, at: int, path: str, index: FileIndex, options: Options) -> FileLabels | None:
@@ -72,8 +76,11 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, options: 
     table, files, missing = _files_of_rows(table, at, path, index)
     found = labels_as_written(table, columns, target)
     labels = _merged(files, found.rows)
-    several = 0 if found.multi_label else sum(len(names) > 1 for names in labels.values())
     doubts = target.doubts + missing + (found.doubts if target.kind != "classes" else [])
+    if _stride(table) > 1:
+        what = f"{MATCH_ROWS:,} rows of {path} told that column {table.columns[at]!r} names the files"
+        doubts.append(Doubt(what, "nothing needs to be done if that is right", path, "info"))
+    several = 0 if found.multi_label else sum(len(names) > 1 for names in labels.values())
     if several:
         what = counted(several, "file has", "files have")
         what += " several rows with different labels, so files may have several labels"

@@ -150,7 +150,7 @@ def _pixels(path: Path) -> int:
 
 def _look(image: Image.Image) -> bytes:
     """A tiny grey copy: pictures that look the same have the same."""
-    return image.convert("L").resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX).tobytes()
+    return image.convert("L").resize((LOOK_PX, LOOK_PX), Image.Resampling.BILINEAR).tobytes()
 
 
 def _common_range(infos: list[_Info]) -> tuple[float, float] | None:

@@ -18,8 +18,10 @@ from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, sp
 from formatters.labels.row_labels import RowLabels, read_labels
 from formatters.labels.target import Target, choose
 from formatters.tables.columns import (
+    MAX_CATEGORIES,
     Column,
     as_label,
+    categories_beyond,
     date_order,
     describe,
     encode_cells,
@@ -187,6 +189,11 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             what = f"{count:,} cells of the {column.type} column {column.name!r} are no {column.type}s (such as "
             what += f"{column.unreadable[0]!r}) and count as missing"
             doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
+        beyond = categories_beyond(column)
+        if beyond:
+            what = f"column {column.name!r} has many categories: the {MAX_CATEGORIES} most frequent have a code each, "
+            what += f"and {beyond:,} others that come back share one with the rare values"
+            doubts.append(Doubt(what, "group the values if the others matter", column.name))
         limits = [cell for cell in column.numbers if cell[:1] in "<>≤≥"]
         if limits:
             what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"

@@ -15,7 +15,7 @@ from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import profile
-from formatters.tables.files import TableUpload, load
+from formatters.tables.files import TableUpload, groups_of, load
 from formatters.tables.new_rows import for_each_file, left_out
 from formatters.tables.reader import RawTable, read_table
 
@@ -94,7 +94,11 @@ def read(root: Path, options: Options) -> Cases:
         [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
         upload.doubts_for(target.columns) + target.doubts + labels.doubts,
         {"layout": "long", "id": found.names[0], "channels": found.values, "packages": upload.packages},
-        about={"target": ",".join(target.columns), "ignored": upload.ignored},
+        about={
+            "target": ",".join(target.columns),
+            "ignored": upload.ignored,
+            "groups": groups_of(upload, target.columns, [firsts[i] for i in known]),
+        },
     )
 
 

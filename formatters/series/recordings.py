@@ -238,7 +238,12 @@ def read(root: Path, options: Options) -> Cases:
         [f"each file is a series; its label is {found.target or 'the name of its folder'}"],
         found.doubts,
         {"layout": "recordings", "channels": list(recordings[kept[0]].channels)},
-        about={"target": found.target or None, "target_candidates": found.candidates, "ignored": ignored},
+        about={
+            "target": found.target or None,
+            "target_candidates": found.candidates,
+            "ignored": ignored,
+            "groups": {name: [of.get(path, "") for path in kept] for name, of in found.comes_from.items()},
+        },
     )
 
 

@@ -11,7 +11,7 @@ from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import Column, describe
-from formatters.tables.files import load
+from formatters.tables.files import groups_of, load
 from formatters.tables.kind import judge, series_channels
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
 from formatters.words import counted
@@ -60,6 +60,7 @@ def read(root: Path, options: Options) -> Cases:
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         about={
             "columns": [_describe(column, target.columns) for column in upload.columns if column.name not in used],
+            "groups": groups_of(upload, target.columns, kept),
             "ignored": upload.ignored,
             "target": ",".join(target.columns),
             "target_candidates": [name for name in target.candidates if name not in used],

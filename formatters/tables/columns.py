@@ -27,7 +27,7 @@ ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back 
 MIN_CATEGORY_COUNT = 5
 MIN_LISTED_NUMBERS = 8
 NUMBER_LIST = re.compile(r"[\d\s,;.+eE\[\]-]+")
-MAX_CATEGORIES = 200
+MAX_CATEGORIES = 200  # that have a code of their own
 ID_NAME = re.compile(
     r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
     r"s(erial)?[._\s]?(no|number)\.?|no\.?|#|column_0$",
@@ -183,6 +183,14 @@ def _categories(counts: Counter[str]) -> list[str]:
     if len(ranked) <= ALL_CATEGORIES_UP_TO:
         return ranked
     return [cell for cell in ranked if counts[cell] >= MIN_CATEGORY_COUNT][:MAX_CATEGORIES]
+
+
+def categories_beyond(column: Column) -> int:
+    """How many values come back often enough for a code of their own, but share one, since there are too many."""
+    if column.type != "category" or column.numbers:
+        return 0
+    often = sum(count >= MIN_CATEGORY_COUNT for count in column.counts.values())
+    return max(0, often - MAX_CATEGORIES)
 
 
 def day_and_month_ambiguous(column: Column) -> bool:

@@ -75,7 +75,8 @@ def load(root: Path) -> TableUpload | None:
     paths = tuple(files_below(root))
     others = [path for path in paths if OTHER_DATA.fullmatch(path)]
     documents = [path for path in paths if path.lower().endswith(".txt") and not _is_about(path)]
-    if len(others) > 2 or (len(documents) > 2 and not _are_lines(root, documents)):
+    alone = not any(path.lower().endswith((*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)) for path in paths)
+    if len(others) > 2 or (len(documents) > 2 and not _are_parts(root, documents, alone)):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -140,20 +141,28 @@ def _is_about(path: str) -> bool:
     return Path(path).stem.lower().startswith(NO_TABLE)
 
 
-def _are_lines(root: Path, paths: list[str]) -> bool:
-    """Does each of these files of one folder hold a sentence and a label a line, with a tab between them?"""
+def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
+    """Are these files of one folder parts of one table?
+
+    Each holds a sentence and a label a line, with a tab between them, or, where they stand ``alone``, has the header of
+    the first.
+    """
     if len({Path(path).parent for path in paths}) != 1:
         return False
     try:
+        first = read_table(root / paths[0])
         tables = (read_table(root / path) for path in paths)
-        return all(table.delimiter == "\t" and any(" " in cell for cell in table.rows[0]) for table in tables)
+        if first.delimiter == "\t" and any(" " in cell for cell in first.rows[0]):
+            return all(table.delimiter == "\t" and any(" " in cell for cell in table.rows[0]) for table in tables)
+        headed = alone and first.has_header and len(first.columns) > 1
+        return headed and all(table.has_header and table.columns == first.columns for table in tables)
     except DataError:  # prose
         return False
 
 
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, RawTable]:
-    """One or two .txt files (or files without a suffix) may be tables, if their lines fall into even columns."""
-    if not 0 < len(paths) <= 2 and not _are_lines(root, paths):
+    """.txt files (or files without a suffix) may be tables, if their lines fall into even columns; many, if alike."""
+    if not 0 < len(paths) <= 2 and not _are_parts(root, paths):
         return {}
     tables = {}
     for path in paths:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.encodings import decode_text
 from formatters.tables.formats import check_size
 from formatters.tables.reader import RawTable, check_lines
+from formatters.words import counted
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan", re.IGNORECASE)
 PAIR = re.compile(rf"\d{{1,9}}:({NUMBER.pattern})", re.IGNORECASE)
@@ -31,10 +33,13 @@ def matrices(root: Path, paths: Sequence[str]) -> dict[str, RawTable]:
     solved = {path: solution for path, solution in solved.items() if solution in paths}
     if not solved or not all(_is_numeric(root / path) for path in [*data, *solved.values()]):
         return {}
-    found = dict(zip(data, _even({path: _lines(root / path) for path in data}), strict=True))
+    labels = {path: _written(_lines(root / solution)) for path, solution in solved.items()}
+    lines = {path: _lines(root / path) for path in data}
+    lines = {path: _written(rows, len(labels.get(path, rows))) for path, rows in lines.items()}
+    sparse = _is_sparse(lines)
+    found = _filled(lines) if sparse else {path: _written(rows) for path, rows in lines.items()}
     width = len(found[data[0]][0])
     columns = _names(root, paths, "feat", width) or [f"column_{i}" for i in range(width)]
-    labels = {path: _lines(root / solution) for path, solution in solved.items()}
     for path, rows in labels.items():
         if len(rows) != len(found[path]):
             raise DataError(
@@ -42,11 +47,43 @@ def matrices(root: Path, paths: Sequence[str]) -> dict[str, RawTable]:
             )
     target, labels = _decoded(root, paths, labels)
     note = f"numbers without a header, as in the AutoML challenge; the labels stand in {', '.join(solved.values())}"
-    tables = {path: RawTable(columns, rows, False, " ", "utf-8", [], path) for path, rows in found.items()}
+    kind: Literal["dense", "sparse"] = "sparse" if sparse else "dense"
+    tables = {path: RawTable(columns, rows, False, " ", "utf-8", [], path, matrix=kind) for path, rows in found.items()}
     for path, cells in labels.items():
         rows = [[*row, *own] for row, own in zip(found[path], cells, strict=True)]
-        tables[path] = RawTable([*columns, *target], rows, False, " ", "utf-8", [note], path, ",".join(target))
+        label = ",".join(target)
+        tables[path] = RawTable([*columns, *target], rows, False, " ", "utf-8", [note], path, label, matrix=kind)
     return tables
+
+
+def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> RawTable:
+    """New rows for a model of matrices, one for each line; a line that is no such row is kept empty, with the reason.
+
+    Places that the model does not know are left out, and told.
+    """
+    lines = _lines(path) if sparse else _written(_lines(path))
+    width = len(columns)
+    check_size(path, len(lines), width)
+    table = RawTable(list(columns), [], False, " ", "utf-8", file_name=path.name)
+    beyond = []
+    for number, cells in enumerate(lines, 1):
+        row = cells
+        if sparse:
+            try:
+                places = _places(cells, f"line {number} of {path.name}")
+            except DataError as error:
+                places, table.unread[number - 1] = {}, str(error)
+            beyond += [f"place {at} of line {number}" for at in places if at > width]
+            row = _dense(places, width)
+        elif len(cells) != width:
+            have = counted(len(cells), "number")
+            table.unread[number - 1] = f"line {number} of {path.name} has {have} but the model needs {width:,}."
+            row = [""] * width
+        table.rows.append(row)
+    if beyond:
+        more = f", like {len(beyond) - 1:,} more," if len(beyond) > 1 else ""
+        table.left_out.append(f"{beyond[0]}{more} is beyond the {width:,} columns of the model and")
+    return table
 
 
 def _is_numeric(path: Path) -> bool:
@@ -57,22 +94,36 @@ def _is_numeric(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Rows:
+    """The cells of all lines; a sparse row of zeros may be an empty one."""
     text, _ = decode_text(path)
-    return [line.split() for line in text.rstrip().split("\n")]
+    return [line.split() for line in text.removesuffix("\n").split("\n")]
 
 
-def _even(found: dict[str, Rows]) -> list[Rows]:
-    """The rows of each file, all of one width."""
-    widths = {len(row) for rows in found.values() for row in rows}
-    paired = any(":" in cell for rows in found.values() for row in rows[:LOOK_LINES] for cell in row)
-    if len(widths) == 1 and not paired:
-        return list(found.values())
+def _written(rows: Rows, count: int = 0) -> Rows:
+    """Without the empty lines at the end, down to ``count`` rows."""
+    end = len(rows)
+    while end > count and not rows[end - 1]:
+        end -= 1
+    return rows[:end]
+
+
+def _is_sparse(found: dict[str, Rows]) -> bool:
+    widths = {len(row) for rows in found.values() for row in _written(rows)}
+    return len(widths) > 1 or any(":" in cell for rows in found.values() for row in rows[:LOOK_LINES] for cell in row)
+
+
+def _filled(found: dict[str, Rows]) -> dict[str, Rows]:
+    """Sparse rows with their zeros, all of one width."""
     places = {
         path: [_places(row, f"line {i} of {path}") for i, row in enumerate(rows, 1)] for path, rows in found.items()
     }
     width = max((at for rows in places.values() for row in rows for at in row), default=0)
     check_size(Path(next(iter(found))), sum(map(len, places.values())), width)
-    return [[[row.get(at, "0") for at in range(1, width + 1)] for row in rows] for rows in places.values()]
+    return {path: [_dense(row, width) for row in rows] for path, rows in places.items()}
+
+
+def _dense(row: dict[int, str], width: int) -> list[str]:
+    return [row.get(at, "0") for at in range(1, width + 1)]
 
 
 def _places(row: list[str], where: str) -> dict[int, str]:

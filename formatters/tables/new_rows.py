@@ -12,6 +12,7 @@ from automl_engine.errors import DataError
 from formatters.base import NewData
 from formatters.media.order import files_below
 from formatters.tables.formats import STRUCTURED_SUFFIXES
+from formatters.tables.matrices import read_new_matrix
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
 
 ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES, ".txt", "")
@@ -30,7 +31,8 @@ class NewRows:
 
 def layout(table: RawTable, target: tuple[str, ...]) -> dict[str, Any]:
     """What a recipe keeps of the table it was made from."""
-    return {"columns": table.columns, "has_header": table.has_header, "target": list(target)}
+    told = {"columns": table.columns, "has_header": table.has_header, "target": list(target)}
+    return told | ({"matrix": table.matrix} if table.matrix else {})
 
 
 def write_new_rows(table: RawTable, target: Sequence[str], rows: Sequence[int], folder: Path) -> None:
@@ -94,6 +96,9 @@ def row_names(name: str, count: int) -> list[str]:
 
 def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
     """With a header where the first line names the columns; a single column may be called anything."""
+    if layout.get("matrix") and path.suffix.lower() == ".data":
+        columns = [name for name in layout["columns"] if name not in layout["target"]]
+        return read_new_matrix(path, columns, layout["matrix"] == "sparse")
     if path.suffix.lower() in STRUCTURED_SUFFIXES or (layout["has_header"] and len(wanted) > 1):
         return read_table(path, True, keep_empty=True, wanted=tuple(wanted))
     table = read_table(path, False, keep_empty=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from automl_engine.errors import DataError
 from formatters.encodings import UTF_8, decode_text
@@ -61,6 +61,7 @@ class RawTable:
     label: str = ""  # the label column where the file itself names it
     left_out: list[str] = field(default_factory=list)  # what was no row
     unread: dict[int, str] = field(default_factory=dict)  # rows that are kept empty, and why
+    matrix: Literal["", "dense", "sparse"] = ""  # as the AutoML challenge stored one
 
     @cached_property
     def places(self) -> dict[str, int]:

@@ -79,7 +79,60 @@ def test_nothing_is_told_of_different_samples() -> None:
     draw = random.Random(4)
     sides = range(100), range(100, 200)
     looks = [photo(seed, 16).convert("L").tobytes() for seed in range(200)]
-    assert leaks.alike_pictures(looks, *sides) == []
-    assert leaks.alike_texts([" ".join(draw.choices(WORDS, k=30)) for _ in range(200)], *sides) == []
-    assert leaks.alike_texts(["thank you very much", ""] * 100, *sides) == []
-    assert leaks.alike_pictures([bytes(256)] * 200, *sides) == []
+    assert leaks.alike_pictures(looks, *sides) == ([], [])
+    assert leaks.alike_texts([" ".join(draw.choices(WORDS, k=30)) for _ in range(200)], *sides) == ([], [])
+    assert leaks.alike_texts(["thank you very much", ""] * 100, *sides) == ([], [])
+    assert leaks.alike_pictures([bytes(256)] * 200, *sides) == ([], [])
+
+
+def test_frames_of_one_camera_are_similar_and_no_copies(tmp_path: Path) -> None:
+    for i in range(40):
+        for side in ("train", "test"):
+            path = tmp_path / "up" / side / "ab"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frame = photo(i if i < 10 else i + 1000 * (side == "test"), 96)
+            frame.paste((128,) * 3, (20, 20, 26, 26) if side == "train" else (70, 60, 76, 66))  # what passes by
+            frame.save(path)
+    report = convert(tmp_path / "up", tmp_path / "out", Options(), say=lambda line: None)
+    told = [(doubt["what"], doubt["level"]) for doubt in report["doubts"] if "similar" in doubt["what"]]
+    assert told == [("10 test samples are similar to train samples, so scores look better than they are", "info")]
+    assert not any("nearly the same" in doubt["what"] for doubt in report["doubts"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("{i:03d}-{label}-speaker{who}.png", "'speaker', such as 'speaker 1'"),
+        ("S{who:02d}_{label}_{i:03d}.png", "'subject', such as 'S01'"),
+        ("Patient_{who}/{label}-{i:03d}.png", "'patient', such as 'patient 1'"),
+        ("{label}/sub-{who:02d}/{i:03d}.png", "'sub', such as 'sub 1'"),
+    ],
+)
+def test_the_same_person_in_the_names_of_files_is_told(tmp_path: Path, name: str, value: str) -> None:
+    rows = ["file,label"]
+    for i in range(60):
+        label = ("happy", "sad", "calm")[i % 3]
+        file = name.format(i=i, label=label, who=1 + i // 3 % 5)
+        path = tmp_path / "up" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(i).save(path)
+        rows.append(f"{file},{label}")
+    (tmp_path / "up" / "labels.csv").write_text("\n".join(rows))
+    of, such = value.split(", ")
+    assert f"values of {of} stand in train and in test, {such}" in warnings_of(tmp_path / "up", tmp_path / "out")
+
+
+def test_persons_who_are_the_classes_are_no_groups() -> None:
+    names = [f"speaker{i % 4}/{i}.wav" for i in range(40)]
+    assert not leaks.groups_in_names(names, [(str(i % 4),) for i in range(40)])
+    assert not leaks.groups_in_names(["scan12.png", "person.png", "tap S3.wav", "IMG_20240101.jpg"], list("abab"))
+
+
+def test_the_same_subject_of_series_on_both_sides_is_told(tmp_path: Path) -> None:
+    draw = random.Random(6)
+    steps = [f"t{t}" for t in range(12)]
+    rows = [",".join([f"p{i % 9}", *(f"{draw.gauss(i % 2, 1):.2f}" for _ in steps), "xy"[i % 2]]) for i in range(90)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(["subject_id", *steps, "label"]), *rows]))
+    report = convert(tmp_path / "a.csv", tmp_path / "out", Options(), say=lambda line: None)
+    assert report["modality"] == "timeseries"
+    assert any("values of 'subject_id' stand in train and in test" in doubt["what"] for doubt in report["doubts"])

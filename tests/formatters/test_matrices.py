@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from automl_engine.errors import DataError
-from formatters.base import Options
+from formatters import recipe
+from formatters.base import NewData, Options
 from formatters.convert import convert
 
 ROWS = [[i % 5, (i * 7) % 11 / 4, i % 3] for i in range(60)]
@@ -103,3 +104,48 @@ def test_faults_are_told(tmp_path: Path, file: str, content: str, said: str) -> 
     (folder / file).write_text(content)
     with pytest.raises(DataError, match=said):
         converted(folder, tmp_path / "out")
+
+
+def encoded(folder: Path, content: str, row: Callable[[list[float]], str]) -> NewData:
+    converted(made(folder / "in", row), folder / "out")
+    (folder / "new.data").write_text(content)
+    return recipe.encode(recipe.load(folder / "out" / "recipe.json"), folder / "new.data")
+
+
+@pytest.mark.parametrize(
+    ("row", "content", "values"),
+    [
+        (dense, "1 0.5 0\n0 0 2\n\n", [[1, 0.5, 0], [0, 0, 2]]),
+        (sparse, "1:1 2:0.5\n3:2\n", [[1, 0.5, 0], [0, 0, 2]]),
+        (sparse, "\n2:1\n\n", [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),  # a row of zeros is an empty line
+        (places, "1 2\n\n3\n", [[1, 1, 0], [0, 0, 0], [0, 0, 1]]),
+        (sparse, "1:1 2:0.5\r\n3:2\r\n", [[1, 0.5, 0], [0, 0, 2]]),
+    ],
+)
+def test_each_new_line_is_a_row(
+    tmp_path: Path, row: Callable[[list[float]], str], content: str, values: list[list[float]]
+) -> None:
+    new = encoded(tmp_path, content, row)
+    assert [tensor.ravel().tolist() for tensor, _ in new.examples] == values
+    assert not new.problems
+
+
+def test_a_new_line_that_is_no_row_is_told(tmp_path: Path) -> None:
+    new = encoded(tmp_path, "1:1\n2:x\n1:2 7:1 9:1\n", sparse)
+    assert (len(new.names), new.contents[1]) == (3, None)
+    assert "line 2 of new.data holds '2:x'" in new.problems[1]
+    assert new.contents[2].ravel().tolist() == [2, 0, 0]
+    assert new.notes[0].startswith("new.data: place 7 of line 3, like 1 more, is beyond the 3 columns of the model")
+
+
+def test_a_new_dense_line_of_another_width_is_told(tmp_path: Path) -> None:
+    new = encoded(tmp_path, "1 2 3\n1 2\n", dense)
+    assert new.problems == {1: "line 2 of new.data has 2 numbers but the model needs 3."}
+    assert len(new.examples) == 1
+
+
+def test_an_empty_last_line_is_a_row_of_zeros(tmp_path: Path) -> None:
+    folder = made(tmp_path / "in", sparse)
+    lines = (folder / "toy_train.data").read_text().split("\n")[:39]
+    (folder / "toy_train.data").write_text("\n".join([*lines, "", ""]))
+    assert converted(folder, tmp_path / "out")["counts"]["samples"] == 40

@@ -13,7 +13,7 @@ from automl_engine.errors import DataError
 from formatters import report as report_module
 from formatters.base import Options
 from formatters.convert import convert
-from formatters.media import beside
+from formatters.media import beside, label_table
 from formatters.modalities import audio, video
 from formatters.tables import formats
 from tests.formatters.toys import RATE_HZ, image_upload, moving_bar, write_video, write_wav
@@ -182,6 +182,26 @@ def test_more_unused_files_than_the_report_lists(folder: Path, monkeypatch: pyte
     report = converted(folder)
     assert (len(report["ignored"]), report["ignored_count"]) == (3, 9)
     assert any("9 files of the upload are not used" in doubt["what"] for doubt in report["doubts"])
+
+
+def test_categories_that_share_a_code(folder: Path) -> None:
+    cells = [f"c{i % 210},{i % 7},{'xy'[i % 2]}" for i in range(1260)]
+    (folder / "a.csv").write_text("\n".join(["shop,a,label", *cells]))
+    assert "the 200 most frequent have a code each, and 10 others that come back" in warnings(converted(folder))
+
+
+def test_files_named_far_down_in_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows all over the table are looked at, and that is told."""
+    folder = image_upload(tmp_path)
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    told = [f"absent{i}.png,a" for i in range(len(names) // 9)] + [
+        f"{name},{'ab'[i % 2]}" for i, name in enumerate(names)
+    ]
+    (folder / "labels.csv").write_text("\n".join(["file,kind", *told]))
+    monkeypatch.setattr(label_table, "MATCH_ROWS", 8)
+    report = converted(folder)
+    assert report["options"]["target"] == "kind"
+    assert any("8 rows of labels.csv told that column 'file'" in doubt["what"] for doubt in report["doubts"])
 
 
 def test_a_table_of_too_many_cells_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

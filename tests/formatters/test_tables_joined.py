@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from formatters.base import Options, Table
+from formatters.detect import detect
 from formatters.modalities import tabular
+from formatters.tables.files import load
 
 
 def read(folder: Path, **files: list[str]) -> Table:
@@ -51,3 +53,22 @@ def test_columns_that_tell_the_label_are_warned_of(tmp_path, leak):
     table = read(tmp_path, a=["height,votes,kind", *rows])
     doubts = [doubt for doubt in table.doubts if "alone tells the label" in doubt.what]
     assert [(doubt.where, doubt.level) for doubt in doubts] == [("votes", "warning")]
+
+
+def parts_in_txt(folder: Path, header: str, count: int = 4) -> Path:
+    for part in range(count):
+        rows = [f"{i * 7 % 11 / 2},{i % 5},{'xy'[i % 2]}" for i in range(part, part + 20)]
+        (folder / f"part{part}.txt").write_text("\n".join([header, *rows]) + "\n")
+    return folder
+
+
+def test_many_txt_files_with_one_header_are_one_table(tmp_path):
+    table = tabular.read(parts_in_txt(tmp_path, "height,weight,kind"), Options())
+    assert (len(table.samples), table.target) == (80, "kind")
+    assert detect(tmp_path, Options(), "parts").formatter == "tabular"
+
+
+def test_txt_files_of_several_headers_are_no_table(tmp_path):
+    parts_in_txt(tmp_path, "height,weight,kind")
+    (tmp_path / "part9.txt").write_text("a,b\n1,2\n3,4\n")
+    assert load(tmp_path) is None

@@ -18,6 +18,8 @@ from formatters.tables.reader import RawTable
 
 ROWS = 120
 CELLS = {  # kinds of columns
+    "money": lambda draw, i: str(draw.choice((2500, 7500, 15000, 35000, 75000))),
+    "few": lambda draw, i: str(draw.choice((4, 6, 8))),
     "words": lambda draw, i: draw.choice(("red", "blue", "green")),
     "pair": lambda draw, i: draw.choice(("yes", "no")),
     "flag": lambda draw, i: str(draw.randrange(2)),
@@ -88,6 +90,21 @@ def test_the_runner_up_is_named() -> None:
     assert [(doubt.level, "next likeliest is 'kind'" in doubt.what) for doubt in far] == [("info", True)]
     assert [doubt.level for doubt in chosen("a:real label:words b:real class:words").doubts] == ["warning"]
     assert not chosen("kind:words a:real b:real label:words").doubts
+
+
+@pytest.mark.parametrize(
+    ("layout", "label"),
+    [
+        ("region:words sex:pair income:money vote:words", "vote"),  # amounts and places describe who voted
+        ("price:real cylinders:few origin:words", "origin"),  # a count beside words
+        ("Sex:words length:real size_group:words", "size_group"),
+        ("sp:pair sex:pair length:real", "sp"),
+    ],
+)
+def test_columns_that_describe_are_no_runners_up(layout: str, label: str) -> None:
+    target = chosen(layout)
+    assert target.columns == (label,)
+    assert not [doubt for doubt in target.doubts if doubt.level == "warning"]
 
 
 def files_with_table(root: Path, table: str, folders: tuple[str, ...] = ("",)) -> Path:
