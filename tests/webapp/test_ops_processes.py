@@ -57,9 +57,8 @@ def test_the_guard_ends_what_the_supervisor_left() -> None:
 @pytest.mark.parametrize("forks", [False, True])
 def test_what_a_lost_service_leaves(tmp_path: Path, forks: bool) -> None:
     """A worker's children end with it; runs that the waiting engine forked are their workers'."""
-    leave = (
-        f"import subprocess; print(subprocess.Popen(['sleep', '60']).pid, file=open({str(tmp_path / 'pid')!r}, 'w'))"
-    )
+    pid_path = tmp_path / "pid"
+    leave = f"import subprocess; open({str(pid_path)!r}, 'w').write(str(subprocess.Popen(['sleep', '60']).pid))"
     with open(tmp_path / "lock", "a+") as lock:
         supervisor = up.Supervisor(lock)
     service = up.Service("engine", [sys.executable, "-c", leave], forks=forks)
