@@ -6,7 +6,6 @@ Within ``with deciding(chosen) as decision`` a user's choice goes first, and wha
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -113,8 +112,8 @@ def deciding(chosen: str | None) -> Iterator[Decision]:
     """
     if chosen:
         try:
-            codecs.lookup(chosen)
-        except LookupError:
+            "a".encode(chosen)  # Python also knows codecs that are no encodings of text, such as base64
+        except (LookupError, ValueError):
             known = ", ".join(NAMES)
             raise DataError(f"there is no encoding {chosen!r}; give one that Python knows, such as {known}.") from None
     decision = Decision(chosen or "")

@@ -34,8 +34,8 @@ class Remote:
 
     def __init__(self, connection: socket.socket) -> None:
         self.returncode: int | None = None
-        self._lines = connection.makefile("r")
-        self.pid = int(self._lines.readline())
+        self.pid = int(connection.recv(64))
+        connection.sendall(b"\n")  # only now it starts: who has waited too long starts a process instead
         connection.setblocking(False)
         self._connection = connection
 
@@ -63,7 +63,6 @@ class Remote:
 
     def close(self) -> None:
         """Leave it: it ends."""
-        self._lines.close()
         self._connection.close()
 
 
@@ -96,8 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     path.with_suffix(".pid").write_text(str(os.getpid()))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        usual = os.umask(0o177)  # who can connect runs code as we
         listener.bind(str(path))
-        path.chmod(0o600)
+        os.umask(usual)
         listener.listen()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks here
         while True:
@@ -129,8 +129,9 @@ def _serve(listener: socket.socket, connection: socket.socket) -> int:
     order, logs, _, _ = socket.recv_fds(connection, ORDER_MAX_BYTES, 1)
     if not order:
         return 0  # somebody only looked whether we are there
+    if not _is_wanted(connection):
+        return 0
     print_to(logs[0])
-    connection.sendall(f"{os.getpid()}\n".encode())
     connection.setblocking(False)
     code = child.supervise(
         lambda: Forked(lambda: _run(connection, json.loads(order))), child.Limits(), lambda: _is_closed(connection)
@@ -138,6 +139,15 @@ def _serve(listener: socket.socket, connection: socket.socket) -> int:
     with suppress(BrokenPipeError):
         connection.sendall(str(code).encode())
     return 0
+
+
+def _is_wanted(connection: socket.socket) -> bool:
+    """Tell who we are; they may have left, should we have been slow."""
+    try:
+        connection.sendall(str(os.getpid()).encode())
+        return bool(connection.recv(1))
+    except OSError:
+        return False
 
 
 def _run(connection: socket.socket, arguments: list[str]) -> int:

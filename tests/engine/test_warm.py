@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +112,33 @@ def test_a_run_ends_with_whoever_asked_for_it(path: Path) -> None:
     assert not alive
 
 
+def test_a_run_outlives_the_engine_that_waits(path: Path) -> None:
+    run = start(path)
+    wait_for(path.parent / "run" / "model" / "model.json")
+    os.kill(waiting_pid(path), signal.SIGKILL)
+    time.sleep(0.5)
+    assert run.poll() is None
+    run.terminate()
+    assert run.wait(20) == 0
+    assert scores(path)["stopped"] == "user"
+
+
+def test_an_engine_that_hangs_delays_nobody_and_starts_nothing_later(path: Path) -> None:
+    begun = time.monotonic()
+    os.kill(waiting_pid(path), signal.SIGSTOP)
+    with open(path.parent / "log", "ab") as log:
+        assert warm.start(path, ["run", "nowhere", "--out", str(path.parent / "late")], log) is None
+    assert time.monotonic() - begun < 2 * warm.CONNECT_LIMIT_S
+    os.kill(waiting_pid(path), signal.SIGCONT)
+    assert start(path, at={"1": "done"}).wait(60) == 0  # served in turn: the other is over
+    assert "Traceback" not in (path.parent / "log").read_text()
+    assert not (path.parent / "late").exists()
+
+
+def test_only_its_user_may_connect(path: Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_site_starts_its_runs_there(path: Path, settings: Any) -> None:
     settings.WARM_ENGINE = path
     data, place = write_table(path.parent / "data"), path.parent / "run"
@@ -128,6 +157,10 @@ def test_where_nobody_waits(tmp_path: Path) -> None:
     with open(tmp_path / "log", "ab") as log:
         assert warm.start(tmp_path / "socket", ["run"], log) is None
         assert warm.start(None, ["run"], log) is None
+
+
+def waiting_pid(path: Path) -> int:
+    return int(path.with_suffix(".pid").read_text())
 
 
 def wait_for(file: Path) -> None:

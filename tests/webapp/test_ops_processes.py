@@ -21,7 +21,7 @@ import redis
 from django.core.management import call_command
 
 from webapp.accounts.models import User
-from webapp.ops import faults, processes, redis_server
+from webapp.ops import faults, processes, redis_server, up
 from webapp.ops.management.commands import prepare, reaper
 from webapp.ops.models import Fault
 from webapp.ops.queues import FairQueue
@@ -52,6 +52,24 @@ def test_the_guard_ends_what_the_supervisor_left() -> None:
     guard = subprocess.Popen([sys.executable, "-m", "webapp.ops.guard", mark], cwd=ROOT, stdin=subprocess.PIPE)
     guard.communicate(f"{listed.pid}\n".encode(), timeout=20)
     assert listed.wait(1) == inherited.wait(1) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("forks", [False, True])
+def test_what_a_lost_service_leaves(tmp_path: Path, forks: bool) -> None:
+    """A worker's children end with it; runs that the waiting engine forked are their workers'."""
+    pid_path = tmp_path / "pid"
+    leave = f"import subprocess; open({str(pid_path)!r}, 'w').write(str(subprocess.Popen(['sleep', '60']).pid))"
+    with open(tmp_path / "lock", "a+") as lock:
+        supervisor = up.Supervisor(lock)
+    service = up.Service("engine", [sys.executable, "-c", leave], forks=forks)
+    supervisor.start(service)
+    assert service.process
+    service.process.wait(20)
+    left = psutil.Process(int(pid_path.read_text()))
+    supervisor.report_end(service, 1)
+    assert processes.is_alive(left) == forks
+    supervisor.stop()
+    assert not processes.is_alive(left)
 
 
 @pytest.mark.django_db
@@ -187,7 +205,7 @@ def test_up_serves_restarts_and_leaves_nothing_behind(site: Site) -> None:
 
     other = {"DATA_DIR": f"{site.data_dir}2"}
     refusals = (
-        ({}, "runs already on the data folder"),
+        ({}, "already uses the data folder"),
         (other, f"Port {site.port} is not available (Address already in use)"),
         (other | {"PORT": "http"}, "Port http is not available"),
     )

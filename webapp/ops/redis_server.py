@@ -23,7 +23,6 @@ def command(socket_path: Path, data_dir: Path) -> list[str]:
     binary = system or _bundled()
     folder = data_dir / "redis" / Path(binary).name if system else data_dir / "redis" / "bundled"
     folder.mkdir(parents=True, exist_ok=True)  # one each: the newer journal cannot be read by the older server
-    make_private(socket_path.parent)
     options = {
         "port": "0",
         "unixsocket": str(socket_path),

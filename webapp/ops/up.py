@@ -58,6 +58,7 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
     once: bool = False  # it ends by itself
+    forks: bool = False  # what it leaves running works for others, and ends with them
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -75,7 +76,8 @@ def services(port_fd: int) -> list[Service]:
         suffix = f"-gpu{gpu}" if gpu else ""
         waiting = settings.REDIS_SOCKET.with_name(f"engine{number}.sock")  # short, as a socket's path must be
         device = {"CUDA_VISIBLE_DEVICES": gpu}
-        found.append(Service(f"engine{suffix}", [sys.executable, "-m", "automl_engine.run.warm", str(waiting)], device))
+        engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
+        found.append(Service(f"engine{suffix}", engine, device, forks=True))
         found.append(Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)}))
     for name in ("convert", "pack", "predict"):
         found.append(Service(name, [*MANAGE, "worker", name], {"CUDA_VISIBLE_DEVICES": ""}))
@@ -176,7 +178,8 @@ class Supervisor:
 
     def report_end(self, service: Service, code: int) -> None:
         """Report the end, end what it left running, and plan its next start."""
-        processes.end(processes.marked(f"{self.mark}/{service.name}/"), 0)
+        if not service.forks:
+            processes.end(processes.marked(f"{self.mark}/{service.name}/"), 0)
         if service.once and code == 0:
             service.due = float("inf")
             return
@@ -320,6 +323,7 @@ def main() -> int:
     supervisor = Supervisor(lock)
     listen_to_signals(supervisor)
     try:
+        redis_server.make_private(settings.REDIS_SOCKET.parent)  # the engines wait there, too
         supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
         if not settings.REDIS_URL and not supervisor.stopping:
             supervisor.start_redis()
