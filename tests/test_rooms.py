@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "portfolio": {"dataset"},
     "models": {"dataset", "features", "weights"},
     "metalearning": {"dataset", "features", "models", "portfolio"},
-    "auto": {"dataset", "features", "metalearning", "models", "portfolio", "run"},
+    "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
     "run": {"dataset", "models", "portfolio"},
     "package": {"dataset", "features", "formatters", "models", "run"},
     "lab": {"dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},

@@ -86,9 +86,7 @@ class AutoModel(AnytimeModel):
                 self._check_first_model(split, *self._first)
                 with clock.work(f"choose among {self.modality} rows"):
                     self._choose(split)
-            if cheap := self.schedule.cheap_to_finish():
-                self._finish_folds(cheap[0], split, self.schedule.folds_limit_s())
-            elif self.schedule.queue:
+            if self.schedule.queue:
                 self._advance(split)
             else:
                 self._improve(self.schedule.unfinished()[0], split)
@@ -189,13 +187,10 @@ class AutoModel(AnytimeModel):
     def _improve(self, member: Member, split: Examples) -> None:
         """Use the time after the queue: another bagged network, or the folds left out so far."""
         if member.refits:
-            self._finish_folds(member, split, self.schedule.remaining_s())
+            if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
+                self._consider(member, split)
         elif not self._attempt(member, lambda: self._bag(member, split)):
             member.spare_folds.clear()  # it would fail again
-
-    def _finish_folds(self, member: Member, split: Examples, limit_s: float) -> None:
-        if self._attempt(member, lambda: member.check_folds(split, limit_s)):
-            self._consider(member, split)
 
     def _bag(self, member: Member, split: Examples) -> None:
         number = len(member.versions) + 1

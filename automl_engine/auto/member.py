@@ -11,7 +11,6 @@ from automl_engine import clock
 from automl_engine.auto.ensemble import clearly_worse
 from automl_engine.auto.schedule import Schedule
 from automl_engine.dataset.examples import Examples
-from automl_engine.features.cached import computing_s
 from automl_engine.models.base import AnytimeModel
 
 MOST_VERSIONS = 5
@@ -39,8 +38,7 @@ class Member:
     """Networks that were trained without other folds; the member predicts the mean of all."""
     full_model: AnytimeModel | None = None
     """The model that was refit on all training examples."""
-    fold_s: float = 0.0
-    """Time to fit without one more fold and to predict it, when the features are cached."""
+    fit_s: float = 0.0
     test_s: float = 0.0
     """Longest time that one model took, or would take, to predict the test set."""
     opened_s: float = field(default_factory=clock.now_s)
@@ -77,11 +75,6 @@ class Member:
         """Folds without out-of-fold predictions."""
         return np.unique(self.folds[np.isnan(self.oof).any(1)])
 
-    @property
-    def unchecked_s(self) -> float:
-        """Expected time for the other folds; 0 if it has predicted none, or all."""
-        return 0.0 if np.isnan(self.oof).all() else self.fold_s * len(self.unchecked_folds)
-
     def fit_first(self, split: Examples, sample: np.ndarray) -> None:
         """Fit the first model to a sample.  A new one follows, which has not seen the examples held out later."""
         self._fit(self.current, split.subset(sample))
@@ -102,21 +95,19 @@ class Member:
 
     def check_folds(self, split: Examples, limit_s: float) -> None:
         """Fit without one fold and predict it; go on with the others if all of them take at most ``limit_s``."""
-        for fold in self.unchecked_folds:
-            start, cached_s, is_first = clock.now_s(), computing_s(split), np.isnan(self.oof).all()
-            model = self.new_model()
+        folds = self.unchecked_folds
+        for done, fold in enumerate(folds, 1):
+            start, model = clock.now_s(), self.new_model()
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
+            self.fit_s = clock.now_s() - start
             self._check(model, split, np.flatnonzero(self.folds == fold))
-            self.fold_s = clock.now_s() - start
-            if is_first:  # it has seen all examples: only what a later fold computes again will be computed every time
-                self.fold_s -= computing_s(split) - cached_s
-            if self.unchecked_s > limit_s:
+            if (clock.now_s() - start) * (len(folds) - done) > limit_s:
                 break
         self.current = model
 
     def refit(self, split: Examples) -> None:
         """The model that predicts the test set learns from all training examples, if there is time."""
-        if self.full_model is None and 1.5 * self.fold_s < self.schedule.remaining_s():
+        if self.full_model is None and 1.5 * self.fit_s < self.schedule.remaining_s():
             model = self.new_model()
             self._fit(model, split)
             self.full_model = model

@@ -80,7 +80,7 @@ class Schedule:
         return self.end_s - clock.now_s() - reserve_s
 
     def folds_limit_s(self) -> float:
-        """Time for the other folds of a configuration that was checked on one."""
+        """Time for the further folds of a configuration that was checked on one."""
         return max(1.0, min(0.25 * self.elapsed_s(), 0.05 * self.remaining_s()))
 
     def why_over(self) -> str:
@@ -104,15 +104,8 @@ class Schedule:
         networks = [member for member in in_ensemble if not member.refits]
         if networks:  # they predict fold 0 only: other folds of the others cannot be compared with them
             return [member for member in networks if self.can_bag(member)]
-        return [member for member in self.members.values() if 0 < 2 * member.unchecked_s < self.remaining_s()]
-
-    def cheap_to_finish(self) -> list[Member]:
-        """Members whose other folds take little time: the weights of the ensemble are chosen on all folds before a
-        network enters, which predicts fold 0 only."""
-        in_ensemble = [self.members[name] for name in self.ensemble.weights]
-        if not all(member.refits for member in in_ensemble):
-            return []
-        return [member for member in in_ensemble if 0 < member.unchecked_s <= self.folds_limit_s()]
+        begun = [member for member in self.members.values() if not np.isnan(member.oof).all()]
+        return [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
 
     def can_bag(self, member: Member) -> bool:
         is_checked = bool(member.spare_folds) and member.ensemble_oof is not None

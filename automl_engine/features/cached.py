@@ -6,11 +6,9 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 
 _KEPT: WeakKeyDictionary[Examples, dict[Hashable, dict[int, Any]]] = WeakKeyDictionary()
-_COMPUTING_S: WeakKeyDictionary[Examples, float] = WeakKeyDictionary()
 
 
 def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Iterable[Any]]) -> list[Any]:
@@ -20,12 +18,5 @@ def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Iter
     values = _KEPT.setdefault(root, {}).setdefault(key, {})
     missing = [i for i in dict.fromkeys(positions) if i not in values]
     if missing:
-        before_s, start = computing_s(root), clock.now_s()
         values.update(zip(missing, compute(root.subset(missing)), strict=True))
-        _COMPUTING_S[root] = before_s + clock.now_s() - start  # includes what compute itself asked of the cache
     return [values[i] for i in positions]
-
-
-def computing_s(examples: Examples) -> float:
-    """Time spent so far on values of this data set that need not be computed again."""
-    return _COMPUTING_S.get(examples.origin()[0], 0.0)

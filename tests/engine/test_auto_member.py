@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
 from automl_engine.auto.schedule import Schedule
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.splits import fold_numbers
-from automl_engine.features.cached import cached
 from automl_engine.models.base import AnytimeModel
 from tests.engine.toy_examples import toy
 
@@ -31,36 +29,8 @@ class Counting(AnytimeModel):
         return np.full((len(split), 3), self.params.get("value", float(self.learned)))
 
 
-class Seeing(Counting):
-    """Looks at every example first, ``anew`` in every fold or once for all."""
-
-    def train(self, split: Examples, remaining_time_budget: float) -> None:
-        self._see(split)
-        self.params["now"]["s"] += 0.5
-        super().train(split, remaining_time_budget)
-
-    def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        self._see(split)
-        return super().test(split, remaining_time_budget)
-
-    def _see(self, split: Examples) -> None:
-        def look(some: Examples) -> list[int]:
-            self.params["now"]["s"] += len(some)
-            return [0] * len(some)
-
-        look(split) if self.params.get("anew") else cached(split, "seen", look)
-
-
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """What the clock says."""
-    now = {"s": 0.0}
-    monkeypatch.setattr(clock, "now_s", lambda: now["s"])
-    return now
-
-
-@pytest.fixture
-def member(now: dict[str, float]) -> Member:
+def member() -> Member:
     members: dict[str, Member] = {}
     schedule = Schedule(members, Ensemble(members))
     schedule.start(100.0)
@@ -75,25 +45,6 @@ def test_every_fold_is_predicted_by_a_model_that_has_not_seen_it(member: Member)
     rest = len(TRAIN) - np.bincount(member.folds)
     np.testing.assert_array_equal(member.oof[:, 0], rest[member.folds])
     assert len(member.unchecked_folds) == 0
-
-
-def test_the_cost_of_a_further_fold_leaves_out_what_is_cached(member: Member, now: dict[str, float]) -> None:
-    """To see an example takes 1 s, to fit 0.5 s."""
-    member.new_model = lambda: Seeing(TRAIN.spec, now=now)
-    member.check_folds(TRAIN.subset(np.arange(len(TRAIN))), limit_s=1.0)
-    assert now["s"] == len(TRAIN) + 0.5
-    assert member.fold_s == 0.5
-    assert member.unchecked_s == 2.0
-    member.check_folds(TRAIN, limit_s=2.0)
-    assert now["s"] == len(TRAIN) + 2.5
-    assert member.unchecked_s == 0
-
-
-def test_what_every_fold_computes_again_counts(member: Member, now: dict[str, float]) -> None:
-    member.new_model = lambda: Seeing(TRAIN.spec, now=now, anew=True)
-    member.check_folds(TRAIN, limit_s=50.0)
-    assert len(member.unchecked_folds) == 4
-    assert member.unchecked_s == 4 * (len(TRAIN) + 0.5)
 
 
 def test_after_the_refit_it_predicts_with_a_model_of_all_examples(member: Member) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,6 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.models.challenge.constant import ConstantModel
 
 SPEC = Spec("toy", 2, 2, 1, 1, 1, 1)
-
-
-class Network(ConstantModel):
-    """Expensive to refit."""
-
-    refits = False
 
 
 @pytest.fixture
@@ -63,21 +56,6 @@ def test_networks_are_sorted_and_the_others_stay_first(schedule: Any) -> None:
     schedule.queue = [{"name": name} for name in ("x", "n1", "y", "n2")]
     schedule.prefer(["n2", "n1"], ["n1", "n2"])
     assert [configuration["name"] for configuration in schedule.queue] == ["x", "y", "n2", "n1"]
-
-
-def test_cheap_folds_are_finished_before_a_network_enters(schedule: Any) -> None:
-    member, network = schedule.members["a"], replace(schedule.members["a"], name="n")
-    schedule.now["s"] = 20.0  # 5 % of the 78.5 s that remain
-    assert schedule.cheap_to_finish() == []  # no fold is known, so nor is the cost
-    member.oof[member.folds == 0], member.fold_s = 0.5, 0.9
-    assert schedule.cheap_to_finish() == [member]
-    member.fold_s = 1.0
-    assert schedule.cheap_to_finish() == []
-    member.fold_s, network.current = 0.9, Network(SPEC)
-    schedule.members["n"], schedule.ensemble.weights = network, {"a": 0.5, "n": 0.5}
-    assert schedule.cheap_to_finish() == []  # the network predicts fold 0 only
-    schedule.ensemble.weights = {"n": 1.0}
-    assert schedule.cheap_to_finish() == []
 
 
 def test_a_member_too_slow_to_predict_in_time_is_refused(schedule: Any) -> None:
