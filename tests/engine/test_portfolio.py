@@ -39,9 +39,9 @@ def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_pa
         load(path)
 
 
-def test_a_ladder_without_a_row_and_with_one_that_is_off() -> None:
+def test_auto_without_a_configuration_and_with_one_that_is_off() -> None:
     rows = [Row(name, "image", "toy", "", enabled=name != "off") for name in ("one", "off", "two")]
-    climbed = {name: [row.name for row in configurations(name, rows)] for name in ("auto", "auto-one", "auto+off")}
-    with pytest.raises(DataError, match="two is on already"):
+    names = {name: [row.name for row in configurations(name, rows)] for name in ("auto", "auto-one", "auto+off")}
+    with pytest.raises(DataError, match="two is on; use auto"):
         configurations("auto+two", rows)
-    assert climbed == {"auto": ["one", "two"], "auto-one": ["two"], "auto+off": ["one", "off", "two"]}
+    assert names == {"auto": ["one", "two"], "auto-one": ["two"], "auto+off": ["one", "off", "two"]}

@@ -30,8 +30,8 @@ from automl_engine.models.shared.workload import workload
 
 MOST_PIXELS = 64 * 64
 PATIENCE, GAIN, DROPS = 10, 0.01, 2
-"""Number of passes without a gain after which the rate falls to a tenth, the smallest gain as a share of the training
-loss, and how often the rate falls."""
+"""Number of passes without a gain after which the rate falls to a tenth, the smallest gain as a fraction of the
+training loss, and how often the rate falls."""
 RARE = 20.0
 """The largest weight of a class in the balanced loss."""
 

@@ -24,7 +24,7 @@ from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.tabular.boosting import rows_in_time
 
 FOLDS, PARTS = 3, 6
-"""Number of folds, and of parts of the training data: fold i validates on parts 2 i and 2 i + 1, and trains on the others."""
+"""Number of folds, and of parts of the data: fold i validates on parts 2 i and 2 i + 1 and trains on the others."""
 SPACE: dict[str, tuple[dict[str, Any], ...]] = {
     "tabular_linear": ({"head": "logistic", "l2": 100}, {"head": "logistic", "l2": 10}),
     "tabular_forest": ({"trees": [100]}, {"trees": [100], "min_leaf": 3}),
