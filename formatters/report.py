@@ -195,7 +195,7 @@ def _file_doubts(table: Table) -> list[Doubt]:
     doubts = []
     if table.unreadable:
         first = table.unreadable[0]
-        what = counted(len(table.unreadable), "file could not be read and is", "files could not be read and are")
+        what = counted(len(table.unreadable), "file cannot be read and is", "files cannot be read and are")
         what += f" skipped ({first['why']})"
         doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
     if table.ignored:
@@ -277,7 +277,7 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
     where = ", ".join(duplicates.examples[0]) if duplicates.examples else ""
     if duplicates.across_split:
         what = counted(duplicates.across_split, "test sample has an exact copy", "test samples have exact copies")
-        what += " in the training set, so the scores are too high"
+        what += " among the train samples, so scores look better than they are"
         doubts.append(Doubt(what, "remove the copies from the upload", where))
     elif duplicates.exact:
         what = counted(duplicates.exact, "sample is an exact copy of another", "samples are exact copies of others")
