@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.tables.formats import read_workbook
 from formatters.tables.reader import RawTable, decode_text, read_table
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
@@ -29,13 +30,7 @@ def read_label_table(path: Path) -> RawTable:
 
 
 def _workbook(path: Path) -> RawTable:
-    from python_calamine import CalamineError, load_workbook
-
-    try:
-        rows = load_workbook(str(path)).get_sheet_by_index(0).to_python()
-    except (CalamineError, OSError) as error:
-        raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from error
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = next(iter(read_workbook(path).values()))
     return _table(cells[0], [row for row in cells[1:] if any(row)], path) if cells else _table([], [], path)
 
 

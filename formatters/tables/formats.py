@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sqlite3
 import zipfile
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -95,24 +98,53 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wante
     return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(_records(text, path.name))
 
 
-def _workbook(path: Path, wanted: set[str]) -> Structured:
-    """The sheet with the most wanted columns (in lower case), of several the one with the most cells."""
+def read_workbook(path: Path) -> dict[str, Rows]:
+    """The rows of each sheet, read in a process of its own: the library ends its process on some damage.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with ProcessPoolExecutor(1, initializer=_silence) as pool:
+        try:
+            return pool.submit(_sheets, path).result()
+        except BrokenProcessPool:
+            reason = "it is damaged, or its cells lie too far apart for the memory here"
+            raise DataError(f"{path.name} cannot be read ({reason}); save the sheet as CSV.") from None
+
+
+def _silence() -> None:
+    """A library that ends its process writes pages about it."""
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+
+
+def _sheets(path: Path) -> dict[str, Rows]:
     from python_calamine import CalamineError, load_workbook
 
-    filled: dict[str, Rows] = {}
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as parts:
                 if sum(part.file_size for part in parts.infolist()) > MAX_WORKBOOK_BYTES:
                     raise DataError(f"{path.name} unpacks to more than {MAX_WORKBOOK_BYTES:,} bytes; save it as CSV.")
         book = load_workbook(str(path))
+        found = {}
         for name in book.sheet_names:
             sheet = book.get_sheet_by_name(name)
             check_size(path, sheet.height, sheet.width)
-            rows = [[written(value) for value in row] for row in sheet.to_python()]
-            filled[name] = [row for row in rows if any(row)]
+            found[name] = [[written(value) for value in row] for row in sheet.to_python()]
+        return found
     except (CalamineError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from error
+        raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from None
+    except Exception:
+        raise
+    except BaseException:  # a panic of the library, which cannot be sent to the process that waits
+        os._exit(1)
+
+
+def _workbook(path: Path, wanted: set[str]) -> Structured:
+    """The sheet with the most wanted columns (in lower case), of several the one with the most cells."""
+    sheets = read_workbook(path)
+    filled = {name: [row for row in rows if any(row)] for name, rows in sheets.items()}
 
     def fitness(name: str) -> tuple[int, int]:
         heads = ({cell.casefold() for cell in row} for row in filled[name][:LOOK_ROWS])

@@ -17,6 +17,7 @@ from automl_engine.dataset import records
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.run.child import held_memory
 from formatters.base import Options
 from formatters.convert import convert
 from formatters.series.ts_file import read_ts
@@ -25,6 +26,7 @@ from formatters.tables.kind import _numbered
 from formatters.tables.reader import read_table
 from formatters.unpacking import limits
 from formatters.unpacking.archive import unpack
+from tests.formatters.toys import write_workbook
 
 TABLE = "a,b,label\n" + "".join(f"{i % 7},{i * i % 11},{'xy'[i % 2]}\n" for i in range(40))
 
@@ -125,6 +127,19 @@ def test_tables(tmp_path: Path) -> None:
     read_table(path)
     assert _numbered("_" * 10**6 + "x") == ("", None)
     assert _numbered("1" * 10**6) == ("", None)
+
+
+def test_cells_of_a_workbook_far_apart(tmp_path: Path) -> None:
+    """The library makes room for all cells between, 400 GB, and ends its process."""
+    write_workbook(tmp_path / "a.xlsx", {"a": [["x", "label"], ["1", "y"]]})
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = next(name for name, content in parts.items() if b"</sheetData>" in content)
+    far = b'<row r="1048576"><c r="XFD1048576"><v>2</v></c></row></sheetData>'
+    parts[sheet] = replaced(parts[sheet], b"</sheetData>", far)
+    (tmp_path / "a.xlsx").write_bytes(zip_of(parts))
+    with held_memory(), pytest.raises(DataError, match=r"a\.xlsx cannot be read \(it is damaged, or its cells lie"):
+        read_table(tmp_path / "a.xlsx")
 
 
 def test_superscripts_are_no_digits_to_count_with(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def _jobs(
 
 @pytest.mark.parametrize("what", ["convert", "pack", "predict", "compare", "account"])
 def test_what_was_deleted_is_not_worked_on(
-    what: str, database_file: Path, pids: Path, owner: User, make_dataset: Any, make_run: Any
+    what: str, database_file: Path, pids: Path, owner: User, make_dataset: Any, make_run: Any, caplog: Any
 ) -> None:
     dataset = make_dataset(owner, state="queued", modality="")
     run = make_run(make_dataset(owner), export_state="queued")
@@ -92,6 +92,7 @@ def test_what_was_deleted_is_not_worked_on(
     assert taken_s < SOON_S
     assert _all_ended(pids)
     assert not folder.exists()
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
 
 
 def test_what_takes_too_long_is_stopped_and_that_is_told(

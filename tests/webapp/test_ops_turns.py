@@ -16,9 +16,12 @@ import pytest
 import redis
 import rq
 from django.conf import settings
+from django.test import RequestFactory
 from rq.serializers import JSONSerializer
 
+from webapp.accounts.guests import SESSION_KEY, adopt
 from webapp.accounts.models import User
+from webapp.datasets import jobs as conversion
 from webapp.ops import queues
 from webapp.ops.pages import status
 from webapp.ops.turns import Ticket, next_index
@@ -71,6 +74,22 @@ def test_ten_jobs_of_one_owner_do_not_delay_the_first_of_another(
     assert taken[:5] == ["owner-2", "stranger-12", "owner-3", "stranger-13", "owner-4"]
     assert taken[-2:] == ["guest-0", "guest-1"]
     assert len(taken) == len(senders)
+
+
+def test_who_registers_while_a_conversion_waits_has_a_users_turn(
+    real_queues: redis.Redis, owner: User, stranger: User, make_dataset: Any
+) -> None:
+    guest = User.objects.create(email="guest@example.org", guest=True)
+    dataset = make_dataset(guest, state="queued")
+    conversion.enqueue(dataset)
+    queues.send("convert", stranger, "time.sleep", "1", job_id="later", limit_s=10)
+    request = RequestFactory().get("/")
+    request.session = {SESSION_KEY: guest.pk}  # type: ignore[assignment]
+    adopt(request, owner)
+    found = queues.FairQueue.dequeue_any([queues.get("convert")], None, real_queues, serializer=JSONSerializer)
+    assert found
+    assert found[0].args == [dataset.id]
+    assert queues.ticket(found[0]).owner == owner.pk
 
 
 def test_a_job_that_comes_to_an_empty_queue_is_a_turn(real_queues: redis.Redis, owner: User, stranger: User) -> None:

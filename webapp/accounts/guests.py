@@ -22,6 +22,7 @@ from ninja.utils import check_csrf
 
 from webapp.access import new_id
 from webapp.accounts.models import User
+from webapp.datasets import jobs
 from webapp.datasets.models import Dataset, Upload
 
 LIFETIME = timedelta(days=1)
@@ -105,6 +106,8 @@ def adopt(request: HttpRequest | None, user: User, **_: Any) -> None:
         Dataset.objects.filter(owner=guest).update(owner=user)
         Upload.objects.filter(owner=guest).update(owner=user)
         guest.delete()
+    for dataset in Dataset.objects.filter(owner=user, state=Dataset.State.QUEUED).select_related("owner"):
+        jobs.hand_over(dataset)
     del request.session[SESSION_KEY]
 
 

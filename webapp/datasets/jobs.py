@@ -42,6 +42,11 @@ def enqueue(dataset: Dataset) -> None:
     queues.send("convert", dataset.owner, "webapp.datasets.jobs.convert", dataset.id, job_id=job_id, limit_s=LIMIT_S)
 
 
+def hand_over(dataset: Dataset) -> None:
+    """A waiting conversion has its turn as the data set's new owner's."""
+    queues.hand_over("convert", _job_id(dataset.id, dataset.tries + 1), dataset.owner)
+
+
 def _job_id(dataset_id: str, number: int) -> str:
     return f"convert-{dataset_id}-{number}"
 
@@ -120,7 +125,7 @@ def _settle(dataset: Dataset, **fields: Any) -> bool:
     now = timezone.now()
     settled = patiently(lambda: _mine(dataset).update(state_since=now, heartbeat=None, **fields))
     if not settled:
-        log.warning("conversion of %s (try %d) came too late", dataset.id, dataset.tries)
+        log.info("conversion of %s (try %d) came too late", dataset.id, dataset.tries)
     return bool(settled)
 
 

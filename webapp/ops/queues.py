@@ -18,7 +18,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from webapp.database import PATIENCE_S, briefly
+from webapp.database import PATIENCE_S, briefly, patiently
 from webapp.ops import turns
 
 if TYPE_CHECKING:  # RQ may ask for this module before the apps are loaded
@@ -108,6 +108,17 @@ def send(name: str, owner: User, function: str, row_id: str, *, job_id: str, lim
     get(name).enqueue(function, row_id, job_id=job_id, job_timeout=limit_s + ENDING_S, meta=meta)
 
 
+def hand_over(name: str, job_id: str, owner: User) -> None:
+    """From now on a job that waits has its turn as this owner's; without Redis it keeps the turn that it has."""
+    try:
+        job = get(name).fetch_job(job_id)
+        if job:  # else it is done, or the reaper sends it again
+            job.meta |= turns.Ticket(owner.pk, owner.guest)._asdict()
+            job.save_meta()
+    except RedisError as error:
+        log.warning("job %s keeps its turn (%s)", job_id, error)
+
+
 def is_alive(job_id: str) -> bool:
     """Whether the job waits or is being done; else Redis forgot it, or its worker is lost, or its queue has none."""
     try:
@@ -115,6 +126,11 @@ def is_alive(job_id: str) -> bool:
     except NoSuchJobError:
         return False
     return job.origin in settings.RQ_QUEUES and job.get_status() in ALIVE
+
+
+def log_stop(what: str, wanted: Callable[[], int]) -> None:
+    """A child process was stopped: to be looked into if its time was up, as usual if its row was deleted."""
+    log.log(logging.ERROR if patiently(wanted) else logging.INFO, "%s was stopped", what)
 
 
 def stop_unless(wanted: Callable[[], int], limit_s: float) -> Callable[[], bool]:

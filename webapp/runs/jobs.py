@@ -124,7 +124,10 @@ def export(run_id: str) -> None:
         engine.export(run.dir, queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S))
     except engine.DataError as reason:
         error = str(reason)
-    except (engine.EngineError, engine.Stopped, OSError) as reason:
+    except engine.Stopped:
+        queues.log_stop(f"export of run {run_id}", waiting.exists)
+        error = NOT_PACKED
+    except (engine.EngineError, OSError) as reason:
         log.error("export of run %s: %s", run_id, reason)
         error = NOT_PACKED
         if run.dir.exists():
@@ -144,7 +147,10 @@ def compare(dataset_id: str) -> None:
     try:
         should_stop = queues.stop_unless(rows.exists, queue.COMPARE_LIMIT_S)
         engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset), should_stop)
-    except (engine.DataError, engine.EngineError, engine.Stopped, OSError) as reason:
+    except engine.Stopped:
+        queues.log_stop(f"comparing the classes of data set {dataset_id}", rows.exists)
+        alike.give_up(dataset)
+    except (engine.DataError, engine.EngineError, OSError) as reason:
         log.error("comparing the classes of data set %s: %s", dataset_id, reason)
         alike.give_up(dataset)
 
@@ -161,7 +167,10 @@ def predict(prediction_id: str) -> None:
         engine.predict(model, prediction.source, prediction.output_path, should_stop)
     except engine.DataError as reason:
         error = str(reason)
-    except (engine.EngineError, engine.Stopped, OSError) as reason:
+    except engine.Stopped:
+        queues.log_stop(f"prediction {prediction_id}", waiting.exists)
+        error = NOT_ANSWERED
+    except (engine.EngineError, OSError) as reason:
         log.error("prediction %s: %s", prediction_id, reason)
         error = NOT_ANSWERED
     patiently(lambda: _end_prediction(prediction, error))
