@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +41,9 @@ def directory_bytes(directory: Path) -> int:
     total = 0
     for folder, _, names in os.walk(directory):
         for name in names:
-            path = Path(folder, name)
-            if not path.is_symlink() and path.exists():  # a running engine removes files meanwhile
-                total += path.stat().st_size
+            with suppress(FileNotFoundError):  # a running engine removes files meanwhile
+                status = os.lstat(os.path.join(folder, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 
