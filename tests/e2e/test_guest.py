@@ -18,7 +18,7 @@ def test_drop_first_register_later(page: Any, site: str, tmp_path: Path) -> None
     page.goto(site)
     page.set_input_files("#upload-file", make_starter("wine", tmp_path / "raw"))
     page.wait_for_url(re.compile(r"/data/[a-z0-9]{10}"))
-    page.get_by_text("You are a guest here").wait_for()
+    page.get_by_text("You are not registered").wait_for()
     page.locator("#learn").get_by_role("link", name="Register").click()
     page.fill("input[name=email]", f"{uuid.uuid4().hex[:8]}@example.org")
     page.fill("input[name=password1]", f"long-{uuid.uuid4().hex}")

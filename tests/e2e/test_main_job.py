@@ -129,7 +129,7 @@ def test_from_raw_data_to_the_model_in_your_hand(page: Any, site: str, tmp_path:
     _keep_screenshot(page, modality, "live")
     wait_until_finished(page)
     assert page.evaluate("window.sameDocument") is True  # the curve grew with no reload
-    assert float(page.locator("dd.big").first.inner_text()) > 0.3
+    assert float(page.locator("dl.facts div", has_text="NAUC").locator("dd").first.inner_text()) > 0.3
     model_zip = download_model(page, tmp_path)
 
     at_home = predict_at_home(model_zip, tmp_path)
@@ -151,7 +151,7 @@ def test_stop_and_keep_the_best(page: Any, site: str, tmp_path: Path) -> None:
     page.get_by_role("button", name="Stop now, keep the best").click()
     wait_until_finished(page)
     assert time.monotonic() - asked < 30
-    page.get_by_text("stopped by").first.wait_for()
+    page.get_by_text("You stopped it").first.wait_for()
     assert zipfile.is_zipfile(download_model(page, tmp_path))
 
 
