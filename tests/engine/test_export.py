@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -264,3 +265,19 @@ def test_the_readme_says_on_whose_terms_a_model_holds_pretrained_weights() -> No
     assert exporting._terms(["the weights of net (photographs; Apache-2.0)"]).endswith(
         "- This model uses the weights of net (photographs; Apache-2.0).\n"
     )
+
+
+def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    """It would leave a device id and a queue of reports in the user's home."""
+    code = (
+        "import automl_engine.package.predictor, onnxruntime\n"
+        "from onnx import TensorProto, helper\n"
+        "ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in 'xy']\n"
+        "graph = helper.make_graph([helper.make_node('Identity', ['x'], ['y'])], 'g', ends[:1], ends[1:])\n"
+        "model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)\n"
+        "onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], env=environment | {"HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
