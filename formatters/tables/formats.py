@@ -32,6 +32,7 @@ DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson")
 PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
+MAX_DIGITS = 9  # of a place in a sparse row
 Rows = list[list[str]]
 
 
@@ -267,7 +268,7 @@ def _arff(text: str, name: str) -> tuple[Rows, str]:
     rows = []
     for number, cells in enumerate(reader, 1):
         row = (
-            _sparse(cells, found)
+            _sparse(cells, found, f"data line {number} of {name}")
             if cells[0].lstrip().startswith("{")
             else [cell.strip().strip("'\"") for cell in cells]
         )
@@ -279,12 +280,14 @@ def _arff(text: str, name: str) -> tuple[Rows, str]:
     return [header, *rows], label
 
 
-def _sparse(cells: list[str], attributes: list[re.Match[str]]) -> list[str]:
+def _sparse(cells: list[str], attributes: list[re.Match[str]], where: str) -> list[str]:
     """{1 X, 3 Y}: what is left out is 0, which for a nominal attribute is its first value."""
     row = [m[2].strip("{} ").split(",")[0].strip(" '\"") if m[2].lstrip().startswith("{") else "0" for m in attributes]
     for cell in ",".join(cells).strip("{} ").split(","):
         at, _, value = cell.strip().partition(" ")
-        if at.isdecimal() and int(at) < len(row):
+        if at and not (at.isdecimal() and len(at) <= MAX_DIGITS and int(at) < len(row)):
+            raise DataError(f"{where} names attribute {at[:40]!r}; they count from 0 to {len(row) - 1}: correct it.")
+        if at:
             row[int(at)] = value.strip(" '\"")
     return row
 

@@ -17,6 +17,7 @@ from pyarrow import feather, parquet
 from automl_engine.errors import DataError
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.tables.reader import read_table
 from tests.formatters.toys import write_workbook
 
 COLUMNS = ("height", "leaves", "colour", "kind")
@@ -104,3 +105,11 @@ def test_no_part_file_is_lost(tmp_path):
         (tmp_path / "in" / f"part-{part:05}.csv").write_text(TEXT)
     report = convert(tmp_path / "in", tmp_path / "out", Options(), say=lambda line: None)
     assert report["counts"]["samples"] == 80 * 60
+
+
+@pytest.mark.parametrize("cell", ["9 x", "-1 x", "x 1", "9" * 5000 + " x"])
+def test_a_place_that_no_attribute_has_is_told(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "a.arff"
+    path.write_text("@relation r\n@attribute n numeric\n@attribute class {x,y}\n@data\n{0 1, 1 y}\n{" + cell + "}\n")
+    with pytest.raises(DataError, match=r"data line 2 of a\.arff names attribute"):
+        read_table(path)
