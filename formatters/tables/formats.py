@@ -22,7 +22,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 
-MAX_CELLS, MAX_COLUMNS = 20_000_000, 120_000
+MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
