@@ -182,7 +182,8 @@ def test_the_first_prediction_needs_no_training_of_the_backbone(weights: Path) -
     assert (first.argmax(1) == test.labels.argmax(1)).mean() > 0.8
     assert torch.equal(model.network.body[1].conv1.weight, load_file(weights)["body.1.conv1.weight"].float())
     model.train(train, 20)
-    assert model.steps > 0
+    assert model.training is not None
+    assert model.training.trainer.steps > 0
     assert np.isfinite(model.test(hidden(test), 20)).all()
 
 
