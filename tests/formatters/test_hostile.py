@@ -118,7 +118,7 @@ def test_tables(tmp_path: Path) -> None:
     path.write_text(",".join(["a"] * 40_000) + "\n" + (",".join(["1"] * 40_000) + "\n") * 2)
     assert read_table(path).columns[-1] == "a_40000"
     path.write_text(",".join(f"c{i}" for i in range(MAX_COLUMNS + 1)) + "\n" + ",".join(["1"] * (MAX_COLUMNS + 1)))
-    with pytest.raises(DataError, match=r"t\.csv has 120,001 columns"):
+    with pytest.raises(DataError, match=rf"t\.csv has {MAX_COLUMNS + 1:,} columns"):
         read_table(path)
     path.write_text("x" * 2**25 + "\n1")
     with pytest.raises(DataError, match=r"t\.csv has a line of more than"):
