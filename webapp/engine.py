@@ -55,6 +55,7 @@ Process = child.Process
 EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
+LINE_MAX_BYTES = 2**24  # of what a child process prints
 QUESTION = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
 
 
@@ -316,6 +317,7 @@ def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) ->
 
     Raises:
         Stopped: it is not wanted any more; the caller kills it.
+        EngineError: a line has no end; likewise.
     """
     assert process.stdout is not None
     rest, ask_at = b"", 0.0
@@ -332,4 +334,6 @@ def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) ->
             if not block:
                 return
             *lines, rest = (rest + block).split(b"\n")
+            if len(rest) > LINE_MAX_BYTES:
+                raise EngineError(f"a child process printed a line of more than {LINE_MAX_BYTES:,} bytes")
             yield from (line.decode("utf-8", "replace").strip() for line in lines)

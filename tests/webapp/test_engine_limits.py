@@ -42,3 +42,11 @@ def test_the_site_says_so_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(engine, "_python", lambda command: [sys.executable, "-c", hog])
     with pytest.raises(engine.DataError, match=r"more than 0\.146 GB of memory"):
         engine.predict(tmp_path, tmp_path, tmp_path, lambda: False)
+
+
+def test_a_line_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engine, "LINE_MAX_BYTES", 2**20)
+    endless = "import sys\nwhile True: sys.stdout.write('x' * 2**16)"
+    monkeypatch.setattr(engine, "_python", lambda command: [sys.executable, "-c", endless])
+    with pytest.raises(engine.EngineError, match="printed a line of more than"):
+        engine.predict(tmp_path, tmp_path, tmp_path, lambda: False)

@@ -1,9 +1,11 @@
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import migrations, models
 
 
-def know_the_passwords(apps, schema_editor):
+def know_the_passwords(apps: Any, schema_editor: Any) -> None:
     """Tokens made earlier go on until the next change of the password."""
     user_class = get_user_model()
     for token in apps.get_model("api", "ApiToken").objects.select_related("owner"):
