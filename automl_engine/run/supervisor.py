@@ -34,6 +34,7 @@ from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solu
 
 CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the constructor
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
+SCORING_LIMIT_S = 1.0  # between two looks at whether the run shall end
 POLL_S = 0.05
 PATIENCE = 100.0
 """Multiple of the budget, in real time, after which a run on the virtual clock has failed: its clock stands still."""
@@ -217,8 +218,14 @@ class Supervisor:
                 self.on_line(line)
 
     def _score_ready(self, final: bool) -> None:
-        """Score what is there; while the child lives a prediction's event, which names its maker, may lag a moment."""
+        """Score what is there; while the child lives a prediction's event, which names its maker, may lag a moment.
+
+        A child that predicts faster than we score must not keep us from its end: then some wait for the next call.
+        """
+        deadline = time.monotonic() + SCORING_LIMIT_S
         for k in self.board.unscored():
+            if not final and time.monotonic() > deadline:
+                return
             if k not in self._by and not final:
                 continue
             point = self.board.score(k, self._by.get(k, ""))

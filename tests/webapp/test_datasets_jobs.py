@@ -88,10 +88,11 @@ def test_the_formatters_ask(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(table)
     lines: list[str] = []
     with pytest.raises(engine.LabelQuestion, match="--label-cuts") as question:
-        engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age"}, lines.append)
+        engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age"}, lines.append, lambda: False)
     assert (question.value.asked["column"], question.value.asked["others"]) == ("age", ["kind"])
     assert not any("Question" in line for line in lines)
-    engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age", "label_cuts": "30,50"}, lines.append)
+    options = {"target": "age", "label_cuts": "30,50"}
+    engine.convert(tmp_path / "people.csv", tmp_path / "out", options, lines.append, lambda: False)
     assert engine.read_json(tmp_path / "out" / "report.json")["options"]["label_cuts"] == "30,50"
 
 

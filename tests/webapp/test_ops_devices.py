@@ -15,17 +15,20 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gpu_one_worker_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", list)
-    assert [service.name for service in up.services(3)][:5] == ["web", "train", "convert", "pack", "predict"]
+    assert [service.name for service in up.services(3)][:6] == [
+        *("web", "engine", "train", "convert", "pack", "predict")
+    ]
     assert devices.describe().startswith("CPU, ")
 
 
 def test_each_gpu_gets_a_training_worker(two_gpus: None) -> None:
-    training = [service for service in up.services(3) if service.name.startswith("train")]
-    assert [(service.name, service.environment) for service in training] == [
-        ("train-gpu0", {"CUDA_VISIBLE_DEVICES": "0"}),
-        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": "1"}),
-    ]
-    assert {service.what for service in training} == {"training worker"}
+    services = {service.name: service for service in up.services(3)}
+    for gpu in ("0", "1"):
+        engine, training = services[f"engine-gpu{gpu}"], services[f"train-gpu{gpu}"]
+        assert engine.environment == {"CUDA_VISIBLE_DEVICES": gpu}
+        assert training.environment == {"CUDA_VISIBLE_DEVICES": gpu, "WARM_ENGINE": engine.command[-1]}
+        assert training.what == "training worker"
+    assert services["engine-gpu0"].command[-1] != services["engine-gpu1"].command[-1]
 
 
 def test_the_choice_of_the_environment_is_kept(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
