@@ -69,6 +69,7 @@ def results(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_every_set_model_and_seed(out: Path) -> None:
     rows = results(out)
     asked = [(name, model, seed) for name in ("toy", "zipped") for model in ("constant", "forest_10") for seed in "01"]
@@ -84,6 +85,7 @@ def test_every_set_model_and_seed(out: Path) -> None:
     assert not list(out.rglob("model.zip"))
 
 
+@pytest.mark.long
 def test_auto_without_a_row_and_with_one_that_is_off(data: Path, tmp_path: Path) -> None:
     models = ["auto-tabular_forest", "auto+tabular_ensemble", "auto-image_linear"]
     options = ["--models", ",".join(models), "--budget", "3", "--seeds", "1", "--sets", "toy", "--clock", "virtual"]
@@ -97,6 +99,7 @@ def test_auto_without_a_row_and_with_one_that_is_off(data: Path, tmp_path: Path)
     assert used == {models[0]: usual - {"tabular_forest"}, models[1]: usual | {"tabular_ensemble"}}
 
 
+@pytest.mark.long
 def test_the_table_and_the_plots(out: Path) -> None:
     table = (out / "table.md").read_text()
     summary = json.loads((out / "summary.json").read_text())
@@ -111,6 +114,7 @@ def test_the_table_and_the_plots(out: Path) -> None:
         ElementTree.parse(out / "plots" / plot["file"])
 
 
+@pytest.mark.long
 def test_it_goes_on_where_it_was(data: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only a torn run is made again, and one that was asked for differently."""
     finished, torn = (out / "runs" / "toy" / "constant" / seed for seed in "01")

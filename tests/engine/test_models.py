@@ -21,6 +21,9 @@ from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 NOT_LEARNERS = {"auto", "challenge", "constant"}
 """Tested in test_auto.py, test_challenge_model.py and test_ingestion.py."""
 LEARNERS = sorted(set(MODELS) - NOT_LEARNERS)
+LARGE = {"audio_thin_resnet34", "image_autoclint", "video_mc3"}
+"""Networks of the challenge's winners take a minute each; tests of their own are in test_models_*.py."""
+EACH = [pytest.param(name, marks=pytest.mark.long if name in LARGE else ()) for name in LEARNERS]
 
 
 def modality_of(model: str) -> str:
@@ -43,7 +46,7 @@ def trained(name: str, train: MemoryExamples) -> AnytimeModel:
 
 
 @pytest.mark.parametrize("multi_label", [False, True], ids=["single", "multi"])
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", EACH)
 def test_model_learns_saves_loads_and_exports(name: str, multi_label: bool, tmp_path: Path) -> None:
     train = toy(modality_of(name), 60, multi_label, seed=1)
     test = toy(modality_of(name), 30, multi_label, seed=2)
@@ -88,7 +91,7 @@ def exported_prediction(model: AnytimeModel, bundle: Path, split: MemoryExamples
     return Predictor(bundle)(split)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", EACH)
 def test_a_class_may_have_one_example(name: str) -> None:
     """Rare classes are real: a fold can lack a class altogether."""
     full = toy(modality_of(name), 40, False, seed=3)

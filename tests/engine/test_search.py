@@ -163,6 +163,7 @@ def start_worker(storage: str, trials: int, pause_s: float) -> subprocess.Popen[
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
+@pytest.mark.long
 def test_a_killed_worker_loses_one_trial_and_it_is_made_again(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(bohb, "HEARTBEAT_S", 1)
     monkeypatch.setattr(bohb, "SILENT_S", 2)
@@ -180,6 +181,7 @@ def test_a_killed_worker_loses_one_trial_and_it_is_made_again(tmp_path: Path, mo
     assert bohb.finished(found.study) == 4
 
 
+@pytest.mark.long
 def test_two_workers_share_a_study(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'search.db'}"
     bohb.open_study("search", SPACE, BUDGETS, storage)
@@ -252,6 +254,7 @@ def test_a_run_without_predictions_counts_nothing_and_says_why(table: Path, tmp_
     assert " s, {'l2': '" in told
 
 
+@pytest.mark.long
 def test_processes_of_this_machine(table: Path, tmp_path: Path) -> None:
     assert main(order(table, tmp_path, "--trials", "2", "--workers", "2")) == 0
     found = json.loads((tmp_path / "search.json").read_text())
@@ -270,6 +273,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     server.wait()
 
 
+@pytest.mark.long
 def test_trials_on_rq_workers(table: Path, tmp_path: Path, redis_url: str) -> None:
     from redis import Redis
     from rq import Queue
