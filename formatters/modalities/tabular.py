@@ -14,7 +14,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
 from formatters.labels.row_labels import RowLabels, read_labels
 from formatters.labels.target import Target, choose
 from formatters.tables.columns import (
@@ -87,19 +87,21 @@ def read(root: Path, options: Options) -> Table:
         groups=groups_of(upload, target.columns, kept),
         recipe={"columns": encoders, "table": layout(upload.table, target.columns), "packages": upload.packages},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
-        columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=[
-            *upload.doubts_for(target.columns),
-            *target.doubts,
-            *labels.doubts,
-            *_doubts(upload, target, features, labels),
-            *(_order_doubt(column) for column in unsure if column in features and not options.date_order),
-        ],
-        choices={"date_order": date_order(unsure[0])} if unsure else {},
-        why=[target.why, *upload.why],
-        ignored=upload.ignored,
-        target=",".join(target.columns),
-        target_candidates=target.candidates,
+        findings=Findings(
+            why=[target.why, *upload.why],
+            doubts=[
+                *upload.doubts_for(target.columns),
+                *target.doubts,
+                *labels.doubts,
+                *_doubts(upload, target, features, labels),
+                *(_order_doubt(column) for column in unsure if column in features and not options.date_order),
+            ],
+            ignored=upload.ignored,
+            columns=describe_columns(upload, target, {column.name for column in features}),
+            target=",".join(target.columns),
+            target_candidates=target.candidates,
+            choices={"date_order": date_order(unsure[0])} if unsure else {},
+        ),
     )
 
 

@@ -5,6 +5,7 @@ A series is (T, 1, 1, C).  Missing values at both ends are cut off (padding), th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,8 @@ def read(root: Path, options: Options) -> Table:
 
 
 def _table(cases: Cases, options: Options) -> Table:
-    doubts = cases.doubts + _padding_doubts(cases)
+    found = cases.findings
+    doubts = found.doubts + _padding_doubts(cases)
     series = [clean(case, sample.source) for case, sample in zip(cases.series, cases.samples, strict=True)]
     filled = sum(bool(np.isnan(trimmed(case)).any()) for case in cases.series)
     if filled:
@@ -87,10 +89,13 @@ def _table(cases: Cases, options: Options) -> Table:
         write_raw=cases.write_raw
         or (lambda picks, folder: write_ts([cases.series[i] for i in picks], folder / "new.ts")),
         recipe=cases.recipe,
-        stats=[stats | {"max": max(lengths)}],
-        doubts=doubts,
-        why=[*cases.why, f"{counted(channels, 'channel')}, {length}"],
-        **cases.about,
+        groups=cases.groups,
+        findings=replace(
+            found,
+            why=[*found.why, f"{counted(channels, 'channel')}, {length}"],
+            doubts=doubts,
+            stats=[stats | {"max": max(lengths)}],
+        ),
     )
 
 

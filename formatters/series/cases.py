@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Sample
+from formatters.base import Findings, Sample
 from formatters.tables.columns import is_missing, parse_number
 from formatters.tables.fit import shown
 from formatters.tables.numbers import decimal_mark
@@ -25,11 +25,10 @@ class Cases:
     samples: list[Sample]
     label_names: list[str]
     multi_label: bool
-    why: list[str]
-    doubts: list[Doubt] = field(default_factory=list)
+    findings: Findings
     recipe: dict[str, Any] = field(default_factory=dict)
     write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: a .ts file
-    about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 def trimmed(case: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample
+from formatters.base import Evidence, Findings, NewData, Options, Sample
 from formatters.media.beside import NO_TABLE, names_of_indices
 from formatters.media.order import files_below, natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
@@ -117,7 +117,7 @@ def read(root: Path, options: Options) -> Cases:
     names = _sensors(parts)
     sides = sides_of_parts({part_of_path(name) for name in parts})
     given = {"train", "test"} <= {sides.get(part_of_path(name)) for name in parts}
-    cases = Cases([], [], [], False, [f"the channels are {', '.join(names)}, a file each"])
+    cases = Cases([], [], [], False, Findings([f"the channels are {', '.join(names)}, a file each"]))
     cases.recipe = {"layout": "sensors", "channels": names}
     labels: dict[str, tuple[str, ...]] = {label: (label,) for part in parts.values() for label in part.labels}
     every = files_below(root)
@@ -134,7 +134,7 @@ def read(root: Path, options: Options) -> Cases:
         ]
     cases.label_names = [named.get(label, label) for label in sorted(labels, key=natural)]
     others = [path for path in every if path not in used and _sensor(path) not in LABEL_FILES | GROUP_FILES]
-    cases.about = {"ignored": [{"path": path, "why": "it is no channel of the series"} for path in others]}
+    cases.findings.ignored = [{"path": path, "why": "it is no channel of the series"} for path in others]
     return cases
 
 

@@ -55,8 +55,8 @@ def test_padding_is_cut_and_gaps_are_filled(read):
     table = read({"a.ts": HEAD + "1,?,3,NaN,NaN:5,6,7,NaN,NaN:up\n1,2,3,4,5:1,2,3,4,5:down\n" * 3})
     assert table.spec.sequence_size == -1
     assert table.steps(0)[:, 0, 0].tolist() == [[1, 5], [2, 6], [3, 7]]
-    assert any("3 series had gaps" in doubt.what for doubt in table.doubts)
-    assert table.stats[0] == {"name": "length", "unit": "steps", "min": 3, "median": 4.0, "max": 5}
+    assert any("3 series had gaps" in doubt.what for doubt in table.findings.doubts)
+    assert table.findings.stats[0] == {"name": "length", "unit": "steps", "min": 3, "median": 4.0, "max": 5}
 
 
 def test_channels_of_different_length(read):
@@ -67,7 +67,7 @@ def test_channels_of_different_length(read):
 def test_zero_padding_is_told_and_kept(read):
     table = read({"a.ts": HEAD + "1,2,0,0,0:up\n1,2,3,0,0:down\n" * 5})
     assert table.spec.sequence_size == 5
-    assert any("as if padded" in doubt.what for doubt in table.doubts)
+    assert any("as if padded" in doubt.what for doubt in table.findings.doubts)
 
 
 def test_train_and_test_files(read):
@@ -81,13 +81,13 @@ def test_time_stamps_and_regression(read):
     table = read({"a.ts": head + "".join(f"(0,{i}),(1,2.5),(5,3):{i}.5\n" for i in range(6))}, label_cuts="median")
     assert table.steps(4).ravel().tolist() == [4, 2.5, 3]
     assert table.label_names == ["≤ 3", "> 3"]
-    assert ["time stamps" in doubt.what for doubt in table.doubts] == [True]
+    assert ["time stamps" in doubt.what for doubt in table.findings.doubts] == [True]
 
 
 def test_wide_csv_by_names(read):
     rows = "".join(",".join(curve(i)) + f",{'ab'[i % 2]}\n" for i in range(20))
     table = read({"a.csv": ",".join(f"t{i}" for i in range(30)) + ",label\n" + rows})
-    assert (table.target, table.spec.sequence_size, table.spec.num_channels) == ("label", 30, 1)
+    assert (table.findings.target, table.spec.sequence_size, table.spec.num_channels) == ("label", 30, 1)
     assert table.steps(2).ravel().tolist() == [np.float32(value) for value in curve(2)]
 
 
@@ -97,7 +97,7 @@ def test_wide_tsv_without_header_by_smoothness(read):
         for side, shift in (("TRAIN", 0), ("TEST", 0.5))
     }
     table = read(files)
-    assert (table.target, table.spec.sequence_size) == ("column_0", 40)
+    assert (table.findings.target, table.spec.sequence_size) == ("column_0", 40)
     assert Counter(sample.split for sample in table.samples) == {"train": 20, "test": 20}
 
 
@@ -217,7 +217,7 @@ def test_a_file_a_series_in_class_folders(tmp_path):
 def test_a_long_table(read, tmp_path):
     lines = [f"{i},{t},{value},{'ab'[i % 2]}\n" for i in range(8) for t, value in enumerate(curve(i))]
     table = read({"a.csv": "id,time,value,label\n" + "".join(lines)})
-    assert (len(table.samples), table.spec.sequence_size, table.target) == (8, 30, "label")
+    assert (len(table.samples), table.spec.sequence_size, table.findings.target) == (8, 30, "label")
     new = tmp_path / "new.csv"
     new.write_text("id,time,value\n" + "".join(f"9,{t},{value}\n" for t, value in enumerate(curve(3))))
     new_data = timeseries.encode(recipe_of(table), new)
