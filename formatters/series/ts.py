@@ -12,7 +12,7 @@ from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample
 from formatters.labels.cuts import LabelQuestion, cut
 from formatters.media.order import natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
-from formatters.series.ts_file import TsFile, is_ts, read_ts
+from formatters.series.ts_file import TsFile, is_ts, read_ts, refuse_if_most
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, row_names
@@ -41,6 +41,8 @@ def read(root: Path, options: Options) -> Cases:
     found = Findings(["the last field of each case is its label"])
     cases = Cases([], [], [], False, found)
     for path, file in parsed.items():
+        _leave_out_unlabelled(file, path)
+        found.doubts += _unread_doubts(file, path)
         if file.cases[0].shape[1] != first.cases[0].shape[1]:
             raise DataError(
                 f"{path} has {counted(file.cases[0].shape[1], 'channel')} but {next(iter(parsed))} has "
@@ -49,7 +51,8 @@ def read(root: Path, options: Options) -> Cases:
         cases.series += file.cases
         cases.samples += [
             Sample(f"{path}, line {line}", (label,), sides[path] if given else None)
-            for line, label in zip(file.lines, _labels(file, path), strict=True)
+            for line, label in zip(file.lines, file.labels, strict=True)
+            if label
         ]
     if first.is_regression:
         _cut_numbers(cases, next(iter(parsed)), options)
@@ -65,16 +68,29 @@ def read(root: Path, options: Options) -> Cases:
     return cases
 
 
-def _labels(file: TsFile, path: str) -> list[str]:
-    """The label of each case, as written."""
-    bad = next((line for line, label in zip(file.lines, file.labels, strict=True) if not label), None)
-    if bad is not None:
-        raise DataError(f"line {bad} of {path} has no label; set @classLabel true and end each case with its class.")
-    labels = [label or "" for label in file.labels]
-    wrong = [at for at, label in enumerate(labels) if file.is_regression and parse_number(label) is None]
-    if wrong:
-        raise DataError(f"line {file.lines[wrong[0]]} of {path} has a target that is no number; correct it.")
-    return labels
+def _leave_out_unlabelled(file: TsFile, path: str) -> None:
+    """Cases without a label, or with a target that is no number, cannot be learned from."""
+    kept = []
+    for at, (line, label) in enumerate(zip(file.lines, file.labels, strict=True)):
+        if not label:
+            why = f"line {line} of {path} has no label; set @classLabel true and end each case with its class."
+            file.unread[line] = why
+        elif file.is_regression and parse_number(label) is None:
+            file.unread[line] = f"line {line} of {path} has a target that is no number; correct it."
+        else:
+            kept.append(at)
+    refuse_if_most(file.unread, len(kept))
+    file.cases = [file.cases[at] for at in kept]
+    file.labels = [file.labels[at] for at in kept]
+    file.lines = [file.lines[at] for at in kept]
+
+
+def _unread_doubts(file: TsFile, path: str) -> list[Doubt]:
+    if not file.unread:
+        return []
+    first, why = min(file.unread.items())
+    what = counted(len(file.unread), f"line of {path} is", f"lines of {path} are")
+    return [Doubt(f"{what} left out: {why.removesuffix('.')}", "correct or remove them", f"{path}, line {first}")]
 
 
 def _cut_numbers(cases: Cases, path: str, options: Options) -> None:
