@@ -16,7 +16,7 @@ import numpy as np
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Findings, Options, Table
-from formatters.leaks import groups_in_names, shared_groups
+from formatters.groups import groups_in_names, shared_groups
 from formatters.media.samples import THREADS
 from formatters.split import Split
 from formatters.words import counted

@@ -14,7 +14,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.leaks import is_group_name
+from formatters.groups import is_group_name
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
