@@ -27,6 +27,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 }
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
+MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
 MAX_LINE_BYTES = 2**24
@@ -96,7 +97,8 @@ def _is_space_delimited(sample: str) -> bool:
     rows = [line.split() for line in sample.splitlines()[:50]][: 49 if len(sample) >= SAMPLE_CHARS else 50]
     numbers = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
     cells = [cell for row in rows[1:] for cell in row]
-    same = len(rows) > 1 and len({len(row) for row in rows if row}) == 1 and len(rows[0]) > 1
+    widths = Counter(len(row) for row in rows if row)
+    same = len(rows) > 1 and len(rows[0]) > 1 and widths[len(rows[0])] >= MIN_EVEN_SHARE * widths.total()
     return same and sum(bool(numbers.fullmatch(cell)) for cell in cells) > 0.7 * len(cells)
 
 

@@ -25,6 +25,7 @@ HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up do
 def read(tmp_path: Path):
     def read(files: dict[str, str], **options) -> Table:
         for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(content, "utf-8")
         assert detect(tmp_path, Options(**options), "a.zip").formatter == "timeseries"
         return timeseries.read(tmp_path, Options(**options))
@@ -276,3 +277,49 @@ def test_a_file_a_sensor(tmp_path):
     names, examples = new_data.names, new_data.examples
     assert len(names) == 6
     np.testing.assert_array_equal(examples.steps(1), table.steps(13 if table.samples[12].split == "test" else 1))
+
+
+def test_a_bad_line_of_a_ts_file_is_left_out_and_told(read, tmp_path):
+    good = "1,2,3:4,5,6:up\n7,8,9:0,1,2:down\n" * 5
+    bad = "1,x,3:4,5,6:up\n1,2,3:up\n1,2,3:4,5,6:\n?,?,?:NaN,?,?:down\n"
+    first, _, rest = good.partition("\n")
+    table = read({"a.ts": HEAD + "1,2:up\n" + first + "\n" + bad + rest})
+    assert (len(table.samples), table.label_names) == (10, ["up", "down"])
+    told = [doubt.what for doubt in table.findings.doubts if doubt.level == "warning"]
+    assert told[0].startswith("4 lines of a.ts are left out: line 6 of a.ts")
+    assert told[1] == "1 series holds no values and is left out"
+    new = tmp_path / "new.ts"
+    new.write_text(HEAD + good + bad)
+    found = timeseries.encode(recipe_of(table), new)
+    assert len(found.names) == 14
+    assert sorted(found.problems) == [10, 11, 13]  # a label is not needed
+    assert found.names[11] == "new.ts, line 17"
+
+
+def test_foreign_files_beside_those_of_sensors_get_an_entry(read, tmp_path):
+    files = {
+        f"{side}/{name}_{side}.txt": "\n".join(lines)
+        for side in ("train", "test")
+        for name, lines in {
+            **{f"acc_{axis}": [" ".join(curve(i, 20, shift)) for i in range(12)] for shift, axis in enumerate("xy")},
+            "y": [str(1 + i % 2) for i in range(12)],
+        }.items()
+    }
+    broken = files["train/acc_x_train.txt"].split("\n")
+    broken[4] = "0.1 0.2"
+    table = read(files | {"train/acc_x_train.txt": "\n".join(broken)})
+    assert len(table.samples) == 23
+    assert any("line 5 has 2 fields" in doubt.what for doubt in table.findings.doubts)
+    new = tmp_path / "new"
+    for path, text in (files | {"test/photo.jpg": "x", "notes.txt": "some words\nmore of them here"}).items():
+        (new / path).parent.mkdir(parents=True, exist_ok=True)
+        (new / path).write_text(text)
+    found = timeseries.encode(recipe_of(table), new)
+    assert [name for at, name in enumerate(found.names) if at in found.problems] == [
+        "notes.txt",
+        "test/photo.jpg",
+        "test/y_test.txt",
+        "train/y_train.txt",
+    ]
+    assert found.names[:2] == ["test, line 1", "test, line 2"]
+    assert len(found.examples) == 24
