@@ -66,6 +66,21 @@ class Doubt:
 
 
 @dataclass
+class Findings:
+    """What was noticed in an upload, and what a user may choose instead: for the report alone."""
+
+    why: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+    stats: list[dict[str, Any]] = field(default_factory=list)
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    target: str | None = None  # the label column(s) that were used, comma-separated
+    target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
+    choices: dict[str, Any] = field(default_factory=dict)  # further ``options`` of the report, where there is a choice
+
+
+@dataclass
 class Table:
     """All samples of an upload in the order found, unsplit, with the way to load each."""
 
@@ -81,15 +96,7 @@ class Table:
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     alike: Callable[[Sequence[int], Sequence[int]], Alike] | None = None  # near-copies: of train and test samples
     groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
-    stats: list[dict[str, Any]] = field(default_factory=list)
-    columns: list[dict[str, Any]] = field(default_factory=list)
-    unreadable: list[dict[str, str]] = field(default_factory=list)
-    doubts: list[Doubt] = field(default_factory=list)
-    why: list[str] = field(default_factory=list)
-    ignored: list[dict[str, str]] = field(default_factory=list)  # {"path", "why"}: what the upload holds beside samples
-    target: str | None = None  # the label column(s) that were used, comma-separated
-    target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
-    choices: dict[str, Any] = field(default_factory=dict)  # further ``options`` of the report, where there is a choice
+    findings: Findings = field(default_factory=Findings)
 
 
 @dataclass

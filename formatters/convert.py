@@ -24,7 +24,7 @@ from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.writer import write_solution, write_split
 from automl_engine.errors import DataError
 from formatters import recipe
-from formatters.base import Doubt, Options, Table
+from formatters.base import Doubt, Findings, Options, Table
 from formatters.detect import detect, formatter
 from formatters.encodings import Decision, deciding
 from formatters.media.samples import THREADS
@@ -67,9 +67,10 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: 
     detection = detect(upload.root, options, source.name)
     say(f"Reading {NOUNS.get(detection.formatter, 'the data set')}: {detection.evidence.reasons[0]}")
     table = formatter(detection.formatter).read(upload.root, options)
-    _tell_encoding(table, decision)
-    table.ignored = upload.ignored + table.ignored
-    table.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *table.why]))
+    found = table.findings
+    _tell_encoding(found, decision)
+    found.ignored = upload.ignored + found.ignored
+    found.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *found.why]))
     if detection.formatter == "native":
         parts = _copy(table, upload.root, work / "out", options)
         return _finish(table, parts, detection.candidates, options, work / "out", say)
@@ -92,16 +93,16 @@ def _finish(table: Table, parts: Split, candidates: list[str], options: Options,
     return report
 
 
-def _tell_encoding(table: Table, decision: Decision) -> None:
+def _tell_encoding(found: Findings, decision: Decision) -> None:
     """What is not UTF-8 was guessed: the page shows how each encoding would read it."""
     readings = decision.readings()
     if not readings:
         return
-    table.choices |= {"encoding": decision.encoding, "encoding_candidates": readings}
+    found.choices |= {"encoding": decision.encoding, "encoding_candidates": readings}
     if not decision.chosen:
         what = f"what is not UTF-8 was read as {readings[0]['title']}: {readings[0]['sample']}"
         fix = "choose another encoding (--encoding on the command line) if these letters are wrong"
-        table.doubts.append(Doubt(what, fix, level="info"))
+        found.doubts.append(Doubt(what, fix, level="info"))
 
 
 def _write_sample(table: Table, parts: Split, folder: Path) -> None:

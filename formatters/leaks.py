@@ -1,4 +1,4 @@
-"""What makes scores look better than they are: near-copies across the split, and the same speaker on both sides.
+"""What makes scores look better than they are: near-copies across the split (groups: see ``groups.py``).
 
 Candidates share a part of a hash (a difference hash of pictures, MinHash of texts), and only a few of them are compared
 with each sample, so the cost grows with the number of samples.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-
-from formatters.words import counted
 
 Pairs = list[tuple[int, int]]  # (test sample, train sample)
 Alike = tuple[Pairs, Pairs]  # (nearly identical, only similar); no test sample is in both
@@ -25,14 +23,6 @@ SHINGLE_WORDS = 3
 MIN_SHINGLES = 6  # shorter texts are alike by chance
 SAME_TEXT = 0.8  # share of shingles that two texts have in common
 HASHES, HASHES_A_BAND = 32, 4
-WHO = r"speaker|patient|participant|respondent|lesion|recording|session|actor"
-WHO_IN_NAMES = (
-    r"speaker|spkr?|patient|participant|respondent|session|actor|subject|subj?|person|user|client|driver|writer"
-)
-NUMBERED_WHO = re.compile(rf"(?<![a-z])({WHO_IN_NAMES})[\s_.-]?(\d+)(?!\d)", re.IGNORECASE)
-LETTERED_WHO = re.compile(r"(?<![^\W_])[SP]\d{2,3}(?![^\W_])")  # S01, P12
-WHO_BY_ID = rf"{WHO}|subject|person|user|customer|client|group|household|animal|series|driver|writer|author"
-GROUP_NAME = re.compile(rf"(.*_)?({WHO}|({WHO_BY_ID})s?_?(id|no|nr|number|code))", re.IGNORECASE)
 
 
 def alike_pictures(looks: Sequence[bytes], train: Sequence[int], test: Sequence[int]) -> Alike:
@@ -109,35 +99,3 @@ def _pairs(
         if match is not None:
             pairs.append((sample, match))
     return pairs
-
-
-def is_group_name(column: str) -> bool:
-    """Is a column named after who or what several samples come from?"""
-    return bool(GROUP_NAME.fullmatch(re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", column.strip())))
-
-
-def groups_in_names(sources: Sequence[str], labels: Sequence[Hashable]) -> dict[str, list[str]]:
-    """Speakers, patients and the like that the paths of files name (speaker5, S01): one a sample, "" where none is."""
-    found: dict[str, list[str]] = {}
-    for at, source in enumerate(sources):
-        named = [(match[1].lower(), f"{match[1].lower()} {int(match[2])}") for match in NUMBERED_WHO.finditer(source)]
-        named += [("subject", match[0]) for match in LETTERED_WHO.finditer(source)]
-        for name, value in named:
-            found.setdefault(name, [""] * len(sources))[at] = value
-    return {name: values for name, values in found.items() if not _is_the_label(values, labels)}
-
-
-def _is_the_label(values: Sequence[str], labels: Sequence[Hashable]) -> bool:
-    """Has each of them a class of its own, as where speakers are to be told apart?"""
-    pairs = {pair for pair in zip(values, labels, strict=True) if pair[0]}
-    return len(pairs) == len({value for value, _ in pairs}) == len({label for _, label in pairs})
-
-
-def shared_groups(groups: dict[str, list[str]], train: Sequence[int], test: Sequence[int]) -> Iterable[str]:
-    """What to tell of each column whose values stand on both sides."""
-    for name, values in groups.items():
-        sides = [{values[i] for i in side} - {""} for side in (train, test)]
-        both = sides[0] & sides[1]
-        if len(sides[0] | sides[1]) > 1 and both and 2 * len(sides[0] | sides[1]) <= len(values):
-            what = counted(len(both), f"value of {name!r} stands", f"values of {name!r} stand")
-            yield f"{what} in train and in test, such as {min(both)!r}, so scores look better than on new ones"

@@ -15,8 +15,8 @@ import numpy as np
 
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
-from formatters.base import Doubt, Options, Table
-from formatters.leaks import groups_in_names, shared_groups
+from formatters.base import Doubt, Findings, Options, Table
+from formatters.groups import groups_in_names, shared_groups
 from formatters.media.samples import THREADS
 from formatters.split import Split
 from formatters.words import counted
@@ -46,14 +46,14 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
     """The report of the data set in ``out``."""
     labels = _label_counts(table, parts)
     duplicates = _duplicates(table, parts)
-    doubts = [*table.doubts, *_doubts(table, parts, labels, duplicates)]
-    spec = table.spec
+    found, spec = table.findings, table.spec
+    doubts = [*found.doubts, *_doubts(table, parts, labels, duplicates)]
     return {
         "version": VERSION,
         "name": spec.name,
         "modality": table.modality,
         "title": title(table),
-        "why": table.why,
+        "why": found.why,
         "task": "multi_label" if table.multi_label else "single_label",
         "labels": labels,
         "counts": {
@@ -65,11 +65,11 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
         "size_bytes": sum(p.stat().st_size for p in (out / f"{spec.name}.data").rglob("*") if p.is_file()),
         "spec": {k: getattr(spec, k) for k in ("sequence_size", "row_count", "col_count", "num_channels", "format")},
         "split": {"how": parts.how, "test_size": options.test_size, "seed": options.seed},
-        "stats": table.stats,
-        "columns": table.columns,
-        "ignored": table.ignored[:MAX_IGNORED],
-        "ignored_count": len(table.ignored),
-        "unreadable": table.unreadable,
+        "stats": found.stats,
+        "columns": found.columns,
+        "ignored": found.ignored[:MAX_IGNORED],
+        "ignored_count": len(found.ignored),
+        "unreadable": found.unreadable,
         "duplicates": {
             "exact": duplicates.exact,
             "across_split": duplicates.across_split,
@@ -78,14 +78,14 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
         "doubts": [asdict(doubt) for doubt in sorted(doubts, key=lambda doubt: doubt.level != "warning")],
         "options": {
             "name": spec.name,
-            "target": table.target,
+            "target": found.target,
             "modality": table.modality,
             "test_size": options.test_size,
             "seed": options.seed,
             "label_cuts": options.label_cuts,
-            "target_candidates": table.target_candidates,
+            "target_candidates": found.target_candidates,
             "modality_candidates": [name for name in candidates if name != "native"] or [table.modality],
-            **table.choices,
+            **found.choices,
         },
     }
 
@@ -95,7 +95,7 @@ def title(table: Table) -> str:
     count = len(table.label_names)
     kinds = f"with {counted(count, 'label')}" if table.multi_label else f"in {counted(count, 'class', 'classes')}"
     parts = [f"{len(table.samples):,} {NOUNS[table.modality]} {kinds}"]
-    spread = {line["name"]: line for line in table.stats}
+    spread = {line["name"]: line for line in table.findings.stats}
     spec = table.spec
     if table.modality == "video":
         parts.append(_range(spread, "frames", " frames").replace("1 frames", "1 frame"))
@@ -182,7 +182,7 @@ def content_digest(steps: Steps) -> bytes:
 def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates: _Duplicates) -> list[Doubt]:
     """Doubts that do not depend on the modality."""
     return [
-        *_file_doubts(table),
+        *_file_doubts(table.findings),
         *(_multi_label_doubts(table, labels) if table.multi_label else _class_doubts(labels)),
         *_spelling_doubts(table.label_names),
         *_side_doubts(parts, labels),
@@ -191,16 +191,16 @@ def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates
     ]
 
 
-def _file_doubts(table: Table) -> list[Doubt]:
+def _file_doubts(found: Findings) -> list[Doubt]:
     doubts = []
-    if table.unreadable:
-        first = table.unreadable[0]
-        what = counted(len(table.unreadable), "file cannot be read and is", "files cannot be read and are")
+    if found.unreadable:
+        first = found.unreadable[0]
+        what = counted(len(found.unreadable), "file cannot be read and is", "files cannot be read and are")
         what += f" skipped ({first['why']})"
         doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
-    if table.ignored:
-        what = counted(len(table.ignored), "file of the upload is not used", "files of the upload are not used")
-        doubts.append(Doubt(what, "no action is needed if this is intended", table.ignored[0]["path"], "info"))
+    if found.ignored:
+        what = counted(len(found.ignored), "file of the upload is not used", "files of the upload are not used")
+        doubts.append(Doubt(what, "no action is needed if this is intended", found.ignored[0]["path"], "info"))
     return doubts
 
 

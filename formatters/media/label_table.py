@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Side
+from formatters.groups import is_group_name
 from formatters.labels.cuts import EACH, LabelQuestion
 from formatters.labels.row_labels import labels_as_written, numbers_of_rows
 from formatters.labels.target import NoLabelError, choose
-from formatters.leaks import is_group_name
 from formatters.media.file_index import FileIndex
 from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
 from formatters.tables.columns import Column, profile

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Options, Sample
+from formatters.base import Doubt, Findings, Options, Sample
 from formatters.labels.cuts import LabelQuestion, cut
 from formatters.media.annotations import masks, other_task
 from formatters.media.beside import Beside, look_beside, names_of_indices
@@ -32,11 +32,7 @@ class Labelled:
     samples: list[Sample]
     label_names: list[str]  # in index order
     multi_label: bool
-    why: list[str]
-    doubts: list[Doubt] = field(default_factory=list)
-    ignored: list[dict[str, str]] = field(default_factory=list)
-    target: str | None = None
-    target_candidates: list[str] = field(default_factory=list)
+    findings: Findings
     comes_from: dict[str, dict[str, str]] = field(default_factory=dict)  # column of speakers or the like: of each file
 
 
@@ -66,19 +62,20 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         if options.label_cuts:
             raise DataError("there is no labels table with a column of numbers to cut; leave the label cuts out.")
         result = _from_folders(root, every, files, regions, noun, beside)
+    found = result.findings
     for left_out, why in ((repeated, "a copy of the same file further up"), (regions, "a mask of another image")):
-        result.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
+        found.ignored += [{"path": path, "why": why} for path in sorted(left_out)]
         if left_out:
             what = counted(len(left_out), "file is", "files are") + f" left out, each {why}"
-            result.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
+            found.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
     used = (
         {sample.source for sample in result.samples}
         | set(beside.tables)
         | set(beside.lists)
-        | {entry["path"] for entry in result.ignored}
+        | {entry["path"] for entry in found.ignored}
     )
     why_not = {path: str(error) for path, error in beside.errors.items()}
-    result.ignored += [{"path": p, "why": why_not.get(p, f"not one of the {noun}")} for p in every if p not in used]
+    found.ignored += [{"path": p, "why": why_not.get(p, f"not one of the {noun}")} for p in every if p not in used]
     return result
 
 
@@ -107,25 +104,27 @@ def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside,
     sides = sides or beside.sides() or folder_sides(kept)
     groups = {file: group for table in tables.values() for file, group in table.groups.items()}
     names = " and ".join(tables)
-    result = Labelled(
+    left_out = [file for file in files if file not in set(kept)]
+    ignored = [{"path": path, "why": why} for path, why in disputed.items()]
+    ignored += [{"path": file, "why": f"has no label in {names}"} for file in left_out]
+    if left_out:
+        have = "has no label" if len(left_out) == 1 else "have no label"
+        what = f"{len(left_out):,} of {len(files):,} files {have} in {names}; left out"
+        doubts.append(Doubt(what, "add a row for each of them, or remove the files", left_out[0]))
+    return Labelled(
         [root / file for file in kept],
         [Sample(file, labels[file], sides.get(file), groups.get(file)) for file in kept],
         order,
         multi_label,
-        [f"{names} names the files and holds their labels ({first.target})"],
-        doubts,
-        target=first.target,
-        target_candidates=first.candidates,
-        comes_from=first.comes_from,
+        Findings(
+            [f"{names} names the files and holds their labels ({first.target})"],
+            doubts,
+            ignored,
+            target=first.target,
+            target_candidates=first.candidates,
+        ),
+        first.comes_from,
     )
-    left_out = [file for file in files if file not in set(kept)]
-    result.ignored = [{"path": path, "why": why} for path, why in disputed.items()]
-    result.ignored += [{"path": file, "why": f"has no label in {names}"} for file in left_out]
-    if left_out:
-        have = "has no label" if len(left_out) == 1 else "have no label"
-        what = f"{len(left_out):,} of {len(files):,} files {have} in {names}; left out"
-        result.doubts.append(Doubt(what, "add a row for each of them, or remove the files", left_out[0]))
-    return result
 
 
 def _agreeing(tables: dict[str, FileLabels]) -> tuple[dict[str, FileLabels], dict[str, str]]:
@@ -226,9 +225,7 @@ def _from_folders(
         [Sample(file, (found.labels[file],), sides.get(file)) for file in kept],
         sorted(set(found.labels.values()), key=natural),
         False,
-        found.why,
-        found.doubts,
-        [{"path": file, "why": why} for file, why in found.unlabelled.items()],
+        Findings(found.why, found.doubts, [{"path": file, "why": why} for file, why in found.unlabelled.items()]),
     )
 
 

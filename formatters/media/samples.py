@@ -17,7 +17,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Table
+from formatters.base import Evidence, Findings, NewData, Options, Table
 from formatters.media.beside import NO_TABLE
 from formatters.media.labels import Labelled, labelled_files, without
 from formatters.media.order import files_below
@@ -43,9 +43,9 @@ def read_files(
     return labelled, [found[sample.source] for sample in labelled.samples], unreadable
 
 
-def media_table(modality: str, labelled: Labelled, spec: Spec, doubts: list[Doubt], **rest: Any) -> Table:
-    """The Table of files with labels; ``rest``: its fields that depend on the modality."""
-    paths = labelled.paths
+def media_table(modality: str, labelled: Labelled, spec: Spec, findings: Findings, **rest: Any) -> Table:
+    """The Table of files with labels; ``findings``, and ``rest`` of its fields: those that depend on the modality."""
+    paths, found = labelled.paths, labelled.findings
     return Table(
         modality=modality,
         samples=labelled.samples,
@@ -59,15 +59,13 @@ def media_table(modality: str, labelled: Labelled, spec: Spec, doubts: list[Doub
         ),
         write_raw=lambda picks, folder: copy_files(paths, picks, folder),
         digest=lambda i: file_digest(paths[i]),
-        doubts=labelled.doubts + doubts,
-        why=labelled.why,
-        ignored=labelled.ignored,
-        target=labelled.target,
-        target_candidates=labelled.target_candidates,
         groups={
             name: [value_of.get(sample.source, "") for sample in labelled.samples]
             for name, value_of in labelled.comes_from.items()
         },
+        findings=replace(
+            found, doubts=found.doubts + findings.doubts, stats=findings.stats, unreadable=findings.unreadable
+        ),
         **rest,
     )
 

@@ -83,7 +83,7 @@ def _table(columns: list[str], rows: list[list[str]], path: Path) -> RawTable:
     if not columns or not rows:
         raise DataError(f"{path.name} holds no rows of file names and labels; save the labels as CSV.")
     names = [name or f"column_{at}" for at, name in enumerate(columns)]
-    return RawTable(names, rows, True, ",", "utf-8", [], path.name)
+    return RawTable(names, rows, True, ",", path.name)
 
 
 def _two_columns(table: RawTable) -> RawTable:

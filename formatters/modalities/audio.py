@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.dataset.spec import VARIABLE, Spec
-from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Table, spec_of
 from formatters.media.samples import (
     Spool,
     UnreadableError,
@@ -84,16 +84,18 @@ def read(root: Path, options: Options) -> Table:
         "audio",
         labelled,
         Spec(name="", sample_count=0, output_dim=0, sequence_size=VARIABLE, is_sequence=True),
-        _doubts(found),
+        Findings(
+            doubts=_doubts(found),
+            unreadable=unreadable,
+            stats=[
+                spread("duration", "s", [clip.duration_s for clip in found]),
+                spread("sample rate", "Hz", [clip.rate_hz for clip in found]),
+                spread("channels", "", [clip.channels for clip in found]),
+            ],
+        ),
         steps=lambda i: as_steps(amplitudes(i)),
         preview=lambda i, path: player(amplitudes(i), path),
         recipe={"rate_hz": RATE_HZ},
-        stats=[
-            spread("duration", "s", [clip.duration_s for clip in found]),
-            spread("sample rate", "Hz", [clip.rate_hz for clip in found]),
-            spread("channels", "", [clip.channels for clip in found]),
-        ],
-        unreadable=unreadable,
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
 from formatters.leaks import alike_pictures
 from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (
@@ -82,17 +82,19 @@ def read(root: Path, options: Options) -> Table:
         "image",
         labelled,
         _spec(found),
-        _doubts(found) + _look_doubts(found, labelled.samples),
+        Findings(
+            doubts=_doubts(found) + _look_doubts(found, labelled.samples),
+            unreadable=unreadable,
+            stats=[
+                spread("width", "px", [info.width for info in found]),
+                spread("height", "px", [info.height for info in found]),
+                spread("file size", "bytes", [path.stat().st_size for path in paths]),
+            ],
+        ),
         steps=lambda i: [content(i)],
         preview=lambda i, path: thumbnail(read_picture(paths[i]).eight_bit(value_range), path),
         alike=lambda train, test: alike_pictures([info.look for info in found], train, test),
         recipe={"value_range": value_range, "packages": packages_for(paths)},
-        stats=[
-            spread("width", "px", [info.width for info in found]),
-            spread("height", "px", [info.height for info in found]),
-            spread("file size", "bytes", [path.stat().st_size for path in paths]),
-        ],
-        unreadable=unreadable,
     )
 
 

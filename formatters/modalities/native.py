@@ -16,7 +16,7 @@ from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample, Side, Table, spec_of
+from formatters.base import Evidence, Findings, NewData, Options, Sample, Side, Table, spec_of
 from formatters.media.samples import THREADS, spread
 from formatters.split import Split
 
@@ -65,13 +65,15 @@ def read(root: Path, options: Options) -> Table:
         preview=made,
         write_raw=lambda picks, folder: _write_records([place(i) for i in picks], spec, folder),
         recipe=_recipe(modality, spec),
-        stats=stats,
-        why=["the given train and test splits are kept"],
-        ignored=[
-            {"path": path.name, "why": "not part of the data set's format"}
-            for path in sorted(root.iterdir())
-            if path.name not in (data.name, f"{name}.solution")
-        ],
+        findings=Findings(
+            why=["the given train and test splits are kept"],
+            ignored=[
+                {"path": path.name, "why": "not part of the data set's format"}
+                for path in sorted(root.iterdir())
+                if path.name not in (data.name, f"{name}.solution")
+            ],
+            stats=stats,
+        ),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
 from formatters.labels.row_labels import RowLabels, read_labels
 from formatters.labels.target import Target, choose
 from formatters.tables.columns import (
@@ -29,7 +29,7 @@ from formatters.tables.columns import (
     in_date_order,
     mean_chars,
 )
-from formatters.tables.dates import parse_date
+from formatters.tables.dates import Moments
 from formatters.tables.files import TableUpload, groups_of, load
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
@@ -63,7 +63,8 @@ def read(root: Path, options: Options) -> Table:
         )
     kept = [i for i, row in enumerate(labels.rows) if row is not None]
     encoders = [encoder(column) for column in features]
-    matrix = _matrix(encoders, [upload.table.column(column.name) for column in features])[kept]
+    cells = [upload.table.column(column.name) for column in features]
+    matrix = _matrix(encoders, cells, [column.moments for column in features])[kept]
     shown = [(at, name) for at, name in enumerate(upload.table.columns) if name not in target.columns]
     ids = {column.name for column in upload.columns if column.type == "id"}
     alike = [at for at, name in shown if name not in ids]  # rows count as copies if all but their ids is the same
@@ -87,19 +88,21 @@ def read(root: Path, options: Options) -> Table:
         groups=groups_of(upload, target.columns, kept),
         recipe={"columns": encoders, "table": layout(upload.table, target.columns), "packages": upload.packages},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
-        columns=describe_columns(upload, target, {column.name for column in features}),
-        doubts=[
-            *upload.doubts_for(target.columns),
-            *target.doubts,
-            *labels.doubts,
-            *_doubts(upload, target, features, labels),
-            *(_order_doubt(column) for column in unsure if column in features and not options.date_order),
-        ],
-        choices={"date_order": date_order(unsure[0])} if unsure else {},
-        why=[target.why, *upload.why],
-        ignored=upload.ignored,
-        target=",".join(target.columns),
-        target_candidates=target.candidates,
+        findings=Findings(
+            why=[target.why, *upload.why],
+            doubts=[
+                *upload.doubts_for(target.columns),
+                *target.doubts,
+                *labels.doubts,
+                *_doubts(upload, target, features, labels),
+                *(_order_doubt(column) for column in unsure if column in features and not options.date_order),
+            ],
+            ignored=upload.ignored,
+            columns=describe_columns(upload, target, {column.name for column in features}),
+            target=",".join(target.columns),
+            target_candidates=target.candidates,
+            choices={"date_order": date_order(unsure[0])} if unsure else {},
+        ),
     )
 
 
@@ -111,7 +114,7 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
     def read(path: Path, name: str) -> None:
         rows = read_new_rows(path, name, recipe["table"], [row["name"] for row in recipe["columns"]])
         columns, differs = fit(recipe["columns"], rows.cells, rows.delimiter)
-        matrix = _matrix(columns, rows.cells)
+        matrix = _matrix(columns, rows.cells, [{}] * len(columns))
         told: dict[int, list[str]] = {}
         places = np.cumsum([0, *(len(row["features"]) for row in columns)])
         for row, cells, place in zip(columns, rows.cells, places[:-1], strict=True):
@@ -133,9 +136,12 @@ def _joined(problems: list[str]) -> str:
     return "; ".join(problems[:MAX_PROBLEMS] + [f"and {more:,} more"] * (more > 0))
 
 
-def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]]) -> np.ndarray:
+def _matrix(encoders: list[dict[str, Any]], columns: list[list[str]], moments: list[Moments]) -> np.ndarray:
     """(N, F) float32."""
-    return np.concatenate([encode_cells(row, cells) for row, cells in zip(encoders, columns, strict=True)], axis=1)
+    return np.concatenate(
+        [encode_cells(*column) for column in zip(encoders, columns, moments, strict=True)],
+        axis=1,
+    )
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -209,8 +215,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
 
 
 def _order_doubt(column: Column) -> Doubt:
-    cell = next(cell for cell in column.counts if cell not in column.unreadable)
-    moment = parse_date(cell, column.date_format)
+    cell, moment = next(iter(column.moments.items()))
     what = f"the dates of column {column.name!r} were read with the {date_order(column)} first "
     what += f"({cell!r} as {moment:%d %B %Y}), but their days could be months as well"
     fix = "choose the order of dates (--date-order on the command line), or write them as 2024-12-31"
@@ -227,19 +232,11 @@ def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> 
         return False
     if values <= LEAK_MAX_VALUES and column.present >= LEAK_MIN_ROWS_A_VALUE * values:
         return True
-    places = column.numbers or _moments(column)
+    places = column.numbers or {cell: moment.timestamp() for cell, moment in column.moments.items()}
     if len(places) != values or column.present < LEAK_MIN_ROWS:
         return False
     order = [label for _, label in sorted((places[cell], label or ()) for cell, label in pairs)]
     return sum(one != other for one, other in pairwise(order)) == len(labels.names) - 1
-
-
-def _moments(column: Column) -> dict[str, float]:
-    """The seconds that the cells of a column of dates mean."""
-    if column.type != "date":
-        return {}
-    found = {cell: parse_date(cell, column.date_format) for cell in column.counts}
-    return {cell: moment.timestamp() for cell, moment in found.items() if moment}
 
 
 def _votes(features: list[Column], upload: TableUpload, labels: RowLabels) -> list[str]:

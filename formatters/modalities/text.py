@@ -16,7 +16,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
 from formatters.encodings import UTF_8, decode_text
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
@@ -28,7 +28,7 @@ from formatters.tables.columns import Column, describe, holds_lists, profile
 from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of, load
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
-from formatters.tables.reader import fasttext_row, read_table
+from formatters.tables.reader import fasttext_row, read_with_findings
 from formatters.words import counted
 
 SUFFIXES = (".txt", ".text")
@@ -44,10 +44,10 @@ class Corpus:
     samples: list[Sample]
     label_names: list[str]
     multi_label: bool
-    why: list[str]
+    findings: Findings
     recipe: dict[str, Any] = field(default_factory=dict)
     write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: .txt files
-    about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -100,8 +100,8 @@ def _table(corpus: Corpus, options: Options) -> Table:
     lengths = [len(indices) for indices in tokens]
     how = "Chinese or Japanese: every character is a token" if language == "characters" else ""
     how = how or "split into words at blanks, upper and lower case kept"
-    about = dict(corpus.about)
-    about["doubts"] = [*about.get("doubts", []), *_empty_texts(corpus)]
+    stats = {"name": "length", "unit": "characters" if language == "characters" else "words", "min": min(lengths)}
+    found = corpus.findings
     return Table(
         modality="text",
         samples=corpus.samples,
@@ -121,17 +121,13 @@ def _table(corpus: Corpus, options: Options) -> Table:
         write_raw=corpus.write_raw or (lambda picks, folder: _write_texts([corpus.texts[i] for i in picks], folder)),
         alike=lambda train, test: alike_texts(corpus.texts, train, test),
         recipe={"language": language, **corpus.recipe},
-        stats=[
-            {
-                "name": "length",
-                "unit": "characters" if language == "characters" else "words",
-                "min": min(lengths),
-                "median": float(np.median(lengths)),
-                "max": max(lengths),
-            }
-        ],
-        why=[*corpus.why, f"{how}; {len(vocabulary):,} different ones"],
-        **about,
+        groups=corpus.groups,
+        findings=replace(
+            found,
+            why=[*found.why, f"{how}; {len(vocabulary):,} different ones"],
+            doubts=[*found.doubts, *_empty_texts(corpus)],
+            stats=[stats | {"median": float(np.median(lengths)), "max": max(lengths)}],
+        ),
     )
 
 
@@ -170,7 +166,18 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         label_names=labels.names,
         multi_label=labels.multi_label,
-        why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
+        findings=Findings(
+            why=[
+                target.why,
+                f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}",
+                *upload.why,
+            ],
+            doubts=doubts,
+            ignored=upload.ignored,
+            columns=[_describe(column, names, target.columns) for column in upload.columns],
+            target=",".join(target.columns),
+            target_candidates=target.candidates,
+        ),
         recipe={
             "text_columns": names,
             "table": layout(upload.table, target.columns),
@@ -178,14 +185,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
             **_lines_of(upload),
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
-        about={
-            "columns": [_describe(column, names, target.columns) for column in upload.columns],
-            "doubts": doubts,
-            "groups": groups_of(upload, target.columns, kept),
-            "ignored": upload.ignored,
-            "target": ",".join(target.columns),
-            "target_candidates": target.candidates,
-        },
+        groups=groups_of(upload, target.columns, kept),
     )
 
 
@@ -214,20 +214,13 @@ def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corp
         except DataError as error:
             unreadable.append({"path": sample.source, "why": str(error)})
     labelled = without(labelled, unreadable, "texts")
+    told = [f"{counted(n, 'text is', 'texts are')} not UTF-8; read as {e}" for e, n in encodings.items() if n]
     return Corpus(
         texts=[texts[sample.source] for sample in labelled.samples],
         samples=labelled.samples,
         label_names=labelled.label_names,
         multi_label=labelled.multi_label,
-        why=labelled.why
-        + [f"{counted(n, 'text is', 'texts are')} not UTF-8; read as {e}" for e, n in encodings.items() if n],
-        about={
-            "doubts": labelled.doubts,
-            "ignored": labelled.ignored,
-            "unreadable": unreadable,
-            "target": labelled.target,
-            "target_candidates": labelled.target_candidates,
-        },
+        findings=replace(labelled.findings, why=labelled.findings.why + told, unreadable=unreadable),
     )
 
 
@@ -265,8 +258,8 @@ def _read_autonlp(folder: Path) -> Corpus:
     names = [str(i) for i in range(len(rows[0]))] if rows else []
     labels = [tuple(name for name, flag in zip(names, row, strict=False) if float(flag) > 0) for row in rows]
     samples = [Sample(source, own, side) for (source, side), own in zip(places, labels, strict=True)]
-    why = ["train.data and test.data hold a text a line, their solutions its labels"]
-    return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), why)
+    found = Findings(["train.data and test.data hold a text a line, their solutions its labels"])
+    return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), found)
 
 
 def _lines_of(upload: TableUpload) -> dict[str, str]:
@@ -296,7 +289,7 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
         elif document:
             new.add(name or path.name, decode_text(path)[0].strip())
         else:
-            _add_texts(new, name or path.name, _texts_of_table(path))
+            _add_texts(new, name or path.name, *_texts_of_table(path))
 
     for_each_file(new, source, read)
     vocabulary = dict(new.spec.channel_to_index)
@@ -320,10 +313,11 @@ def _has_cells(path: Path, recipe: dict[str, Any]) -> bool:
     return recipe["lines"] in first and (recipe["lines"] == "\t" or named)
 
 
-def _texts_of_table(path: Path) -> list[str]:
-    """The text columns of any table."""
+def _texts_of_table(path: Path) -> tuple[list[str], dict[int, str]]:
+    """(the text columns of any table, the rows that could not be read)."""
     if path.suffix.lower() not in ROW_SUFFIXES:
         raise DataError(f"{path.name} holds no text; give a .txt file, a folder of them, or a CSV with a text column.")
-    table = read_table(path, keep_empty=True)
+    table, findings = read_with_findings(path, keep_empty=True)
     columns = [profile(name, table.column(name), table.delimiter) for name in table.columns]
-    return _join([table.column(column.name) for column in text_columns(columns) or columns[:1]])
+    texts = _join([table.column(column.name) for column in text_columns(columns) or columns[:1]])
+    return texts, findings.unread

@@ -5,6 +5,7 @@ A series is (T, 1, 1, C).  Missing values at both ends are cut off (padding), th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
 from formatters.media.order import files_below
-from formatters.series.cases import Cases, clean, trimmed
+from formatters.series.cases import Cases, clean, trimmed, with_values
 from formatters.series.ts_file import read_ts, write_ts
 from formatters.tables.new_rows import for_each_file
 from formatters.words import counted
@@ -55,7 +56,9 @@ def read(root: Path, options: Options) -> Table:
 
 
 def _table(cases: Cases, options: Options) -> Table:
-    doubts = cases.doubts + _padding_doubts(cases)
+    cases = with_values(cases)
+    found = cases.findings
+    doubts = found.doubts + _padding_doubts(cases)
     series = [clean(case, sample.source) for case, sample in zip(cases.series, cases.samples, strict=True)]
     filled = sum(bool(np.isnan(trimmed(case)).any()) for case in cases.series)
     if filled:
@@ -87,10 +90,13 @@ def _table(cases: Cases, options: Options) -> Table:
         write_raw=cases.write_raw
         or (lambda picks, folder: write_ts([cases.series[i] for i in picks], folder / "new.ts")),
         recipe=cases.recipe,
-        stats=[stats | {"max": max(lengths)}],
-        doubts=doubts,
-        why=[*cases.why, f"{counted(channels, 'channel')}, {length}"],
-        **cases.about,
+        groups=cases.groups,
+        findings=replace(
+            found,
+            why=[*found.why, f"{counted(channels, 'channel')}, {length}"],
+            doubts=doubts,
+            stats=[stats | {"max": max(lengths)}],
+        ),
     )
 
 
@@ -131,8 +137,9 @@ def encode(recipe: dict[str, Any], source: Path) -> NewData:
 
 def _add_ts(new: NewData, path: Path, name: str) -> None:
     parsed = read_ts(path)
-    for line, case in zip(parsed.lines, parsed.cases, strict=True):
-        new.add(f"{name or path.name}, line {line}", case)
+    cases = dict(zip(parsed.lines, parsed.cases, strict=True))
+    for line in sorted([*cases, *parsed.unread]):
+        new.add(f"{name or path.name}, line {line}", cases.get(line), parsed.unread.get(line, ""))
 
 
 def _fitting(case: np.ndarray, name: str, spec: Spec) -> np.ndarray:

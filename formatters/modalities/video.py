@@ -13,7 +13,7 @@ from PIL import Image
 
 from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.spec import VARIABLE, Spec
-from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Table, spec_of
 from formatters.media.samples import (
     Spool,
     UnreadableError,
@@ -71,17 +71,19 @@ def read(root: Path, options: Options) -> Table:
         "video",
         labelled,
         _spec(found),
-        _doubts(found),
+        Findings(
+            doubts=_doubts(found),
+            unreadable=unreadable,
+            stats=[
+                spread("frames", "", [len(clip.frames) for clip in found]),
+                spread("duration", "s", [len(clip.frames) / clip.fps for clip in found]),
+                spread("width", "px", [clip.width for clip in found]),
+                spread("height", "px", [clip.height for clip in found]),
+            ],
+        ),
         steps=lambda i: [spool.get(place) for place in found[i].frames],
         preview=lambda i, path: _preview(found[i], spool, path),
         recipe={},
-        stats=[
-            spread("frames", "", [len(clip.frames) for clip in found]),
-            spread("duration", "s", [len(clip.frames) / clip.fps for clip in found]),
-            spread("width", "px", [clip.width for clip in found]),
-            spread("height", "px", [clip.height for clip in found]),
-        ],
-        unreadable=unreadable,
     )
 
 

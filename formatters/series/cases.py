@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Sample
+from formatters.base import Doubt, Findings, Sample
 from formatters.tables.columns import is_missing, parse_number
 from formatters.tables.fit import shown
 from formatters.tables.numbers import decimal_mark
@@ -25,11 +25,39 @@ class Cases:
     samples: list[Sample]
     label_names: list[str]
     multi_label: bool
-    why: list[str]
-    doubts: list[Doubt] = field(default_factory=list)
+    findings: Findings
     recipe: dict[str, Any] = field(default_factory=dict)
     write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: a .ts file
-    about: dict[str, Any] = field(default_factory=dict)  # further fields of the Table
+    groups: dict[str, list[str]] = field(default_factory=dict)
+
+
+def with_values(cases: Cases) -> Cases:
+    """Without the series that hold no values.
+
+    Raises:
+        DataError: half of them or more hold none.
+    """
+    kept = [at for at, case in enumerate(cases.series) if np.isfinite(case).any()]
+    empty = sorted(set(range(len(cases.series))) - set(kept))
+    if not empty:
+        return cases
+    first = cases.samples[empty[0]].source
+    if len(empty) >= len(kept):
+        raise DataError(f"the series of {first} holds no values; remove it or fill it in.")
+    what = counted(len(empty), "series holds no values and is left out", "series hold no values and are left out")
+    samples, write_raw = [cases.samples[at] for at in kept], cases.write_raw
+    lost = {label for at in empty for label in cases.samples[at].labels}
+    lost -= {label for sample in samples for label in sample.labels}
+    doubts = [*cases.findings.doubts, Doubt(what, "fill them in, or remove them", first)]
+    return replace(
+        cases,
+        series=[cases.series[at] for at in kept],
+        samples=samples,
+        label_names=[name for name in cases.label_names if name not in lost],
+        findings=replace(cases.findings, doubts=doubts),
+        write_raw=write_raw and (lambda picks, folder: write_raw([kept[i] for i in picks], folder)),
+        groups={name: [values[at] for at in kept] for name, values in cases.groups.items()},
+    )
 
 
 def trimmed(case: np.ndarray) -> np.ndarray:

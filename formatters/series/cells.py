@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample
+from formatters.base import Evidence, Findings, NewData, Options, Sample
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
 from formatters.series.cases import Cases
@@ -69,8 +69,12 @@ def read(root: Path, options: Options) -> Cases:
         [Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         labels.names,
         labels.multi_label,
-        [target.why, f"the cells of {', '.join(map(repr, names))} hold the series", *upload.why],
-        upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+        Findings(
+            [target.why, f"the cells of {', '.join(map(repr, names))} hold the series", *upload.why],
+            upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+            upload.ignored,
+            target=",".join(target.columns),
+        ),
         {
             "layout": "cells",
             "channels": names,
@@ -78,7 +82,6 @@ def read(root: Path, options: Options) -> Cases:
             "packages": upload.packages,
         },
         lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
-        {"target": ",".join(target.columns), "ignored": upload.ignored},
     )
 
 

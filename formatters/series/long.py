@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample
+from formatters.base import Evidence, Findings, NewData, Options, Sample
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.tables.columns import profile
 from formatters.tables.files import TableUpload, groups_of, load
 from formatters.tables.new_rows import for_each_file, left_out
-from formatters.tables.reader import RawTable, read_table
+from formatters.tables.reader import RawTable, read_with_findings
 
 MIN_SERIES = 4
 MIN_STEPS = 5
@@ -91,14 +91,14 @@ def read(root: Path, options: Options) -> Cases:
         [Sample(f"series {cells[0][firsts[i]]}", labels.rows[i] or (), upload.sides[firsts[i]]) for i in known],
         labels.names,
         labels.multi_label,
-        [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
-        upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+        Findings(
+            [target.why, f"a row is a step of the series that {found.names[0]!r} names", *upload.why],
+            upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+            upload.ignored,
+            target=",".join(target.columns),
+        ),
         {"layout": "long", "id": found.names[0], "channels": found.values, "packages": upload.packages},
-        about={
-            "target": ",".join(target.columns),
-            "ignored": upload.ignored,
-            "groups": groups_of(upload, target.columns, [firsts[i] for i in known]),
-        },
+        groups=groups_of(upload, target.columns, [firsts[i] for i in known]),
     )
 
 
@@ -112,7 +112,7 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """Long tables as the training data, without need of the label."""
 
     def read(path: Path, name: str) -> None:
-        table = read_table(path)
+        table, findings = read_with_findings(path)
         missing = [column for column in (recipe["id"], *recipe["channels"]) if column not in table.columns]
         if missing:
             raise DataError(f"{path.name} lacks the column {missing[0]!r}; give the columns of the training data.")
@@ -123,6 +123,6 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
             strange = strange_cells([column[start : start + len(case)] for column in cells], case)
             problem = flaw([*chain(*strange.values())])
             new.add(f"{name}, series {ids[start]}" if name else f"series {ids[start]}", case, problem)
-        new.notes += left_out(table)
+        new.notes += left_out(findings, path.name)
 
     for_each_file(new, source, read)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample, Side
+from formatters.base import Evidence, Findings, NewData, Options, Sample, Side
 from formatters.labels.cuts import cut
 from formatters.labels.target import CLEAR_NAME, name_score
 from formatters.media.beside import NO_TABLE
@@ -25,7 +25,7 @@ from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_deci
 from formatters.split_words import sides_of
 from formatters.tables.files import OTHER_DATA
 from formatters.tables.new_rows import for_each_file, left_out
-from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
+from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table, read_with_findings
 
 SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 MIN_FILES = 4
@@ -235,15 +235,15 @@ def read(root: Path, options: Options) -> Cases:
         ],
         found.label_order or sorted({label for path in kept for label in found.labels[path]}, key=natural),
         found.multi_label,
-        [f"each file is a series; its label is {found.target or 'the name of its folder'}"],
-        found.doubts,
+        Findings(
+            [f"each file is a series; its label is {found.target or 'the name of its folder'}"],
+            found.doubts,
+            ignored,
+            target=found.target or None,
+            target_candidates=found.candidates,
+        ),
         {"layout": "recordings", "channels": list(recordings[kept[0]].channels)},
-        about={
-            "target": found.target or None,
-            "target_candidates": found.candidates,
-            "ignored": ignored,
-            "groups": {name: [of.get(path, "") for path in kept] for name, of in found.comes_from.items()},
-        },
+        groups={name: [of.get(path, "") for path in kept] for name, of in found.comes_from.items()},
     )
 
 
@@ -251,13 +251,13 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     """Each file is a series; its columns are those of the training data, in any order."""
 
     def read(path: Path, name: str) -> None:
-        table = read_table(path)
+        table, findings = read_with_findings(path)
         missing = [column for column in recipe["channels"] if column not in table.columns]
         if missing:
             raise DataError(f"{path.name} lacks the column {missing[0]!r}; give the columns of the training data.")
         values = _values(table, recipe["channels"])
         strange = strange_cells([table.column(column) for column in recipe["channels"]], values)
         new.add(name or path.name, values, flaw([*chain(*strange.values())]))
-        new.notes += left_out(table)
+        new.notes += left_out(findings, path.name)
 
     for_each_file(new, source, read)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample
 from formatters.media.beside import NO_TABLE, names_of_indices
-from formatters.media.order import files_below, natural
+from formatters.media.order import examples, files_below, natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import PART_WORDS, part_of_path, sides_of_parts
 from formatters.tables.joined import LABEL_FILES
-from formatters.tables.reader import TABLE_SUFFIXES, read_table
+from formatters.tables.reader import TABLE_SUFFIXES, read_with_findings
+from formatters.words import counted
 
 SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 GROUP_FILES = frozenset(["subject", "subjects", "group", "groups", "person", "participant", "user"])
@@ -25,11 +26,24 @@ MIN_STEPS = 8
 LOOKED_AT = 8  # files, before all are read: prose beside a table of labels is left at once
 
 
+@dataclass(frozen=True)
+class _File:
+    """Numbers, a series a line, or the labels or groups of those lines; ``unread``: why, by line."""
+
+    path: str
+    columns: list[list[str]]
+    unread: dict[int, str]
+
+    def matrix(self) -> np.ndarray:
+        """(N, T); NaN for cells that are no numbers, and in lines that could not be read."""
+        return stack([self.columns], uses_decimal_comma(self.columns, " "))[:, :, 0]
+
+
 @dataclass
 class _Part:
-    """What one side holds: matrices by sensor, and labels and groups a line."""
+    """What one side holds: files and matrices by sensor, and labels and groups a line."""
 
-    sensors: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)  # (path, (N, T))
+    sensors: dict[str, tuple[_File, np.ndarray]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
@@ -49,8 +63,8 @@ def _find(root: Path) -> dict[str, _Part] | None:
     others = [path for path in paths if path not in label_files]
     if not label_files or len(parts) < len(label_files) or len(others) < 2:
         return None
-    looked = others[:: 1 + len(others) // LOOKED_AT]
-    if not any(len(_columns(root / path) or ()) >= MIN_STEPS for path in looked):
+    looked = [_file(root, path) for path in others[:: 1 + len(others) // LOOKED_AT]]
+    if not any(file and len(file.columns) >= MIN_STEPS for file in looked):
         return None
     return _read(root, paths, tuple((root / path).stat().st_mtime_ns for path in paths))
 
@@ -69,31 +83,32 @@ def _read(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> dict[st
     """The parts by name, with the same two or more sensors each; None where a line is no series."""
     parts: dict[str, _Part] = {}
     for path in paths:
-        columns = None if Path(path).stem.lower().startswith(NO_TABLE) else _columns(root / path)
-        if columns is None:
+        file = None if Path(path).stem.lower().startswith(NO_TABLE) else _file(root, path)
+        if file is None:
             continue
         part = parts.setdefault(part_of_path(path), _Part())
         sensor = _sensor(path)
-        if len(columns) == 1 and sensor in LABEL_FILES:
-            part.labels = columns[0]
-        elif len(columns) == 1 and sensor in GROUP_FILES:
-            part.groups = columns[0]
-        elif len(columns) >= MIN_STEPS:
-            values = _matrix(columns)
+        if len(file.columns) == 1 and sensor in LABEL_FILES:
+            part.labels = file.columns[0]
+        elif len(file.columns) == 1 and sensor in GROUP_FILES:
+            part.groups = file.columns[0]
+        elif len(file.columns) >= MIN_STEPS:
+            values = file.matrix()
             if np.isfinite(values).mean() > 0.9:
-                part.sensors[sensor] = (path, values)
+                part.sensors[sensor] = (file, values)
     parts = {name: part for name, part in parts.items() if part.labels}
     for part in parts.values():
         part.sensors = {name: one for name, one in part.sensors.items() if len(one[1]) == len(part.labels)}
     return parts if len(_sensors(parts)) > 1 else None
 
 
-def _columns(path: Path) -> list[list[str]] | None:
+def _file(root: Path, path: str) -> _File | None:
+    """A line of another length is kept in its place, since each file has a line for a series."""
     try:
-        table = read_table(path, False)
+        table, findings = read_with_findings(root / path, False, keep_empty=True)
     except DataError:  # prose is a ragged table
         return None
-    return [table.column(name) for name in table.columns]
+    return _File(path, [table.column(name) for name in table.columns], findings.unread)
 
 
 def _sensors(parts: dict[str, _Part]) -> list[str]:
@@ -117,51 +132,87 @@ def read(root: Path, options: Options) -> Cases:
     names = _sensors(parts)
     sides = sides_of_parts({part_of_path(name) for name in parts})
     given = {"train", "test"} <= {sides.get(part_of_path(name)) for name in parts}
-    cases = Cases([], [], [], False, [f"the channels are {', '.join(names)}, a file each"])
-    cases.recipe = {"layout": "sensors", "channels": names}
+    found = Findings([f"the channels are {', '.join(names)}, a file each"])
+    cases = Cases([], [], [], False, found, {"layout": "sensors", "channels": names})
     labels: dict[str, tuple[str, ...]] = {label: (label,) for part in parts.values() for label in part.labels}
     every = files_below(root)
     named = names_of_indices(labels, root, every) or {}
     used: set[str] = set()
     for name, part in parts.items():
-        path = part.sensors[names[0]][0]
-        used |= {part.sensors[sensor][0] for sensor in names}
-        cases.series += list(np.stack([part.sensors[sensor][1] for sensor in names], axis=2))
+        files = [part.sensors[sensor][0] for sensor in names]
+        used |= {file.path for file in files}
+        series = np.stack([part.sensors[sensor][1] for sensor in names], axis=2)
+        found.doubts += [doubt for file in files for doubt in _unread_doubts(file)]
+        series[[line for file in files for line in file.unread]] = np.nan
+        cases.series += list(series)
         groups = part.groups if len(part.groups) == len(part.labels) else [None] * len(part.labels)
+        side = sides[part_of_path(name)] if given else None
         cases.samples += [
-            Sample(f"{path}, line {i}", (named.get(label, label),), sides[part_of_path(name)] if given else None, group)
+            Sample(f"{files[0].path}, line {i}", (named.get(label, label),), side, group)
             for i, (label, group) in enumerate(zip(part.labels, groups, strict=True), start=1)
         ]
     cases.label_names = [named.get(label, label) for label in sorted(labels, key=natural)]
     others = [path for path in every if path not in used and _sensor(path) not in LABEL_FILES | GROUP_FILES]
-    cases.about = {"ignored": [{"path": path, "why": "it is no channel of the series"} for path in others]}
+    found.ignored = [{"path": path, "why": "it is no channel of the series"} for path in others]
     return cases
 
 
-def _matrix(columns: list[list[str]]) -> np.ndarray:
-    """(N, T)"""
-    return stack([columns], uses_decimal_comma(columns, " "))[:, :, 0]
+def _unread_doubts(file: _File) -> list[Doubt]:
+    if not file.unread:
+        return []
+    what = counted(len(file.unread), "line of a channel is", "lines of a channel are")
+    first = next(iter(file.unread.values())).removesuffix(".")
+    return [Doubt(f"{what} left out with their series: {first}", "correct them", file.path)]
 
 
 def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
-    """A folder with one file for each channel of the training data."""
-    found: dict[str, np.ndarray] = {}
-    strange: dict[int, list[str]] = {}
-    for path in files_below(source) if source.is_dir() else [source.name]:
+    """A folder with one file for each channel of the training data, of each part where it has several (train/, test/).
+
+    Raises:
+        DataError: a channel of the only part is missing or cannot be read.
+    """
+    channels: list[str] = recipe["channels"]
+    root, paths = (source, files_below(source)) if source.is_dir() else (source.parent, [source.name])
+    parts: dict[str, dict[str, str]] = {}
+    for path in paths:
         sensor = _sensor(path)
-        if sensor not in recipe["channels"]:
-            new.notes.append(f"{path} is no channel of the series and was left out")
+        if sensor not in channels:
             continue
-        columns = _columns(source / path if source.is_dir() else source) or []
-        if sensor in found or not columns:
-            raise DataError(f"{path} could not be read; give one file of numbers for each channel.")
-        found[sensor] = _matrix(columns)
-        for line, cells in strange_cells(columns, found[sensor]).items():
-            strange.setdefault(line, []).extend(cells)
-    missing = [name for name in recipe["channels"] if name not in found]
+        part = parts.setdefault(part_of_path(path), {})
+        if sensor in part:
+            raise DataError(f"{path} and {part[sensor]} are the same channel; give one file for each channel.")
+        part[sensor] = path
+    for name, files in (parts or {"": {}}).items():
+        try:
+            _add_series(new, channels, root, files, f"{name}, " if len(parts) > 1 else "")
+        except DataError as error:
+            if len(parts) < 2:
+                raise
+            new.add(name or source.name, None, str(error))
+    for path in paths:
+        if _sensor(path) not in channels:
+            new.add(path, None, f"{path} is none of the channels ({examples(channels)}), so it was not used.")
+
+
+def _add_series(new: NewData, channels: list[str], root: Path, paths: dict[str, str], prefix: str) -> None:
+    """The series of one part, a line of each file."""
+    missing = [name for name in channels if name not in paths]
     if missing:
-        raise DataError(f"{source.name} lacks the file of channel {missing[0]!r}; give a file for each channel.")
-    if len({values.shape for values in found.values()}) > 1:
-        raise DataError(f"the files of {source.name} differ in lines or in steps; give a line of each for a series.")
-    for at, case in enumerate(np.stack([found[name] for name in recipe["channels"]], axis=2)):
-        new.add(f"line {at + 1}", case, flaw(strange.get(at, [])))
+        raise DataError(f"the input lacks the file of channel {missing[0]!r}; give a file for each channel.")
+    files = []
+    for name in channels:
+        file = _file(root, paths[name])
+        if file is None:
+            raise DataError(f"{paths[name]} could not be read; give one file of numbers for each channel.")
+        files.append(file)
+    matrices = [file.matrix() for file in files]
+    if len({values.shape for values in matrices}) > 1:
+        raise DataError("the files of the channels differ in lines or in steps; give a line of each for a series.")
+    unread = {line: why for file in files for line, why in file.unread.items()}
+    strange: dict[int, list[str]] = {}
+    for file, values in zip(files, matrices, strict=True):
+        for line, cells in strange_cells(file.columns, values).items():
+            strange.setdefault(line, []).extend(cells)
+    for at, case in enumerate(np.stack(matrices, axis=2)):
+        problem = unread.get(at, flaw(strange.get(at, [])))
+        new.add(f"{prefix}line {at + 1}", None if at in unread else case, problem)

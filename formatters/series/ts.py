@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample
 from formatters.labels.cuts import LabelQuestion, cut
 from formatters.media.order import natural
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
-from formatters.series.ts_file import TsFile, is_ts, read_ts
+from formatters.series.ts_file import TsFile, is_ts, read_ts, refuse_if_most
 from formatters.split_words import sides_of_paths
 from formatters.tables.columns import parse_number, profile
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, row_names
-from formatters.tables.reader import RawTable, read_table
+from formatters.tables.reader import RawTable, read_with_findings
 from formatters.words import counted
 
 
@@ -38,8 +38,11 @@ def read(root: Path, options: Options) -> Cases:
     sides = sides_of_paths(parsed)
     given = {"train", "test"} <= set(sides.values())
     first = next(iter(parsed.values()))
-    cases = Cases([], [], [], False, ["the last field of each case is its label"])
+    found = Findings(["the last field of each case is its label"])
+    cases = Cases([], [], [], False, found)
     for path, file in parsed.items():
+        _leave_out_unlabelled(file, path)
+        found.doubts += _unread_doubts(file, path)
         if file.cases[0].shape[1] != first.cases[0].shape[1]:
             raise DataError(
                 f"{path} has {counted(file.cases[0].shape[1], 'channel')} but {next(iter(parsed))} has "
@@ -48,7 +51,8 @@ def read(root: Path, options: Options) -> Cases:
         cases.series += file.cases
         cases.samples += [
             Sample(f"{path}, line {line}", (label,), sides[path] if given else None)
-            for line, label in zip(file.lines, _labels(file, path), strict=True)
+            for line, label in zip(file.lines, file.labels, strict=True)
+            if label
         ]
     if first.is_regression:
         _cut_numbers(cases, next(iter(parsed)), options)
@@ -57,23 +61,36 @@ def read(root: Path, options: Options) -> Cases:
         cases.label_names = [name for name in first.classes if name in used]
         cases.label_names += sorted(used - set(cases.label_names), key=natural)
     if given:
-        cases.why.append("the split into train and test is given by the names of the files")
+        found.why.append("the split into train and test is given by the names of the files")
     if any(file.has_timestamps for file in parsed.values()):
         what = "time stamps are not used: steps count as equally far apart"
-        cases.doubts.append(Doubt(what, "resample the series if their steps differ much", "", "info"))
+        found.doubts.append(Doubt(what, "resample the series if their steps differ much", "", "info"))
     return cases
 
 
-def _labels(file: TsFile, path: str) -> list[str]:
-    """The label of each case, as written."""
-    bad = next((line for line, label in zip(file.lines, file.labels, strict=True) if not label), None)
-    if bad is not None:
-        raise DataError(f"line {bad} of {path} has no label; set @classLabel true and end each case with its class.")
-    labels = [label or "" for label in file.labels]
-    wrong = [at for at, label in enumerate(labels) if file.is_regression and parse_number(label) is None]
-    if wrong:
-        raise DataError(f"line {file.lines[wrong[0]]} of {path} has a target that is no number; correct it.")
-    return labels
+def _leave_out_unlabelled(file: TsFile, path: str) -> None:
+    """Cases without a label, or with a target that is no number, cannot be learned from."""
+    kept = []
+    for at, (line, label) in enumerate(zip(file.lines, file.labels, strict=True)):
+        if not label:
+            why = f"line {line} of {path} has no label; set @classLabel true and end each case with its class."
+            file.unread[line] = why
+        elif file.is_regression and parse_number(label) is None:
+            file.unread[line] = f"line {line} of {path} has a target that is no number; correct it."
+        else:
+            kept.append(at)
+    refuse_if_most(file.unread, len(kept))
+    file.cases = [file.cases[at] for at in kept]
+    file.labels = [file.labels[at] for at in kept]
+    file.lines = [file.lines[at] for at in kept]
+
+
+def _unread_doubts(file: TsFile, path: str) -> list[Doubt]:
+    if not file.unread:
+        return []
+    first, why = min(file.unread.items())
+    what = counted(len(file.unread), f"line of {path} is", f"lines of {path} are")
+    return [Doubt(f"{what} left out: {why.removesuffix('.')}", "correct or remove them", f"{path}, line {first}")]
 
 
 def _cut_numbers(cases: Cases, path: str, options: Options) -> None:
@@ -92,7 +109,8 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
     def read(path: Path, name: str) -> None:
         if path.suffix.lower() not in ROW_SUFFIXES:
             raise DataError(f"{path.name} holds no series; give a .ts file or a CSV.")
-        table = read_table(path, keep_empty=True)
+        table, findings = read_with_findings(path, keep_empty=True)
+        unread = findings.unread
         columns = _number_columns(table)
         if not columns:
             raise DataError(f"{path.name} has no column of numbers; give a .ts file or a CSV.")
@@ -101,10 +119,10 @@ def encode(recipe: dict[str, Any], source: Path, new: NewData) -> None:
         strange = strange_cells(columns, values)
         if channels == 1 and len(columns) > 1:
             for at, row in enumerate(row_names(name or path.name, len(values))):
-                whole = at not in table.unread
-                new.add(row, values[at, :, None] if whole else None, table.unread.get(at, flaw(strange.get(at, []))))
+                whole = at not in unread
+                new.add(row, values[at, :, None] if whole else None, unread.get(at, flaw(strange.get(at, []))))
         else:  # a row is a step
-            problems = [*table.unread.values(), flaw([*chain(*strange.values())])]
+            problems = [*unread.values(), flaw([*chain(*strange.values())])]
             new.add(name or path.name, values, "; ".join(filter(None, problems)))
 
     for_each_file(new, source, read)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, NewData, Options, Sample
+from formatters.base import Evidence, Findings, NewData, Options, Sample
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
 from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
@@ -44,12 +44,18 @@ def read(root: Path, options: Options) -> Cases:
         samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
         label_names=labels.names,
         multi_label=labels.multi_label,
-        why=[
-            target.why,
-            f"the columns {ends} are the {steps} of {counted(len(channels), 'channel')}",
-            *upload.why,
-        ],
-        doubts=upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+        findings=Findings(
+            why=[
+                target.why,
+                f"the columns {ends} are the {steps} of {counted(len(channels), 'channel')}",
+                *upload.why,
+            ],
+            doubts=upload.doubts_for(target.columns) + target.doubts + labels.doubts,
+            ignored=upload.ignored,
+            columns=[_describe(column, target.columns) for column in upload.columns if column.name not in used],
+            target=",".join(target.columns),
+            target_candidates=[name for name in target.candidates if name not in used],
+        ),
         recipe={
             "layout": "wide",
             "series_columns": channels,
@@ -58,13 +64,7 @@ def read(root: Path, options: Options) -> Cases:
             "packages": upload.packages,
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
-        about={
-            "columns": [_describe(column, target.columns) for column in upload.columns if column.name not in used],
-            "groups": groups_of(upload, target.columns, kept),
-            "ignored": upload.ignored,
-            "target": ",".join(target.columns),
-            "target_candidates": [name for name in target.candidates if name not in used],
-        },
+        groups=groups_of(upload, target.columns, kept),
     )
 
 

@@ -10,12 +10,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 
-from formatters.tables.dates import date_format, day_and_month_swapped, epoch_format, parse_date
+from formatters.tables.dates import Moments, date_format, day_and_month_swapped, epoch_format, moments_of, parse_date
 from formatters.tables.numbers import Writing, find_writing, numbers_of
 
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
@@ -49,6 +50,7 @@ class Column:
     date_format: str
     writing: Writing
     why_ignored: str
+    moments: Moments = field(default_factory=dict)  # of a column of dates
 
     @property
     def decimal_comma(self) -> bool:
@@ -74,22 +76,25 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     missing = fillers.total()
     del fillers[""]
     writing = find_writing(counts, delimiter)
-    numbers, format_, unreadable = numbers_of(counts, writing), "", []
+    numbers = numbers_of(counts, writing)
+    format_ = epoch_format(name, set(numbers.values())) if numbers else ""
+    moments: Moments = moments_of(numbers, format_) if format_ else {}
     kind: ColumnType
-    if numbers and (format_ := epoch_format(name, set(numbers.values()))):
+    if moments:
         kind, numbers = "date", {}
     elif numbers:
         kind = "boolean" if set(numbers.values()) == {0.0, 1.0} else "number"
-        unreadable = [cell for cell in counts if cell not in numbers]
     elif boolean_values(counts):
         kind = "boolean"
     else:
-        format_, unreadable = date_format(counts)
+        format_, moments = date_format(counts)
         kind = "date" if format_ else _word_type(counts)
+    known = numbers or moments
+    unreadable = [cell for cell in counts if cell not in known] if known else []
     why = _why_ignored(name, kind, counts, numbers, missing)
     if why.startswith(("a running", "a different")) and kind != "text":
         kind = "id"
-    return Column(name, kind, counts, numbers, missing, fillers, unreadable, format_, writing, why)
+    return Column(name, kind, counts, numbers, missing, fillers, unreadable, format_, writing, why, moments)
 
 
 def parse_number(cell: str, decimal_comma: bool = False) -> float | None:
@@ -212,13 +217,14 @@ def in_date_order(columns: Sequence[Column], chosen: str | None) -> tuple[list[C
     unsure = [column for column in columns if day_and_month_ambiguous(column)]
     sure = {order for column in columns if column not in unsure and (order := date_order(column))}
     wanted = chosen or (sure.pop() if len(sure) == 1 else "")
-    turned = {
-        column: replace(column, date_format=day_and_month_swapped(column.date_format))
-        for column in unsure
-        if wanted not in ("", date_order(column))
-    }
+    turned = {column: _turned(column) for column in unsure if wanted not in ("", date_order(column))}
     decided = wanted and not chosen
     return [turned.get(c, c) for c in columns], [] if decided else [turned.get(column, column) for column in unsure]
+
+
+def _turned(column: Column) -> Column:
+    format_ = day_and_month_swapped(column.date_format)
+    return replace(column, date_format=format_, moments=moments_of(column.counts, format_))
 
 
 def encoder(column: Column) -> dict[str, Any]:
@@ -240,11 +246,16 @@ def _date_features(name: str) -> list[str]:
     return [f"{name} (days since 1970)", f"{name} (weekday)", f"{name} (month)"]
 
 
-def encode_cells(row: dict[str, Any], cells: list[str]) -> np.ndarray:
-    """(N, len(row["features"])) float32 of one column; NaN = missing, unreadable or a category never seen."""
+def encode_cells(row: dict[str, Any], cells: list[str], moments: Moments | None = None) -> np.ndarray:
+    """(N, len(row["features"])) float32 of one column; NaN = missing, unreadable or a category never seen.
+
+    Args:
+        moments: what cells of dates mean, where that is known, since reading them takes long.
+    """
+    known = moments or {}
     values: dict[str, tuple[float, ...]] = {}
     for cell in set(cells):
-        values[cell] = _encode_cell(row, cell)
+        values[cell] = _date_values(known[cell]) if cell in known else _encode_cell(row, cell)
     return np.array([values[cell] for cell in cells], np.float32).reshape(len(cells), len(row["features"]))
 
 
@@ -253,8 +264,8 @@ def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
     if is_missing(cell):
         return nothing
     if "format" in row:
-        moment = parse_date(cell, row["format"]) or parse_date(cell, "iso")
-        return (moment.timestamp() / 86400, moment.weekday(), moment.month) if moment else nothing
+        moment = parse_date(cell, row["format"])
+        return _date_values(moment) if moment else nothing
     if "categories" not in row:
         value = Writing.of(row).number(cell)
         return nothing if value is None else (value,)
@@ -263,6 +274,10 @@ def _encode_cell(row: dict[str, Any], cell: str) -> tuple[float, ...]:
     if key in known:
         return (float(known.index(key)),)
     return (float(len(known)),) if row["other"] else nothing
+
+
+def _date_values(moment: datetime) -> tuple[float, ...]:
+    return moment.timestamp() / 86400, moment.weekday(), moment.month
 
 
 def describe(column: Column, role: str, why: str = "") -> dict[str, Any]:

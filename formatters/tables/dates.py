@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import product
 
@@ -24,14 +25,16 @@ ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-])")
 WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
 NUMBERS = re.compile(r"\d+")
 WEEKDAY = re.compile(r"^[A-Za-z]{3,9}\.?,?\s+(?=\d|[A-Za-z]{3,9} \d)")
+Moments = dict[str, datetime]  # by cell
 CHINESE = str.maketrans(
     {"年": "-", "月": "-", "日": " ", "号": " ", "時": ":", "时": ":", "点": ":", "分": ":"} | {"秒": " "}
 )
 
 
 def parse_date(cell: str, format_: str) -> datetime | None:
-    """None for what the format doesn't read; times without a zone count as UTC."""
-    return _parse(cell, cell if format_ in EPOCHS or format_ == "iso" else _plain(cell), format_)
+    """None for what neither the format nor ISO 8601 reads; times without a zone count as UTC."""
+    found = _parse(cell, cell if format_ in EPOCHS or format_ == "iso" else _plain(cell), format_)
+    return found or (_parse(cell, cell, "iso") if format_ != "iso" else None)
 
 
 def _parse(cell: str, plain: str, format_: str) -> datetime | None:
@@ -54,22 +57,22 @@ def _plain(cell: str) -> str:
     return WEEKDAY.sub("", cell) if cell[:1].isalpha() and not re.match(r"[A-Za-z]{3,9}\.? \d", cell) else cell
 
 
-def date_format(counts: Counter[str]) -> tuple[str, list[str]]:
-    """(the first format that reads every cell, else the one that reads most of them, or ""; the cells not read)."""
+def date_format(counts: Counter[str]) -> tuple[str, Moments]:
+    """The first format that reads every cell, else the one that reads most of them, or "", and what it reads."""
     cells = list(counts)
     look = {cell: _plain(cell) for cell in cells[:: max(1, len(cells) // LOOK_CELLS)]}
     if sum(_looks_dated(cell) for cell in look) < len(look) / 2:
-        return "", []
-    allowed = int(MAX_UNREADABLE_SHARE * counts.total())
-    best: tuple[str, list[str]] = ("", [])
+        return "", {}
+    most_missed = int(MAX_UNREADABLE_SHARE * counts.total())
+    best: tuple[str, Moments] = ("", {})
     for format_ in FORMATS:
         if sum(_parse(cell, plain, format_) is not None for cell, plain in look.items()) < len(look) / 2:
             continue
-        unread = _unread(counts, format_, allowed)
-        if unread is not None and (not best[0] or _total(counts, unread) < _total(counts, best[1])):
-            best = (format_, unread)
-            if not unread:
-                break
+        found, missed = _moments(counts, format_, most_missed)
+        if missed <= most_missed:
+            best, most_missed = (format_, found), missed - 1
+        if missed == 0:
+            break
     return best
 
 
@@ -77,20 +80,22 @@ def _looks_dated(cell: str) -> bool:
     return len(cell) <= MAX_CHARS and len(NUMBERS.findall(cell)) > 1
 
 
-def _unread(counts: Counter[str], format_: str, allowed: int) -> list[str] | None:
-    """The cells that the format does not read; None when they are more than allowed."""
-    unread, missed = [], 0
+def moments_of(cells: Iterable[str], format_: str) -> Moments:
+    """Those of the cells that the format reads."""
+    return {cell: moment for cell in cells if (moment := parse_date(cell, format_))}
+
+
+def _moments(counts: Counter[str], format_: str, most_missed: int) -> tuple[Moments, int]:
+    """(what the format reads, how many rows it does not), as soon as these are too many."""
+    found: Moments = {}
+    missed = 0
     for cell, count in counts.items():
-        if parse_date(cell, format_) is None:
-            unread.append(cell)
-            missed += count
-            if missed > allowed:
-                return None
-    return unread
-
-
-def _total(counts: Counter[str], cells: list[str]) -> int:
-    return sum(counts[cell] for cell in cells)
+        moment = parse_date(cell, format_)
+        if moment:
+            found[cell] = moment
+        elif (missed := missed + count) > most_missed:
+            break
+    return found, missed
 
 
 def epoch_format(name: str, values: set[float]) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.leaks import is_group_name
+from formatters.groups import is_group_name
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
@@ -22,7 +22,7 @@ from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.matrices import matrices
-from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
+from formatters.tables.reader import TABLE_SUFFIXES, RawTable, ReadTable, read_table, read_with_findings
 from formatters.words import counted
 
 Side = Literal["train", "test"]
@@ -87,7 +87,9 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     read = _read_tables(root, paths)
     if not read:
         return None
-    tables = with_labels_beside(read)
+    joined = with_labels_beside(read)
+    tables = {path: table for path, (table, _) in joined.items()}
+    findings = {path: found for path, (_, found) in joined.items()}
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
@@ -97,14 +99,14 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         prefix = f"{path}, " if len(group) > 1 else ""
         sources += [f"{prefix}row {number}" for number in range(1, len(tables[path].rows) + 1)]
         row_sides += [sides[path] if given else None] * len(tables[path].rows)
-    why = [f"{path}: {note}" if len(tables) > 1 else note for path in group for note in tables[path].notes]
+    why = [f"{path}: {note}" if len(tables) > 1 else note for path in group for note in findings[path].notes]
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
     doubts = [
         Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
         for path in group
-        for what in tables[path].left_out
+        for what in findings[path].left_out
     ]
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
@@ -119,7 +121,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     return _with_split_column(TableUpload(main, columns, sources, row_sides, why, ignored, doubts, aside, packages))
 
 
-def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, RawTable]:
+def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, ReadTable]:
     """The tables by path; JSON beside other tables holds words about them."""
     if any(path.endswith(".solution") for path in paths):
         return matrices(root, paths)
@@ -128,7 +130,7 @@ def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, RawTable]:
     found = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
     found += [path for path in structured if not found or not path.lower().endswith(JSONS)]
     if found:
-        return {path: read_table(root / path) for path in found}
+        return {path: read_with_findings(root / path) for path in found}
     return _plain_text_tables(root, [path for path in named if Path(path).suffix.lower() in (".txt", "")])
 
 
@@ -160,17 +162,17 @@ def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
         return False
 
 
-def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, RawTable]:
+def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
     """.txt files (or files without a suffix) may be tables, if their lines fall into even columns; many, if alike."""
     if not 0 < len(paths) <= 2 and not _are_parts(root, paths):
         return {}
-    tables = {}
+    read = {}
     for path in paths:
         try:
-            tables[path] = read_table(root / path)
+            read[path] = read_with_findings(root / path)
         except DataError:  # prose is a "ragged table"
             return {}
-    return {path: table for path, table in tables.items() if len(table.columns) > 1 and len(table.rows) > 1}
+    return {path: one for path, one in read.items() if len(one[0].columns) > 1 and len(one[0].rows) > 1}
 
 
 def _largest_group(tables: dict[str, RawTable]) -> list[str]:

@@ -85,7 +85,7 @@ def _format(name: str, cells: Counter[str], most: int) -> str:
 
 
 def _unread(cells: Counter[str], format_: str) -> int:
-    return sum(count for cell, count in cells.items() if not (parse_date(cell, format_) or parse_date(cell, "iso")))
+    return sum(count for cell, count in cells.items() if not parse_date(cell, format_))
 
 
 class Flaws:

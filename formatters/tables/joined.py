@@ -10,25 +10,25 @@ from pathlib import Path
 from formatters.base import Doubt
 from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, name_score
 from formatters.split_words import part_of
-from formatters.tables.reader import RawTable
+from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
 
-def with_labels_beside(tables: dict[str, RawTable]) -> dict[str, RawTable]:
+def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
     """Tables named like labels (y_train.csv) become columns of the table of as many rows and of the same part."""
-    found = dict(tables)
-    for path, labels in tables.items():
+    found = dict(read)
+    for path, (labels, _) in read.items():
         if not set(_words(path)) & LABEL_FILES:
             continue
         partners = [
             other
-            for other, table in found.items()
+            for other, (table, _) in found.items()
             if other != path and len(table.rows) == len(labels.rows) and _part(other) == _part(path)
         ]
-        new = [name for name in labels.columns if partners and name not in found[partners[0]].columns]
+        new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
         if len(partners) == 1 and len(new) == 1:
-            found[partners[0]] = _beside(found[partners[0]], labels, new[0])
+            found[partners[0]] = _beside(*found[partners[0]], labels, new[0])
             del found[path]
     return found
 
@@ -41,10 +41,10 @@ def _words(path: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(path).stem).lower())
 
 
-def _beside(table: RawTable, labels: RawTable, name: str) -> RawTable:
+def _beside(table: RawTable, findings: RawFindings, labels: RawTable, name: str) -> ReadTable:
     cells = labels.column(name)
     note = f"column {name!r} was taken from {labels.file_name}, a row for a row"
-    return replace(with_column(table, name, cells), label=name, notes=[*table.notes, note])
+    return replace(with_column(table, name, cells), label=name), replace(findings, notes=[*findings.notes, note])
 
 
 def with_column(table: RawTable, name: str, cells: Sequence[str]) -> RawTable:

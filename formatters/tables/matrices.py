@@ -13,7 +13,7 @@ from typing import Literal
 from automl_engine.errors import DataError
 from formatters.encodings import decode_text
 from formatters.tables.formats import check_size
-from formatters.tables.reader import RawTable, check_lines
+from formatters.tables.reader import RawFindings, RawTable, ReadTable, check_lines
 from formatters.words import counted
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan", re.IGNORECASE)
@@ -22,7 +22,7 @@ LOOK_LINES = 20
 Rows = list[list[str]]
 
 
-def matrices(root: Path, paths: Sequence[str]) -> dict[str, RawTable]:
+def matrices(root: Path, paths: Sequence[str]) -> dict[str, ReadTable]:
     """The .data files by path, with label columns where a .solution of the same name stands beside; {} if none does.
 
     Raises:
@@ -48,15 +48,17 @@ def matrices(root: Path, paths: Sequence[str]) -> dict[str, RawTable]:
     target, labels = _decoded(root, paths, labels)
     note = f"numbers without a header, as in the AutoML challenge; the labels stand in {', '.join(solved.values())}"
     kind: Literal["dense", "sparse"] = "sparse" if sparse else "dense"
-    tables = {path: RawTable(columns, rows, False, " ", "utf-8", [], path, matrix=kind) for path, rows in found.items()}
+    tables = {
+        path: (RawTable(columns, rows, False, " ", path, matrix=kind), RawFindings()) for path, rows in found.items()
+    }
     for path, cells in labels.items():
         rows = [[*row, *own] for row, own in zip(found[path], cells, strict=True)]
         label = ",".join(target)
-        tables[path] = RawTable([*columns, *target], rows, False, " ", "utf-8", [note], path, label, matrix=kind)
+        tables[path] = RawTable([*columns, *target], rows, False, " ", path, label, kind), RawFindings([note])
     return tables
 
 
-def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> RawTable:
+def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> ReadTable:
     """New rows for a model of matrices, one for each line; a line that is no such row is kept empty, with the reason.
 
     Places that the model does not know are left out, and told.
@@ -64,7 +66,7 @@ def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> RawTabl
     lines = _lines(path) if sparse else _written(_lines(path))
     width = len(columns)
     check_size(path, len(lines), width)
-    table = RawTable(list(columns), [], False, " ", "utf-8", file_name=path.name)
+    table, findings = RawTable(list(columns), [], False, " ", path.name), RawFindings()
     beyond = []
     for number, cells in enumerate(lines, 1):
         row = cells
@@ -72,18 +74,18 @@ def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> RawTabl
             try:
                 places = _places(cells, f"line {number} of {path.name}")
             except DataError as error:
-                places, table.unread[number - 1] = {}, str(error)
+                places, findings.unread[number - 1] = {}, str(error)
             beyond += [f"place {at} of line {number}" for at in places if at > width]
             row = _dense(places, width)
         elif len(cells) != width:
             have = counted(len(cells), "number")
-            table.unread[number - 1] = f"line {number} of {path.name} has {have} but the model needs {width:,}."
+            findings.unread[number - 1] = f"line {number} of {path.name} has {have} but the model needs {width:,}."
             row = [""] * width
         table.rows.append(row)
     if beyond:
         more = f", like {len(beyond) - 1:,} more," if len(beyond) > 1 else ""
-        table.left_out.append(f"{beyond[0]}{more} is beyond the {width:,} columns of the model and")
-    return table
+        findings.left_out.append(f"{beyond[0]}{more} is beyond the {width:,} columns of the model and")
+    return table, findings
 
 
 def _is_numeric(path: Path) -> bool:

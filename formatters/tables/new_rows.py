@@ -13,7 +13,7 @@ from formatters.base import NewData
 from formatters.media.order import files_below
 from formatters.tables.formats import STRUCTURED_SUFFIXES
 from formatters.tables.matrices import read_new_matrix
-from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table
+from formatters.tables.reader import TABLE_SUFFIXES, RawFindings, RawTable, ReadTable, read_with_findings
 
 ROW_SUFFIXES = (*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES, ".txt", "")
 
@@ -74,39 +74,39 @@ def read_new_rows(path: Path, name: str, layout: dict[str, Any], wanted: list[st
     """
     if path.suffix.lower() not in ROW_SUFFIXES:
         raise DataError(f"{path.name} holds no table; give the rows to predict as a CSV, TSV or JSON file.")
-    table = _read(path, layout, wanted)
+    table, findings = _read(path, layout, wanted)
     places = _positions(table, layout, wanted)
     return NewRows(
         row_names(name, len(table.rows)),
         [[row[place] for row in table.rows] for place in places],
         table.delimiter,
-        table.unread,
-        left_out(table),
+        findings.unread,
+        left_out(findings, path.name),
     )
 
 
-def left_out(table: RawTable) -> list[str]:
+def left_out(findings: RawFindings, file_name: str) -> list[str]:
     """For the notes on new data."""
-    return [f"{table.file_name}: {what} was left out" for what in table.left_out]
+    return [f"{file_name}: {what} was left out" for what in findings.left_out]
 
 
 def row_names(name: str, count: int) -> list[str]:
     return [f"{name}, row {number}" if name else f"row {number}" for number in range(1, count + 1)]
 
 
-def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> RawTable:
+def _read(path: Path, layout: dict[str, Any], wanted: list[str]) -> ReadTable:
     """With a header where the first line names the columns; a single column may be called anything."""
     if layout.get("matrix") and path.suffix.lower() == ".data":
         columns = [name for name in layout["columns"] if name not in layout["target"]]
         return read_new_matrix(path, columns, layout["matrix"] == "sparse")
     if path.suffix.lower() in STRUCTURED_SUFFIXES or (layout["has_header"] and len(wanted) > 1):
-        return read_table(path, True, keep_empty=True, wanted=tuple(wanted))
-    table = read_table(path, False, keep_empty=True)
-    first = {cell.casefold() for cell in table.rows[0]}
+        return read_with_findings(path, True, keep_empty=True, wanted=tuple(wanted))
+    bare = read_with_findings(path, False, keep_empty=True)
+    first = {cell.casefold() for cell in bare[0].rows[0]}
     named = first <= _folded(layout["columns"]) or _folded(wanted) <= first
     if not named and layout["has_header"]:
-        return read_table(path, keep_empty=True)
-    return read_table(path, True, keep_empty=True) if named else table
+        return read_with_findings(path, keep_empty=True)
+    return read_with_findings(path, True, keep_empty=True) if named else bare
 
 
 def _folded(names: Sequence[str]) -> set[str]:

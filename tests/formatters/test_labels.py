@@ -40,11 +40,11 @@ def test_class_folders_in_natural_order(tmp_path: Path) -> None:
     result = label(tmp_path, ["10/a.png", "9/a.png", "9/b.png", "9/note.md", "lost.png"])
     assert pairs(result) == {"9/a.png": ("9",), "9/b.png": ("9",), "10/a.png": ("10",)}
     assert result.label_names == ["9", "10"]
-    assert {entry["path"]: entry["why"] for entry in result.ignored} == {
+    assert {entry["path"]: entry["why"] for entry in result.findings.ignored} == {
         "lost.png": "stands outside the class folders",
         "9/note.md": "not one of the images",
     }
-    assert "outside the class folders" in result.doubts[0].what
+    assert "outside the class folders" in result.findings.doubts[0].what
 
 
 @pytest.mark.parametrize("names", [("train", "test"), ("Training", "Testing"), ("train", "test", "valid")])
@@ -64,7 +64,7 @@ def test_classes_that_are_called_train_and_test(tmp_path: Path) -> None:
 def test_folders_within_class_folders(tmp_path: Path) -> None:
     result = label(tmp_path, ["cat/day1/1.png", "cat/day2/1.png", "dog/day1/1.png"])
     assert result.label_names == ["cat", "dog"]
-    assert "day1, day2" in result.doubts[0].what
+    assert "day1, day2" in result.findings.doubts[0].what
 
 
 @pytest.mark.parametrize("how", ["{}", "images/{}", "./images/{}", "/home/me/images/{}", "..\\images\\{}", "bare"])
@@ -72,8 +72,8 @@ def test_file_names_in_all_shapes(tmp_path: Path, how: str) -> None:
     rows = [f"{'ab'[i % 2]},{str(i) if how == 'bare' else how.format(f'{i}.PNG')}" for i in range(8)]
     result = label(tmp_path, [f"images/{i}.png" for i in range(8)], "\n".join(["what,pic", *rows]))
     assert pairs(result) == {f"images/{i}.png": ("ab"[i % 2],) for i in range(8)}
-    assert result.target == "what"
-    assert result.ignored == []
+    assert result.findings.target == "what"
+    assert result.findings.ignored == []
 
 
 @pytest.mark.parametrize("header", ["", "file label\n"])
@@ -98,7 +98,7 @@ def test_a_split_column_and_a_group_column(tmp_path: Path) -> None:
     result = label(tmp_path, FLAT, table_of("FileName,Labels,subset,group", *cells))
     assert [sample.split for sample in result.samples] == ["train"] * 6 + ["test"] * 2
     assert [sample.group for sample in result.samples] == ["g0", "g0", "g1", "g1", "g2", "g2", "g3", "g3"]
-    assert result.target_candidates == ["Labels"]
+    assert result.findings.target_candidates == ["Labels"]
 
 
 def test_several_0_1_columns_are_several_labels(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_one_row_per_label(tmp_path: Path) -> None:
     result = label(tmp_path, FLAT, table)
     assert result.multi_label
     assert pairs(result)["1.png"] == ("a", "b")
-    assert "several rows" in result.doubts[0].what
+    assert "several rows" in result.findings.doubts[0].what
 
 
 def test_label_names_of_the_challenge(tmp_path: Path) -> None:
@@ -163,13 +163,16 @@ def test_the_label_column_is_found_by_its_name_or_its_few_values(tmp_path: Path)
     cells = [f"{0.1 * i},{'xy'[i % 2]},{'ab'[i // 4]}" for i in range(8)]
     cells2 = [f"{'ab'[i // 4]},{0.1 * i},{'xy'[i % 2]}" for i in range(8)]
     named = label(tmp_path, FLAT, table_of("file,size,speaker,label", *cells))
-    assert named.target == "label"
-    assert (named.target_candidates, named.doubts) == (["label", "speaker"], [])
+    assert named.findings.target == "label"
+    assert (named.findings.target_candidates, named.findings.doubts) == (["label", "speaker"], [])
     guessed = label(tmp_path, FLAT, table_of("file,word,size,speaker", *cells2))
-    assert guessed.target == "speaker"
-    assert (guessed.doubts[0].level, "'word' could be it too" in guessed.doubts[0].what) == ("warning", True)
+    assert guessed.findings.target == "speaker"
+    assert (guessed.findings.doubts[0].level, "'word' could be it too" in guessed.findings.doubts[0].what) == (
+        "warning",
+        True,
+    )
     chosen = label(tmp_path, FLAT, table_of("file,word,size,speaker", *cells2), target="word")
-    assert (chosen.target, chosen.doubts) == ("word", [])
+    assert (chosen.findings.target, chosen.findings.doubts) == ("word", [])
 
 
 def test_tables_for_train_and_test(tmp_path: Path) -> None:
@@ -182,8 +185,8 @@ def test_tables_for_train_and_test(tmp_path: Path) -> None:
 def test_files_without_a_row_are_left_out_and_told(tmp_path: Path) -> None:
     result = label(tmp_path, FLAT, table_of("file,label", *"abab"))
     assert len(result.samples) == 4
-    assert result.ignored[0] == {"path": "4.png", "why": "has no label in labels.csv"}
-    assert "4 of 8 files have no label" in result.doubts[0].what
+    assert result.findings.ignored[0] == {"path": "4.png", "why": "has no label in labels.csv"}
+    assert "4 of 8 files have no label" in result.findings.doubts[0].what
 
 
 @pytest.mark.parametrize(
@@ -236,8 +239,8 @@ def test_parts_without_labels_are_left_out_and_told(tmp_path: Path, bare: str) -
     result = label(tmp_path, in_folders("Train/oak", "Train/elm", bare))
     assert result.label_names == ["elm", "oak"]
     assert len(result.samples) == 6
-    assert all(entry["why"].startswith("belongs to a part without labels") for entry in result.ignored)
-    assert "3 of the images" in result.doubts[0].what
+    assert all(entry["why"].startswith("belongs to a part without labels") for entry in result.findings.ignored)
+    assert "3 of the images" in result.findings.doubts[0].what
 
 
 def test_validation_is_the_test_where_the_test_has_no_labels(tmp_path: Path) -> None:
@@ -248,7 +251,7 @@ def test_validation_is_the_test_where_the_test_has_no_labels(tmp_path: Path) -> 
 def test_a_data_set_that_holds_a_copy_of_itself(tmp_path: Path) -> None:
     result = label(tmp_path, in_folders("oak", "elm", "trees/oak", "trees/elm"))
     assert [sample.source.split("/")[0] for sample in result.samples] == ["elm"] * 3 + ["oak"] * 3
-    assert "a copy of the same file further up" in result.doubts[-1].what
+    assert "a copy of the same file further up" in result.findings.doubts[-1].what
 
 
 def test_two_classes_that_are_parts_are_an_error(tmp_path: Path) -> None:
@@ -268,7 +271,7 @@ def test_two_classes_that_are_parts_are_an_error(tmp_path: Path) -> None:
 def test_the_class_in_the_names_of_files(tmp_path: Path, names: str, classes: list[str]) -> None:
     result = label(tmp_path, [names.format(c, i) for c in ("oak", "elm") for i in range(4)])
     assert result.label_names == classes
-    assert "taken from the names of the files" in result.doubts[0].what
+    assert "taken from the names of the files" in result.findings.doubts[0].what
 
 
 def test_numbers_and_names_of_devices_are_no_classes(tmp_path: Path) -> None:
@@ -321,7 +324,7 @@ def test_names_in_train_and_test_mean_the_side_of_the_table(tmp_path: Path) -> N
 def test_a_few_missing_files_are_left_out_and_told(tmp_path: Path) -> None:
     result = label(tmp_path, FLAT, table_of("file,label", *"ababababa"))
     assert len(result.samples) == 8
-    assert "row 10 of labels.csv names '8.png', which is not in the upload; left out" in result.doubts[0].what
+    assert "row 10 of labels.csv names '8.png', which is not in the upload; left out" in result.findings.doubts[0].what
 
 
 def test_0_and_0_0_are_one_class(tmp_path: Path) -> None:
@@ -382,7 +385,7 @@ def test_masks_beside_images_are_left_out(tmp_path: Path, mask: str) -> None:
     files = [f"{c}/{'images/' * ('masks/' in mask)}{i}.png" for c in ("oak", "elm") for i in range(3)]
     result = label(tmp_path, files + [mask.format(c, i) for c in ("oak", "elm") for i in range(3)])
     assert (result.label_names, len(result.samples)) == (["elm", "oak"], 6)
-    assert "6 files are left out, each a mask" in result.doubts[-1].what
+    assert "6 files are left out, each a mask" in result.findings.doubts[-1].what
 
 
 def test_a_form_that_names_the_test_files_like_the_train_files(tmp_path: Path) -> None:
@@ -400,9 +403,9 @@ def test_constant_columns_are_no_labels(tmp_path: Path) -> None:
 def test_unlabelled_folders_among_the_classes_of_a_part(tmp_path: Path) -> None:
     result = label(tmp_path, in_folders("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg"))
     assert result.label_names == ["neg", "pos"]
-    assert "3 of the images (train/unsup) have no label" in result.doubts[0].what
+    assert "3 of the images (train/unsup) have no label" in result.findings.doubts[0].what
 
 
 def test_minus_1_beside_0_is_told(tmp_path: Path) -> None:
     result = label(tmp_path, FLAT, table_of("file,Edema,Mass", *["1,0", "0,1", "-1,0", "0,1"] * 2))
-    assert "'Edema' holds -1 beside 0 and 1" in result.doubts[0].what
+    assert "'Edema' holds -1 beside 0 and 1" in result.findings.doubts[0].what

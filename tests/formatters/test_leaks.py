@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formatters import leaks
+from formatters import groups, leaks
 from formatters.base import Options
 from formatters.convert import convert
 
@@ -106,13 +106,16 @@ def test_frames_of_one_camera_are_similar_and_no_copies(tmp_path: Path) -> None:
         ("S{who:02d}_{label}_{i:03d}.png", "'subject', such as 'S01'"),
         ("Patient_{who}/{label}-{i:03d}.png", "'patient', such as 'patient 1'"),
         ("{label}/sub-{who:02d}/{i:03d}.png", "'sub', such as 'sub 1'"),
+        ("{who:02d}_{label}_{take:02d}.png", "'number in the names of the files', such as '01'"),
+        ("{who}/{label}_{take}.png", "'number in the names of the files', such as '1'"),
+        ("{label}/{who}/{take:03d}.png", "'number in the names of the files', such as '1'"),
     ],
 )
 def test_the_same_person_in_the_names_of_files_is_told(tmp_path: Path, name: str, value: str) -> None:
     rows = ["file,label"]
     for i in range(60):
         label = ("happy", "sad", "calm")[i % 3]
-        file = name.format(i=i, label=label, who=1 + i // 3 % 5)
+        file = name.format(i=i, label=label, who=1 + i // 3 % 5, take=i // 15)
         path = tmp_path / "up" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         photo(i).save(path)
@@ -124,8 +127,29 @@ def test_the_same_person_in_the_names_of_files_is_told(tmp_path: Path, name: str
 
 def test_persons_who_are_the_classes_are_no_groups() -> None:
     names = [f"speaker{i % 4}/{i}.wav" for i in range(40)]
-    assert not leaks.groups_in_names(names, [(str(i % 4),) for i in range(40)])
-    assert not leaks.groups_in_names(["scan12.png", "person.png", "tap S3.wav", "IMG_20240101.jpg"], list("abab"))
+    assert not groups.groups_in_names(names, [(str(i % 4),) for i in range(40)])
+    assert not groups.groups_in_names(["scan12.png", "person.png", "tap S3.wav", "IMG_20240101.jpg"], list("abab"))
+
+
+NO_PERSONS = {
+    "files counted in each class": lambda i, label: f"{label}/{i // 3:03d}.png",
+    "counted, with a rating": lambda i, label: f"{'train' if i % 2 else 'test'}/{label}/{i // 6}_{i % 10}.txt",
+    "objects, one of each class": lambda i, label: f"{i // 3:03d}_{label}_1.png",
+    "folds": lambda i, label: f"{i % 5 + 1}-{100000 + i}-A-{label}.wav",
+    "folders of many files": lambda i, label: f"images/{i // 50:03d}/{i:06d}.jpg",
+    "ages": lambda i, label: f"{i * 7 % 40}_{label}_2017011620{i:05d}.jpg",
+    "angles": lambda i, label: f"{10 * (i // 3 % 20)}_{label}_{i // 60}.png",
+    "dates": lambda i, label: f"{1 + i // 3 % 28:02d}-{1 + i // 84:02d}-2023_{label}_1.png",
+    "digits": lambda i, label: f"{i // 3 % 10}_{label}_{i // 30}.wav",
+    "parts of a table": lambda i, label: f"{i % 8}.csv, row {i // 8}",
+    "two sizes": lambda i, label: f"{1 + i // 3 % 2}_{label}_{i // 6}.png",
+}
+
+
+@pytest.mark.parametrize("kind", NO_PERSONS)
+def test_numbers_that_are_no_persons_are_no_groups(kind: str) -> None:
+    labels = ["happy", "sad", "calm"] * 100
+    assert not groups.groups_in_names([NO_PERSONS[kind](i, label) for i, label in enumerate(labels)], labels)
 
 
 def test_the_same_subject_of_series_on_both_sides_is_told(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def all_images(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 
 def test_every_image_format_is_read(all_images: Table) -> None:
-    assert all_images.unreadable == []
+    assert all_images.findings.unreadable == []
     assert len(all_images.samples) == 2 * len(KEPT | CONVERTED)
     assert (all_images.spec.row_count, all_images.spec.col_count, all_images.spec.num_channels) == (20, 30, 3)
 
@@ -112,8 +112,8 @@ def test_broken_images_are_named_and_left_out(tmp_path: Path) -> None:
         "prose.jpg": b"this is no image",
     }
     table = image.read(class_folders(tmp_path, {"good.png": KEPT["rgb.png"], **broken}), Options())
-    assert {entry["path"] for entry in table.unreadable} == {f"{c}/{name}" for c in "ab" for name in broken}
-    assert "0 bytes" in next(e["why"] for e in table.unreadable if e["path"] == "a/empty.png")
+    assert {entry["path"] for entry in table.findings.unreadable} == {f"{c}/{name}" for c in "ab" for name in broken}
+    assert "0 bytes" in next(e["why"] for e in table.findings.unreadable if e["path"] == "a/empty.png")
     assert [sample.source for sample in table.samples] == ["a/good.png", "b/good.png"]
 
 
@@ -164,7 +164,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_video_format_is_read_with_all_frames(clips: Path, tmp_path: Path) -> None:
     assert video.sniff(clips, Options()).score > 0.9
     table = video.read(clips, Options())
-    assert table.unreadable == []
+    assert table.findings.unreadable == []
     assert (table.spec.sequence_size, table.spec.row_count, table.spec.num_channels) == (12, 48, 3)
     wanted = toys.moving_bar("right", 0, 12, 48)
     for i, sample in enumerate(table.samples):
@@ -190,7 +190,7 @@ def test_long_videos_are_cut_and_told(clips: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(video, "MAX_FRAMES", 5)
     table = video.read(clips, Options())
     assert table.spec.sequence_size == 5
-    assert "longer than 5 frames" in table.doubts[0].what
+    assert "longer than 5 frames" in table.findings.doubts[0].what
 
 
 def test_animated_and_still_gifs(clips: Path, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_placeholders_and_empty_pictures_are_told(tmp_path: Path) -> None:
             (tmp_path / label / f"{i}.png").write_bytes(encoded(Image.fromarray(picture_), "PNG"))
         (tmp_path / label / "missing.png").write_bytes(KEPT["rgb.png"])
         (tmp_path / label / "white.png").write_bytes(encoded(Image.new("L", (20, 20), 250), "PNG"))
-    said = [doubt.what for doubt in image.read(tmp_path, Options()).doubts]
+    said = [doubt.what for doubt in image.read(tmp_path, Options()).findings.doubts]
     assert any("1 picture stands under several classes" in what for what in said)
     assert any("2 images are nearly empty" in what for what in said)
 

@@ -8,7 +8,7 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters.encodings import decode_text
-from formatters.tables.reader import RawTable, read_table
+from formatters.tables.reader import RawTable, read_table, read_with_findings
 
 
 @pytest.fixture
@@ -19,6 +19,15 @@ def read(tmp_path: Path):
         return read_table(path)
 
     return read
+
+
+@pytest.fixture
+def notes(tmp_path: Path):
+    def notes(content: str) -> list[str]:
+        (tmp_path / "x.csv").write_text(content)
+        return read_with_findings(tmp_path / "x.csv")[1].notes
+
+    return notes
 
 
 @pytest.mark.parametrize(
@@ -70,12 +79,12 @@ def test_encoding(tmp_path, encoding, text):
         ("class,title\nA,some words\nB,other words here\n", True),
     ],
 )
-def test_header(read, content, has_header):
+def test_header(read, notes, content, has_header):
     table = read(content)
     assert table.has_header is has_header
     if not has_header:
         assert table.columns[0] == "column_0"
-        assert any("no header" in note for note in table.notes)
+        assert any("no header" in note for note in notes(content))
 
 
 def test_stray_quotes_are_part_of_the_text(read):
@@ -99,19 +108,20 @@ def test_quotes_escaped_by_backslash(read):
     assert table.rows[0] == ['he said "hi", twice', "a"]
 
 
-def test_names_are_stripped_and_made_distinct(read):
-    table = read(" a , b ,a,\n1, 2 ,3,4\n5,6,7,8\n")
+def test_names_are_stripped_and_made_distinct(read, notes):
+    content = " a , b ,a,\n1, 2 ,3,4\n5,6,7,8\n"
+    table = read(content)
     assert table.columns == ["a", "b", "a_2", "column_3"]
     assert table.rows[0] == ["1", "2", "3", "4"]
-    assert any("a_2" in note for note in table.notes)
+    assert any("a_2" in note for note in notes(content))
 
 
-def test_trailing_delimiters_row_names_and_empty_rows(read):
+def test_trailing_delimiters_row_names_and_empty_rows(read, notes):
     assert read("a,b\n1,2,\n3,4,\n").rows == [["1", "2"], ["3", "4"]]
     assert read("a,b\nr1,1,2\nr2,3,4\n").columns == ["row", "a", "b"]
-    table = read("a,b\n1,2\n,\n\n3,4\n")
-    assert table.rows == [["1", "2"], ["3", "4"]]
-    assert "1 empty row skipped" in table.notes
+    content = "a,b\n1,2\n,\n\n3,4\n"
+    assert read(content).rows == [["1", "2"], ["3", "4"]]
+    assert "1 empty row skipped" in notes(content)
 
 
 def test_json_rows(read):

@@ -67,8 +67,10 @@ def test_an_order_that_no_date_tells_is_a_finding_and_a_choice(tmp_path, order, 
     days = found.spec.feature_to_index["sent (days since 1970)"]
     assert found.steps(0).ravel()[days] == 19723
     assert found.steps(1).ravel()[days] - 19723 == {2: 153, 32: 36}[day]
-    assert found.choices == {"date_order": order or "day"}
-    told = [doubt.what for doubt in found.doubts if doubt.level == "warning" and "could be months" in doubt.what]
+    assert found.findings.choices == {"date_order": order or "day"}
+    told = [
+        doubt.what for doubt in found.findings.doubts if doubt.level == "warning" and "could be months" in doubt.what
+    ]
     assert len(told) == (0 if order else 2)
     if told:
         assert "'sent' were read with the day first ('01/01/2024' as 01 January 2024)" in told[0]
@@ -78,5 +80,5 @@ def test_an_order_that_one_column_tells_holds_for_the_others(tmp_path):
     found = table(tmp_path, [*UNSURE, ("02/01/2024", "12/31/2023")])
     days = found.spec.feature_to_index["sent (days since 1970)"]
     assert found.steps(40).ravel()[days] == 19754  # 1 February
-    assert found.choices == {}
-    assert not any("could be months" in doubt.what for doubt in found.doubts)
+    assert found.findings.choices == {}
+    assert not any("could be months" in doubt.what for doubt in found.findings.doubts)

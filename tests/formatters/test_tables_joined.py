@@ -25,7 +25,7 @@ def features(start: int, count: int = 40) -> list[str]:
 @pytest.mark.parametrize(("x", "y"), [("X", "y"), ("features", "labels"), ("x_data", "targets")])
 def test_labels_in_a_file_beside(tmp_path, x, y):
     table = read(tmp_path, **{x: features(0), y: ["kind", *(["oak", "elm"] * 20)]})
-    assert (table.target, list(table.spec.feature_to_index)) == ("kind", ["height", "weight"])
+    assert (table.findings.target, list(table.spec.feature_to_index)) == ("kind", ["height", "weight"])
     assert [sample.labels[0] for sample in table.samples[:3]] == ["oak", "elm", "oak"]
 
 
@@ -39,19 +39,19 @@ def test_classes_in_the_names_of_files(tmp_path):
     table = read(tmp_path, **{"Fake": features(0), "True": features(9)})
     assert [table.samples[at].labels for at in (0, 79)] == [("Fake",), ("True",)]
     assert list(table.spec.feature_to_index) == ["height", "weight"]
-    assert any("name of its file" in doubt.what for doubt in table.doubts if doubt.level == "warning")
+    assert any("name of its file" in doubt.what for doubt in table.findings.doubts if doubt.level == "warning")
 
 
 def test_file_names_are_no_classes_where_a_column_is_the_label(tmp_path):
     rows = ["height,quality", *(f"{i * 37 % 61 / 7:.3f},{i % 3}" for i in range(40))]
-    assert read(tmp_path, red=rows, white=rows).target == "quality"
+    assert read(tmp_path, red=rows, white=rows).findings.target == "quality"
 
 
 @pytest.mark.parametrize("leak", [lambda i: i // 30 * 1000 + i % 30 * 3.5, lambda i: "ab"[i // 30]])
 def test_columns_that_tell_the_label_are_warned_of(tmp_path, leak):
     rows = [f"{i * 37 % 61 / 7:.3f},{leak(i)},{['oak', 'elm'][i // 30]}" for i in range(60)]
     table = read(tmp_path, a=["height,votes,kind", *rows])
-    doubts = [doubt for doubt in table.doubts if "alone tells the label" in doubt.what]
+    doubts = [doubt for doubt in table.findings.doubts if "alone tells the label" in doubt.what]
     assert [(doubt.where, doubt.level) for doubt in doubts] == [("votes", "warning")]
 
 
@@ -64,7 +64,7 @@ def parts_in_txt(folder: Path, header: str, count: int = 4) -> Path:
 
 def test_many_txt_files_with_one_header_are_one_table(tmp_path):
     table = tabular.read(parts_in_txt(tmp_path, "height,weight,kind"), Options())
-    assert (len(table.samples), table.target) == (80, "kind")
+    assert (len(table.samples), table.findings.target) == (80, "kind")
     assert detect(tmp_path, Options(), "parts").formatter == "tabular"
 
 

@@ -23,15 +23,15 @@ def read(folder: Path, header: str, *columns: list[str]) -> Table:
 @pytest.mark.parametrize("words", [["none", "worn"], ["N/A", "ok"], ["+", "-"], ["nil", "low", "high"], ["NA", "ok"]])
 def test_words_for_a_missing_value_are_classes_of_a_label(tmp_path, words):
     table = read(tmp_path, "a,b,state", [], ["red", "blue"], words)
-    assert table.target == "state"
+    assert table.findings.target == "state"
     assert set(table.label_names) == set(words)
     assert len(table.samples) == 80
-    assert next(column for column in table.columns if column["role"] == "target")["missing"] == 0
+    assert next(column for column in table.findings.columns if column["role"] == "target")["missing"] == 0
 
 
 def test_words_for_a_missing_value_are_missing_in_a_feature(tmp_path):
     table = read(tmp_path, "a,b,state", [], ["none", "blue", "red"], ["x", "y"])
-    missing = Counter(column["name"] for column in table.columns if column["missing"])
+    missing = Counter(column["name"] for column in table.findings.columns if column["missing"])
     assert missing == {"b": 1}
 
 
@@ -45,4 +45,4 @@ def test_words_for_a_missing_value_are_missing_in_a_feature(tmp_path):
     ],
 )
 def test_names_count_where_the_values_suit(tmp_path, header, columns, target):
-    assert read(tmp_path, header, *columns).target == target
+    assert read(tmp_path, header, *columns).findings.target == target

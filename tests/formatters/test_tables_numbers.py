@@ -56,4 +56,6 @@ def test_fillers_are_missing_and_told(tmp_path: Path, filler):
     table = tabular.read(tmp_path, Options())
     assert math.isnan(table.steps(0).item())
     assert table.steps(1).item() == pytest.approx(37 / 7)
-    assert any("20 cells" in doubt.what and filler in doubt.what for doubt in table.doubts if doubt.level == "warning")
+    assert any(
+        "20 cells" in doubt.what and filler in doubt.what for doubt in table.findings.doubts if doubt.level == "warning"
+    )

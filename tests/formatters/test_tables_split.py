@@ -28,20 +28,20 @@ def read(folder: Path, header: str, tail: list[str]) -> Table:
 )
 def test_a_split_column_is_obeyed_and_no_label(tmp_path, name, tail, test):
     table = read(tmp_path, f"height,kind,{name}", tail)
-    assert (table.target, list(table.spec.feature_to_index)) == ("kind", ["height"])
+    assert (table.findings.target, list(table.spec.feature_to_index)) == ("kind", ["height"])
     assert sum(sample.split == "test" for sample in table.samples) == test
 
 
 def test_folds_are_neither_label_nor_feature(tmp_path):
     table = read(tmp_path, "height,kind,k_fold", list("01234"))
-    assert (table.target, list(table.spec.feature_to_index)) == ("kind", ["height"])
+    assert (table.findings.target, list(table.spec.feature_to_index)) == ("kind", ["height"])
     assert table.samples[0].split is None
 
 
 def test_unlabelled_parts_are_left_out_and_told(tmp_path):
     table = read(tmp_path, "height,kind,subset", ["train", "test", "unsup"])
     assert len(table.samples) == 40
-    assert any("20 rows of unlabelled parts" in why for why in table.why)
+    assert any("20 rows of unlabelled parts" in why for why in table.findings.why)
 
 
 def test_words_of_a_split():

@@ -9,7 +9,7 @@ import pytest
 from automl_engine.errors import DataError
 from formatters.base import Options, Table
 from formatters.modalities import tabular
-from formatters.tables.reader import read_table
+from formatters.tables.reader import read_with_findings
 
 ROWS = [f"{i * 37 % 61 / 7:.3f},{i % 11},{'red' if i % 3 else 'blue'},{'oak' if i % 2 else 'elm'}" for i in range(60)]
 HEADER = "height,leaves,colour,kind"
@@ -37,10 +37,10 @@ def read(folder: Path, *lines: str) -> Table:
 )
 def test_the_rows_alone_are_read(tmp_path, lines):
     table = read(tmp_path, *lines)
-    assert table.target == "kind"
+    assert table.findings.target == "kind"
     assert table.label_names == ["elm", "oak"]
     assert len(table.samples) == 60
-    features = {row["name"]: row["type"] for row in table.columns if row["role"] == "feature"}
+    features = {row["name"]: row["type"] for row in table.findings.columns if row["role"] == "feature"}
     assert features == {"height": "number", "leaves": "number", "colour": "category"}
 
 
@@ -48,11 +48,13 @@ def test_lines_of_another_length_are_left_out_and_told(tmp_path):
     lines = [*ROWS[:30], "1,2,3,4,5", *ROWS[30:]]
     table = read(tmp_path, HEADER, *lines)
     assert len(table.samples) == 60
-    assert any("line 32, which has 5 fields" in doubt.what for doubt in table.doubts if doubt.level == "warning")
-    kept = read_table(tmp_path / "a.csv", keep_empty=True)  # each row to predict needs its answer
+    assert any(
+        "line 32, which has 5 fields" in doubt.what for doubt in table.findings.doubts if doubt.level == "warning"
+    )
+    kept, found = read_with_findings(tmp_path / "a.csv", keep_empty=True)  # each row to predict needs its answer
     assert len(kept.rows) == 61
-    assert kept.unread.keys() == {30}
-    assert "line 32 has 5 fields instead of 4" in kept.unread[30]
+    assert found.unread.keys() == {30}
+    assert "line 32 has 5 fields instead of 4" in found.unread[30]
 
 
 def test_single_quotes_around_delimiters(tmp_path):

@@ -59,7 +59,7 @@ MIXED = lines(
 
 def test_mixed_columns_become_floats(read):
     table = read(MIXED)
-    assert table.target == "outcome"
+    assert table.findings.target == "outcome"
     assert table.label_names == ["bad", "good"]
     dates = ["when (days since 1970)", "when (weekday)", "when (month)"]
     assert list(table.spec.feature_to_index) == [*dates, "colour", "yes", "height"]
@@ -73,7 +73,7 @@ def test_mixed_columns_become_floats(read):
 
 def test_report_columns_and_preview(read):
     table = read(MIXED)
-    columns = {column["name"]: column for column in table.columns}
+    columns = {column["name"]: column for column in table.findings.columns}
     assert columns["id"]["role"] == "ignored"
     assert columns["id"]["type"] == "id"
     assert columns["outcome"]["role"] == "target"
@@ -89,7 +89,7 @@ def test_report_columns_and_preview(read):
         "yes": "yes",
         "height": "0.75",
     }
-    assert any("'id'" in doubt.what for doubt in table.doubts)
+    assert any("'id'" in doubt.what for doubt in table.findings.doubts)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_cells_as_floats(cells, kind, values):
 def test_few_bad_cells_of_a_number_column_are_told(read):
     table = read(lines("a,label", 200, lambda i: f"{'oops' if i == 7 else number()},{'xy'[i % 2]}"))
     assert math.isnan(table.steps(7).item())
-    assert any("'oops'" in doubt.what for doubt in table.doubts)
+    assert any("'oops'" in doubt.what for doubt in table.findings.doubts)
 
 
 def test_rare_values_share_a_code_and_unknown_ones_too():
@@ -136,17 +136,17 @@ def test_rare_values_share_a_code_and_unknown_ones_too():
 )
 def test_target_is_guessed(read, header, row, target):
     table = read(lines(header, 60, row))
-    assert table.target == target
-    assert target in table.why[0]
-    assert table.target_candidates[0] == target
+    assert table.findings.target == target
+    assert target in table.findings.why[0]
+    assert table.findings.target_candidates[0] == target
 
 
 def test_close_call_is_a_doubt_and_target_overrides(read):
     text = lines("a,CHAS,MEDV", 60, lambda i: f"{number()},{i % 2},{RNG.gauss(100, 20):.2f}")
     table = read(text, label_cuts="median")
-    assert table.target == "MEDV"
-    assert any("'CHAS' could be it too" in doubt.what for doubt in table.doubts)
-    assert read(text, target="CHAS").target == "CHAS"
+    assert table.findings.target == "MEDV"
+    assert any("'CHAS' could be it too" in doubt.what for doubt in table.findings.doubts)
+    assert read(text, target="CHAS").findings.target == "CHAS"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_train_and_test_files_and_others(read):
     )
     assert Counter(sample.split for sample in table.samples) == {"train": 20, "test": 10}
     assert table.samples[0].source == "test.csv, row 1"
-    assert [entry["path"] for entry in table.ignored] == ["notes.csv"]
+    assert [entry["path"] for entry in table.findings.ignored] == ["notes.csv"]
 
 
 def test_split_column(read):
@@ -242,12 +242,12 @@ def test_rows_without_label_are_left_out_and_told(read):
     table = read(lines("a,label", 40, lambda i: f"{number()},{'' if i == 3 else 'xy'[i % 2]}"))
     assert len(table.samples) == 39
     assert table.samples[3].source == "row 5"
-    assert any(doubt.where == "row 4" for doubt in table.doubts)
+    assert any(doubt.where == "row 4" for doubt in table.findings.doubts)
 
 
 def test_column_that_tells_the_label_is_told(read):
     table = read(lines("a,code,label", 60, lambda i: f"{number()},{'uv'[i % 2]},{'xy'[i % 2]}"))
-    assert any("'code' alone tells the label" in doubt.what for doubt in table.doubts)
+    assert any("'code' alone tells the label" in doubt.what for doubt in table.findings.doubts)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_real_sets(real_data, tmp_path, name, target, features, counts):
     root = unpack(source, tmp_path / "upload").root
     assert detect(root, Options(), name).formatter == "tabular"
     table = tabular.read(root, Options())
-    assert (table.target, table.spec.col_count, table.spec.domain) == (target, features, "tabular")
+    assert (table.findings.target, table.spec.col_count, table.spec.domain) == (target, features, "tabular")
     assert Counter(label for sample in table.samples for label in sample.labels) == counts
     assert table.label_names == list(counts)
     new_data = recipes.encode(recipe_of(table), source)

@@ -59,7 +59,7 @@ def rows_of(layout: str) -> tuple[list[str], list[list[str]]]:
 
 def chosen(layout: str) -> Target:
     names, rows = rows_of(layout)
-    table = RawTable(names, rows, True, ",", "utf-8", file_name="a.csv")
+    table = RawTable(names, rows, True, ",", "a.csv")
     return choose(table, [profile(name, table.column(name)) for name in names])
 
 
@@ -79,8 +79,8 @@ def test_a_table_beside_files_has_the_same_label(tmp_path: Path, layout: str) ->
         (tmp_path / f"{i}.png").touch()
     (tmp_path / "info.csv").write_text("\n".join(",".join(row) for row in beside))
     options = Options(label_cuts="median") if TABLES[layout] == "price" else Options()
-    assert tabular.read(tmp_path / "plain", options).target == TABLES[layout]
-    assert labelled_files(tmp_path, (".png",), options, "images").target == TABLES[layout]
+    assert tabular.read(tmp_path / "plain", options).findings.target == TABLES[layout]
+    assert labelled_files(tmp_path, (".png",), options, "images").findings.target == TABLES[layout]
 
 
 def test_the_runner_up_is_named() -> None:

@@ -47,7 +47,7 @@ REVIEWS = "label,review\n" + "".join(
 
 def test_text_column_is_found_and_tokenised(read):
     table = read({"reviews.csv": REVIEWS})
-    assert (table.target, table.label_names) == ("label", ["0", "1"])
+    assert (table.findings.target, table.label_names) == ("label", ["0", "1"])
     assert words_of(table, 1) == ["The", "room", "1", "was", "lovely,", "really", "lovely!"]
     assert table.steps(1).shape == (7, 1, 1, 1)
     assert table.steps(1).dtype == np.float32
@@ -80,14 +80,14 @@ def test_chinese_is_split_into_characters_and_empty_texts_are_kept(read):
     assert words_of(table, 1) == list("房间很大，第1次OK。")
     assert words_of(table, 30) == [EMPTY]
     assert all(len(token) == 1 for token in table.spec.channel_to_index)
-    assert any("empty" in doubt.what and doubt.where == "row 31" for doubt in table.doubts)
+    assert any("empty" in doubt.what and doubt.where == "row 31" for doubt in table.findings.doubts)
 
 
 def test_class_folders_of_text_files(read):
     files = {f"{label}/{i}.txt": f"this is {label} number {i}" for label in ("pos", "neg") for i in range(4)}
     table = read({**files, "pos/bad.txt": b"\x00\x01\x02\xff" * 9})
     assert Counter(sample.labels[0] for sample in table.samples) == {"pos": 4, "neg": 4}
-    assert table.unreadable[0]["path"] == "pos/bad.txt"
+    assert table.findings.unreadable[0]["path"] == "pos/bad.txt"
 
 
 def test_text_files_with_a_labels_table(read):

@@ -25,6 +25,7 @@ HEAD = "# a comment\n@problemName toy\n@timeStamps false\n@classLabel true up do
 def read(tmp_path: Path):
     def read(files: dict[str, str], **options) -> Table:
         for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(content, "utf-8")
         assert detect(tmp_path, Options(**options), "a.zip").formatter == "timeseries"
         return timeseries.read(tmp_path, Options(**options))
@@ -55,8 +56,8 @@ def test_padding_is_cut_and_gaps_are_filled(read):
     table = read({"a.ts": HEAD + "1,?,3,NaN,NaN:5,6,7,NaN,NaN:up\n1,2,3,4,5:1,2,3,4,5:down\n" * 3})
     assert table.spec.sequence_size == -1
     assert table.steps(0)[:, 0, 0].tolist() == [[1, 5], [2, 6], [3, 7]]
-    assert any("3 series had gaps" in doubt.what for doubt in table.doubts)
-    assert table.stats[0] == {"name": "length", "unit": "steps", "min": 3, "median": 4.0, "max": 5}
+    assert any("3 series had gaps" in doubt.what for doubt in table.findings.doubts)
+    assert table.findings.stats[0] == {"name": "length", "unit": "steps", "min": 3, "median": 4.0, "max": 5}
 
 
 def test_channels_of_different_length(read):
@@ -67,7 +68,7 @@ def test_channels_of_different_length(read):
 def test_zero_padding_is_told_and_kept(read):
     table = read({"a.ts": HEAD + "1,2,0,0,0:up\n1,2,3,0,0:down\n" * 5})
     assert table.spec.sequence_size == 5
-    assert any("as if padded" in doubt.what for doubt in table.doubts)
+    assert any("as if padded" in doubt.what for doubt in table.findings.doubts)
 
 
 def test_train_and_test_files(read):
@@ -81,13 +82,13 @@ def test_time_stamps_and_regression(read):
     table = read({"a.ts": head + "".join(f"(0,{i}),(1,2.5),(5,3):{i}.5\n" for i in range(6))}, label_cuts="median")
     assert table.steps(4).ravel().tolist() == [4, 2.5, 3]
     assert table.label_names == ["≤ 3", "> 3"]
-    assert ["time stamps" in doubt.what for doubt in table.doubts] == [True]
+    assert ["time stamps" in doubt.what for doubt in table.findings.doubts] == [True]
 
 
 def test_wide_csv_by_names(read):
     rows = "".join(",".join(curve(i)) + f",{'ab'[i % 2]}\n" for i in range(20))
     table = read({"a.csv": ",".join(f"t{i}" for i in range(30)) + ",label\n" + rows})
-    assert (table.target, table.spec.sequence_size, table.spec.num_channels) == ("label", 30, 1)
+    assert (table.findings.target, table.spec.sequence_size, table.spec.num_channels) == ("label", 30, 1)
     assert table.steps(2).ravel().tolist() == [np.float32(value) for value in curve(2)]
 
 
@@ -97,7 +98,7 @@ def test_wide_tsv_without_header_by_smoothness(read):
         for side, shift in (("TRAIN", 0), ("TEST", 0.5))
     }
     table = read(files)
-    assert (table.target, table.spec.sequence_size) == ("column_0", 40)
+    assert (table.findings.target, table.spec.sequence_size) == ("column_0", 40)
     assert Counter(sample.split for sample in table.samples) == {"train": 20, "test": 20}
 
 
@@ -217,7 +218,7 @@ def test_a_file_a_series_in_class_folders(tmp_path):
 def test_a_long_table(read, tmp_path):
     lines = [f"{i},{t},{value},{'ab'[i % 2]}\n" for i in range(8) for t, value in enumerate(curve(i))]
     table = read({"a.csv": "id,time,value,label\n" + "".join(lines)})
-    assert (len(table.samples), table.spec.sequence_size, table.target) == (8, 30, "label")
+    assert (len(table.samples), table.spec.sequence_size, table.findings.target) == (8, 30, "label")
     new = tmp_path / "new.csv"
     new.write_text("id,time,value\n" + "".join(f"9,{t},{value}\n" for t, value in enumerate(curve(3))))
     new_data = timeseries.encode(recipe_of(table), new)
@@ -276,3 +277,49 @@ def test_a_file_a_sensor(tmp_path):
     names, examples = new_data.names, new_data.examples
     assert len(names) == 6
     np.testing.assert_array_equal(examples.steps(1), table.steps(13 if table.samples[12].split == "test" else 1))
+
+
+def test_a_bad_line_of_a_ts_file_is_left_out_and_told(read, tmp_path):
+    good = "1,2,3:4,5,6:up\n7,8,9:0,1,2:down\n" * 5
+    bad = "1,x,3:4,5,6:up\n1,2,3:up\n1,2,3:4,5,6:\n?,?,?:NaN,?,?:down\n"
+    first, _, rest = good.partition("\n")
+    table = read({"a.ts": HEAD + "1,2:up\n" + first + "\n" + bad + rest})
+    assert (len(table.samples), table.label_names) == (10, ["up", "down"])
+    told = [doubt.what for doubt in table.findings.doubts if doubt.level == "warning"]
+    assert told[0].startswith("4 lines of a.ts are left out: line 6 of a.ts")
+    assert told[1] == "1 series holds no values and is left out"
+    new = tmp_path / "new.ts"
+    new.write_text(HEAD + good + bad)
+    found = timeseries.encode(recipe_of(table), new)
+    assert len(found.names) == 14
+    assert sorted(found.problems) == [10, 11, 13]  # a label is not needed
+    assert found.names[11] == "new.ts, line 17"
+
+
+def test_foreign_files_beside_those_of_sensors_get_an_entry(read, tmp_path):
+    files = {
+        f"{side}/{name}_{side}.txt": "\n".join(lines)
+        for side in ("train", "test")
+        for name, lines in {
+            **{f"acc_{axis}": [" ".join(curve(i, 20, shift)) for i in range(12)] for shift, axis in enumerate("xy")},
+            "y": [str(1 + i % 2) for i in range(12)],
+        }.items()
+    }
+    broken = files["train/acc_x_train.txt"].split("\n")
+    broken[4] = "0.1 0.2"
+    table = read(files | {"train/acc_x_train.txt": "\n".join(broken)})
+    assert len(table.samples) == 23
+    assert any("line 5 has 2 fields" in doubt.what for doubt in table.findings.doubts)
+    new = tmp_path / "new"
+    for path, text in (files | {"test/photo.jpg": "x", "notes.txt": "some words\nmore of them here"}).items():
+        (new / path).parent.mkdir(parents=True, exist_ok=True)
+        (new / path).write_text(text)
+    found = timeseries.encode(recipe_of(table), new)
+    assert [name for at, name in enumerate(found.names) if at in found.problems] == [
+        "notes.txt",
+        "test/photo.jpg",
+        "test/y_test.txt",
+        "train/y_train.txt",
+    ]
+    assert found.names[:2] == ["test, line 1", "test, line 2"]
+    assert len(found.examples) == 24
