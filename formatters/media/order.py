@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -15,11 +16,12 @@ def files_below(root: Path) -> list[str]:
     return sorted(found, key=natural)
 
 
-def natural(text: str) -> list[tuple[int, int, str]]:
+@lru_cache(maxsize=2**17)  # each modality sorts the names of an upload again
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key: digits by value, letters without regard to case."""
     parts = re.findall(r"(\d{1,18})|(\D+|\d)", text)
     key = [(0, int(number), "") if number else (1, 0, rest.casefold()) for number, rest in parts]
-    return [*key, (2, 0, text)]
+    return (*key, (2, 0, text))
 
 
 def examples(names: Iterable[str]) -> str:
