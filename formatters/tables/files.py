@@ -238,8 +238,8 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     for column in upload.columns:
-        parts = {part_of(cell) for cell in column.counts}
-        if "" in parts or not is_split_name(column.name) or not parts & {"train"} or len(parts) < 2:
+        parts = {part_of(cell) for cell in column.counts} if is_split_name(column.name) else {""}
+        if "" in parts or "train" not in parts or len(parts) < 2:
             continue
         upload = _ignoring(upload, column, "it tells the split")
         if column.missing or not parts & {"validation", "test"}:
