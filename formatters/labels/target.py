@@ -211,6 +211,11 @@ def name_score(name: str) -> float:
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
 
 
+def is_label(name: str) -> bool:
+    """Is a column of series named like a label?  "y" is an axis beside x and z."""
+    return name.lower() != "y" and name_score(name) >= CLEAR_NAME
+
+
 def _plain_name(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 

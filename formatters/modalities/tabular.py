@@ -200,9 +200,9 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             what = f"column {column.name!r} has many categories: the {MAX_CATEGORIES} most frequent have a code each, "
             what += f"and {beyond:,} others that come back share one with the rare values"
             doubts.append(Doubt(what, "group the values if the others matter", column.name))
-        limits = [cell for cell in column.numbers if cell[:1] in "<>≤≥"]
-        if limits:
-            what = f"column {column.name!r} holds limits such as {limits[0]!r}, which were read as the number itself"
+        marked = next(filter(column.writing.is_marked, column.numbers), "")
+        if marked:
+            what = f"column {column.name!r} holds limits or marks such as {marked!r}, read as the number itself"
             doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"

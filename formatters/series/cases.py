@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from formatters.tables.columns import is_missing, parse_number
 from formatters.tables.fit import shown
 from formatters.tables.numbers import decimal_mark
 from formatters.words import counted
+
+TIME_NAME = re.compile(r"#?\s*(time|time[_ ]?stamp|t|date|datetime|step|time[_ ]?step|tick|frame|index)\b.*", re.I)
 
 
 @dataclass
@@ -58,6 +61,19 @@ def with_values(cases: Cases) -> Cases:
         write_raw=write_raw and (lambda picks, folder: write_raw([kept[i] for i in picks], folder)),
         groups={name: [values[at] for at in kept] for name, values in cases.groups.items()},
     )
+
+
+def roughness(values: np.ndarray) -> float:
+    """Von Neumann's ratio, median over the channels: 2 for rows in any order, near 0 for smooth curves.
+
+    A channel of equal steps (an id) tells nothing.
+    """
+    steps = np.diff(values, axis=0)
+    varied = np.nanstd(steps, axis=0) > 1e-9 * (np.nanstd(values, axis=0) + 1e-12)
+    if not varied.any():
+        return 2.0
+    spread = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)[varied]
+    return float(np.median(np.nansum(steps**2, axis=0)[varied] / (spread + 1e-12)))
 
 
 def trimmed(case: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from automl_engine.errors import DataError
 from formatters.base import Evidence, Findings, NewData, Options, Sample
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
-from formatters.series.cases import Cases
+from formatters.series.cases import Cases, roughness
 from formatters.tables.files import TableUpload, load
 from formatters.tables.kind import PIXEL_PREFIXES
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
 
+MAX_ROUGHNESS = 0.5  # of whole numbers; 2 for a random order
 MIN_STEPS = 8  # shorter lists are rather several labels
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -29,16 +31,24 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 
 
 def _series_columns(upload: TableUpload) -> list[str]:
-    """Columns whose cells are lists with a decimal mark; whole numbers may be words of a vocabulary, or pixels."""
+    """Columns whose cells are lists of numbers; whole ones must be smooth, else they may be words of a vocabulary."""
     names = []
     for column in upload.columns:
         cells = list(column.counts)[:200]
         if column.numbers or not cells or column.name.lower().startswith(PIXEL_PREFIXES):
             continue
         lists = [values for cell in cells if (values := _numbers(cell)) is not None and len(values) >= MIN_STEPS]
-        if len(lists) > 0.9 * len(cells) and any((values % 1 != 0).any() for values in lists):
+        if len(lists) > 0.9 * len(cells) and (any((values % 1 != 0).any() for values in lists) or _are_curves(lists)):
             names.append(column.name)
     return names
+
+
+def _are_curves(lists: list[np.ndarray]) -> bool:
+    """Whole numbers that follow one another as measurements do, and are no sorted numbers or rows of pixels."""
+    if sum(bool((np.diff(values) >= 0).all()) for values in lists) > len(lists) / 2:
+        return False
+    square = len({len(values) for values in lists}) == 1 and math.isqrt(len(lists[0])) ** 2 == len(lists[0]) >= 64
+    return not square and float(np.median([roughness(values[:, None]) for values in lists])) < MAX_ROUGHNESS
 
 
 def _numbers(cell: str) -> np.ndarray | None:

@@ -16,24 +16,24 @@ import numpy as np
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Findings, NewData, Options, Sample, Side
 from formatters.labels.cuts import cut
-from formatters.labels.target import CLEAR_NAME, name_score
+from formatters.labels.target import is_label
 from formatters.media.beside import NO_TABLE
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.order import files_below, natural
-from formatters.series.cases import Cases, flaw, stack, strange_cells, uses_decimal_comma
+from formatters.series.cases import TIME_NAME, Cases, flaw, roughness, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import sides_of
 from formatters.tables.files import OTHER_DATA
-from formatters.tables.new_rows import for_each_file, left_out
+from formatters.tables.formats import ARROW, JSONS, packages_for
+from formatters.tables.new_rows import for_each_file, left_out, left_out_doubts
 from formatters.tables.reader import TABLE_SUFFIXES, RawTable, read_table, read_with_findings
 
-SUFFIXES = (*TABLE_SUFFIXES, ".txt")
+TEXT_SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 MIN_FILES = 4
 MIN_STEPS = 5
 MIN_SHARE = 0.8  # of the files that have the same columns
 MIN_KNOWN = 0.9  # of the cells of a channel that are numbers
 MAX_ROUGHNESS = 1.5  # 2 for rows in any order
-TIME_NAME = re.compile(r"#?\s*(time|time[_ ]?stamp|t|date|datetime|step|time[_ ]?step|tick|frame|index)\b.*", re.I)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Recording:
     values: np.ndarray
     words: dict[str, str]
     evenly: bool  # its time column goes up in equal steps
+    left_out: tuple[str, ...]  # lines
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -63,13 +64,17 @@ def _paths(root: Path) -> list[str]:
     paths = files_below(root)
     if any(OTHER_DATA.fullmatch(path) for path in paths):
         return []
-    return [p for p in paths if p.lower().endswith(SUFFIXES) and not Path(p).stem.lower().startswith(NO_TABLE)]
+    named = [path for path in paths if not Path(path).stem.lower().startswith(NO_TABLE)]
+    texts = [path for path in named if path.lower().endswith(TEXT_SUFFIXES)]
+    if len(texts) >= MIN_FILES:  # JSON beside them is about them
+        return texts
+    return [path for path in named if path in texts or path.lower().endswith((*JSONS, *ARROW))]
 
 
 def _recording(path: Path) -> Recording | None:
     """None unless every column holds numbers, is the time, or is constant."""
     try:
-        table = read_table(path)
+        table, findings = read_with_findings(path)
     except DataError:  # prose is a ragged table; such a file is no recording
         return None
     names = _without_time(table.columns)
@@ -78,7 +83,7 @@ def _recording(path: Path) -> Recording | None:
     words = {
         name: table.column(name)[0]
         for name, number in zip(names, known, strict=True)
-        if (not number or _is_label(name)) and len(set(table.column(name))) == 1
+        if (not number or is_label(name)) and len(set(table.column(name))) == 1
     }
     channels = [at for at, name in enumerate(names) if known[at] and name not in words]
     if len(table.rows) < MIN_STEPS or not channels or len(channels) + len(words) < len(names):
@@ -87,15 +92,12 @@ def _recording(path: Path) -> Recording | None:
     steps = np.diff(_values(table, times[:1]).ravel()) if times else np.zeros(0)
     evenly = bool(len(steps)) and bool((steps > 0).all() and steps.max() < 1.5 * steps.min())
     channel_names = tuple(names[at] for at in channels)
-    return Recording(tuple(table.columns), channel_names, values[:, channels], words, evenly)
+    left_out = tuple(findings.left_out)
+    return Recording(tuple(table.columns), channel_names, values[:, channels], words, evenly, left_out)
 
 
 def _without_time(names: list[str]) -> list[str]:
     return [name for name in names if not TIME_NAME.fullmatch(name)] or names
-
-
-def _is_label(name: str) -> bool:
-    return name.lower() != "y" and name_score(name) >= CLEAR_NAME  # "y" is an axis beside x and z
 
 
 def _values(table: RawTable, names: Sequence[str]) -> np.ndarray:
@@ -123,24 +125,11 @@ def _read_recordings(root: Path, stamp: tuple[int, ...]) -> tuple[dict[str, Reco
 def _ordered(recordings: Collection[Recording]) -> bool:
     """Do the rows follow one another as measurements do?  Those of a table cut into parts come in any order."""
     first = next(iter(recordings))
-    if any(map(_is_label, first.channels)):  # it varies within files, so a row is a sample
+    if any(map(is_label, first.channels)):  # it varies within files, so a row is a sample
         return False
     if len(_without_time(list(first.columns))) == 1 or all(recording.evenly for recording in recordings):
         return True
-    return float(np.median([_roughness(recording.values) for recording in recordings])) < MAX_ROUGHNESS
-
-
-def _roughness(values: np.ndarray) -> float:
-    """Von Neumann's ratio, median over the channels: 2 for rows in any order, near 0 for smooth curves.
-
-    A channel of equal steps (an id) tells nothing.
-    """
-    steps = np.diff(values, axis=0)
-    varied = np.nanstd(steps, axis=0) > 1e-9 * (np.nanstd(values, axis=0) + 1e-12)
-    if not varied.any():
-        return 2.0
-    spread = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)[varied]
-    return float(np.median(np.nansum(steps**2, axis=0)[varied] / (spread + 1e-12)))
+    return float(np.median([roughness(recording.values) for recording in recordings])) < MAX_ROUGHNESS
 
 
 def _labels(
@@ -184,7 +173,7 @@ def _by_constant_column(recordings: dict[str, Recording], target: str | None) ->
     words = set.intersection(*(set(recording.words) for recording in recordings.values()))
     for name in sorted(words):
         labels: dict[str, tuple[str, ...]] = {path: (recording.words[name],) for path, recording in recordings.items()}
-        if (name == target or (not target and _is_label(name))) and 1 < len(set(labels.values())) <= len(labels) / 2:
+        if (name == target or (not target and is_label(name))) and 1 < len(set(labels.values())) <= len(labels) / 2:
             return FileLabels(labels, None, False, name, sorted(words))
     return None
 
@@ -237,12 +226,16 @@ def read(root: Path, options: Options) -> Cases:
         found.multi_label,
         Findings(
             [f"each file is a series; its label is {found.target or 'the name of its folder'}"],
-            found.doubts,
+            found.doubts + [doubt for path in kept for doubt in left_out_doubts(path, recordings[path].left_out)],
             ignored,
             target=found.target or None,
             target_candidates=found.candidates,
         ),
-        {"layout": "recordings", "channels": list(recordings[kept[0]].channels)},
+        {
+            "layout": "recordings",
+            "channels": list(recordings[kept[0]].channels),
+            "packages": packages_for(kept),
+        },
         groups={name: [of.get(path, "") for path in kept] for name, of in found.comes_from.items()},
     )
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from formatters.tables.dates import Moments, date_format, day_and_month_swapped, epoch_format, moments_of, parse_date
+from formatters.tables.dates import Moments, date_format, day_and_month_swapped, moments_of, number_format, parse_date
 from formatters.tables.numbers import Writing, find_writing, numbers_of
 
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
@@ -77,7 +77,7 @@ def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
     del fillers[""]
     writing = find_writing(counts, delimiter)
     numbers = numbers_of(counts, writing)
-    format_ = epoch_format(name, set(numbers.values())) if numbers else ""
+    format_ = number_format(name, numbers)
     moments: Moments = moments_of(numbers, format_) if format_ else {}
     kind: ColumnType
     if moments:

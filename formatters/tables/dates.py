@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import product
 
 DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y"),
     *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%b %d, %y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", ":%H:%M:%S")
-FORMATS = ("iso", *(day + time + zone for time, zone, day in product(TIMES, ("", " %z"), DAYS) if time or not zone))
+YEAR_LAST = ("%b %d %H:%M:%S %Y", "%b %d %H:%M:%S %z %Y")  # as C and Twitter write moments
+MONTHLY = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%b-%Y", "%b-%y")
+FORMATS = (
+    *("iso", *(day + time + zone for time, zone, day in product(TIMES, ("", " %z"), DAYS) if time or not zone)),
+    *(*YEAR_LAST, *MONTHLY),
+)
+COMPACT = "%Y%m%d"
+MIN_COMPACT = 10  # different ones, where the name does not say that they are dates
 EPOCHS = {"epoch": 1.0, "epoch_ms": 1e3, "epoch_us": 1e6}  # parts a second since 1970
 EPOCH_S = (3e8, 4.2e9)
-EPOCH_NAME = re.compile(r"time|date|epoch|(^|_)ts$|created|updated", re.IGNORECASE)
+EPOCH_NAME = re.compile(r"time|date|epoch|(^|_)ts$|created|updated|when|datum|fecha|日期", re.IGNORECASE)
 MAX_UNREADABLE_SHARE = 0.2
 MAX_CHARS = 40
 LOOK_CELLS = 30  # distinct ones, to rule formats out quickly
-ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-])")
+ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-]|\s\d{4}$)")
 WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
 NUMBERS = re.compile(r"\d+")
-WEEKDAY = re.compile(r"^[A-Za-z]{3,9}\.?,?\s+(?=\d|[A-Za-z]{3,9} \d)")
+WORD = re.compile(r"[^\W\d_]{3,}\.?")
+FIRST_WORD = re.compile(r"([^\W\d_]+)\.?,?\s+(?=\d|[^\W\d_]{3,} \d)")
+AFTER_DAY = re.compile(r"(?<=\d)(st|nd|rd|th)\b|(?<=\d)\.(?=\s?[^\W\d_])|(?<=\s)(de|del|of)(?=\s)", re.IGNORECASE)
+MONTHS = {  # in nine languages, without accents
+    "Jan": "january januar janvier enero gennaio janeiro januari января январь stycznia",
+    "Feb": "february februar fevrier febrero febbraio fevereiro februari февраля февраль lutego",
+    "Mar": "march marz mars marzo marco maart марта март marca",
+    "Apr": "april avril abril aprile апреля апрель kwietnia",
+    "May": "may mai mayo maggio maio mei мая маи maja",
+    "Jun": "june juni juin junio giugno junho июня июнь czerwca",
+    "Jul": "july juli juillet julio luglio julho июля июль lipca",
+    "Aug": "august aout agosto augustus августа август sierpnia",
+    "Sep": "september septembre septiembre settembre setembro сентября сентябрь wrzesnia",
+    "Oct": "october oktober octobre octubre ottobre outubro октября октябрь pazdziernika",
+    "Nov": "november novembre noviembre novembro ноября ноябрь listopada",
+    "Dec": "december dezember decembre diciembre dicembre dezembro декабря декабрь grudnia",
+}
 Moments = dict[str, datetime]  # by cell
 CHINESE = str.maketrans(
     {"年": "-", "月": "-", "日": " ", "号": " ", "時": ":", "时": ":", "点": ":", "分": ":"} | {"秒": " "}
@@ -41,7 +66,10 @@ def _parse(cell: str, plain: str, format_: str) -> datetime | None:
     try:
         if format_ in EPOCHS:
             return datetime.fromtimestamp(float(cell) / EPOCHS[format_], UTC)
-        moment = datetime.fromisoformat(cell) if format_ == "iso" else datetime.strptime(plain, format_)
+        if format_ == "iso":
+            moment = datetime.fromisoformat(cell)
+        else:
+            moment = datetime.strptime(plain, format_.replace("%B", "%b"))  # of older recipes
     except (ValueError, OverflowError, OSError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -54,7 +82,19 @@ def _plain(cell: str) -> str:
     cell = " ".join(cell.translate(CHINESE).split()).strip(" :-")
     cell = re.sub(r"(?<=\d)\s*([ap])\.?m\.?", r" \1m", cell, flags=re.IGNORECASE)
     cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell)) if ":" in cell else cell
-    return WEEKDAY.sub("", cell) if cell[:1].isalpha() and not re.match(r"[A-Za-z]{3,9}\.? \d", cell) else cell
+    first = FIRST_WORD.match(cell)
+    if first and not _month(first[1]):  # a weekday
+        cell = cell[first.end() :]
+    cell = WORD.sub(lambda word: _month(word[0]) or word[0], AFTER_DAY.sub(" ", cell))
+    return " ".join(cell.replace(" ,", ",").split())
+
+
+@lru_cache(maxsize=1000)
+def _month(word: str) -> str:
+    """The month that a word, or what it begins with, names, as ``strptime`` knows it; "" if the word names none."""
+    letters = "".join(c for c in unicodedata.normalize("NFD", word.lower().rstrip(".")) if not unicodedata.combining(c))
+    found = (month for month, names in MONTHS.items() if f" {letters}" in f" {names}")
+    return next(found, "") if len(letters) > 2 else ""
 
 
 def date_format(counts: Counter[str]) -> tuple[str, Moments]:
@@ -77,7 +117,8 @@ def date_format(counts: Counter[str]) -> tuple[str, Moments]:
 
 
 def _looks_dated(cell: str) -> bool:
-    return len(cell) <= MAX_CHARS and len(NUMBERS.findall(cell)) > 1
+    numbers = len(NUMBERS.findall(cell))
+    return len(cell) <= MAX_CHARS and (numbers > 1 or (numbers == 1 and any(map(_month, WORD.findall(cell)))))
 
 
 def moments_of(cells: Iterable[str], format_: str) -> Moments:
@@ -98,9 +139,22 @@ def _moments(counts: Counter[str], format_: str, most_missed: int) -> tuple[Mome
     return found, missed
 
 
-def epoch_format(name: str, values: set[float]) -> str:
-    """Which parts of a second since 1970 a column of whole numbers counts, if it is named like a time; or ""."""
-    if not EPOCH_NAME.search(name) or len(values) < 2 or not all(value.is_integer() for value in values):
+def number_format(name: str, numbers: Mapping[str, float]) -> str:
+    """How a column of whole numbers writes moments: as parts of a second since 1970, or as 20240131; or "".
+
+    Args:
+        numbers: by cell.
+    """
+    named = bool(EPOCH_NAME.search(name))
+    if not named and not 19000101 <= next(iter(numbers.values()), 0) <= 21001231:
+        return ""  # seen at once, as in most columns
+    values = set(numbers.values())
+    if len(values) < 2 or not all(value.is_integer() for value in values):
+        return ""
+    if 19000101 <= min(values) <= max(values) <= 21001231 and (named or len(values) >= MIN_COMPACT):
+        dates = all(len(cell) == 8 and _parse(cell, cell, COMPACT) for cell in numbers)
+        return COMPACT if dates else ""
+    if not named:
         return ""
     low, high = min(values), max(values)
     return next((f for f, parts in EPOCHS.items() if EPOCH_S[0] < low / parts <= high / parts < EPOCH_S[1]), "")

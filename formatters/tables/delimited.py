@@ -17,7 +17,7 @@ from automl_engine.errors import DataError
 from formatters.tables.untidy import with_odd_emptied, without_ragged
 from formatters.words import counted
 
-DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}  # in order of preference
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", "^": "caret"}  # in order of preference
 QUOTINGS: dict[str, dict[str, Any]] = {
     "quotes doubled inside quotes": {"strict": True},
     "quotes escaped by a backslash": {"escapechar": "\\", "doublequote": False, "strict": True},
@@ -27,6 +27,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 }
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
+ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MAX_PREAMBLE_LINES = 5
 MIN_ROWS_BELOW_PREAMBLE = 5
@@ -40,6 +41,13 @@ def without_line_ends(text: str) -> str:
     if not all(line.find(";") == len(line) - 1 and re.search(r"[,\t|]", line) for line in sample):
         return text
     return "\n".join(line.rstrip().rstrip(";") for line in text.split("\n"))
+
+
+def without_double_colons(text: str) -> str:
+    """Some public tables separate cells by "::"."""
+    sample = [line for line in text.split("\n", SAMPLE_ROWS)[:SAMPLE_ROWS] if line.strip()]
+    even = len({line.count("::") for line in sample}) == 1 and sample[0].count("::") > 1
+    return text.replace("::", "\t") if even and "\t" not in text else text
 
 
 def preamble_lines(text: str) -> int:
@@ -71,8 +79,8 @@ def sniff_delimiter(text: str) -> str:
                 same = sum(len(row) in (len(rows[0]), len(rows[0]) + 1) for row in rows[1:])
                 fits[delimiter] = max(fits.get(delimiter, 0.0), same / max(1, len(rows) - 1))
     fitting = [d for d, share in fits.items() if share == max(fits.values())]
-    if not fitting:
-        return " " if _is_space_delimited(sample) else ""
+    if not fitting or (fitting == ["\t"] and all(map(ALIGNED.search, sample.splitlines()[1:SAMPLE_ROWS]))):
+        return " " if _is_space_delimited(sample) else "".join(fitting)
     if {",", ";"} <= set(fitting):
         fields = [f for line in sample.splitlines()[1:50] for f in line.split(";") if "," in f]
         decimal = sum(bool(re.fullmatch(r'\s*"?[-+]?\d+,\d+"?\s*', f)) for f in fields)
@@ -94,7 +102,10 @@ def _delimiter_of_apostrophes(text: str) -> str:
 
 def _is_space_delimited(sample: str) -> bool:
     """Old research archives separate plain numbers by blanks."""
-    rows = [line.split() for line in sample.splitlines()[:50]][: 49 if len(sample) >= SAMPLE_CHARS else 50]
+    try:
+        rows = [row for _, row in islice(cells_of(sample, " ", {}), 50)][: 49 if len(sample) >= SAMPLE_CHARS else 50]
+    except csv.Error:
+        return False
     numbers = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
     cells = [cell for row in rows[1:] for cell in row]
     widths = Counter(len(row) for row in rows if row)
@@ -106,7 +117,10 @@ def cells_of(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tup
     """(line number, cells) of each line that is not empty; a cell with line breaks spans several lines."""
     lines = io.StringIO(text, newline="")
     if delimiter == " ":
-        yield from ((number, line.split()) for number, line in enumerate(lines, 1) if line.strip())
+        found = csv.reader(
+            (line.expandtabs(1).strip() for line in lines), delimiter=" ", skipinitialspace=True, **quoting
+        )
+        yield from ((found.line_num, row) for row in found if row)
         return
     found = csv.reader(lines, delimiter=delimiter or "\x1f", skipinitialspace=True, **quoting)
     yield from ((found.line_num, row) for row in found if row)

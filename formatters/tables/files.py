@@ -22,13 +22,25 @@ from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.matrices import matrices
-from formatters.tables.reader import TABLE_SUFFIXES, RawTable, ReadTable, read_table, read_with_findings
+from formatters.tables.new_rows import left_out_doubts
+from formatters.tables.reader import (
+    TABLE_SUFFIXES,
+    RawFindings,
+    RawTable,
+    ReadTable,
+    check_lines,
+    decode_text,
+    read_table,
+    read_with_findings,
+)
 from formatters.words import counted
 
 Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
+MIN_TEXTS = 10  # of a class, a line each
+MIN_WORDS = 3  # of a text, on average
 MAX_NAMELESS_CLASSES = 20  # in a table without a header
 AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
 
@@ -76,7 +88,9 @@ def load(root: Path) -> TableUpload | None:
     others = [path for path in paths if OTHER_DATA.fullmatch(path)]
     documents = [path for path in paths if path.lower().endswith(".txt") and not _is_about(path)]
     alone = not any(path.lower().endswith((*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)) for path in paths)
-    if len(others) > 2 or (len(documents) > 2 and not _are_parts(root, documents, alone)):
+    if len(others) > 2:
+        return None
+    if len(documents) > 2 and not _are_parts(root, documents, alone) and not _texts_by_class(root, documents):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -103,11 +117,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
-    doubts = [
-        Doubt(f"{path}: {what} was left out", "correct it, or remove it, if it is a row", path)
-        for path in group
-        for what in findings[path].left_out
-    ]
+    doubts = [doubt for path in group for doubt in left_out_doubts(path, findings[path].left_out)]
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
         classes = [Path(path).stem for path in group for _ in tables[path].rows]
@@ -165,14 +175,29 @@ def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
     """.txt files (or files without a suffix) may be tables, if their lines fall into even columns; many, if alike."""
     if not 0 < len(paths) <= 2 and not _are_parts(root, paths):
-        return {}
+        return _texts_by_class(root, paths)
     read = {}
     for path in paths:
         try:
             read[path] = read_with_findings(root / path)
         except DataError:  # prose is a "ragged table"
+            return _texts_by_class(root, paths)
+    tables = {path: one for path, one in read.items() if len(one[0].columns) > 1 and len(one[0].rows) > 1}
+    return tables or _texts_by_class(root, paths)
+
+
+def _texts_by_class(root: Path, paths: list[str]) -> dict[str, ReadTable]:
+    """Files that hold a text a line and are named by their class, such as positive.txt and negative.txt."""
+    if not named_by_class(paths, ["text"]) or len({Path(path).parent for path in paths}) > 1:
+        return {}
+    tables = {}
+    for path in paths:
+        check_lines(root / path)
+        lines = [line.strip() for line in decode_text(root / path)[0].splitlines() if line.strip()]
+        if len(lines) < MIN_TEXTS or sum(len(line.split()) for line in lines) < MIN_WORDS * len(lines):
             return {}
-    return {path: one for path, one in read.items() if len(one[0].columns) > 1 and len(one[0].rows) > 1}
+        tables[path] = RawTable(["text"], [[line] for line in lines], False, "", path), RawFindings()
+    return tables
 
 
 def _largest_group(tables: dict[str, RawTable]) -> list[str]:
@@ -213,8 +238,8 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     for column in upload.columns:
-        parts = {part_of(cell) for cell in column.counts}
-        if "" in parts or not is_split_name(column.name) or not parts & {"train"} or len(parts) < 2:
+        parts = {part_of(cell) for cell in column.counts} if is_split_name(column.name) else {""}
+        if "" in parts or "train" not in parts or len(parts) < 2:
             continue
         upload = _ignoring(upload, column, "it tells the split")
         if column.missing or not parts & {"validation", "test"}:

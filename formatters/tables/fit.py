@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from formatters.tables.columns import is_missing
-from formatters.tables.dates import date_format, day_and_month_swapped, epoch_format, parse_date
+from formatters.tables.dates import date_format, day_and_month_swapped, number_format, parse_date
 from formatters.tables.numbers import Writing, decimal_mark
 from formatters.words import counted
 
@@ -78,7 +78,7 @@ def _dates(rows: Rows, cells: list[Counter[str]]) -> dict[int, dict[str, Any]]:
 def _format(name: str, cells: Counter[str], most: int) -> str:
     """Another format that leaves fewer cells unread, or ""."""
     try:
-        found = epoch_format(name, {float(cell) for cell in cells})
+        found = number_format(name, {cell: float(cell) for cell in cells})
     except ValueError:
         found, _ = date_format(cells)
     return found if found and found != "iso" and _unread(cells, found) < most else ""

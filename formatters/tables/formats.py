@@ -5,6 +5,7 @@ Each reader gives rows of strings, the first one the header.  Libraries are impo
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
@@ -78,7 +79,9 @@ def written(value: Any) -> str:
         return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value).strip()
 
 
 def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wanted: Collection[str] = ()) -> Structured:
@@ -223,22 +226,41 @@ def _records(text: str, name: str) -> Rows:
 
 
 def _lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    """An object a line, as JSON or as Python writes it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError:
+        if not text.lstrip().startswith("{'"):
+            raise
+    try:
+        return [ast.literal_eval(line) for line in lines]
+    except (SyntaxError, TypeError, MemoryError) as error:
+        raise ValueError(error) from error
 
 
 def _records_of(content: dict[str, Any]) -> list[Any]:
     if {"columns", "data"} <= set(content) and isinstance(content["data"], list):  # pandas: orient="split"
         return [dict(zip(map(str, content["columns"]), row, strict=False)) for row in content["data"]]
     lists = [value for value in content.values() if isinstance(value, list)]
-    if len(lists) == len(content) and len({len(value) for value in lists}) == 1 and not isinstance(lists[0][:1], dict):
-        return [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
     records = [value for value in lists if value and all(isinstance(item, dict) for item in value)]
     if len(records) == 1:
         return records[0]
-    columns = [value for value in content.values() if isinstance(value, dict)]
-    if columns and len(columns) == len(content) > 1 and len({tuple(value) for value in columns}) == 1:
-        return [{name: content[name][key] for name in content} for key in columns[0]]  # pandas: {column: {row: value}}
-    return [content]
+    if len(lists) == len(content) and len({len(value) for value in lists}) == 1 and not records:
+        return [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    if not inner or len(inner) < len(content) or len(content) < 2:
+        return [content]
+    if not _names_rows(content) and len({tuple(value) for value in inner}) == 1:
+        return [{name: content[name][key] for name in content} for key in inner[0]]  # pandas: {column: {row: value}}
+    return [{"row": name, **value} for name, value in content.items()]
+
+
+def _names_rows(content: dict[str, dict[str, Any]]) -> bool:
+    """Do the keys name rows, and those below them columns?  Numbers name rows; else the longer side does."""
+    below = next(iter(content.values()))
+    numbered = [all(key.isdecimal() for key in keys) for keys in (content, below)]
+    return numbered[0] if numbered[0] != numbered[1] else len(content) > len(below)
 
 
 def _flat(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

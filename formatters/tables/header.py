@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,17 +14,21 @@ HEADER_NAMES = frozenset(
     speaker date time value sex gender age tag tags""".split()  # noqa: SIM905
 )
 NUMBER = re.compile(r"[-+]?\d{1,12}(\.\d{1,12})?")
+CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::00)?")
+DAY = re.compile(r"(\d{4})[-/](\d\d?)(?:[-/](\d\d?))?")
+MIN_YEARS = 3
 MIN_AXIS = 8  # numbers
 
 
 def has_header_line(rows: list[list[str]]) -> bool:
     """Votes of the columns: does the first cell differ in kind from those below it?"""
-    first, rest = rows[0], rows[1:]
+    first = rows[0]
+    rest = [row for row in rows[1:] if row != first] or rows[1:]  # files put together repeat their header
     if not rest:
         return not any(_is_number(cell) for cell in first)
     if is_axis(first) and not any(map(is_axis, rest[:5])):
         return True
-    if _counts_up(first) and not all(_counts_up(row) for row in rest[:5]):
+    if any(counts(first) and not all(counts(row) for row in rest[:5]) for counts in (_counts_up, are_years)):
         return True
     votes = sum(_header_vote(first[i], [row[i] for row in rest]) for i in range(len(first)))
     if votes:
@@ -70,9 +75,31 @@ def _counts_up(cells: list[str]) -> bool:
     return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+def are_years(cells: list[str]) -> bool:
+    """Are these years in equal steps, but for a few words?"""
+    years = [int(cell) for cell in cells if re.fullmatch(r"1[89]\d\d|20\d\d|2100", cell)]
+    if len(years) < MIN_YEARS or len(years) < len(cells) - 3:
+        return False
+    return years[1] != years[0] and len({after - before for before, after in pairwise(years)}) == 1
+
+
+def axis_value(cell: str) -> float | None:
+    """The place on an axis of a number, a time of day in hours or a date in days; None for anything else."""
+    if NUMBER.fullmatch(cell):
+        return float(cell)
+    if clock := CLOCK.fullmatch(cell):
+        return int(clock[1]) + int(clock[2]) / 60
+    if day := DAY.fullmatch(cell):
+        try:
+            return float(date(int(day[1]), int(day[2]), int(day[3] or 1)).toordinal())
+        except ValueError:
+            return None
+    return None
+
+
 def is_axis(cells: list[str]) -> bool:
-    """Are these numbers in equal steps, up or down, but for a few words: times or wavelengths above a row each?"""
-    numbers = [float(cell) for cell in cells if NUMBER.fullmatch(cell)]
+    """Are these numbers, times or dates in equal steps, up or down, but for a few words: what stands above series?"""
+    numbers = [value for cell in cells if (value := axis_value(cell)) is not None]
     if len(numbers) < MIN_AXIS or len(numbers) < len(cells) - 3:
         return False
     steps = [after - before for before, after in pairwise(numbers)]

@@ -17,7 +17,7 @@ from formatters.labels.target import choose
 from formatters.split_words import is_split_name
 from formatters.tables.columns import Column, holds_lists, mean_chars, parse_number
 from formatters.tables.files import TableUpload, load
-from formatters.tables.header import NUMBER, is_axis
+from formatters.tables.header import NUMBER, are_years, axis_value, is_axis
 
 MAX_DIGITS = 9  # of the number of a column
 TIME_PREFIXES = frozenset(
@@ -148,7 +148,7 @@ def _numbered(name: str) -> tuple[str, int | None]:
 
 def _numbered_channels(names: list[str]) -> list[list[str]]:
     """Names that share a prefix and count up, by prefix; all of one length."""
-    axis = [name for name in names if NUMBER.fullmatch(name)]
+    axis = [name for name in names if axis_value(name) is not None]
     if _is_axis_of_units(axis):
         return [axis]
     groups: dict[str, dict[int, str]] = {}
@@ -163,8 +163,10 @@ def _numbered_channels(names: list[str]) -> list[list[str]]:
 
 
 def _is_axis_of_units(names: list[str]) -> bool:
-    """A header of times or wavelengths, rather than 0, 1, 2, ..., which may number anything."""
-    return is_axis(names) and all(map(NUMBER.fullmatch, names)) and abs(float(names[1]) - float(names[0])) != 1
+    """A header of times, dates, years or wavelengths, rather than 0, 1, 2, ..., which may number anything."""
+    if not is_axis(names) or not all(map(NUMBER.fullmatch, names)):
+        return is_axis(names)
+    return are_years(names) or abs(float(names[1]) - float(names[0])) != 1
 
 
 def _is_timed(channels: list[list[str]]) -> bool:

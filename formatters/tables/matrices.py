@@ -84,7 +84,7 @@ def read_new_matrix(path: Path, columns: Sequence[str], sparse: bool) -> ReadTab
         table.rows.append(row)
     if beyond:
         more = f", like {len(beyond) - 1:,} more," if len(beyond) > 1 else ""
-        findings.left_out.append(f"{beyond[0]}{more} is beyond the {width:,} columns of the model and")
+        findings.left_out.append(f"{beyond[0]}, which{more} is beyond the {width:,} columns of the model")
     return table, findings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.base import NewData
+from formatters.base import Doubt, NewData
 from formatters.media.order import files_below
 from formatters.tables.formats import STRUCTURED_SUFFIXES
 from formatters.tables.matrices import read_new_matrix
@@ -85,9 +85,14 @@ def read_new_rows(path: Path, name: str, layout: dict[str, Any], wanted: list[st
     )
 
 
+def left_out_doubts(path: str, left_out: Sequence[str]) -> list[Doubt]:
+    """For the report of training data."""
+    return [Doubt(f"{path}: left out {what}", "correct it, or remove it, if it is a row", path) for what in left_out]
+
+
 def left_out(findings: RawFindings, file_name: str) -> list[str]:
     """For the notes on new data."""
-    return [f"{file_name}: {what} was left out" for what in findings.left_out]
+    return [f"{file_name}: left out {what}" for what in findings.left_out]
 
 
 def row_names(name: str, count: int) -> list[str]:

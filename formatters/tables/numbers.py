@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from statistics import median
 from typing import Any
 
 MAX_FLOAT32 = 3.4028234663852886e38
@@ -30,9 +31,9 @@ BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
     r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
     re.I,
 )
-AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+\s]+$")
+AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+*†‡\s]+$")
 UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
-CLOCK = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?(?:m\.?)?", re.I)
+CLOCK = re.compile(r"(?:(\d+)\s*d(?:ays?)?,?\s+)?(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?(?:m\.?)?", re.I)
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "mio": 1e6, "thousand": 1e3, "million": 1e6} | {
     "billion": 1e9,
     "lakh": 1e5,
@@ -40,6 +41,15 @@ MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "mio": 1e6, "t
     "crore": 1e7,
     "cr": 1e7,
 }
+MAGNITUDES_FROM = 1000  # the numbers without a magnitude beside those with "m" or "b" alone
+FAMILIES = (  # units that stand for one another
+    {"mg": 1e-3, "g": 1.0, "kg": 1e3, "t": 1e6},
+    {"mm": 1.0, "cm": 10.0, "m": 1e3, "km": 1e6},
+    {"ml": 1.0, "cl": 10.0, "dl": 100.0, "l": 1e3},
+    {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0},
+    {"kb": 1.0, "mb": 1e3, "gb": 1e6, "tb": 1e9},
+    {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "ghz": 1e9},
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +84,18 @@ class Writing:
         bare, factor = self._without_unit(cell)
         if bare[:1] == "(" and bare[-1:] == ")":  # as accountants write losses
             bare, factor = bare[1:-1], -factor
+        elif re.fullmatch(r"\d.*\d-|\d-", bare):  # as SAP writes them
+            bare, factor = bare[:-1], -factor
         bare = _plain(AFTER.sub("", BEFORE.sub("", bare.replace("−", "-"), count=1)), self.decimal_comma, self.dots)
         try:
             return _finite(float(bare) * factor, cell)
         except ValueError:
             return None
+
+    def is_marked(self, cell: str) -> bool:
+        """Does a sign or letter stand beside the number that a footnote explains ("<0.3", "8.1*", "5.2 b")?"""
+        flags = len(self.units) > 1 and set(self.units.values()) == {1.0}
+        return cell[:1] in "<>≤≥" or cell[-1:] in "*†‡" or (flags and cell[-1:].isalpha())
 
     def _without_unit(self, cell: str) -> tuple[str, float]:
         match = UNIT.fullmatch(cell) if self.units else None
@@ -87,7 +104,8 @@ class Writing:
 
 
 def _unit(word: str) -> str:
-    return word.strip(" .").lower().removesuffix("s")
+    word = word.strip(" .").lower()
+    return word.removesuffix("s") if len(word) > 2 else word
 
 
 def _plain(bare: str, decimal_comma: bool, dots: bool) -> str:
@@ -105,12 +123,12 @@ def _finite(value: float, cell: str) -> float | None:
 
 def _hours(cell: str) -> float | None:
     match = CLOCK.fullmatch(cell.strip())
-    if not match or int(match[2]) > 59:
+    if not match or int(match[3]) > 59:
         return None
-    hours = int(match[1])
-    if match[4]:
-        hours = hours % 12 + 12 * (match[4].lower() == "p")
-    return hours + int(match[2]) / 60 + float(match[3] or 0) / 3600
+    hours = int(match[2])
+    if match[5]:
+        hours = hours % 12 + 12 * (match[5].lower() == "p")
+    return 24 * int(match[1] or 0) + hours + int(match[3]) / 60 + float(match[4] or 0) / 3600
 
 
 def _sure(mark: str, between: str) -> re.Pattern[str]:
@@ -136,6 +154,7 @@ def _bare(cell: str) -> str:
     """Without currencies, units and blanks between thousands."""
     unit = UNIT.fullmatch(cell)
     cell = AFTER.sub("", BEFORE.sub("", (unit[1] if unit else cell).replace("−", "-"), count=1)).strip("()")
+    cell = cell.rstrip("-")
     return BLANKS.sub("", cell) if GROUPED.fullmatch(cell) else cell
 
 
@@ -145,7 +164,7 @@ def find_writing(cells: Collection[str], delimiter: str) -> Writing:
     timed = sum(bool(CLOCK.fullmatch(cell)) for cell in cells)
     if timed > (1 - MAX_JUNK_SHARE) * len(cells):
         return Writing(clock=True)
-    bare = [AFTER.sub("", BEFORE.sub("", cell, count=1)).strip("()") for cell in cells]
+    bare = [AFTER.sub("", BEFORE.sub("", cell, count=1)).strip("()").rstrip("-") for cell in cells]
     commas = [cell for cell in bare if re.match(r"[-+(]?[\d.' ]*,\d", cell)]
     grouped = all(COMMAS.fullmatch(cell) for cell in commas) and delimiter != ";"
     several = any(cell.count(",") > 1 or re.search(r",.*\.", cell) for cell in commas)
@@ -173,9 +192,16 @@ def _units(cells: Collection[str], writing: Writing) -> dict[str, float]:
             found[_unit(match[2])] += 1
     if not found:
         return {}
-    plain = found.total() < sum(writing.number(cell) is not None for cell in cells)
-    if set(found) <= set(MAGNITUDES) and (len(found) > 1 or plain or "k" in found):
+    plain = [abs(value) for cell in cells if (value := writing.number(cell)) is not None]
+    marked = found.total() < len(plain)  # a few among plain numbers
+    large = marked and median(plain) >= MAGNITUDES_FROM
+    if set(found) <= set(MAGNITUDES) and (len(found) > 1 or large or "k" in found):
         return {unit: MAGNITUDES[unit] for unit in found}
+    for family in FAMILIES:
+        if len(found) > 1 and set(found) <= set(family):
+            return {unit: family[unit] for unit in found}
+    if marked and all(len(unit) == 1 for unit in found):  # what a footnote explains
+        return dict.fromkeys(found, 1.0)
     unit, count = found.most_common(1)[0]
     return {unit: 1.0} if count >= UNIT_SHARE * found.total() and found.total() > 1 else {}
 

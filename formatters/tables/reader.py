@@ -22,15 +22,17 @@ from formatters.tables.delimited import (
     parse,
     preamble_lines,
     sniff_delimiter,
+    without_double_colons,
     without_line_ends,
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, check_width, read_structured
 from formatters.tables.header import distinct_names, has_header_line
-from formatters.tables.untidy import Tidied, tidy
+from formatters.tables.untidy import Tidied, tidy, without_repeated
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
 FASTTEXT_LABEL = "__label__"
+RECORD = re.compile(r"\s*\{\s*[\"'][^\n]*:")  # JSON, whatever the name says
 
 
 @dataclass
@@ -100,6 +102,11 @@ def _read(
     text, encoding = decode_text(path)
     if not text.strip():
         raise DataError(f"{path.name} is empty; it needs a header line and at least one row.")
+    if RECORD.match(text):
+        try:
+            return _structured(path, has_header, keep_empty, wanted)
+        except DataError:  # cells in braces
+            pass
     if text.startswith(FASTTEXT_LABEL):
         rows = [fasttext_row(line) for line in text.splitlines() if line.strip()]
         if any("," in label for label, _ in rows):
@@ -108,7 +115,7 @@ def _read(
         return RawTable(["label", "text"], rows, False, "", path.name, "label"), RawFindings(notes)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
-    text = text if separator else without_line_ends(text)
+    text = text if separator else without_double_colons(without_line_ends(text))
     skipped = 0 if separator else preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else sniff_delimiter(text)
@@ -125,13 +132,16 @@ def _read(
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     if not filled:
         raise DataError(f"{path.name} has only one line; it needs the names of the columns and the data below them.")
+    repeated: list[str] = []
+    if has_header and not keep_empty:
+        filled, repeated = without_repeated(header, filled)
     columns = distinct_names(header)
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
     empty = 0 if keep_empty else sum(not any(row) for row in rows)
     notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
     notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
-    left_out = ragged + tidied.left_out
+    left_out = ragged + tidied.left_out + repeated
     notes += [f"left out: {what}" for what in left_out]
     label = tidied.label if tidied.label in columns else ""
     unread = {at - has_header: f"{path.name}, {why}" for at, why in odd.items()}

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from formatters.words import counted
+
 LOOK_ROWS = 200
 NUMBER_SHARE = 0.6  # of the cells below, for a column of numbers
 MIN_ROWS = 5
@@ -92,6 +94,13 @@ def _without_totals(found: Tidied) -> Tidied:
     return Tidied(
         rows[:-1], found.label, [*found.left_out, f"the last line ({rows[-1][at]!r}), which sums up the others"]
     )
+
+
+def without_repeated(header: list[str], rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """(the rows that do not repeat the header, as those of files put together do, what is left out)."""
+    kept = [row for row in rows if row != header]
+    count = len(rows) - len(kept)
+    return (kept, [counted(count, "line that repeats", "lines that repeat") + " the header"]) if count else (rows, [])
 
 
 def _strip_quotes(rows: list[list[str]]) -> None:

@@ -135,7 +135,9 @@ def test_a_new_line_that_is_no_row_is_told(tmp_path: Path) -> None:
     assert (len(new.names), new.contents[1]) == (3, None)
     assert "line 2 of new.data holds '2:x'" in new.problems[1]
     assert new.contents[2].ravel().tolist() == [2, 0, 0]
-    assert new.notes[0].startswith("new.data: place 7 of line 3, like 1 more, is beyond the 3 columns of the model")
+    assert new.notes[0].startswith(
+        "new.data: left out place 7 of line 3, which, like 1 more, is beyond the 3 columns of the model"
+    )
 
 
 def test_a_new_dense_line_of_another_width_is_told(tmp_path: Path) -> None:

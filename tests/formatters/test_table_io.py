@@ -42,6 +42,14 @@ def notes(tmp_path: Path):
         ("text\nhello, world\nfoo bar\n", "", ["text"], ["hello, world"]),
         ("1 2.5 3\n2   1.5 4\n", " ", ["column_0", "column_1", "column_2"], ["1", "2.5", "3"]),
         ("sep=;\na;b\n1;2\n", ";", ["a", "b"], ["1", "2"]),
+        ("a^b^c\n1^2^x\n3^4^y\n", "^", ["a", "b", "c"], ["1", "2", "x"]),
+        ("1::2.5::x\n2::4::y\n", "\t", ["column_0", "column_1", "column_2"], ["1", "2.5", "x"]),
+        (
+            '8.0   307.0   1\t"old car"\n6.0    98.0   2\t"ute"\n',
+            " ",
+            [f"column_{i}" for i in range(4)],
+            ["8.0", "307.0", "1", "old car"],
+        ),
     ],
 )
 def test_delimiter(read, content, delimiter, columns, first_row):
@@ -77,6 +85,8 @@ def test_encoding(tmp_path, encoding, text):
         ("a.png,cat\nb.png,dog\nc.png,dog\n", False),
         ("0,1,2,3,label\n0.1,0.2,0.3,0.4,x\n0.1,0.2,0.3,0.5,y\n", True),
         ("class,title\nA,some words\nB,other words here\n", True),
+        ("country,2019,2020,2021\nA,3.5,4,5\nB,1,2,7\n", True),
+        ("m,l,k\n1,2,a\nm,l,k\n3,4,b\n", True),
     ],
 )
 def test_header(read, notes, content, has_header):

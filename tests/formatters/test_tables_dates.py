@@ -29,12 +29,48 @@ DAY = datetime(2023, 2, 15, tzinfo=UTC).timestamp() / 86400
         ("15-Feb-23", ["01-Dec-22"], 0),
         ("Feb 15, 2023 1:30 p.m.", ["Dec 1, 2022 3:05 a.m."], 13.5),
         ("2023-2-15", ["2023-11-3"], 0),
+        ("Wed Feb 15 13:30:00 +0000 2023", ["Sat Dec 03 08:00:00 +0000 2022"], 13.5),
+        ("Wed Feb 15 13:30:00 EST 2023", ["Sat Dec  3 08:00:00 EST 2022"], 13.5),
+        ("February 15th, 2023", ["December 1st, 2022"], 0),
+        ("15. Februar 2023", ["3. März 2023", "24. Dezember 2022"], 0),
+        ("15 février 2023", ["1 août 2022", "7 juil. 2021"], 0),
+        ("15 de febrero de 2023", ["1 de enero de 2022"], 0),
+        ("15 февраля 2023", ["9 мая 2022"], 0),
+        ("20230215", ["20221201", "20211130"], 0),
     ],
 )
 def test_dates(cell, others, hours):
     column = profile("when", [cell, *others])
     assert column.type == "date"
     assert encode_cells(encoder(column), [cell])[0, 0] == pytest.approx(DAY + hours / 24, abs=2e-3)
+
+
+@pytest.mark.parametrize("cell", ["2023-02", "2023/02", "02/2023", "Feb 2023", "Feb-23"])
+def test_months_are_their_first_day(cell):
+    column = profile("period", [cell, cell.replace("02", "11").replace("Feb", "Nov")])
+    assert column.type == "date"
+    assert encode_cells(encoder(column), [cell])[0].tolist() == [19389, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("code", [str(20240000 + i) for i in range(40)]),
+        ("code", ["20230215", "20230216"]),
+        ("shop", [f"Market-{i:02}" for i in range(1, 40)]),
+        ("size", ["3-4 rooms", "1-2 rooms", "5-6 rooms"]),
+        ("version", ["1.2.3", "1.10.0", "2.0.1"]),
+    ],
+)
+def test_what_is_no_date(name, cells):
+    assert profile(name, cells).type != "date"
+
+
+def test_cells_of_two_writings_are_both_read():
+    cells = [f"{day:02}.03.2023" for day in range(1, 29)] + ["2023-04-01", "2023-04-02", "soon"]
+    column = profile("when", cells)
+    assert (column.type, column.unreadable) == ("date", ["soon"])
+    assert encode_cells(encoder(column), ["2023-04-01"])[0, 0] == 19448
 
 
 @pytest.mark.parametrize("parts", [1, 1000])

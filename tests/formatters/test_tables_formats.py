@@ -7,6 +7,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow
@@ -28,6 +29,13 @@ RECORDS = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
 
 def arrow() -> pyarrow.Table:
     return pyarrow.Table.from_pylist(RECORDS)
+
+
+def decimals() -> pyarrow.Table:
+    table = arrow()
+    leaves = pyarrow.array([timedelta(hours=row[1]) for row in ROWS])
+    height = table["height"].cast(pyarrow.decimal128(10, 4))
+    return table.set_column(0, "height", height).set_column(1, "leaves", leaves)
 
 
 def database(path: Path) -> None:
@@ -60,6 +68,15 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "a.json": lambda path: path.write_text(json.dumps(RECORDS)),
     "columns.json": lambda path: path.write_text(json.dumps(arrow().to_pydict())),
     "below.json": lambda path: path.write_text(json.dumps({"version": 2, "rows": RECORDS})),
+    "index.json": lambda path: path.write_text(json.dumps(dict(enumerate(RECORDS)))),
+    "names.json": lambda path: path.write_text(json.dumps({f"tree {i}": row for i, row in enumerate(RECORDS)})),
+    "pandas.json": lambda path: path.write_text(
+        json.dumps({name: dict(enumerate(cells)) for name, cells in arrow().to_pydict().items()})
+    ),
+    "one_key.json": lambda path: path.write_text(json.dumps({"trees": RECORDS})),
+    "python.txt": lambda path: path.write_text("\n".join(map(str, RECORDS))),
+    "lines.txt": lambda path: path.write_text("\n".join(map(json.dumps, RECORDS))),
+    "decimal.parquet": lambda path: parquet.write_table(decimals(), path),
     "split.json": lambda path: path.write_text(json.dumps({"columns": COLUMNS, "index": [], "data": ROWS})),
     "a.jsonl": lambda path: path.write_text("\n".join(map(json.dumps, RECORDS))),
     "a.arff": lambda path: path.write_text(ARFF),

@@ -33,6 +33,18 @@ from formatters.tables.columns import encode_cells, encoder, profile
         (["21.5 °C", "19 °C", "-3.25 °C"], ",", [21.5, 19, -3.25]),
         (["09:38", "0:42:50", "23:15"], ",", [9 + 38 / 60, 42 / 60 + 50 / 3600, 23.25]),
         (["1:30 PM", "12:15 am", "9:00 AM"], ",", [13.5, 0.25, 9]),
+        (["0 days 06:30:00", "2 days 01:00:00"], ",", [6.5, 49]),
+        (["1 day, 2:00:00", "3:15:00"], ",", [26, 3.25]),
+        (["12,50-", "3,75", "1.200,00-"], ";", [-12.5, 3.75, -1200]),
+        (["12.50-", "1,234.50-", "7"], ",", [-12.5, -1234.5, 7]),
+        (["8.1*", "7.25", "6†"], ",", [8.1, 7.25, 6]),
+        (["5.1 b", "4.2", "3.3 e", "2.4 p", "1.5", "0.6", "0.7"], ",", [5.1, 4.2, 3.3, 2.4, 1.5, 0.6, 0.7]),
+        (["5.1 b", "4.2", "3.3"], ",", [5.1, 4.2, 3.3]),
+        (["1.2m", "350000", "8000"], ",", [1.2e6, 350000, 8000]),
+        (["500 g", "1.5 kg", "250 g"], ",", [500, 1500, 250]),
+        (["512 MB", "2 GB", "1 GB"], ",", [512e3, 2e6, 1e6]),
+        (["90 min", "1.5 h", "45 min"], ",", [5400, 5400, 2700]),
+        (["15 ms", "20 ms", "17 ms"], ",", [15, 20, 17]),
     ],
 )
 def test_writings(cells, delimiter, values):
@@ -47,6 +59,14 @@ def test_writings(cells, delimiter, values):
 )
 def test_codes_are_no_numbers(cells):
     assert profile("x", cells).type == "category"
+
+
+@pytest.mark.parametrize(("cell", "told"), [("7.5*", True), ("<0.2", True), ("7.5 p", True), ("7.5 kg", False)])
+def test_marks_that_were_left_out_are_told(tmp_path: Path, cell: str, told: bool) -> None:
+    cells = [cell, "1.5 e" if cell.endswith("p") else "1.5"] + [f"{i / 8}" for i in range(1, 78)]
+    (tmp_path / "a.csv").write_text("\n".join(["height,kind", *(f"{c},{'ab'[i % 2]}" for i, c in enumerate(cells))]))
+    doubts = [doubt.what for doubt in tabular.read(tmp_path, Options()).findings.doubts]
+    assert any(f"limits or marks such as {cell!r}" in what for what in doubts) is told
 
 
 @pytest.mark.parametrize("filler", ["n.d.", "unknown", "Varies with device"])

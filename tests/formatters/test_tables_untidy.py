@@ -30,6 +30,7 @@ def read(folder: Path, *lines: str) -> Table:
         [HEADER, *ROWS, "  ", ",,,"],
         [HEADER, "continuous,continuous,discrete,discrete", ",,,class", *ROWS],
         [HEADER, "c,c,d,d", ",,,class", *ROWS],
+        [*(HEADER, *ROWS[:30]), *(HEADER, *ROWS[30:])],
         [f"{HEADER},", *ROWS],
         [f"{HEADER},", *(f"{row}," for row in ROWS)],
         [HEADER, *(row.replace("oak", "'oak'").replace("elm", "'elm'") for row in ROWS)],
@@ -55,6 +56,11 @@ def test_lines_of_another_length_are_left_out_and_told(tmp_path):
     assert len(kept.rows) == 61
     assert found.unread.keys() == {30}
     assert "line 32 has 5 fields instead of 4" in found.unread[30]
+
+
+def test_a_header_that_comes_again_is_told(tmp_path):
+    table = read(tmp_path, HEADER, *ROWS[:20], HEADER, *ROWS[20:], HEADER)
+    assert any("left out 2 lines that repeat the header" in doubt.what for doubt in table.findings.doubts)
 
 
 def test_single_quotes_around_delimiters(tmp_path):

@@ -56,6 +56,18 @@ def test_text_column_is_found_and_tokenised(read):
     assert table.preview(1, Path("x")) == {"kind": "text", "text": "The room 1 was lovely, really lovely!"}
 
 
+def test_a_text_a_line_and_a_file_a_class(read, tmp_path):
+    files = {
+        f"{mood}.txt": "\n".join(f"the room {i} was {word} and the street too" for i in range(20)) + "\n"
+        for mood, word in (("positive", "lovely"), ("negative", "dirty"), ("mixed", "fine"))
+    }
+    table = read(files)
+    assert Counter(sample.labels[0] for sample in table.samples) == {"positive": 20, "negative": 20, "mixed": 20}
+    new = tmp_path / "new.txt"
+    new.write_text("a lovely room\na dirty one\n")
+    assert text.encode(recipe_of(table), new).names == ["row 1", "row 2"]
+
+
 def test_several_text_columns_are_joined(read):
     rows = "".join(
         f'"{"AB"[i % 2]}","A heading number {i} about things","And a longer body {i}, in words"\n' for i in range(30)
