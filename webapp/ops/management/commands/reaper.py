@@ -44,6 +44,7 @@ DUTIES = (
     ("runs", "webapp.runs.jobs.reap"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("guests", "webapp.accounts.guests.reap"),
+    ("old audit entries", "webapp.accounts.audit.forget_old"),
     ("files without a row", "webapp.datasets.sweep.daily"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )
