@@ -1,4 +1,4 @@
-"""``manage.py reaper``: every 15 s, take care of what lost its worker or ran out of time."""
+"""``manage.py reaper``: every 5 s, take care of what lost its worker or ran out of time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webapp.database import UNAVAILABLE
 from webapp.ops import faults
 from webapp.ops.models import Fault
 
-INTERVAL_S = 15
+INTERVAL_S = 5
 KEEP_FAULTS = timedelta(days=30)
 logger = logging.getLogger(__name__)
 
