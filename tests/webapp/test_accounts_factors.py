@@ -41,12 +41,18 @@ def log_in(client: Client, user: User) -> str:
     return client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})["Location"]
 
 
+def log_in_to_manage(client: Client, user: User) -> None:
+    """Whoever changes factors gives the password again."""
+    log_in(client, user)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+
+
 def code(secret: str) -> str:
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 def test_a_second_factor_is_asked_for(client: Client, owner: User) -> None:
-    assert log_in(client, owner) == "/"
+    log_in_to_manage(client, owner)
     page = client.get(f"{FACTORS}/totp/activate/").content.decode()
     assert 'class="site-head"' in page
     secret = re.search(r'value="([A-Z2-7]{32})"', page)
@@ -111,7 +117,7 @@ class Authenticator:
 
 
 def test_a_passkey_logs_in(client: Client, owner: User) -> None:
-    log_in(client, owner)
+    log_in_to_manage(client, owner)
     key = Authenticator()
     page = client.get(f"{FACTORS}/webauthn/add/").content.decode()
     told = re.search(r'<script id="js_data" type="application/json">(.*?)</script>', page, re.S)
@@ -130,8 +136,8 @@ def test_a_passkey_logs_in(client: Client, owner: User) -> None:
 
 
 def test_pages_of_factors_run_no_inline_script(client: Client, owner: User) -> None:
-    log_in(client, owner)
-    for page in ("", "/totp/activate/", "/webauthn/", "/webauthn/add/"):
+    log_in_to_manage(client, owner)
+    for page in ("/", "/totp/activate/", "/webauthn/", "/webauthn/add/"):
         text = client.get(f"{FACTORS}{page}").content.decode()
         assert 'class="site-head"' in text
         assert [tag for tag in re.findall(r"<script[^>]*>", text) if "src=" not in tag and "json" not in tag] == []
