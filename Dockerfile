@@ -16,4 +16,7 @@ ENV DATA_DIR=/data AUTODL_WEIGHTS_DIR=/data/weights HOST=0.0.0.0 PORT=8000 PYTHO
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# The first start migrates the database and collects static files
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz')"]
 CMD ["python", "-m", "webapp.ops.up"]

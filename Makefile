@@ -3,12 +3,13 @@
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make test     the test suite
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
+# make test-faults processes killed and frozen while runs learn
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
 
-.PHONY: run setup demo weights test test-long check test-data
+.PHONY: run setup demo weights test test-long test-faults check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -40,6 +41,9 @@ test: .venv/.installed-dev
 
 test-long: .venv/.installed-dev
 	$(BIN)/python -m pytest -m ""
+
+test-faults: .venv/.installed-dev
+	$(BIN)/python -m pytest -m "" tests/webapp/test_faults.py
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

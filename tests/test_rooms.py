@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "metalearning": {"dataset", "features", "models", "portfolio"},
     "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
     "run": {"dataset", "models", "portfolio"},
-    "package": {"dataset", "features", "formatters", "models", "run"},
+    "package": {"dataset", "features", "formatters", "models", "run", "weights"},
     "lab": {"dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
     "formatters": {"dataset", "run"},
     "webapp.engine": {"metalearning", "models", "run", "weights"},

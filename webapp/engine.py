@@ -25,7 +25,7 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
-from automl_engine.run import child, curve, events, warm
+from automl_engine.run import child, curve, events, isolation, warm
 
 __all__ = [
     "DataError",
@@ -40,6 +40,7 @@ __all__ = [
     "end_stray",
     "events",
     "export",
+    "isolation",
     "log_tail",
     "model_names",
     "predict",
@@ -47,6 +48,7 @@ __all__ = [
     "start_run",
     "unpack",
     "waiting_bytes",
+    "weights",
     "weights_card",
     "write_knowledge",
 ]

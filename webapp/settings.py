@@ -39,7 +39,12 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL_REDIRECT = HTTPS  # the proxy must send X-Forwarded-Proto
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # HSTS preloading binds a whole domain for years: not ours to decide
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# Who may read /metrics; behind a proxy, which HTTPS means, every request may seem to come from this machine.
+METRICS_ADDRESSES = env.list("METRICS_ADDRESSES", default=[] if HTTPS else ["127.0.0.0/8", "::1/128"])
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -52,6 +57,9 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "django_rq",
@@ -64,6 +72,7 @@ INSTALLED_APPS = [
     "webapp.ops",
 ]
 MIDDLEWARE = [
+    "webapp.ops.health.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -141,8 +150,25 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
 ACCOUNT_RATE_LIMITS = {"guest": "10/h/ip"}  # beside allauth's own
-ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="none")  # or "mandatory", with an EMAIL_URL
+ACCOUNT_PREVENT_ENUMERATION = True  # at registration it takes mail: without, who registers is logged in at once
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+_sends_mail = EMAIL_CONFIG["EMAIL_BACKEND"] != "django.core.mail.backends.console.EmailBackend"
+ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="") or ("mandatory" if _sends_mail else "none")
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "AutoDL Self-Service"
+MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
+OIDC_SERVER_URL = env("OIDC_SERVER_URL", default="")
+if OIDC_SERVER_URL:
+    _oidc = {
+        "provider_id": "oidc",
+        "name": env("OIDC_NAME", default="single sign-on"),
+        "client_id": env("OIDC_CLIENT_ID"),
+        "secret": env("OIDC_CLIENT_SECRET"),
+        "settings": {"server_url": OIDC_SERVER_URL},
+    }
+    SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_oidc], "OAUTH_PKCE_ENABLED": True}}
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env("FROM_EMAIL", default="AutoDL Self-Service <noreply@localhost>")
 
@@ -175,7 +201,7 @@ CONTENT_SECURITY_POLICY = {
         "media-src": [SELF, "blob:"],
         "object-src": [NONE],
         "base-uri": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *(["/".join(OIDC_SERVER_URL.split("/")[:3])] if OIDC_SERVER_URL else [])],
         "frame-ancestors": [NONE],
     }
 }
@@ -200,7 +226,8 @@ BUDGETS_S = (20, 60, 300, 1200)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"job": {"()": "webapp.ops.health.logs.JobFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(job)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["job"]}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
 }

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.urls")),
     path("admin/queues/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
     path("", include("webapp.ops.urls")),

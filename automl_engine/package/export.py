@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, files, packages_distributions, version
 from importlib.metadata import requires as requirements_of
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from automl_engine.errors import DataError
 from automl_engine.files import atomic_write
 from automl_engine.models import model_class
 from automl_engine.run.child import launch, reader_limits
+from automl_engine.weights import PACKAGES
 
 TOLERANCE = 1e-3
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,7 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
         members = json.loads((bundle / "model" / "predictor.json").read_text())["members"]
         records = any((bundle / "sample").rglob("*.tfrecord"))
         (bundle / "requirements.txt").write_text(requirements(recipe, members, records))
+        shutil.copy(ROOT / "LICENSE", bundle)
         (bundle / "labels.txt").write_text("\n".join(recipe["labels"]) + "\n", encoding="utf-8")
         proof = verify(bundle, run_dir / f"{spec.name}.predict_{saved['k']}")
         (bundle / "verify.json").write_text(json.dumps(proof, indent=1))
@@ -221,11 +223,28 @@ def _write_card(bundle: Path, run_dir: Path, data_dir: Path, proof: dict[str, An
     shown = {**scores, "k": k, "size_mb": size_bytes / 1e6, "accuracy_text": _percent(scores["accuracy"])}
     text = CARD.format(data=data, shown=shown, proof=proof) + _terms(weights)
     (bundle / "README.md").write_text(text, encoding="utf-8")
+    for package in named_packages(weights):
+        _write_notice(bundle / "notices" / f"{package}.txt", package)
 
 
 def _terms(weights: list[str]) -> str:
     """A section of ``README.md`` about the pretrained weights that the networks hold; empty without any."""
-    return "\n## Pretrained weights\n" + "".join(f"- This model uses {text}.\n" for text in weights) if weights else ""
+    lines = [f"- This model uses {text}.\n" for text in weights]
+    if named_packages(weights):
+        lines.append("\nTheir notices are in `notices/`, the text of the Apache License 2.0 is in `LICENSE`.\n")
+    return "\n## Pretrained weights\n" + "".join(lines) if lines else ""
+
+
+def named_packages(weights: list[str]) -> list[str]:
+    """The Python packages whose weights these sentences name."""
+    return [package for package in PACKAGES.values() if any(package in text for text in weights)]
+
+
+def _write_notice(path: Path, package: str) -> None:
+    """The licence file that a package brings."""
+    licences = [file for file in files(package) or () if file.name.upper().startswith(("LICENSE", "NOTICE"))]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(file.read_text() for file in licences), encoding="utf-8")
 
 
 def _percent(share: float | None) -> str:
@@ -262,6 +281,8 @@ within {proof[tolerance]:g}; the largest difference is {proof[max_difference]:.2
 The figures hold for data like the data it learned from; on other cameras, rooms, languages or populations it can be
 worse without notice. It always answers with one of its labels, also when none fits. The curve, the versions of all
 libraries and the counts a label are in `card.json`.
+
+The programs in this folder are under the Apache License 2.0 (`LICENSE`).
 """
 
 

@@ -18,6 +18,7 @@ import onnxruntime
 import pytest
 import torch
 
+from automl_engine import weights
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
 from automl_engine.models.shared.network import PixelNetwork
@@ -70,6 +71,7 @@ def test_the_bundle_predicts_what_the_run_predicted(run_dir: Path, bundle: Path,
     last = np.loadtxt(run_dir / f"toy.predict_{json.loads((bundle / 'card.json').read_text())['prediction']}")
     expected = last[json.loads((bundle / "sample" / "index.json").read_text())]
     assert np.abs(answers - expected).max() <= proof["max_difference"] + 1e-9 <= proof["tolerance"]
+    assert "Version 2.0, January 2004" in (bundle / "LICENSE").read_text()
     assert f"{proof['max_difference']:.2g}" in (bundle / "README.md").read_text()
     predict_zip(run_dir / "model.zip", bundle / "sample" / "input", tmp_path / "same.csv")
     assert (tmp_path / "same.csv").read_text() == (tmp_path / "out.csv").read_text()
@@ -265,6 +267,15 @@ def test_the_readme_says_on_whose_terms_a_model_holds_pretrained_weights() -> No
     assert exporting._terms(["the weights of net (photographs; Apache-2.0)"]).endswith(
         "- This model uses the weights of net (photographs; Apache-2.0).\n"
     )
+
+
+def test_weights_of_a_package_bring_its_notice_and_the_text_of_the_licence(tmp_path: Path) -> None:
+    package = weights.PACKAGES["efficientnet_lite0"]
+    sentence = f"the weights of {package} (photographs; Apache-2.0)"
+    assert exporting.named_packages([sentence, "weights of our own: words"]) == [package]
+    assert exporting._terms([sentence]).endswith("the text of the Apache License 2.0 is in `LICENSE`.\n")
+    exporting._write_notice(tmp_path / "notices" / "net.txt", package)
+    assert "Copyright (c) 2020" in (tmp_path / "notices" / "net.txt").read_text()
 
 
 def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path: Path) -> None:

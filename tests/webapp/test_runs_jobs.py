@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,6 +28,7 @@ from webapp.ops import queues
 from webapp.ops.queues import is_alive  # the real one: the fixture "jobs" replaces the attribute
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue
+from webapp.runs import jobs as run_jobs
 from webapp.runs.jobs import export, predict, reap, train
 from webapp.runs.models import Prediction, Run, ScorePoint
 
@@ -319,11 +321,19 @@ def test_a_job_is_alive_until_it_ended_or_its_worker_was_lost(redis_socket: Path
     job = rq.job.Job.create(
         "webapp.runs.jobs.train", ("x",), id="train-x-1", connection=connection, serializer=JSONSerializer
     )
-    job.origin = "train"
+    job.origin, job.worker_name = "train", "train.here.1"
     job.save()
+    now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    connection.hset("rq:worker:train.here.1", "last_heartbeat", now)
     for status, alive in {"queued": True, "started": True, "failed": False, "finished": False}.items():
         job.set_status(status)
         assert is_alive("train-x-1") == alive
+    job.set_status("started")
+    long_ago = (timezone.now() - timedelta(seconds=13)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    connection.hset("rq:worker:train.here.1", "last_heartbeat", long_ago)
+    assert not is_alive("train-x-1")
+    connection.delete("rq:worker:train.here.1")
+    assert not is_alive("train-x-1")
     job.set_status("queued")
     job.origin = "work"  # where an earlier version sent it
     job.save()
@@ -347,7 +357,7 @@ def test_packing_is_given_up_when_its_job_is_gone(
     assert "Try to pack it again" in run.export_error
 
 
-@pytest.mark.parametrize(("age_s", "alive", "ended"), [(30, False, 0), (90, True, 0), (90, False, 1), (700, True, 1)])
+@pytest.mark.parametrize(("age_s", "alive", "ended"), [(5, False, 0), (90, True, 0), (90, False, 1), (700, True, 1)])
 def test_a_prediction_nobody_makes_is_ended_and_its_input_deleted(
     owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any, age_s: int, alive: bool, ended: int
 ) -> None:
@@ -360,6 +370,53 @@ def test_a_prediction_nobody_makes_is_ended_and_its_input_deleted(
     prediction.refresh_from_db()
     assert (prediction.state == Prediction.State.FAILED) == bool(prediction.error) == bool(ended)
     assert (prediction.dir / "input").exists() == (not ended)
+
+
+def test_a_frozen_engine_is_ended_soon_after_the_budget(queued: Run, engine_plan: Any, monkeypatch: Any) -> None:
+    """Frozen, it can neither end its run nor answer."""
+    monkeypatch.setattr(run_jobs, "END_LIMIT_S", 2)
+    Run.objects.update(budget_s=1)
+    engine_plan(points=[(1.0, 0.5)], sleep_s=60)
+
+    def freeze() -> None:
+        path = queued.dir / "engine.pid"
+        while not (path.exists() and "working" in (queued.dir / "engine.log").read_text()):
+            time.sleep(0.02)
+        os.kill(int(path.read_text()), signal.SIGSTOP)
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    begun = time.monotonic()
+    train(queued.pk)
+    thread.join()
+    assert 3 < time.monotonic() - begun < 7
+    queued.refresh_from_db()
+    assert queued.state == Run.State.FAILED
+    assert "did not end in time" in queued.error
+    assert not queued.charged
+    assert queued.points.count() == 1
+    assert "the last prediction before it is kept" in queued.reason
+
+
+def test_who_was_taken_for_lost_writes_nothing_more(queued: Run, engine_plan: Any, monkeypatch: Any) -> None:
+    """A worker that was too slow to show that it lives: the reaper has sent the run to another one."""
+    engine_plan(points=[(1.0, 0.5)], sleep_s=60)
+    take, taken_over = journal.take, []
+
+    def take_then_lose(run: Run) -> int:
+        count = take(run)
+        if run.points.exists() and not taken_over:
+            taken_over.append(run)
+            _silent(run)
+            assert reap() == 1
+        return count
+
+    monkeypatch.setattr(journal, "take", take_then_lose)
+    train(queued.pk)
+    queued.refresh_from_db()
+    assert queued.state == Run.State.QUEUED
+    assert queued.tries == 1
+    assert len(journal.lost_points(queued)) == 1
 
 
 def test_an_engine_without_end_is_stopped_and_that_is_told(queued: Run, engine_plan: Any, monkeypatch: Any) -> None:

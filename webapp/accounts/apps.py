@@ -8,6 +8,8 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_in
 
+        from webapp.accounts import audit
         from webapp.accounts.guests import adopt
 
+        audit.connect()
         user_logged_in.connect(adopt, dispatch_uid="data of a guest")

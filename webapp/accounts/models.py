@@ -43,3 +43,20 @@ class User(AbstractUser):
     @property
     def max_storage_bytes(self) -> int:
         return settings.STORAGE_MAX_BYTES if self.storage_max_bytes is None else self.storage_max_bytes
+
+
+class AuditEntry(models.Model):
+    """One action (audit.py); it outlives its actor, without a name."""
+
+    time = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    action = models.CharField(max_length=60)
+    subject = models.CharField(max_length=200, blank=True, help_text="kind and id of what it was done to")
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        ordering = ("-time", "-pk")
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}".strip()

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from webapp.access import posted_from, signed_in
+from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.datasets.storage import largest, storage_of
 from webapp.runs.start import quota
@@ -48,6 +49,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     if _is_only_administrator(user) or not form.is_valid():
         return _page(request, form, status=422)
     logout(request)
+    audit.note(request, "deleted the account", user)
     user.delete()
     messages.success(request, "Your account and all your data are deleted.")
     return redirect("home")

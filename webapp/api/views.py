@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from webapp.access import posted_from, signed_in
+from webapp.accounts import audit
 from webapp.api.models import ApiToken
 
 NAME_LETTERS = 60
@@ -23,7 +24,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
     secret = ""
     if request.method == "POST":
         name = request.POST.get("name", "").strip()[:NAME_LETTERS] or "my script"
-        _, secret = ApiToken.make(signed_in(request), name)
+        token, secret = ApiToken.make(signed_in(request), name)
+        audit.note(request, "made", token)
     base = request.build_absolute_uri("/").rstrip("/")
     context = {"tokens": ApiToken.of(signed_in(request)), "secret": secret, "base": base}
     return render(request, "api/tokens.html", context)
@@ -34,5 +36,6 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """The token stops working at once."""
     if not ApiToken.objects.filter(owner=signed_in(request), pk=pk).delete()[0]:
         raise Http404
+    audit.note(request, "revoked", f"api token {pk}")
     messages.success(request, "The token is revoked: scripts that use it are refused from now on.")
     return redirect("tokens")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ log = logging.getLogger(__name__)
 State = Dataset.State
 
 LIMIT_S = 30 * 60
-LOST_AFTER = timedelta(seconds=60)
 TRIES = 2
 OUR_FAULT = (
     "The conversion failed because of a fault on our side, not in your data. Your upload is safe: "
@@ -143,11 +141,11 @@ def _say(dataset: Dataset, line: str) -> None:
 
 
 def reap() -> int:
-    """Every 15 s: retry what a dead worker left behind, requeue what Redis forgot, drop expired uploads.
+    """Every 5 s: retry what a dead worker left behind, requeue what Redis forgot, drop expired uploads.
 
     Returns how many had lost their worker.
     """
-    long_ago = timezone.now() - LOST_AFTER
+    long_ago = timezone.now() - queues.LOST_AFTER
     rows = Dataset.objects.select_related("owner")
     silent = rows.filter(state=State.CONVERTING, heartbeat__lt=long_ago)
     lost = [dataset for dataset in silent if not queues.is_alive(_job_id(dataset.id, dataset.tries))]

@@ -32,13 +32,18 @@ def daily() -> None:
 
 def sweep() -> int:
     """Remove what no row names and nobody has touched for an hour; returns how many files and folders."""
-    removed = 0
+    found = list(stale())
+    for path in found:
+        log.warning("removing %s: nothing in the database belongs to it", path)
+        remove(path)
+    return len(found)
+
+
+def stale() -> Iterator[Path]:
+    """What no row names and nobody has touched for an hour."""
     for path in list(_orphans()):
         if time.time() - path.stat().st_mtime > YOUNG_S:
-            log.warning("removing %s: nothing in the database belongs to it", path)
-            remove(path)
-            removed += 1
-    return removed
+            yield path
 
 
 def measure() -> None:

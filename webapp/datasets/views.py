@@ -14,6 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
+from webapp.accounts import audit
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
@@ -171,6 +172,7 @@ def publish(request: HttpRequest, id: str) -> HttpResponse:
     dataset = get_owned(Datasets, request.user, id=id)
     public = request.POST.get("public") == "yes"
     if Dataset.objects.filter(id=id, public=not public).update(public=public):
+        audit.note(request, "published" if public else "made private", dataset)
         messages.success(request, "Everybody can see it now." if public else "Only you can see it now.")
     return redirect(dataset)
 

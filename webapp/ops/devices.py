@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import psutil
 import pynvml
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """What a GPU is doing now."""
+
+    index: str
+    used_bytes: int
+    total_bytes: int
+    temperature_c: int
+
 
 def gpus() -> list[str]:
     """Names of the NVIDIA GPUs that this process may use, by index; empty without a driver."""
+    return _of_each(lambda index, handle: str(pynvml.nvmlDeviceGetName(handle)))
+
+
+def gpu_states() -> list[GpuState]:
+    return _of_each(_state)
+
+
+def _state(index: int, handle: Any) -> GpuState:
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    degrees = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
+    return GpuState(str(index), int(memory.used), int(memory.total), int(degrees))
+
+
+def _of_each(ask: Callable[[int, Any], T]) -> list[T]:
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return []
     try:
@@ -17,8 +46,7 @@ def gpus() -> list[str]:
     except pynvml.NVMLError:
         return []
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+        return [ask(i, pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
     finally:
         pynvml.nvmlShutdown()
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import django_rq
 from django.conf import settings
+from django.utils import timezone
 from django_rq.queues import DjangoRQ
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import Queue
+from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
+from rq.utils import as_text, utcparse
 
 from webapp.database import PATIENCE_S, briefly, patiently
 from webapp.ops import turns
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 ALIVE = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.STARTED)
 ENDING_S = int(PATIENCE_S) + 60  # what a job may take beyond its limit, to write down how it ended
 REMEMBERED_S = 24 * 3600
+BEAT_S = 2  # how often a busy worker gives a sign of life
+LOST_AFTER = timedelta(seconds=12)
+"""A job, or a worker, that has been silent for so long is lost; with the reaper's interval this makes 20 s at most."""
 
 
 class FairQueue(DjangoRQ):
@@ -120,12 +126,20 @@ def hand_over(name: str, job_id: str, owner: User) -> None:
 
 
 def is_alive(job_id: str) -> bool:
-    """Whether the job waits or is being done; else Redis forgot it, or its worker is lost, or its queue has none."""
+    """Whether the job waits or a worker that gives signs of life is on it; else Redis forgot it, or it is lost."""
     try:
         job = Job.fetch(job_id, connection=django_rq.get_connection("train"), serializer=JSONSerializer)
     except NoSuchJobError:
         return False
-    return job.origin in settings.RQ_QUEUES and job.get_status() in ALIVE
+    status = job.get_status()
+    if job.origin not in settings.RQ_QUEUES or status not in ALIVE:
+        return False
+    return status != JobStatus.STARTED or _gives_signs_of_life(job)
+
+
+def _gives_signs_of_life(job: Job) -> bool:
+    beat: Any = job.connection.hget(f"{Worker.redis_worker_namespace_prefix}{job.worker_name}", "last_heartbeat")
+    return beat is not None and timezone.now() - utcparse(as_text(beat)) < LOST_AFTER
 
 
 def log_stop(what: str, wanted: Callable[[], int]) -> None:

@@ -1,7 +1,7 @@
 """Evaluation of a configuration on every public data set, before an administrator enables it.
 
 The runs belong to the administrator but count against no quota and have low priority: the next one is queued only when
-no other run waits (``advance``, called every 15 s by the reaper).
+no other run waits (``advance``, called every 5 s by the reaper).
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 HEARTBEAT_S = 5
-LOST_AFTER = timedelta(seconds=60)  # no heartbeat, or nobody has begun
 STOP_PATIENCE_S = 30  # from the polite signal to the kill
 MAX_TRIES = 2
+END_LIMIT_S = 30  # from the end of the budget, or the last sign of life after it, to the kill
 PREDICT_PATIENCE = timedelta(minutes=10)
 NOT_PACKED = "The model could not be packed; your run and its scores are safe. Try to pack it again."
 NOT_ANSWERED = "The prediction failed because of this server. Try again, or download the model."
@@ -48,6 +48,8 @@ def train(run_id: str) -> None:
     run = patiently(Run.objects.select_related("dataset", "owner").filter(pk=run_id).get)
     try:
         code, trouble = _follow(run, _start(run))
+        if patiently(lambda: _was_taken_over(run)):
+            return
         patiently(lambda: journal.take(run))
         patiently(lambda: ending.settle(run, code, trouble))
     except Exception as error:
@@ -57,6 +59,12 @@ def train(run_id: str) -> None:
     finally:
         patiently(lambda: measure_run(run_id))
         ending.forget_if_deleted(run)
+
+
+def _was_taken_over(run: Run) -> bool:
+    """Whether the reaper took us for lost: then the run is for the next try to write down."""
+    next_try = Q(state=Run.State.QUEUED) | ~Q(tries=run.tries)
+    return Run.objects.filter(next_try, pk=run.pk).exists()
 
 
 def _start(run: Run) -> engine.Process:
@@ -87,15 +95,15 @@ def _follow(run: Run, process: engine.Process) -> tuple[int, str]:
     deadline = time.monotonic() + run.budget_s + queue.OVERTIME_S
     row = Run.objects.filter(pk=run.pk)
     state: str | None = Run.State.RUNNING
-    asked_at = beat_at = 0.0
+    asked_at = beat_at = heard_at = 0.0
     trouble = ""
     try:
         while process.poll() is None:
             now = time.monotonic()
             state = briefly(row.values_list("state", flat=True).first, state)
-            if state in (None, Run.State.CANCELLED):
-                break  # None: the run was deleted
-            if now > deadline:
+            if state not in (Run.State.RUNNING, Run.State.STOPPING):
+                break  # cancelled, deleted, or taken over
+            if now > deadline or _hangs(run, now - heard_at):
                 trouble = TOO_SLOW
                 break
             if state == Run.State.STOPPING and not asked_at:
@@ -103,7 +111,8 @@ def _follow(run: Run, process: engine.Process) -> tuple[int, str]:
                 process.terminate()
             if asked_at and now > asked_at + STOP_PATIENCE_S:
                 break
-            briefly(lambda: journal.take(run), 0)
+            if briefly(lambda: journal.take(run), 0):
+                heard_at = now
             if now > beat_at + HEARTBEAT_S:
                 beat_at = now
                 briefly(lambda: row.update(heartbeat=timezone.now()), 0)
@@ -111,6 +120,15 @@ def _follow(run: Run, process: engine.Process) -> tuple[int, str]:
     finally:
         engine.end(process)  # also when RQ's timeout or a shutdown ends this job
     return process.returncode, trouble
+
+
+def _hangs(run: Run, silent_s: float) -> bool:
+    """Whether the engine, which ends itself at its budget, is END_LIMIT_S late and as long silent.
+
+    Late but not silent, it still scores what the model predicted before the end.
+    """
+    late_s = (timezone.now() - run.started).total_seconds() - run.budget_s if run.started else 0.0
+    return min(late_s, silent_s) > END_LIMIT_S
 
 
 def export(run_id: str) -> None:
@@ -186,9 +204,9 @@ def _end_prediction(prediction: Prediction, error: str) -> bool:
 
 
 def reap() -> int:
-    """Look after what nobody works on any more; called every 15 s.  Returns how many rows were touched."""
+    """Look after what nobody works on any more; called every 5 s.  Returns how many rows were touched."""
     now = timezone.now()
-    silent = now - LOST_AFTER
+    silent = now - queues.LOST_AFTER
     quiet = Q(heartbeat__lt=silent) | Q(heartbeat=None, state_since__lt=silent)
     touched = 0
     for run in Run.objects.filter(quiet, state__in=(Run.State.RUNNING, Run.State.STOPPING)):
@@ -215,7 +233,7 @@ def _reap_predictions(now: datetime) -> int:
         age = now - prediction.created
         if age > PREDICT_PATIENCE:
             touched += _end_prediction(prediction, NO_WORKER)
-        elif age > LOST_AFTER and not queues.is_alive(queue.predict_job(prediction.pk)):
+        elif age > queues.LOST_AFTER and not queues.is_alive(queue.predict_job(prediction.pk)):
             touched += _end_prediction(prediction, NOT_ANSWERED)
     return touched
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine
 from webapp.access import get_owned, get_visible, posted_from, signed_in
+from webapp.accounts import audit
 from webapp.datasets.models import Dataset
 from webapp.runs import control, knowledge, start
 from webapp.runs.models import Lesson, Run, ScorePoint
@@ -94,6 +95,7 @@ def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_owned(_runs(), request.user, id=run_id)
     public = request.POST.get("public") == "1"
     Run.objects.filter(pk=run.pk).update(public=public)
+    audit.note(request, "published" if public else "made private", run)
     messages.success(
         request, "Everyone with the link can now see this run." if public else "Only you can now see this run."
     )
@@ -108,8 +110,10 @@ def run_teach(request: HttpRequest, run_id: str) -> HttpResponse:
         if run.owner_id != request.user.pk:
             raise Http404
         knowledge.agree(run)
+        audit.note(request, "shared the scores", run)
     else:
         knowledge.withdraw(run)
+        audit.note(request, "withdrew the scores", run)
         messages.success(request, "The shared scores of this run are deleted.")
     return redirect(run)
 

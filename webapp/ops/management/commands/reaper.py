@@ -1,4 +1,4 @@
-"""``manage.py reaper``: every 15 s, take care of what lost its worker or ran out of time."""
+"""``manage.py reaper``: every 5 s, take care of what lost its worker or ran out of time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webapp.database import UNAVAILABLE
 from webapp.ops import faults
 from webapp.ops.models import Fault
 
-INTERVAL_S = 15
+INTERVAL_S = 5
 KEEP_FAULTS = timedelta(days=30)
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ DUTIES = (
     ("runs", "webapp.runs.jobs.reap"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("guests", "webapp.accounts.guests.reap"),
+    ("old audit entries", "webapp.accounts.audit.forget_old"),
     ("files without a row", "webapp.datasets.sweep.daily"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )

@@ -15,7 +15,7 @@ from django.db import connections
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from webapp.ops import devices
+from webapp.ops import devices, queues
 
 
 class DeviceWorker(Worker):
@@ -41,14 +41,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         queue = options["queue"]
-        # A dead worker is noticed after its heartbeat interval + 60 s; the registries are cleaned between two looks
-        # into the queue, and an idle worker sleeps for worker_ttl - 15 s: RQ's default would be 7 minutes.
+        # Whether a busy worker lives is told by its heartbeat (queues.is_alive).  An idle one sleeps for
+        # worker_ttl - 15 s, and cleans the registries between two looks into the queue: by default after 7 minutes.
         worker = django_rq.get_worker(
             queue,
             worker_class=DeviceWorker,
             name=f"{queue}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}",
             worker_ttl=30,
-            job_monitoring_interval=5,
+            job_monitoring_interval=queues.BEAT_S,
             maintenance_interval=5,
             serializer=JSONSerializer,
         )

@@ -1,0 +1,133 @@
+"""The image and compose.yaml: they start what ``make run`` starts, as nobody special, and say whether it is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from webapp.ops import up
+from webapp.ops.health.middleware import VIEWS
+
+ROOT = Path(__file__).resolve().parents[2]
+DURATION = re.compile(r"(\d+)s")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """(instruction, its arguments) of the Dockerfile, in order."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines]
+
+
+def last(name: str) -> str:
+    return [arguments for instruction, arguments in instructions() if instruction == name][-1]
+
+
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def started_by_make() -> list[str]:
+    """The arguments of python in ``make run``."""
+    recipe = re.search(r"^run:.*\n\t@exec (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe
+    return shlex.split(recipe[1])[1:]
+
+
+def test_the_image_starts_the_command_of_make_run() -> None:
+    assert json.loads(last("CMD")) == ["python", *started_by_make()]
+    assert started_by_make() == ["-m", up.__name__]
+
+
+def test_the_image_is_not_run_by_root() -> None:
+    names = [instruction for instruction, _ in instructions()]
+    assert last("USER") not in ("root", "0")
+    assert names.index("USER") > max(i for i, name in enumerate(names) if name == "RUN")
+    assert f"-o {last('USER')} " in next(arguments for _, arguments in instructions() if "install -d" in arguments)
+
+
+def test_what_the_image_is_made_of_is_pinned() -> None:
+    assert re.fullmatch(r"[\w./-]+:[\w.-]+", last("FROM"))
+    assert not last("FROM").endswith(":latest")
+    assert not [
+        line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[0] != "#" and "==" not in line
+    ]
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Stands for the site."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_health_check_asks_whether_the_site_is_ready(
+    status: int, healthy: bool, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answer, "status", status)
+    assert "/readyz" in VIEWS
+    command = json.loads(last("HEALTHCHECK").partition(" CMD ")[2])
+    done = subprocess.run([sys.executable, *command[1:]], env=os.environ | {"PORT": str(port)}, capture_output=True)
+    assert (done.returncode == 0) == healthy, done.stderr
+
+
+def test_compose_names_what_it_uses() -> None:
+    content = compose()
+    assert set(content) <= {"services", "volumes"}
+    for service in content["services"].values():
+        assert service["build"] == "."
+        assert "command" not in service
+        assert "entrypoint" not in service  # the image's own: that of make run
+        assert service["init"]
+        assert service["restart"] == "unless-stopped"
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])  # open only if somebody decides so
+        assert {volume.split(":")[0] for volume in service["volumes"]} <= set(content["volumes"])
+        assert {volume.split(":")[1] for volume in service["volumes"]} == {last("VOLUME")}
+
+
+def test_compose_sets_what_the_site_reads() -> None:
+    read = "".join((ROOT / path).read_text() for path in ("webapp/settings.py", "webapp/ops/up.py", "README.md"))
+    for service in compose()["services"].values():
+        assert not [name for name in service["environment"] if name not in read]
+
+
+def test_there_is_time_to_stop() -> None:
+    """Workers first, Redis last, each with its grace, before the container is killed."""
+    for service in compose()["services"].values():
+        grace = DURATION.fullmatch(service["stop_grace_period"])
+        assert grace
+        assert int(grace[1]) >= 2 * (1.2 + up.GRACE_S)
+
+
+def test_the_port_is_the_one_that_is_published() -> None:
+    ports = {port.split(":")[-1] for service in compose()["services"].values() for port in service["ports"]}
+    assert ports == {last("EXPOSE")}
+    assert f"PORT={last('EXPOSE')}" in last("ENV")

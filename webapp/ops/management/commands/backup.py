@@ -1,0 +1,26 @@
+"""``manage.py backup OUT``: keep rows and files of this site in a folder; again into the same one, only what is new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.ops.backup import site
+from webapp.ops.backup.store import BackupError
+
+
+class Command(BaseCommand):
+    help = "Keep rows and files of this site in a folder; a further backup into it copies what is new."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder: Path = options["folder"]
+        try:
+            manifest = site.backup(folder)
+        except BackupError as error:
+            raise CommandError(str(error), returncode=2) from None
+        self.stdout.write(f"Kept {len(manifest.files)} files and the rows of {manifest.made} in {folder}.")
