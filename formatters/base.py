@@ -18,9 +18,18 @@ from typing import Any, Literal
 
 from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
+from automl_engine.errors import DataError
 from formatters.leaks import Alike
 
 Side = Literal["train", "test"]
+
+
+class Question(DataError):
+    """A choice that only the user can make; ``asked`` is what a page needs to ask for it."""
+
+    def __init__(self, sentence: str, asked: dict[str, Any]) -> None:
+        super().__init__(sentence)
+        self.asked = asked
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Options:
     label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
     encoding: str | None = None  # of files and names that are not UTF-8
     date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
+    data_set: str | None = None  # of several AutoDL data sets in one upload
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class Table:
     target: str | None = None  # the label column(s) that were used, comma-separated
     target_candidates: list[str] = field(default_factory=list)  # columns that could be the target instead
     choices: dict[str, Any] = field(default_factory=dict)  # further ``options`` of the report, where there is a choice
+    copy: Callable[[Path, str], None] | None = None  # of what is an AutoDL data set already: (output folder, name)
 
 
 @dataclass
