@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_engine.errors import DataError
@@ -27,8 +27,8 @@ class Bundle:
     key: str
     name: str
     folder: Path  # with train/ and test/; of the deprecated format: with the records
-    solutions: list[Path]  # the files that could hold the labels of its test split
     deprecated: bool = False
+    solutions: list[Path] = field(default_factory=list)  # the files that could hold the labels of its test split
 
     @property
     def solution(self) -> Path:
@@ -50,12 +50,8 @@ class Bundle:
 
 
 def bundles(root: Path) -> list[Bundle]:
-    """All data sets of an upload, in natural order."""
-    folders, old, solutions = _walk(root)
-    stems = Counter(_stem(folder) for folder in [*folders, *old])
-    found = [_bundle(root, folder, _nearest(folder, solutions, folders), stems) for folder in folders]
-    found += [replace(_bundle(root, folder, [], stems), deprecated=True) for folder in old]
-    return sorted(found, key=lambda bundle: natural(bundle.key))
+    """All data sets of an upload, in natural order, without their solutions."""
+    return _bundles(root, *_walk(root)[:2])
 
 
 def chosen(root: Path, wanted: str | None) -> Bundle:
@@ -65,7 +61,8 @@ def chosen(root: Path, wanted: str | None) -> Bundle:
         Question: there are several.
         DataError: the upload has no data set of this name.
     """
-    found = bundles(root)
+    folders, old, solutions = _walk(root)
+    found = _bundles(root, folders, old)
     keys = [bundle.key for bundle in found]
     listed = ", ".join(keys[:MAX_LISTED])
     if wanted is None and len(found) > 1:
@@ -76,7 +73,7 @@ def chosen(root: Path, wanted: str | None) -> Bundle:
     named = [bundle for bundle in found if wanted in (None, bundle.key)]
     if not named:
         raise DataError(f"The upload holds no AutoDL data set {wanted!r}; choose one of {listed}.")
-    return named[0]
+    return _with_solutions(named[0], solutions, {_stem(folder) for folder in folders})
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path], list[Path]]:
@@ -97,22 +94,31 @@ def _walk(root: Path) -> tuple[list[Path], list[Path], list[Path]]:
     return folders, old, solutions
 
 
-def _bundle(root: Path, folder: Path, solutions: list[Path], stems: Counter[str]) -> Bundle:
-    stem = _stem(folder)
-    unnamed = folder.suffix != ".data" and len(solutions) == 1
-    name = solutions[0].stem if unnamed else stem
+def _bundles(root: Path, folders: list[Path], old: list[Path]) -> list[Bundle]:
+    stems = Counter(_stem(folder) for folder in [*folders, *old])
+    found = [Bundle(_key(root, folder, stems), _stem(folder), folder) for folder in folders]
+    found += [Bundle(_key(root, folder, stems), _stem(folder), folder, deprecated=True) for folder in old]
+    return sorted(found, key=lambda bundle: natural(bundle.key))
+
+
+def _key(root: Path, folder: Path, stems: Counter[str]) -> str:
     inside = folder.relative_to(root).as_posix().removesuffix(".data")
-    return Bundle(inside if stems[stem] > 1 else name, name, folder, solutions)
+    return inside if stems[_stem(folder)] > 1 else _stem(folder)
 
 
 def _stem(folder: Path) -> str:
     return folder.name.removesuffix(".data")
 
 
-def _nearest(folder: Path, solutions: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
-    """The nearest files of the data set's name; else of any name, but that of another data set."""
-    own = [path for path in solutions if path.stem == _stem(folder)]
-    others = {_stem(other) for other in folders if other != folder}
-    free = own or [path for path in solutions if path.stem not in others]
-    shared = [len(os.path.commonpath([folder, path])) for path in free]
-    return [path for path, length in zip(free, shared, strict=True) if length == max(shared)]
+def _with_solutions(bundle: Bundle, solutions: Sequence[Path], stems: set[str]) -> Bundle:
+    """The nearest files of the data set's name; else of any name, but that of another data set.
+
+    A folder that is not called NAME.data has the name of its solution.
+    """
+    own = [path for path in solutions if path.stem == bundle.name]
+    free = own or [path for path in solutions if path.stem not in stems]
+    shared = [len(os.path.commonpath([bundle.folder, path])) for path in free]
+    most = max(shared, default=0)
+    nearest = [path for path, length in zip(free, shared, strict=True) if length == most]
+    is_unnamed = bundle.folder.suffix != ".data" and len(nearest) == 1 and not bundle.deprecated
+    return replace(bundle, solutions=nearest, name=nearest[0].stem if is_unnamed else bundle.name)
