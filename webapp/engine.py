@@ -25,6 +25,7 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
+from automl_engine.models.challenge import submission
 from automl_engine.package import challenge_result
 from automl_engine.run import child, curve, events, warm
 
@@ -47,6 +48,7 @@ __all__ = [
     "predict",
     "read_json",
     "start_run",
+    "submission",
     "unpack",
     "waiting_bytes",
     "weights_card",
