@@ -17,6 +17,7 @@ from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
+from webapp.leaderboard.dataset_board import dataset_board
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
@@ -86,6 +87,7 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "columns": report.columns(found),
         "page": _sample_page(request, dataset),
         "runs": runs[:5],
+        "board": dataset_board(dataset) if dataset.public else None,
         **start_context(dataset, request.user),
     }
 
