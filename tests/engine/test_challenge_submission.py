@@ -174,7 +174,6 @@ def test_without_the_old_interpreter_it_is_told_before_the_clock(
 
 def test_an_interpreter_without_tensorflow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.py").write_text(ESTIMATOR)
-    monkeypatch.setattr(interpreter, "NEEDED", ("no_such_package",))
     monkeypatch.setattr(interpreter, "PROBE", interpreter.PROBE.replace("'tensorflow'", "'no_such_package'"))
     monkeypatch.setenv("CHALLENGE_PYTHON", sys.executable)
     with pytest.raises(DataError, match="lacks no_such_package"):

@@ -19,9 +19,10 @@ PER_CLASS = 20
 SIDE_PX = 24
 FRUIT = {"apple": (200, 40, 40), "pear": (120, 170, 40)}
 OPINIONS = {
-    "good": ("a lovely film", "I liked every minute", "the best story in years", "warm, funny and well acted"),
-    "bad": ("a dull film", "I left before the end", "the worst story in years", "cold, slow and badly acted"),
+    "good": ("lovely", "warm", "funny", "clever", "gripping", "moving", "fresh"),
+    "bad": ("dull", "cold", "slow", "silly", "empty", "noisy", "stale"),
 }
+PARTS = ("story", "music", "acting", "ending", "script", "first hour", "camera", "sound")
 
 
 def class_folders() -> bytes:
@@ -50,11 +51,11 @@ def table() -> bytes:
 
 def texts() -> bytes:
     draw = random.Random(0)
-    rows = [
-        (f"{draw.choice(OPINIONS[label])} and {draw.choice(OPINIONS[label])}, seen on day {i}", label)
-        for i in range(2 * PER_CLASS)
-        for label in (("good", "bad")[i % 2],)
-    ]
+    rows = []
+    for i in range(2 * PER_CLASS):
+        opinion = ("good", "bad")[i % 2]
+        said = zip(draw.sample(PARTS, 3), draw.sample(OPINIONS[opinion], 3), strict=True)
+        rows.append((", ".join(f"the {part} is {word}" for part, word in said), opinion))
     return _csv([("text", "opinion"), *rows])
 
 

@@ -21,7 +21,7 @@ PROBE = f"""
 import json, sys
 from importlib.util import find_spec
 missing = [name for name in {NEEDED!r} if find_spec(name.partition(".")[0]) is None]
-print(json.dumps([missing, [path for path in [sys.prefix, sys.base_prefix, *sys.path] if path]]))
+print(json.dumps([missing, sys.executable, [path for path in [sys.prefix, sys.base_prefix, *sys.path] if path]]))
 """
 PROBE_LIMIT_S = 60
 
@@ -42,7 +42,7 @@ def chosen(folder: Path) -> Interpreter | None:
     gone = submission.GONE.search(text)
     python = os.environ.get(VARIABLE, "")
     if python and (gone or submission.has_sessions(text)):
-        return Interpreter([python, "-E", "-s", str(PROGRAM)], _paths(python))
+        return _probed(python)
     if gone:
         raise DataError(
             f"This code uses {gone[0]}, which TensorFlow 2 no longer has; set {VARIABLE} to a Python 3.6 or 3.7 with "
@@ -51,8 +51,8 @@ def chosen(folder: Path) -> Interpreter | None:
     return None
 
 
-def _paths(python: str) -> list[Path]:
-    """Where this interpreter and its packages are.
+def _probed(python: str) -> Interpreter:
+    """What starts it, and where it and its packages are.
 
     Raises:
         DataError: it cannot be started, or lacks a package.
@@ -61,7 +61,7 @@ def _paths(python: str) -> list[Path]:
         done = subprocess.run([python, "-E", "-s", "-c", PROBE], capture_output=True, timeout=PROBE_LIMIT_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise DataError(f"{VARIABLE} names {python}, which cannot be started ({error}); correct it.") from error
-    missing, paths = json.loads(done.stdout)
+    missing, executable, paths = json.loads(done.stdout)
     if missing:
         raise DataError(f"{VARIABLE} names {python}, which lacks {', '.join(missing)}; install what is missing there.")
-    return [Path(path) for path in paths]
+    return Interpreter([executable, "-E", "-s", str(PROGRAM)], [Path(path) for path in paths])
