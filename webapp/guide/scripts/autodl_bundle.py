@@ -13,8 +13,13 @@ import random
 import re
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+Load = Callable[[], tuple[str, bytes]]
+"""Gives the key of a feature list, and its content."""
+Sample = tuple[Load, str]
+Shape = tuple[int, int, int, str]
 TEST_SHARE = 0.25
 IMAGES = (".jpg", ".jpeg", ".png")
 _TABLE = []
@@ -102,12 +107,12 @@ def make(source: Path, out: Path) -> str:
     return f"{len(samples)} samples in {len(classes)} classes: {out / name}.data and .solution"
 
 
-def read_table(source: Path):
+def read_table(source: Path) -> tuple[list[Sample], Shape]:
     """(samples, shape): a number a feature, in dense records."""
     with open(source, newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file))
 
-    def loader(row):
+    def loader(row: list[str]) -> Load:
         try:
             values = [float(cell) if cell else float("nan") for cell in row[:-1]]
         except ValueError as error:
@@ -117,17 +122,17 @@ def read_table(source: Path):
     return [(loader(row), row[-1]) for row in rows], (1, len(header) - 1, 1, "DENSE")
 
 
-def read_images(source: Path):
+def read_images(source: Path) -> tuple[list[Sample], Shape]:
     """(samples, shape): the files as they are, in compressed records."""
     files = sorted(path for path in source.glob("*/*") if path.suffix.lower() in IMAGES)
 
-    def loader(path):
+    def loader(path: Path) -> Load:
         return lambda: ("0_compressed", message(1, message(1, path.read_bytes())))
 
     return [(loader(path), path.parent.name) for path in files], (-1, -1, 3, "COMPRESSED")
 
 
-def metadata(count: int, classes, shape) -> str:
+def metadata(count: int, classes: list[str], shape: Shape) -> str:
     rows, columns, channels, kind = shape
     lines = ["is_sequence: false", f"sample_count: {count}", "sequence_size: 1", f"output_dim: {len(classes)}"]
     lines += ["matrix_spec {", f"  row_count: {rows}", f"  col_count: {columns}", f"  num_channels: {channels}"]
@@ -186,7 +191,7 @@ def count_records(path: Path) -> int:
     return count
 
 
-def main(arguments) -> int:
+def main(arguments: list[str]) -> int:
     if len(arguments) not in (2, 3) or arguments[0] != ("make" if len(arguments) == 3 else "check"):
         print(__doc__, file=sys.stderr)
         return 2
