@@ -16,6 +16,7 @@ fix it; 3 the run is fine but its model could not be exported; 4 the machine fai
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -45,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     from automl_engine.run.supervisor import CHILD, find_dataset
     from automl_engine.run.supervisor import run as run_engine
 
-    model, params = resolve(options.model, find_dataset(options.dir)[0], options.portfolio, options.knowledge)
+    data_dir = find_dataset(options.dir)[0]
+    asked = _unpacked(Path(options.model), options.out) if options.model.endswith(".zip") else options.model
+    model, params = resolve(asked, data_dir, options.portfolio, options.knowledge)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
     started_s = clock.now_s()
@@ -71,6 +74,19 @@ def run(options: argparse.Namespace) -> int:
     return 0 if scores["predictions"] else EXIT_NOTHING
 
 
+def _unpacked(submission: Path, run_dir: Path) -> str:
+    """The folder of a zipped submission, unpacked into the run's folder.
+
+    Raises:
+        DataError: it is damaged, hostile or too large.
+    """
+    from formatters.unpacking.archive import unpack
+
+    place = run_dir / "submission" / submission.stem
+    shutil.rmtree(place.parent, ignore_errors=True)
+    return str(unpack(submission, place, open_inner=False).root)
+
+
 def _costs(knowledge: Path | None) -> Path:
     """The table of costs in this folder, or else the built-in one."""
     own = knowledge / clock.COSTS.name if knowledge else clock.COSTS
@@ -90,7 +106,7 @@ def resolve(
     from automl_engine.models import MODELS
 
     if (Path(name) / "model.py").is_file():
-        return "challenge", {"path": str(Path(name).resolve()), "data_dir": str(data_dir.resolve())}
+        return _challenge(Path(name), data_dir)
     if name == "constant":
         return name, {}
     if name in BASELINES:
@@ -107,9 +123,17 @@ def resolve(
         return found.model, {**found.params, **needed}
     if name in MODELS and name != "challenge":
         return name, {}
+    if Path(name).is_dir():
+        return _challenge(Path(name), data_dir)
     known = ", ".join(row.name for row in rows)
-    known = f"auto, auto-ROW, auto+ROW, constant, a folder with model.py, or one of {known}"
+    known = f"auto, auto-ROW, auto+ROW, constant, a folder or zip with model.py, or one of {known}"
     raise DataError(f"--model must be {known}; but got {name!r}.")
+
+
+def _challenge(folder: Path, data_dir: Path) -> tuple[str, dict[str, Any]]:
+    from automl_engine.models.challenge import submission
+
+    return "challenge", {"path": str(submission.code_folder(folder.resolve())), "data_dir": str(data_dir.resolve())}
 
 
 def print_scores(scores: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ A new modality: one file with ``sniff``, ``read`` and ``encode`` (see base.py), 
 """
 
 FORMATTERS: dict[str, str] = {
-    "native": "formatters.modalities.native",
+    "native": "formatters.native.formatter",
     "timeseries": "formatters.modalities.timeseries",
     "video": "formatters.modalities.video",
     "audio": "formatters.modalities.audio",

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from automl_engine.errors import exit_code
 from automl_engine.run.child import held_memory
-from formatters.base import Options
+from formatters.base import Options, Question
 from formatters.convert import convert
-from formatters.labels.cuts import CUTS_HELP, LabelQuestion
+from formatters.labels.cuts import CUTS_HELP
 
 QUESTION = "Question: "
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--encoding", help="of files and names that are not UTF-8, such as cp1251, instead of our guess"
     )
     parser.add_argument("--date-order", choices=("day", "month"), help="what comes first in dates that do not tell it")
+    parser.add_argument("--data-set", metavar="NAME", help="which one, where an upload holds several AutoDL data sets")
     given = vars(parser.parse_args(arguments))
     source, out = given.pop("source"), given.pop("out")
     options = Options(**given)
@@ -45,7 +46,7 @@ def _convert(source: Path, out: Path, options: Options) -> int:
     with held_memory():
         try:
             report = convert(source, out, options, say=lambda line: print(line, flush=True))
-        except LabelQuestion as question:
+        except Question as question:
             print(QUESTION + json.dumps(question.asked, ensure_ascii=False), flush=True)  # for a page that can ask
             raise
     print(f"Done: {report['title']}")

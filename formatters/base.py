@@ -18,9 +18,18 @@ from typing import Any, Literal
 
 from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
+from automl_engine.errors import DataError
 from formatters.leaks import Alike
 
 Side = Literal["train", "test"]
+
+
+class Question(DataError):
+    """A choice that only the user can make; ``asked`` is what a page needs to ask for it."""
+
+    def __init__(self, sentence: str, asked: dict[str, Any]) -> None:
+        super().__init__(sentence)
+        self.asked = asked
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Options:
     label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
     encoding: str | None = None  # of files and names that are not UTF-8
     date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
+    data_set: str | None = None  # of several AutoDL data sets in one upload
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class Table:
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     alike: Callable[[Sequence[int], Sequence[int]], Alike] | None = None  # near-copies: of train and test samples
     groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
+    copy: Callable[[Path, str], None] | None = None  # of what is an AutoDL data set already: (output folder, name)
     findings: Findings = field(default_factory=Findings)
 
 

@@ -71,8 +71,8 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: 
     _tell_encoding(found, decision)
     found.ignored = upload.ignored + found.ignored
     found.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *found.why]))
-    if detection.formatter == "native":
-        parts = _copy(table, upload.root, work / "out", options)
+    if table.copy:
+        parts = _copied(table, work / "out", options)
         return _finish(table, parts, detection.candidates, options, work / "out", say)
     check_labels(table.samples, table.label_names, table.multi_label)
     parts = split(table.samples, table.label_names, options.test_size, options.seed)
@@ -125,14 +125,16 @@ def _stem(source: Path) -> str:
     return name if source.is_dir() else re.sub(r"(\.tar)?\.\w+$", "", name)
 
 
-def _copy(table: Table, bundle: Path, out: Path, options: Options) -> Split:
+def _copied(table: Table, out: Path, options: Options) -> Split:
     """A data set that is one already: copied byte for byte."""
-    from formatters.modalities import native
-
+    assert table.copy
+    if options.name:
+        table.spec = replace(table.spec, name=data_set_name(options.name))
     out.mkdir()
-    name = data_set_name(options.name) if options.name else native.bundle_name(bundle)
-    table.spec = replace(table.spec, name=name)
-    return native.copy(bundle, out, name)
+    table.copy(out, table.spec.name)
+    sides = [sample.split for sample in table.samples]
+    train, test = ([i for i, own in enumerate(sides) if own == side] for side in ("train", "test"))
+    return Split(train, test, "given")
 
 
 def _write(table: Table, parts: Split, out: Path, say: Say) -> None:

@@ -17,7 +17,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from formatters import FORMATTERS
 from formatters.base import NewData
-from formatters.modalities import native
+from formatters.native import formatter as native
 from formatters.unpacking.archive import unpack
 
 VERSION = 1

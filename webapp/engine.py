@@ -25,14 +25,17 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
+from automl_engine.models.challenge import submission
+from automl_engine.package import challenge_result
 from automl_engine.run import child, curve, events, isolation, warm
 
 __all__ = [
     "DataError",
     "EngineError",
-    "LabelQuestion",
     "Process",
+    "Question",
     "Stopped",
+    "challenge_result",
     "compare_classes",
     "convert",
     "curve",
@@ -46,6 +49,7 @@ __all__ = [
     "predict",
     "read_json",
     "start_run",
+    "submission",
     "unpack",
     "waiting_bytes",
     "weights",
@@ -58,15 +62,15 @@ EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
 LINE_MAX_BYTES = 2**24  # of what a child process prints
-QUESTION = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
+QUESTION_LINE = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
 
 
 class EngineError(Exception):
     """The engine died for a reason that is not the user's; ``args[0]`` holds the end of its stderr."""
 
 
-class LabelQuestion(DataError):
-    """The label column holds many numbers; ``asked`` says what a form needs to ask for ranges or another column."""
+class Question(DataError):
+    """A choice that only the user can make; ``asked`` says what a form needs to ask for it."""
 
     def __init__(self, sentence: str, asked: dict[str, Any]) -> None:
         super().__init__(sentence)
@@ -83,19 +87,19 @@ def convert(
     """Raw upload -> AutoDL data set in ``out``; each progress line goes to ``on_line``.
 
     Raises:
-        LabelQuestion: the user must choose what to predict.
+        Question: the user must choose.
         DataError: the data could not be read; the message is for the user.
         Stopped: by ``should_stop``, which is asked once a second, here and below.
     """
     arguments = [str(source), str(out)]
-    for key in ("name", "target", "modality", "test_size", "seed", "label_cuts", "encoding", "date_order"):
+    for key in ("name", "target", "modality", "test_size", "seed", "label_cuts", "encoding", "date_order", "data_set"):
         if options.get(key) not in (None, ""):
             arguments.append(f"--{key.replace('_', '-')}={options[key]}")
     asked: list[dict[str, Any]] = []
 
     def on_output(line: str) -> None:
-        if line.startswith(QUESTION):
-            asked.append(json.loads(line.removeprefix(QUESTION)))
+        if line.startswith(QUESTION_LINE):
+            asked.append(json.loads(line.removeprefix(QUESTION_LINE)))
         else:
             on_line(line)
 
@@ -103,7 +107,7 @@ def convert(
         _call(["formatters", *arguments], should_stop, on_output)
     except DataError as error:
         if asked:
-            raise LabelQuestion(str(error), asked[-1]) from error
+            raise Question(str(error), asked[-1]) from error
         raise
 
 

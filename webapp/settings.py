@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "webapp.leaderboard",
     "webapp.portfolio",
     "webapp.api",
+    "webapp.guide",
     "webapp.ops",
 ]
 MIDDLEWARE = [

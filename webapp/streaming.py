@@ -9,7 +9,7 @@ import asyncio
 import csv
 import mimetypes
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from io import RawIOBase
 from itertools import islice
 from pathlib import Path
@@ -37,8 +37,8 @@ def stream_csv(path: Path, filename: str) -> StreamingHttpResponse:
     return _response(_csv_blocks(path), filename, "text/csv; charset=utf-8")
 
 
-def stream_zip(members: list[tuple[Path, str]], filename: str) -> StreamingHttpResponse:
-    """A zip (stored, not compressed) of ``(path, name inside)``, made while it is sent."""
+def stream_zip(members: Sequence[tuple[Path | bytes, str]], filename: str) -> StreamingHttpResponse:
+    """A zip (stored, not compressed) of ``(path or content, name inside)``, made while it is sent."""
     return _response(_zip_blocks(members), filename, "application/zip")
 
 
@@ -87,10 +87,13 @@ class _Pipe(RawIOBase):
         return taken
 
 
-def _zip_blocks(members: list[tuple[Path, str]]) -> Iterator[bytes]:
+def _zip_blocks(members: Sequence[tuple[Path | bytes, str]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
         for path, name in members:
+            if isinstance(path, bytes):
+                archive.writestr(name, path)
+                continue
             about = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
             with archive.open(about, "w", force_zip64=True) as target:
                 for block in _blocks(path):

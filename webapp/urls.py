@@ -13,5 +13,6 @@ urlpatterns = [
     path("", include("webapp.runs.urls")),
     path("", include("webapp.leaderboard.urls")),
     path("", include("webapp.portfolio.urls")),
+    path("", include("webapp.guide.urls")),
     path("", include("webapp.api.urls")),
 ]

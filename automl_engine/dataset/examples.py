@@ -68,7 +68,7 @@ class Examples(ABC):
         return float(np.mean([stored_bytes(self.steps(int(i))) for i in some])) if len(self) else 0.0
 
     def tensor(self, index: int) -> np.ndarray:
-        """(T, row, col, channels) float32, exactly as the challenge hands it to a model."""
+        """(T, row, col, channels) float32, as the challenge hands it to a model; decoders of JPEG differ a little."""
         return to_tensor(self.steps(index), self.spec)
 
     def rows(self, indices: np.ndarray) -> np.ndarray:

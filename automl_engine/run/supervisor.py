@@ -27,6 +27,7 @@ from automl_engine import __version__
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.files import write_json
+from automl_engine.models.challenge import interpreter
 from automl_engine.run import events, isolation
 from automl_engine.run.child import EXIT_LIMIT, Process, engine_limits, launch
 from automl_engine.run.child import environment as child_environment
@@ -95,9 +96,11 @@ def run(
         child: the command that runs ingestion.py; None: a fork of this process, which has imported all that it needs.
 
     Raises:
-        DataError: the data set could not be read.
+        DataError: the data set could not be read, or the interpreter that the code needs is missing.
     """
     data_dir, solution_path = find_dataset(folder)
+    code = Path((params or {})["path"]) if model == FOREIGN else None
+    other = interpreter.chosen(code) if code else None
     spec = Spec.read(data_dir / "test" / "metadata.textproto")
     solution = _solution_of(data_dir, spec, solution_path)
     _clear(run_dir)
@@ -112,13 +115,13 @@ def run(
     supervisor, arguments = Supervisor(board, on_line), [str(data_dir), str(run_dir)]
     if child is None and model != FOREIGN and not costs:
         return supervisor.supervise(partial(_fork, arguments))
-    command = [*(child or CHILD), *arguments]
-    if model != FOREIGN:
+    command = [*(other.command if other else child or CHILD), *arguments]
+    if code is None:
         return supervisor.supervise(partial(_launch, command, STEADY if costs else {}))
     if obstacle := isolation.obstacle():
         supervisor.note(f"This code is not isolated from this machine's files and network: {obstacle}.")
     else:
-        command = isolation.wrap(command, read=[data_dir, Path((params or {})["path"])], write=[run_dir])
+        command = isolation.wrap(command, read=[data_dir, code, *(other.paths if other else [])], write=[run_dir])
     return supervisor.supervise(partial(_launch, command, {"PATH": isolation.NO_TOOLS}))
 
 

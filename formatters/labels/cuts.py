@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from automl_engine.errors import DataError
+from formatters.base import Question
 
 EACH = "each"  # every number is a class
 CUTS_HELP = "ranges of a label column of numbers: median, quantiles, limits such as 10,20, or each (no ranges)"
@@ -17,25 +17,20 @@ MAX_OTHERS = 20  # further columns to choose from
 Values = Sequence[float | None]
 
 
-class LabelQuestion(DataError):
-    """The label column holds many numbers; ``asked`` is what a page needs to ask for ranges or another column."""
+class LabelQuestion(Question):
+    """The label column holds many numbers; a page asks for ranges or another column."""
 
     def __init__(self, column: str, where: str, values: Values, others: Sequence[str]) -> None:
         known = sorted({value for value in values if value is not None})
         low, high = (f"{value:g}" for value in (known[0], known[-1]))
         instead = f", or another label column with --target ({', '.join(map(repr, others[:5]))})" if others else ""
-        super().__init__(
+        sentence = (
             f"the label column {column!r} of {where} holds {len(known):,} different numbers ({low} to {high}), which "
             "are no classes; choose ranges with --label-cuts median, --label-cuts quantiles or --label-cuts with "
             f"limits such as {np.median(known):g}, each number as a class with --label-cuts {EACH}{instead}."
         )
-        self.asked: dict[str, Any] = {
-            "column": column,
-            "distinct": len(known),
-            "low": low,
-            "high": high,
-            "others": list(others[:MAX_OTHERS]),
-        }
+        asked = {"column": column, "distinct": len(known), "low": low, "high": high}
+        super().__init__(sentence, asked | {"others": list(others[:MAX_OTHERS])})
 
 
 def cut(values: Values, how: str) -> tuple[list[str | None], list[str]]:

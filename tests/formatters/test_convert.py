@@ -16,7 +16,6 @@ from automl_engine.errors import DataError
 from formatters.__main__ import main
 from formatters.base import Options
 from formatters.convert import convert, data_set_name
-from formatters.modalities.native import bundle_name
 from formatters.progress import never_silent
 from tests.formatters import toys
 from tests.formatters.test_archive import make_zip
@@ -100,7 +99,7 @@ def test_native_bundles_are_copied_byte_for_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["solution", "record", "shape", "metadata"])
 def test_broken_native_bundles(tmp_path: Path, damage: str) -> None:
     source = toys.native_upload(tmp_path)
-    name = bundle_name(source)
+    name = source.name
     records = source / f"{name}.data" / "train" / f"sample-{name}-train.tfrecord"
     if damage == "solution":
         (source / f"{name}.solution").unlink()

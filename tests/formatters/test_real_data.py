@@ -24,6 +24,7 @@ SETS = {
     "text/sms_spam.zip": ("text", "5,574 texts in 2 classes", 1394),
     "autodl_native/miniciao": ("image", "100 images in 10 classes, 32×32, colour", 18),
     "autodl_native/Monkeys": ("image", "30 images in 10 classes", 4),
+    "autodl_native/contrib/tfrecord_format/mini-mnist": ("image", "100 images in 10 classes, 28×28, grey", 25),
     "autodl_native/contrib/file_format/monkeys": ("image", "30 images in 10 classes", 10),
     "autodl_native/contrib/file_format/randomtext": ("text", "30 texts with", 4),
 }

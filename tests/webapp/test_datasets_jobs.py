@@ -74,7 +74,7 @@ def test_users_fault_is_told_and_leaves_nothing(dataset: Dataset, formatter: lis
 
 
 def test_a_question_waits_for_its_owner(dataset: Dataset, formatter: list[Any], jobs: list[Any]) -> None:
-    formatter.append(engine.LabelQuestion("the label column 'age' holds 62 numbers", {"column": "age"}))
+    formatter.append(engine.Question("the label column 'age' holds 62 numbers", {"column": "age"}))
     conversion.convert(dataset.id)
     dataset.refresh_from_db()
     assert (dataset.state, dataset.question) == ("failed", {"column": "age"})
@@ -87,7 +87,7 @@ def test_the_formatters_ask(tmp_path: Path) -> None:
     table = "kind,age\n" + "".join(f"{'uv'[i % 2]},{18 + i % 60}\n" for i in range(300))
     (tmp_path / "people.csv").write_text(table)
     lines: list[str] = []
-    with pytest.raises(engine.LabelQuestion, match="--label-cuts") as question:
+    with pytest.raises(engine.Question, match="--label-cuts") as question:
         engine.convert(tmp_path / "people.csv", tmp_path / "out", {"target": "age"}, lines.append, lambda: False)
     assert (question.value.asked["column"], question.value.asked["others"]) == ("age", ["kind"])
     assert not any("Question" in line for line in lines)

@@ -326,3 +326,16 @@ def test_bars_of_many_classes_are_relative_to_the_largest() -> None:
     bars = report.class_bars({"labels": [{"name": "a", "train": 6, "test": 2}, {"name": "b", "train": 2, "test": 0}]})
     assert [(bar["train_percent"], bar["test_percent"]) for bar in bars] == [(75.0, 25.0), (25.0, 0.0)]
     assert report.class_bars({"labels": []}) == []
+
+
+def test_a_data_set_of_several_is_chosen_on_its_page(
+    owner: User, owner_client: Client, make_dataset: MakeDataset
+) -> None:
+    question = {"data_sets": ["a/one", "two"]}
+    dataset = make_dataset(owner, state="failed", modality="", error="The upload holds 2 ...", question=question)
+    html = owner_client.get(dataset.get_absolute_url()).content.decode()
+    assert "Which data set?" in html
+    assert '<option value="a/one"' in html
+    owner_client.post(f"/data/{dataset.id}/choices", {"data_set": "two", "target": ""})
+    dataset.refresh_from_db()
+    assert (dataset.state, dataset.options, dataset.question) == ("queued", {"data_set": "two"}, {})

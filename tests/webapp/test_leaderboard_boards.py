@@ -8,6 +8,8 @@ import pytest
 
 from webapp.accounts.models import User
 from webapp.leaderboard.boards import board
+from webapp.leaderboard.dataset_board import dataset_board
+from webapp.portfolio.models import PortfolioRow, Score
 
 
 @pytest.fixture
@@ -42,12 +44,12 @@ def test_average_rank_decides(contest: dict[str, Any]) -> None:
     assert cell.best_run_id == contest["network one again"].pk
 
 
-def test_one_query_however_many_runs(
+def test_two_queries_however_many_runs(
     client: Any, contest: Any, django_assert_max_num_queries: Any, make_run: Any
 ) -> None:
     for _ in range(20):
         make_run(contest["auto two"].dataset, public=True)
-    with django_assert_max_num_queries(1):
+    with django_assert_max_num_queries(2):
         assert client.get("/boards").status_code == 200
 
 
@@ -78,3 +80,60 @@ def test_files(client: Any, contest: Any) -> None:
 def test_empty_board(client: Any) -> None:
     assert "No public run" in client.get("/boards").content.decode()
     assert client.get("/boards/models.csv").status_code == 200
+
+
+def test_the_matrix_shows_ranks_and_marks_baselines(client: Any, contest: dict[str, Any]) -> None:
+    PortfolioRow.objects.create(name="linear", modality="image", model="image_linear")
+    page = client.get("/boards").content.decode()
+    assert "As of " in page
+    assert '<span class="badge">baseline</span>' in page
+    assert f'<a href="/runs/{contest["linear two"].pk}">2.5</a>' in page
+    row = next(row for row in client.get("/boards/models.json").json()["models"] if row["model"] == "linear")
+    one = contest["linear one"].dataset_id
+    assert (row["baseline"], row[f"rank_{one}"], row[f"alc_{one}"]) == (True, 1, 0.9)
+
+
+def test_a_data_set_ranks_users_and_configurations(
+    client: Any, stranger: User, contest: dict[str, Any], make_run: Any, django_assert_num_queries: Any
+) -> None:
+    two = contest["auto two"].dataset
+    theirs = make_run(two, public=True, owner=stranger, alc=0.9)
+    make_run(two, public=True, owner=stranger, alc=0.1)
+    make_run(two, owner=stranger, alc=1.0)  # private
+    PortfolioRow.objects.create(name="linear", modality="image", model="image_linear")
+    PortfolioRow.objects.create(name="untried", modality="image", model="image_resnet")
+    known = {"version": 1, "t0_s": 60, "seed": 0, "device": "cpu", "engine": "1", "date": "2026-01-02"}
+    Score.objects.create(
+        dataset="site-1",
+        source="site-1",
+        modality="image",
+        row="forest",
+        budget_s=20,
+        alc=0.6,
+        site_dataset=two,
+        **known,
+    )
+    with django_assert_num_queries(3):
+        board = dataset_board(two)
+    assert [(entry.rank, entry.user, entry.configuration, entry.entries) for entry in board.entries] == [
+        (1, stranger.pk, "auto", 2),
+        (2, two.owner_id, "auto", 1),
+        (3, None, "forest", 1),
+        (4, None, "linear", 1),
+        (4, None, "network", 1),
+    ]
+    assert board.untried == ["untried"]
+    page = client.get(f"/boards/data/{two.pk}").content.decode()
+    assert f"/runs/{theirs.pk}" in page
+    assert "example.org" not in page, "no address of a user"
+    assert "2 Jan 2026" in page
+    assert "all entries and training times" in client.get(two.get_absolute_url()).content.decode()
+    found = client.get(f"/boards/data/{two.pk}/entries.json?budget_s=20").json()
+    assert (found["entries"][0]["alc"], len(found["entries"])) == (0.9, 5)
+    assert client.get(f"/boards/data/{two.pk}/entries.csv").content.decode().startswith("rank,user,configuration")
+
+
+def test_only_a_public_data_set_has_a_ranking(owner_client: Any, owner: User, make_dataset: Any) -> None:
+    hidden = make_dataset(owner)
+    assert owner_client.get(f"/boards/data/{hidden.pk}").status_code == 404
+    assert 'id="ranking"' not in owner_client.get(hidden.get_absolute_url()).content.decode()

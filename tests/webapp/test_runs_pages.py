@@ -563,3 +563,18 @@ def test_administrators_find_runs_and_refund_them(admin_client: Any, run: Run) -
     admin_client.post(f"/admin/runs/run/{run.pk}/change/", {"public": "on"})
     run.refresh_from_db()
     assert (run.charged, run.public, run.state) == (False, True, "finished")
+
+
+def test_a_run_as_challenge_result(client: Any, owner_client: Any, stranger_client: Any, run: Run) -> None:
+    address = reverse("run-challenge-result", args=[run.pk])
+    assert owner_client.get(address).status_code == 404, "the clock never started"
+    (run.dir / "start.txt").write_text("ingestion_pid: 1\ntask_name: toy\ntime_budget: 20\nstart_time: 0\n2: 6.0\n")
+    (run.dir / "end.txt").write_text("ingestion_duration: 9\ningestion_success: 1\nend_time: 9\n")
+    with zipfile.ZipFile(io.BytesIO(b"".join(_blocks(owner_client.get(address))))) as archive:
+        assert archive.namelist() == ["start.txt", "end.txt", "toy.predict_2", "scores.txt"]
+        assert archive.read("toy.predict_2") == (run.dir / "toy.predict_2").read_bytes()
+        assert b"nauc_scores: [0.2, 0.8, 1.0]\n" in archive.read("scores.txt")
+    Run.objects.filter(pk=run.pk).update(public=True)
+    assert [who.get(address).status_code for who in (client, stranger_client)] == [404, 404]
+    Run.objects.filter(pk=run.pk).update(state="running")
+    assert owner_client.get(address).status_code == 404

@@ -42,6 +42,7 @@ CUTS = {
 class ChoicesForm(forms.Form):
     """Target, ranges of a target of numbers, modality, split, seed, and what else was doubtful; empty: guessed."""
 
+    data_set = forms.ChoiceField(label="Data set", required=False)
     target = forms.CharField(
         label="Column to predict", required=False, max_length=500, help_text="several: separated by commas"
     )
@@ -86,9 +87,10 @@ class ChoicesForm(forms.Form):
         modality = self.fields["modality"]
         assert isinstance(modality, forms.ChoiceField)
         modality.choices = guess + [(name, MODALITIES.get(name, name)) for name in possible]
+        self._offer_data_sets((question or {}).get("data_sets") or used.get("data_set_candidates"))
         self._offer_targets(used, question, no_table=report is not None)
         initial = {**{name: used.get(name) for name in self.fields}, **(self.initial or {})}
-        if question:
+        if question and "column" in question:
             initial |= {"target": question["column"], "label_cuts": "median"}
         if initial.get("label_cuts") not in (None, "", *CUTS):
             initial |= {"label_cuts": OWN, "limits": initial["label_cuts"]}
@@ -110,11 +112,20 @@ class ChoicesForm(forms.Form):
         if not used.get("date_order"):
             del self.fields["date_order"]
 
+    def _offer_data_sets(self, keys: list[str] | None) -> None:
+        """Where one upload holds several AutoDL data sets."""
+        if not keys:
+            del self.fields["data_set"]
+            return
+        field = self.fields["data_set"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(key, key) for key in keys]
+
     def _offer_targets(self, used: dict[str, Any], question: dict[str, Any] | None, no_table: bool) -> None:
         """The columns that a report or a question names; of anything else the user may know the name."""
         targets = used.get("target_candidates") or []
         now = str(used.get("target") or "")
-        if question:
+        if question and "column" in question:
             now, targets = question["column"], question["others"]
         if targets:
             several = [] if now in ("", *targets) else [(now, now)]

@@ -76,7 +76,7 @@ def convert(dataset_id: str) -> None:
     fresh = dataset.dir / f"autodl.try{dataset.tries}"  # a formatter that outlived its worker writes elsewhere
     try:
         _convert_into(fresh, dataset)
-    except engine.LabelQuestion as question:
+    except engine.Question as question:
         _settle(dataset, state=State.FAILED, error=str(question), question=question.asked, progress="")
     except engine.DataError as error:
         _settle(dataset, state=State.FAILED, error=str(error), progress="")

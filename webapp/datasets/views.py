@@ -18,6 +18,7 @@ from webapp.accounts import audit
 from webapp.datasets import jobs, report, storage, uploads
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
+from webapp.leaderboard.dataset_board import dataset_board
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
@@ -87,6 +88,7 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "columns": report.columns(found),
         "page": _sample_page(request, dataset),
         "runs": runs[:5],
+        "board": dataset_board(dataset) if dataset.public else None,
         **start_context(dataset, request.user),
     }
 

@@ -8,11 +8,13 @@ set by it (ties share the mean rank), and the average rank decides, as in the ch
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import QuerySet
 
+from webapp.leaderboard.dataset_board import is_baseline
+from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Run
 
 FIELDS = (
@@ -54,6 +56,7 @@ class ModelRow:
     mean_alc: float
     mean_first_prediction_s: float | None
     wins: int
+    baseline: bool = False
     cells: dict[str, Cell] = field(default_factory=dict)  # by data set id
 
 
@@ -70,7 +73,7 @@ class Board:
 
 
 def board(budget_s: int | None = None, modality: str = "") -> Board:
-    """One query; by default the budget with most runs, and all modalities."""
+    """Two queries; by default the budget with most runs, and all modalities."""
     runs = list(_counted().values(*FIELDS))
     budgets = Counter(run["budget_s"] for run in runs)
     if budget_s not in budgets:
@@ -79,7 +82,9 @@ def board(budget_s: int | None = None, modality: str = "") -> Board:
     shown = [
         run for run in runs if run["budget_s"] == budget_s and (not modality or run["dataset__modality"] == modality)
     ]
-    return Board(budget_s, modality, sorted(budgets), modalities, model_rows(shown), dataset_rows(shown))
+    kinds = dict(PortfolioRow.objects.values_list("name", "model"))
+    rows = [replace(row, baseline=is_baseline(kinds.get(row.model, row.model))) for row in model_rows(shown)]
+    return Board(budget_s, modality, sorted(budgets), modalities, rows, dataset_rows(shown))
 
 
 def _counted() -> QuerySet[Run]:

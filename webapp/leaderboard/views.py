@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import mimetypes
+from dataclasses import asdict
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from webapp.csv_lines import csv_line
+from webapp.datasets.models import Dataset
 from webapp.leaderboard import benchmark
-from webapp.leaderboard.boards import Board, board
+from webapp.leaderboard.boards import Board, ModelRow, board
+from webapp.leaderboard.dataset_board import dataset_board
 
 
 @require_GET
@@ -21,12 +24,13 @@ def boards(request: HttpRequest) -> HttpResponse:
     matrix = [
         {"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in found.datasets]} for row in found.models
     ]
-    context = {"board": found, "matrix": matrix, "benchmark": benchmark.file("summary.json")}
+    context = {"board": found, "matrix": matrix, "benchmark": benchmark.file("summary.json"), "now": timezone.now()}
     return render(request, "leaderboard/boards.html", context)
 
 
 @require_GET
 def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
+    found = _board(request)
     rows = [
         {
             "place": place,
@@ -38,10 +42,19 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
             "mean_first_prediction_s": row.mean_first_prediction_s,
             "wins": row.wins,
             "datasets": len(row.cells),
+            "baseline": row.baseline,
+            **_cells(row, found.datasets),
         }
-        for place, row in enumerate(_board(request).models, 1)
+        for place, row in enumerate(found.models, 1)
     ]
     return _file(rows, "models", suffix)
+
+
+def _cells(row: ModelRow, datasets: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Rank and ALC on each data set, by its id."""
+    cells = [(dataset["id"], row.cells.get(dataset["id"])) for dataset in datasets]
+    ranks = {f"rank_{dataset_id}": cell.rank if cell else None for dataset_id, cell in cells}
+    return ranks | {f"alc_{dataset_id}": cell.alc if cell else None for dataset_id, cell in cells}
 
 
 @require_GET
@@ -54,6 +67,26 @@ def datasets_file(request: HttpRequest, suffix: str) -> HttpResponse:
         for row in _board(request).datasets
     ]
     return _file(rows, "datasets", suffix)
+
+
+@require_GET
+def dataset_page(request: HttpRequest, dataset_id: str) -> HttpResponse:
+    """All entries on a public data set."""
+    dataset = _public(dataset_id)
+    context = {"dataset": dataset, "board": dataset_board(dataset, _budget(request)), "now": timezone.now()}
+    return render(request, "leaderboard/dataset.html", context)
+
+
+@require_GET
+def dataset_file(request: HttpRequest, dataset_id: str, suffix: str) -> HttpResponse:
+    dataset = _public(dataset_id)
+    entries = dataset_board(dataset, _budget(request)).entries
+    rows = [asdict(entry) | {"date": entry.date.isoformat() if entry.date else None} for entry in entries]
+    return _file(rows, "entries", suffix)
+
+
+def _public(dataset_id: str) -> Dataset:
+    return get_object_or_404(Dataset, id=dataset_id, public=True, state=Dataset.State.READY)
 
 
 @require_GET
@@ -72,8 +105,12 @@ def benchmark_file(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _board(request: HttpRequest) -> Board:
+    return board(_budget(request), request.GET.get("modality", ""))
+
+
+def _budget(request: HttpRequest) -> int | None:
     budget = request.GET.get("budget_s", "")
-    return board(int(budget) if budget.isdecimal() and len(budget) < 10 else None, request.GET.get("modality", ""))
+    return int(budget) if budget.isascii() and budget.isdecimal() and len(budget) < 10 else None
 
 
 def _file(rows: list[dict[str, Any]], name: str, suffix: str) -> HttpResponse:

@@ -6,7 +6,6 @@ rights of the worker that trains, see SECURITY.md.
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import tempfile
@@ -41,9 +40,9 @@ def code(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
     with _workplace() as work:
         source = _received(file, work)
         root = engine.unpack(source, work / "code", most_bytes=MAX_UNPACKED_BYTES, most_files=MAX_FILES)
-        _check_code(root)
+        code_folder = engine.submission.code_folder(root)
         row.model, row.params = "challenge", {"path": row.name}
-        return _adopted(row, root, row.name, by)
+        return _adopted(row, code_folder, row.name, by)
 
 
 def weights(row: PortfolioRow, file: UploadedFile, by: User) -> PortfolioRow:
@@ -124,25 +123,3 @@ def _shapes(path: Path) -> networks.Shapes:
             return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DataError(f"This safetensors file is damaged ({error}); save the weights again.") from error
-
-
-def _check_code(root: Path) -> None:
-    """The code is parsed, never run.
-
-    Raises:
-        DataError: no class Model is there.
-    """
-    path = root / "model.py"
-    if not path.is_file():
-        held = ", ".join(sorted(entry.name for entry in root.iterdir())[:5])
-        raise DataError(f"The zip must have model.py at its top but has {held}; zip the files, not their folder.")
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise DataError(f"model.py is not Python 3 code ({error}); fix it and upload it again.") from error
-    made = {getattr(node, "name", "") for node in tree.body}
-    made |= {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    if not made & {"Model", "*"}:
-        raise DataError("model.py must define the class Model, which the challenge calls; add it.")

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
     path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),
     path("runs/<slug:run_id>/predictions.csv", views.run_predictions, name="run-predictions"),
+    path("runs/<slug:run_id>/challenge-result.zip", views.run_challenge_result, name="run-challenge-result"),
     path("runs/<slug:run_id>/curve.csv", views.run_scores, name="run-scores"),
     path("models/<slug:run_id>", model_views.model_page, name="model"),
     path("models/<slug:run_id>/model.zip", model_views.model_download, name="model-download"),

@@ -1,7 +1,8 @@
 """Code written for the AutoDL challenge, run as it is: a folder with ``model.py`` and its ``class Model(metadata)``.
 
 It gets what the challenge's ingestion program gave: a tf.data dataset of (4-D float32 tensor, label vector), the same
-object at every call, and a metadata object with the getters of the challenge's reader.
+object at every call, and a metadata object with the getters of the challenge's reader.  ``compat.py`` adds names that
+its libraries have dropped.
 
 The code runs in this process, which run/supervisor.py isolates where the kernel allows it (run/isolation.py).
 """
@@ -20,6 +21,7 @@ import numpy as np
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.base import AnytimeModel
+from automl_engine.models.challenge import compat
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -91,9 +93,8 @@ class ChallengeModel(AnytimeModel):
         super().__init__(spec, **params)
         folder = Path(params["path"]).resolve()
         self._folder = folder
+        compat.prepare(folder)  # imports TensorFlow, whose seconds belong before the clock
         module = _load_module(folder)
-        import tensorflow  # noqa: F401  its seconds belong before the clock
-
         self._model = module.Model(Metadata(spec, str(Path(params["data_dir"]) / "train")))
         self._datasets: dict[int, tf.data.Dataset] = {}
 

@@ -8,11 +8,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from webapp import engine
+from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, posted_from, signed_in
 from webapp.accounts import audit
 from webapp.datasets.models import Dataset
@@ -168,6 +168,16 @@ def run_scores(request: HttpRequest, run_id: str) -> HttpResponse:
     response = HttpResponse(results.points_csv(page.points_of(run)), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="curve-{run.pk}.csv"'
     return response
+
+
+@require_GET
+def run_challenge_result(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
+    """The files that the challenge's ingestion and scoring programs would have left, for the owner."""
+    run = get_owned(_runs(), request.user, id=run_id)
+    members = [] if run.is_open else engine.challenge_result.members(run.dir)
+    if not members:
+        raise Http404
+    return streaming.stream_zip(members, f"{run.dataset.name}-run-{run.number}-challenge-result.zip")
 
 
 def _run_with_samples(request: HttpRequest, run_id: str) -> tuple[Run, dict[str, Any]]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect_right
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,12 @@ from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Findings, NewData, Options, Sample, Side, Table, spec_of
+from formatters.base import Evidence, Findings, NewData, Options, Sample, Table, spec_of
+from formatters.media.order import files_below
 from formatters.media.samples import THREADS, spread
-from formatters.split import Split
+from formatters.native import deprecated, find
+from formatters.native.deprecated import Part
+from formatters.native.find import Bundle
 
 MAX_TEXT_CHARS = 500
 MAX_POINTS = 100
@@ -27,75 +34,82 @@ Preview = Callable[[int, Path], dict[str, Any]]
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
-    bundles = [path for path in root.glob("*.data") if path.is_dir() and (path / "train").is_dir()]
-    if not bundles:
-        return None
-    return Evidence(1.0, [f"{bundles[0].name} is an AutoDL data set"])
+    found = find.bundles(root)
+    return Evidence(1.0, [f"{found[0].name} is an AutoDL data set"]) if found else None
 
 
 def read(root: Path, options: Options) -> Table:
-    name = bundle_name(root)
-    data = root / f"{name}.data"
-    train, test = open_split(data, "train"), open_split(data, "test")
-    solution = _solution(root / f"{name}.solution", test)
-    spec = train.spec
-    if _shape(spec) != _shape(test.spec):
-        raise DataError(
-            f"train and test of {data.name} differ in their metadata.textproto; they must describe one data set."
-        )
-    labelled: list[tuple[Side, np.ndarray]] = [("train", train.labels), ("test", solution)]
+    bundle = find.chosen(root, options.data_set)
+    parts = deprecated.opened(bundle.folder) if bundle.deprecated else _opened(bundle)
+    spec = replace(parts[0].examples.spec, name=bundle.name)
     samples = [
-        Sample(f"{side} record {number}", tuple(spec.labels[k] for k in np.flatnonzero(row > 0)), side)
-        for side, rows in labelled
-        for number, row in enumerate(rows)
+        Sample(f"{part.side or 'record'} {number}", tuple(spec.labels[k] for k in np.flatnonzero(row > 0)), part.side)
+        for part in parts
+        for number, row in enumerate(part.labels)
     ]
+    firsts = list(accumulate((len(part.examples) for part in parts), initial=0))
 
     def place(i: int) -> tuple[Examples, int]:
-        return (train, i) if i < len(train) else (test, i - len(train))
+        number = bisect_right(firsts, i) - 1
+        return parts[number].examples, i - firsts[number]
 
-    modality = _modality(train)
+    modality = _modality(parts[0].examples)
     made, stats = _kept_content(modality, spec, place, len(samples))
     return Table(
         modality,
         samples,
         spec.labels,
-        bool(np.any((train.labels > 0).sum(1) != 1)),
+        any(np.any((part.labels > 0).sum(1) != 1) for part in parts),
         spec,
         steps=lambda i: place(i)[0].steps(place(i)[1]),
         preview=made,
         write_raw=lambda picks, folder: _write_records([place(i) for i in picks], spec, folder),
         recipe=_recipe(modality, spec),
+        copy=None if bundle.deprecated else partial(_copy, bundle),
         findings=Findings(
-            why=["the given train and test splits are kept"],
-            ignored=[
-                {"path": path.name, "why": "not part of the data set's format"}
-                for path in sorted(root.iterdir())
-                if path.name not in (data.name, f"{name}.solution")
-            ],
+            why=["the given train and test splits are kept"] if parts[0].side else [],
+            ignored=_ignored(root, bundle),
             stats=stats,
+            choices=_choices(root, bundle),
         ),
     )
 
 
-def bundle_name(root: Path) -> str:
-    """NAME of the one NAME.data.
-
-    Raises:
-        DataError: there are several.
-    """
-    names = sorted(path.stem for path in root.glob("*.data") if path.is_dir())
-    if len(names) > 1:
-        raise DataError(f"The upload holds several data sets ({', '.join(names)}); upload them one by one.")
-    return names[0]
+def _opened(bundle: Bundle) -> list[Part]:
+    train, test = open_split(bundle.folder, "train"), open_split(bundle.folder, "test")
+    if _shape(train.spec) != _shape(test.spec):
+        raise DataError(
+            f"train and test of {bundle.folder.name} differ in metadata.textproto; they must describe one data set."
+        )
+    return [Part("train", train, train.labels), Part("test", test, _solution(bundle.solution, test))]
 
 
-def copy(root: Path, out: Path, name: str) -> Split:
-    """Copy the bundle into ``out`` under a (perhaps new) name; the files within stay as they are."""
-    old = bundle_name(root)
-    shutil.copytree(root / f"{old}.data", out / f"{name}.data", copy_function=shutil.copyfile)
-    shutil.copyfile(root / f"{old}.solution", out / f"{name}.solution")
-    n_train, n_test = (len(open_split(out / f"{name}.data", side)) for side in ("train", "test"))
-    return Split(list(range(n_train)), list(range(n_train, n_train + n_test)), "given")
+def _files(bundle: Bundle) -> list[Path]:
+    """What a model may see: no labels of the test split that lie beside the records."""
+    if bundle.deprecated:
+        return [path for path in bundle.folder.iterdir() if path.suffix == ".tfrecord" or path.name == find.METADATA]
+    sides = [bundle.folder / side for side in ("train", "test")]
+    return [path for side in sides for path in sorted(side.glob("*")) if path.name.startswith(("metadata.", "sample"))]
+
+
+def _copy(bundle: Bundle, out: Path, name: str) -> None:
+    """Under a (perhaps new) name; the files stay as they are."""
+    for path in _files(bundle):
+        target = out / f"{name}.data" / path.relative_to(bundle.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    shutil.copyfile(bundle.solution, out / f"{name}.solution")
+
+
+def _ignored(root: Path, bundle: Bundle) -> list[dict[str, str]]:
+    used = {*_files(bundle), *bundle.solutions}
+    others = [path for path in files_below(root) if root / path not in used]
+    return [{"path": path, "why": "not part of the data set"} for path in others]
+
+
+def _choices(root: Path, bundle: Bundle) -> dict[str, Any]:
+    keys = [found.key for found in find.bundles(root)]
+    return {"data_set": bundle.key, "data_set_candidates": keys} if len(keys) > 1 else {}
 
 
 def encode(recipe: dict[str, Any], source: Path) -> NewData:
@@ -129,10 +143,8 @@ def _solution(path: Path, test: Examples) -> np.ndarray:
     """(N, K) labels of the test split.
 
     Raises:
-        DataError: missing, or of another shape.
+        DataError: no matrix of numbers, or of another shape.
     """
-    if not path.is_file():
-        raise DataError(f"{path.name} is missing beside {path.stem}.data; add the labels of the test split.")
     try:
         matrix = np.loadtxt(path, ndmin=2)
     except ValueError as error:

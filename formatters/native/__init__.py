@@ -1,0 +1,1 @@
+"""AutoDL data sets as uploads: where they are, the deprecated TFRecord format, and the formatter."""

@@ -1,0 +1,1 @@
+"""Scripts of the starting kit, which a visitor downloads; they use the standard library only."""
