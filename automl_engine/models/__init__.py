@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
     "series_boosting": "automl_engine.models.timeseries.boosting:SeriesBoosting",
     "series_convolutions": "automl_engine.models.timeseries.linear:SeriesConvolutions",
     "series_hydra": "automl_engine.models.timeseries.linear:SeriesHydra",
+    "series_quant": "automl_engine.models.timeseries.quant:SeriesQuant",
     "series_statistics": "automl_engine.models.timeseries.linear:SeriesStatistics",
     "series_trunk": "automl_engine.models.timeseries.backbone:SeriesBackbone",
     "tabular_ensemble": "automl_engine.models.tabular.ensemble:TabularEnsemble",
