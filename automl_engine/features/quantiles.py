@@ -23,7 +23,7 @@ DIVISOR = 4
 """Steps of a window for each of its quantiles."""
 SMOOTH = 5
 """Number of changes whose mean is one smoothed change."""
-_CHUNK = 256  # series that are worked on at once: they stay in the cache
+_VALUES = 65_536  # values that are worked on at once: they stay in the cache
 
 
 def interval_quantiles(examples: Examples, length: int, depth: int = DEPTH) -> np.ndarray:
@@ -32,13 +32,14 @@ def interval_quantiles(examples: Examples, length: int, depth: int = DEPTH) -> n
     def compute(some: Examples) -> np.ndarray:
         values = same_length(some, length)
         columns = values.shape[1] * quantile_count(length, depth)
-        calls = depth * -(-len(values) // _CHUNK)
+        step = max(1, _VALUES // (values.shape[1] * length))
+        calls = depth * -(-len(values) // step)
         with clock.work("interval quantiles", calls=calls, values=len(values) * columns):
             found = np.empty((len(values), columns), np.float32)
-            for at in range(0, len(values), _CHUNK):
-                part = values[at : at + _CHUNK]
+            for at in range(0, len(values), step):
+                part = values[at : at + step]
                 windows = [_quantiles(each, depth) for each in _representations(part)]
-                found[at : at + _CHUNK] = np.concatenate(windows, axis=2).reshape(len(part), -1)
+                found[at : at + step] = np.concatenate(windows, axis=2).reshape(len(part), -1)
         return found
 
     root, count = examples.origin()[0], examples.spec.num_channels * quantile_count(length, depth)
