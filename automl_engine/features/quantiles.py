@@ -62,7 +62,7 @@ def _representations(values: np.ndarray) -> Iterator[np.ndarray]:
     changes = np.diff(values, axis=2)
     padded = np.pad(changes, ((0, 0), (0, 0), (SMOOTH // 2, SMOOTH // 2)), mode="edge")
     yield values
-    yield sum(padded[:, :, at : at + changes.shape[2]] for at in range(SMOOTH)) / SMOOTH
+    yield np.mean([padded[:, :, at : at + changes.shape[2]] for at in range(SMOOTH)], axis=0)
     yield np.diff(changes, axis=2)
     yield np.abs(np.fft.rfft(values, axis=2)).astype(np.float32)
 
