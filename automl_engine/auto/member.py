@@ -76,10 +76,12 @@ class Member:
         return np.unique(self.folds[np.isnan(self.oof).any(1)])
 
     def fit_first(self, split: Examples, sample: np.ndarray) -> None:
-        """Fit the first model to a sample.  A new one follows, which has not seen the examples held out later."""
-        self._fit(self.current, split.subset(sample))
+        """Fit the first model to a sample, by one step: more would be late.  A new one follows, which has not seen the
+        examples held out later."""
+        self.current.train(split.subset(sample), max(1.0, self.schedule.remaining_s()))
         self.ensemble_model = self.current
-        self.full_model = self.current if len(sample) == len(split) and self.refits else None
+        is_full = len(sample) == len(split) and self.refits and self.current.done_training
+        self.full_model = self.current if is_full else None
 
     def check_first(self, split: Examples, examples: np.ndarray) -> None:
         """Predict examples that the first model has not seen."""

@@ -14,6 +14,7 @@ FEATURES: dict[str, str] = {
     "appearance": "automl_engine.features.image:appearance",
     "competing_convolutions": "automl_engine.features.timeseries:competing_convolutions",
     "frames": "automl_engine.features.video:frames",
+    "interval_quantiles": "automl_engine.features.quantiles:interval_quantiles",
     "mel_picture": "automl_engine.features.audio:mel_picture",
     "mel_statistics": "automl_engine.features.audio:mel_statistics",
     "motion": "automl_engine.features.video:motion",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from automl_engine.models.base import AnytimeModel
 
 MODELS: dict[str, str] = {
+    "audio_forest": "automl_engine.models.audio.forest:AudioForest",
     "audio_linear": "automl_engine.models.audio.linear:AudioLinear",
     "audio_resnet": "automl_engine.models.audio.resnet:AudioResnet",
     "audio_thin_resnet34": "automl_engine.models.challenge.audio_thin_resnet34:AudioThinResnet34",
@@ -17,6 +18,7 @@ MODELS: dict[str, str] = {
     "constant": "automl_engine.models.challenge.constant:ConstantModel",
     "image_autoclint": "automl_engine.models.challenge.image_autoclint:ImageAutoclint",
     "image_finetuned": "automl_engine.models.image.finetune:ImageFinetuned",
+    "image_forest": "automl_engine.models.image.forest:ImageForest",
     "image_linear": "automl_engine.models.image.linear:ImageLinear",
     "image_patches": "automl_engine.models.image.patches:ImagePatches",
     "image_pretrained": "automl_engine.models.image.pretrained:ImagePretrained",
@@ -24,6 +26,7 @@ MODELS: dict[str, str] = {
     "series_boosting": "automl_engine.models.timeseries.boosting:SeriesBoosting",
     "series_convolutions": "automl_engine.models.timeseries.linear:SeriesConvolutions",
     "series_hydra": "automl_engine.models.timeseries.linear:SeriesHydra",
+    "series_quant": "automl_engine.models.timeseries.quant:SeriesQuant",
     "series_statistics": "automl_engine.models.timeseries.linear:SeriesStatistics",
     "series_trunk": "automl_engine.models.timeseries.backbone:SeriesBackbone",
     "tabular_ensemble": "automl_engine.models.tabular.ensemble:TabularEnsemble",
@@ -35,6 +38,7 @@ MODELS: dict[str, str] = {
     "text_linear": "automl_engine.models.text.linear:TextLinear",
     "text_network": "automl_engine.models.text.network:TextNetwork",
     "text_words": "automl_engine.models.text.words:TextWords",
+    "video_forest": "automl_engine.models.video.forest:VideoForest",
     "video_frames": "automl_engine.models.video.frames:VideoFrames",
     "video_linear": "automl_engine.models.video.linear:VideoLinear",
     "video_mc3": "automl_engine.models.video.mc3:VideoMc3",

@@ -29,6 +29,16 @@ class Counting(AnytimeModel):
         return np.full((len(split), 3), self.params.get("value", float(self.learned)))
 
 
+class Stepwise(Counting):
+    """Is done after two steps."""
+
+    steps = 0
+
+    def train(self, split: Examples, remaining_time_budget: float) -> None:
+        self.learned, self.steps = len(split), self.steps + 1
+        self.done_training = self.steps == 2
+
+
 @pytest.fixture
 def member() -> Member:
     members: dict[str, Member] = {}
@@ -51,6 +61,17 @@ def test_after_the_refit_it_predicts_with_a_model_of_all_examples(member: Member
     member.check_folds(TRAIN, limit_s=50)
     member.refit(TRAIN)
     assert member.predict(TRAIN, 10).max() == len(TRAIN)
+
+
+def test_the_first_model_learns_by_one_step_and_the_next_to_the_end(member: Member) -> None:
+    member.new_model, member.current = lambda: Stepwise(TRAIN.spec), Stepwise(TRAIN.spec)
+    member.fit_first(TRAIN, np.arange(len(TRAIN)))
+    assert isinstance(member.ensemble_model, Stepwise)
+    assert (member.ensemble_model.steps, member.full_model) == (1, None)
+    member.check_folds(TRAIN, limit_s=50)
+    member.refit(TRAIN)
+    assert isinstance(member.ensemble_model, Stepwise)
+    assert member.ensemble_model.steps == 2
 
 
 def test_bagged_models_predict_their_mean_and_no_split_twice(member: Member) -> None:

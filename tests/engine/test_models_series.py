@@ -11,11 +11,13 @@ import torch
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
+from automl_engine.features.quantiles import quantile_count
 from automl_engine.models.audio.resnet import PITCH_REACH, AudioResnet, _mask
 from automl_engine.models.timeseries import backbone
 from automl_engine.models.timeseries import linear as series_linear
 from automl_engine.models.timeseries.backbone import SHORTEST, SeriesBackbone
 from automl_engine.models.timeseries.linear import SeriesConvolutions
+from automl_engine.models.timeseries.quant import MOST_COLUMNS, SeriesQuant
 from tests.engine.toy_examples import toy
 
 
@@ -113,3 +115,33 @@ def test_a_backbone_of_many_series_sees_fewer_mixtures(monkeypatch: pytest.Monke
     model.train(train, 60)
     assert model.network.mixture.shape == (1, 4)
     assert np.isfinite(model.test(train, 60)).all()
+
+
+def test_quantiles_find_what_the_variance_of_a_part_tells() -> None:
+    """Noise that is louder in the first or in the last quarter."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(120) % 2
+    rows = rng.normal(size=(120, 64))
+    rows[classes == 0, :16] *= 2
+    rows[classes == 1, -16:] *= 2
+    examples = MemoryExamples(
+        Spec("toy", 120, 2, 64, 1, 1, 1, is_sequence=True),
+        list(rows.astype(np.float32).reshape(120, 64, 1, 1, 1)),
+        np.eye(2, dtype=np.float32)[classes],
+    )
+    model = SeriesQuant(examples.spec, trees=[5, 60])
+    model.train(examples.subset(range(80)), 60)
+    assert (len(model.forest.roots), model.done_training) == (5, False)
+    model.train(examples.subset(range(80)), 60)
+    assert nauc(examples.labels[80:], model.test(examples.subset(range(80, 120)), 60)) > 0.9
+
+
+def test_quantiles_of_many_channels_leave_out_small_windows() -> None:
+    rng = np.random.default_rng(0)
+    steps = [rng.normal(size=(100, 1, 1, 60)).astype(np.float32) for _ in range(12)]
+    train = MemoryExamples(
+        Spec("toy", 12, 2, 100, 1, 1, 60, is_sequence=True), steps, np.eye(2, dtype=np.float32)[np.arange(12) % 2]
+    )
+    model = SeriesQuant(train.spec, trees=[2])
+    model.train(train, 60)
+    assert model.inputs(train).shape[1] <= MOST_COLUMNS < 60 * quantile_count(100)

@@ -16,6 +16,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import category_columns, tabular_values
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.tabular import ensemble as tabular_ensemble
+from automl_engine.models.tabular import forest
 from automl_engine.models.tabular.boosting import (
     CHUNK,
     FOLDS,
@@ -211,3 +212,25 @@ def test_sets_of_categories_are_split_at_once() -> None:
         scores.append(nauc(examples.labels, model.test(examples, 60)))
     assert scores[0] == 1
     assert scores[1] < 0.9
+
+
+def test_a_forest_reads_what_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest, "PART", 50)
+    examples = xor(120, 0)
+    for remaining_s, count in ((0.0, 50), (60.0, 120)):
+        model = TabularForest(examples.spec, trees=[3])
+        model.train(examples, remaining_s)
+        assert len(model._inputs) == len(model._labels) == count
+    assert model.test(examples, 60).shape == (120, 2)
+    monkeypatch.setattr(forest, "feature_limit_bytes", lambda: 60 * examples.spec.col_count * 4)
+    model = TabularForest(examples.spec, trees=[3])
+    model.train(examples, 60)
+    assert len(model._inputs) == 100
+
+
+def test_a_forest_looks_at_as_many_columns_as_it_is_told() -> None:
+    examples = xor(40, 0)
+    usual, all_columns = TabularForest(examples.spec, trees=[1]), TabularForest(examples.spec, trees=[1], looked_at=1.0)
+    for model in (usual, all_columns):
+        model.train(examples, 60)
+    assert [model._trees[0].max_features for model in (usual, all_columns)] == [2, 4]

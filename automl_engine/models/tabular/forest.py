@@ -1,4 +1,4 @@
-"""Extremely randomised trees (Geurts, Ernst & Wehenkel 2006): strong on small tables, and there at once.
+"""Extremely randomised trees (Geurts, Ernst & Wehenkel 2006) on a table, or on fixed features of other data.
 
 Regression trees on the 0/1 labels: a leaf holds the share of each class, so that single- and multi-label tables are
 the same thing, and the squared error of all outputs is the Gini impurity; rare classes, which the score counts like
@@ -23,8 +23,9 @@ from sklearn.tree._tree import Tree
 from automl_engine import clock
 from automl_engine.dataset.decode import CORES
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.memory import feature_limit_bytes
 from automl_engine.dataset.spec import Spec
-from automl_engine.features.tabular import tabular_values
+from automl_engine.features import feature
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.shared.graphs import Graph
 
@@ -35,10 +36,11 @@ SMALL = 100_000
 """Cells of a table below which one thread works: several would wait for each other longer than they work."""
 TOGETHER = 8
 """Number of trees that are grown between two looks at the clock."""
-PART = 10_000
-"""Number of rows that a thread predicts at once."""
+PART = 4096
+"""Number of examples whose features are extracted, and that are predicted, at once."""
 TREE_ROWS, TREE_CELLS = 50_000, 5_000_000
 """Rows and cells of a table beyond which each tree learns from a sample of its own."""
+OWN_PARAMS = ("trees", "min_leaf", "shrinkage", "looked_at", "seed", "device")
 MAX_SHARES = 4_000_000
 """Number of leaves times classes of a forest, about: it bounds the size of the exported graph."""
 
@@ -129,13 +131,14 @@ def shrink(tree: Tree, strength: float) -> None:
         inner = np.concatenate([tree.children_left[inner], tree.children_right[inner]])
 
 
-class TabularForest(AnytimeModel):
+class FeatureForest(AnytimeModel):
     """Grows the forest step by step, tree by tree, for as long as there is time.
 
-    Params: ``trees``, how many after each step; ``min_leaf``, rows; ``shrinkage``; ``seed``.
+    Params: ``trees``, how many after each step; ``min_leaf``, rows; ``shrinkage``; ``looked_at``, the fraction of the
+    columns that a split chooses from (by default the root of their number); ``seed``; the others go to the feature.
     """
 
-    name: ClassVar[str] = "tabular_forest"
+    feature: ClassVar[str]
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         super().__init__(spec, **params)
@@ -154,17 +157,40 @@ class TabularForest(AnytimeModel):
         sizes = self.params.get("trees", TREES)
         stop_at = clock.now_s() + LONGEST_SHARE * remaining_time_budget
         if not self._trees:
-            self._read(split)
+            self._read(split, clock.now_s() + LONGEST_SHARE / 2 * remaining_time_budget)
         target = next(size for size in sizes if size > len(self._trees))
         self._grow(target, stop_at)
         with clock.work("join trees", lambda: {"numbers": self.forest.values.size + 6 * len(self.forest.features)}):
             self._forest = Forest.from_trees([tree.tree_ for tree in self._trees])
         self.done_training = len(self._trees) < target or target == sizes[-1]
 
-    def _read(self, split: Examples) -> None:
-        self._inputs, self._labels = tabular_values(split), split.labels
+    @property
+    def feature_params(self) -> dict[str, Any]:
+        return {key: value for key, value in self.params.items() if key not in OWN_PARAMS}
+
+    def inputs(self, split: Examples) -> np.ndarray:
+        """(N, F) float32."""
+        return feature(self.feature)(split, **self.feature_params)
+
+    def _read(self, split: Examples, stop_at: float) -> None:
+        """Examples in random order, as many as there is time and memory for."""
+        order = np.random.default_rng(self.params.get("seed", 0)).permutation(len(split))
+        order = order if len(order) > PART else np.arange(len(order))
+        parts: list[np.ndarray] = []
+        for at in range(0, len(order), PART):
+            parts.append(self.inputs(split.subset(order[at : at + PART])))
+            if clock.now_s() > stop_at or sum(part.nbytes for part in parts) > feature_limit_bytes():
+                break
+        self._inputs = np.concatenate(parts)
+        self._labels = split.labels[order[: len(self._inputs)]]
         share = self._labels.mean(0).clip(1 / (len(split) + 1), 1 - 1 / (len(split) + 1))
         self._loudness = (share * (1 - share)) ** -0.25
+
+    @property
+    def _column_count(self) -> int:
+        """That a split chooses from."""
+        width = self._inputs.shape[1]
+        return max(1, round(self.params.get("looked_at", width**-0.5) * width))
 
     def _grow(self, target: int, stop_at: float) -> None:
         """Up to ``target`` trees; some are grown together, and none are begun after ``stop_at`` but the first."""
@@ -179,7 +205,7 @@ class TabularForest(AnytimeModel):
     def _amounts(self, begun: int) -> dict[str, float]:
         """For the clock, of the trees from this one on: nodes, and how often an example was looked at for a split."""
         trees = [tree.tree_ for tree in self._trees[begun:]]
-        looks = sum(float(tree.n_node_samples.sum()) for tree in trees) * self._inputs.shape[1] ** 0.5
+        looks = sum(float(tree.n_node_samples.sum()) for tree in trees) * self._column_count
         return {"trees": len(trees), "nodes": sum(tree.node_count for tree in trees), "looks": looks}
 
     def _tree(self, number: int) -> ExtraTreeRegressor:
@@ -192,7 +218,7 @@ class TabularForest(AnytimeModel):
             inputs, labels = inputs[rows], labels[rows]
         tree_count = self.params.get("trees", TREES)[-1]
         grown = ExtraTreeRegressor(
-            max_features=max(1, round(inputs.shape[1] ** 0.5)),
+            max_features=self._column_count,
             min_samples_leaf=max(self.params.get("min_leaf", 1), labels.size * tree_count // MAX_SHARES),
             random_state=int(np.random.SeedSequence(seed).generate_state(1)[0]),
         ).fit(inputs, labels * self._loudness)
@@ -201,7 +227,10 @@ class TabularForest(AnytimeModel):
         return grown
 
     def test(self, split: Examples, remaining_time_budget: float) -> np.ndarray:
-        inputs = tabular_values(split)
+        parts = (split.subset(np.arange(at, min(at + PART, len(split)))) for at in range(0, len(split) or 1, PART))
+        return np.concatenate([self._predict(self.inputs(part)) for part in parts])
+
+    def _predict(self, inputs: np.ndarray) -> np.ndarray:
         if not self._trees or not len(inputs):  # loaded from disk
             return self.forest.predict(inputs)
         visits = len(inputs) * len(self._trees)
@@ -209,7 +238,7 @@ class TabularForest(AnytimeModel):
             if inputs.size < SMALL:
                 return self._ask(inputs)
             with ThreadPoolExecutor(CORES) as pool:
-                return np.concatenate(list(pool.map(self._ask, np.array_split(inputs, len(inputs) // PART + 1))))
+                return np.concatenate(list(pool.map(self._ask, np.array_split(inputs, CORES))))
 
     def _ask(self, inputs: np.ndarray) -> np.ndarray:
         """(N, F) -> (N, K) float32, the mean over trees."""
@@ -232,4 +261,11 @@ class TabularForest(AnytimeModel):
     def export(self, dir: Path) -> list[dict[str, Any]]:
         graph = f"{self.name}.onnx"
         self.forest.to_onnx(dir / graph)
-        return [{"name": self.name, "weight": 1, "feature": "tabular_values", "params": {}, "graph": graph}]
+        return [
+            {"name": self.name, "weight": 1, "feature": self.feature, "params": self.feature_params, "graph": graph}
+        ]
+
+
+class TabularForest(FeatureForest):
+    name: ClassVar[str] = "tabular_forest"
+    feature: ClassVar[str] = "tabular_values"
