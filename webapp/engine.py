@@ -25,6 +25,7 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
+from automl_engine.models import configuration
 from automl_engine.run import child, curve, events, warm
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Process",
     "Stopped",
     "compare_classes",
+    "configuration",
     "convert",
     "curve",
     "end",

@@ -15,11 +15,13 @@ from django.db.models import Max
 from django.utils import timezone
 from rq import Worker
 
+from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
 from webapp.ops import queues, turns
 from webapp.portfolio.models import PortfolioRow
+from webapp.portfolio.rows import obstacle
 from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
 
@@ -125,14 +127,15 @@ def _last_starts() -> dict[int, float]:
 
 def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
     """Everything that ``templates/runs/_start_panel.html`` shows, under the one key ``start``."""
-    rows = list(PortfolioRow.objects.filter(modality=dataset.modality, enabled=True))
+    enabled = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
+    rows = [row for row in enabled if not obstacle(row)]
     budgets = [(seconds, *words.budget_choice(seconds)) for seconds in settings.BUDGETS_S]
     start: dict[str, Any] = {
         "dataset": dataset,
         "budgets": budgets,
         "default_budget_s": 60 if 60 in settings.BUDGETS_S else settings.BUDGETS_S[0],
         "rows": rows,
-        "first_rows": rows[:SHOWN_ROWS],
+        "first_rows": [row for row in rows if row.model not in engine.configuration.ALONE][:SHOWN_ROWS],
         "forecast": forecast(user=user),
         "obstacle": "",
     }
@@ -172,15 +175,22 @@ def create_run(
         dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
         if obstacle := _obstacle(dataset, quota(user)):
             raise StartError(obstacle)
-        rows = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
-        if model != "auto" and not rows.filter(name=model).exists():
-            raise StartError(f"“{model}” is not a configuration in use for {dataset.modality} data.")
+        if model != "auto":
+            _check_row(model, dataset)
         number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
         chosen = {"budget_s": budget_s, "model": model, "seed": seed}
         chosen["teaches"] = dataset.public if teaches is None else teaches
         run = Run.objects.create(owner=user, dataset=dataset, number=number, **chosen)
         queue.enqueue_train(run)
     return run
+
+
+def _check_row(name: str, dataset: Dataset) -> None:
+    row = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True, name=name).first()
+    if row is None:
+        raise StartError(f"“{name}” is not a configuration in use for {dataset.modality} data.")
+    if why := obstacle(row):
+        raise StartError(f"“{name}” cannot run here. {why}")
 
 
 def _obstacle(dataset: Dataset, quota: Quota) -> str:
