@@ -199,6 +199,8 @@ function leave(sentence) {
   connection.textContent = sentence;
   connection.hidden = false;
   say(sentence);
+  wasOpen = false;
+  offerNotification();
 }
 
 async function pollIfSilent() {

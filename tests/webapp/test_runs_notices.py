@@ -15,9 +15,9 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from webapp import outgoing
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.ops import outgoing
 from webapp.ops.management.commands.reaper import DUTIES
 from webapp.portfolio.models import Evaluation, PortfolioRow
 from webapp.runs import control, ending, notices

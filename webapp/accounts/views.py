@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from webapp import outgoing
 from webapp.access import posted_from, signed_in
 from webapp.accounts.models import User
 from webapp.datasets.storage import largest, storage_of
-from webapp.ops import outgoing
 from webapp.runs import notices
 from webapp.runs.models import Notice
 from webapp.runs.start import quota
@@ -52,7 +52,7 @@ class NoticesForm(forms.ModelForm):
         except outgoing.Refused as error:
             raise forms.ValidationError(str(error)) from error
         except outgoing.Failed as error:
-            raise forms.ValidationError(f"This address cannot be used: {error}.") from error
+            raise forms.ValidationError(f"This address does not work: {error}.") from error
         return url
 
     def save(self, commit: bool = True) -> User:

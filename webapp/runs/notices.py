@@ -22,8 +22,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from webapp import outgoing
 from webapp.database import patiently
-from webapp.ops import outgoing, queues
+from webapp.ops import queues
 from webapp.runs import queue, words
 from webapp.runs.models import Notice, Run
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from webapp.ops import outgoing
+from webapp import outgoing
 
 
 class Hook(BaseHTTPRequestHandler):
