@@ -102,7 +102,7 @@ def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -
         else:
             busy.append((max(1.0, takes_s - (now - other.state_since).total_seconds()), other.owner_id))
     if run is None:
-        waiting.append((turns.Ticket((user and user.pk) or 0, is_guest(user)), 0.0, ""))
+        waiting.append((turns.Ticket((user and user.pk) or 0, user is not None and is_guest(user)), 0.0, ""))
     heapq.heapify(busy)
     workers, last_starts = max(worker_count(), len(busy)), _last_starts()
     starts_in_s, ahead = 0.0, len(busy)
@@ -119,7 +119,7 @@ def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -
     return Forecast(0, 0.0, workers)  # it has started just now
 
 
-def is_guest(user: User | AnonymousUser | None) -> bool:
+def is_guest(user: User | AnonymousUser) -> bool:
     """A visitor becomes one by starting a run."""
     return not isinstance(user, User) or user.guest
 
