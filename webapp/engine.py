@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 from django.conf import settings
@@ -25,6 +25,7 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.metalearning import tables
+from automl_engine.models import configuration
 from automl_engine.models.challenge import submission
 from automl_engine.package import challenge_result
 from automl_engine.run import child, curve, events, isolation, warm
@@ -37,6 +38,7 @@ __all__ = [
     "Stopped",
     "challenge_result",
     "compare_classes",
+    "configuration",
     "convert",
     "curve",
     "end",
@@ -62,6 +64,7 @@ EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
 LINE_MAX_BYTES = 2**24  # of what a child process prints
+TOO_LONG = "it took too long, or its result is not wanted any more"
 QUESTION_LINE = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
 
 
@@ -141,10 +144,10 @@ def start_run(
     return process
 
 
-def waiting_bytes(place: Path) -> list[int]:
-    """Memory of each engine that waits for a run, by the files that it left in the folder of its socket."""
+def waiting_bytes(place: Path, name: str) -> list[int]:
+    """Memory of each process of this name that waits, by the files that it left in the folder of its socket."""
     found = []
-    for path in sorted(place.glob("engine*.pid")):
+    for path in sorted(place.glob(f"{name}*.pid")):
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ValueError):
             found.append(psutil.Process(int(path.read_text())).memory_info().rss)
     return found
@@ -214,7 +217,14 @@ def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[
         EngineError, Stopped: no CSV came.
     """
     command = ["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)]
-    _call([*command, "--notes", str(out_csv.with_name("notes.json"))], should_stop)
+    command += ["--notes", str(out_csv.with_name("notes.json"))]
+    with tempfile.TemporaryFile() as errors:
+        resident = warm.start(settings.WARM_PREDICTOR, command[1:], errors)
+        code = _wait(resident, should_stop) if resident else -1
+        if code >= 0:
+            _check(command, code, errors)
+        else:  # nobody waits, or it died: this tells why
+            _call(command, should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
@@ -294,7 +304,7 @@ def _call(
 
     stderr goes to a file object so that neither pipe can block the other.
     """
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile() as errors:
         process = child.launch(
             _python(command),
             limits or child.reader_limits(),
@@ -310,8 +320,26 @@ def _call(
             code = process.wait()
         finally:
             end(process)  # when it was stopped or we were interrupted; nothing to kill after wait()
-        errors.seek(0)
-        text = errors.read().strip()
+        _check(command, code, errors)
+
+
+def _wait(process: child.Process, should_stop: Callable[[], bool]) -> int:
+    """Until it ends; raises Stopped when it is not wanted any more."""
+    try:
+        while True:
+            try:
+                return process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if should_stop():
+                    raise Stopped(TOO_LONG) from None
+    finally:
+        end(process)
+
+
+def _check(command: Sequence[str], code: int, errors: IO[bytes]) -> None:
+    """Raises DataError or EngineError for the exit code of a command, with what it printed."""
+    errors.seek(0)
+    text = errors.read().decode("utf-8", "replace").strip()
     if code == EXIT_DATA_ERROR:
         raise DataError(text.splitlines()[-1] if text else "The data could not be read.")
     if code:
@@ -332,7 +360,7 @@ def _lines(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) ->
         while True:
             if time.monotonic() >= ask_at:
                 if should_stop():
-                    raise Stopped("it took too long, or its result is not wanted any more")
+                    raise Stopped(TOO_LONG)
                 ask_at = time.monotonic() + POLL_S
             if not selector.select(POLL_S):
                 continue

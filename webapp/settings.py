@@ -124,6 +124,7 @@ def _redis_socket() -> Path:
 
 REDIS_SOCKET = _redis_socket()
 WARM_ENGINE = Path(env("WARM_ENGINE")) if env("WARM_ENGINE", default="") else None  # beside a training worker
+WARM_PREDICTOR = Path(env("WARM_PREDICTOR")) if env("WARM_PREDICTOR", default="") else None  # of a prediction worker
 REDIS_URL = env("REDIS_URL", default="")  # empty: the bundled server on REDIS_SOCKET
 _queue = {"URL": REDIS_URL or f"unix://{REDIS_SOCKET}", "SERIALIZER": "rq.serializers.JSONSerializer"}
 RQ_QUEUES = {"train": _queue, "convert": _queue, "pack": _queue, "predict": _queue}  # each has workers of its own
@@ -171,6 +172,8 @@ if OIDC_SERVER_URL:
     }
     SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_oidc], "OAUTH_PKCE_ENABLED": True}}
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10
+SITE_URL = env("SITE_URL", default=f"http://{env('HOST', default='127.0.0.1')}:{env('PORT', default='8000')}")
 DEFAULT_FROM_EMAIL = env("FROM_EMAIL", default="AutoDL Self-Service <noreply@localhost>")
 
 LANGUAGE_CODE = "en"
@@ -220,6 +223,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 100
 RUNS_PER_DAY = env.int("RUNS_PER_DAY", default=5)  # as the original; a user's own numbers override them
 RUNS_TOTAL = env.int("RUNS_TOTAL", default=100)
 GUEST_MAX_BYTES = env.int("GUEST_MAX_BYTES", default=100 * 2**20)  # before registering; 0: nobody is a guest
+GUEST_RUN_S = env.int("GUEST_RUN_S", default=60)  # longest run before registering, one an hour; 0: none
 STORAGE_MAX_BYTES = env.int("STORAGE_MAX_BYTES", default=20 * 2**30)
 STARTER_DATA = env.bool("STARTER_DATA", default=True)
 BUDGETS_S = (20, 60, 300, 1200)

@@ -30,6 +30,7 @@ from automl_engine.metalearning import tables
 from automl_engine.metalearning.features import meta_features
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
+from automl_engine.models.configuration import can_join
 
 
 class AutoModel(AnytimeModel):
@@ -44,7 +45,7 @@ class AutoModel(AnytimeModel):
         self.seed = int(self.params.get("seed", 0))
         self._report = Reporter(lambda kind, **fields: self.emit(kind, **fields))  # emit is set later
         self._broken: dict[str, Exception] = {}
-        self.configurations = [row for row in rows if model_class(row["model"]).available(row.get("params", {}))]
+        self.configurations = [row for row in rows if can_join(row["model"], row.get("params", {}))]
         for row in self.configurations:  # imports, weights and tables are not on the clock
             try:
                 self._new_model(row["name"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -60,11 +60,6 @@ class AnytimeModel(ABC):
         if not (loaded and loaded.cuda.is_available()):
             return "cpu"
         return "cuda" if asked == "auto" else asked
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        """Whether this machine has what such a row needs (pretrained weights); auto leaves the row out if not."""
-        return True
 
     @abstractmethod
     def train(self, split: Examples, remaining_time_budget: float) -> None:

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,14 +127,28 @@ def predict(dir: Path, source: Path, out: Path) -> Predicted:
     Raises:
         DataError: the source cannot be read as data of this model's kind.
     """
-    from formatters import recipe
+    _check(source, out)
+    return _predict(*_load(dir), source, out)
 
+
+def _check(source: Path, out: Path) -> None:
     if not source.exists():
         raise DataError(f"{source} does not exist; give the path of a file or folder with new data.")
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise DataError(f"{out} cannot be written; give the name of a CSV in a folder that exists.")
-    predictor = Predictor(dir / "model")
-    new = recipe.encode(recipe.load(dir / "recipe.json"), source)
+
+
+def _load(dir: Path) -> tuple[Predictor, dict[str, Any]]:
+    """The predictor and its recipe, which need no file of the folder any more."""
+    from formatters import recipe
+
+    return Predictor(dir / "model"), recipe.load(dir / "recipe.json")
+
+
+def _predict(predictor: Predictor, how: dict[str, Any], source: Path, out: Path) -> Predicted:
+    from formatters import recipe
+
+    new = recipe.encode(how, source)
     probabilities = predictor(new.examples)
     answers = iter(zip(predictor.names(probabilities), probabilities.tolist(), strict=True))
     nothing: tuple[str, list[float]] = ("", [])
@@ -165,11 +180,18 @@ def write_csv(
 
 def predict_zip(model_zip: Path, source: Path, out: Path) -> Predicted:
     """``predict`` from a packed model; only its data files are unpacked, none of its code is run."""
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            with zipfile.ZipFile(model_zip) as archive:
-                wanted = [name for name in archive.namelist() if name.startswith("model/") or name == "recipe.json"]
-                archive.extractall(temporary, wanted)
-        except (FileNotFoundError, IsADirectoryError, zipfile.BadZipFile):
-            raise DataError(f"{model_zip} is no model.zip; give the file that an export wrote.") from None
-        return predict(Path(temporary), source, out)
+    try:
+        changed_ns = model_zip.stat().st_mtime_ns
+        model = _load_zip(model_zip, changed_ns)
+    except (FileNotFoundError, IsADirectoryError, zipfile.BadZipFile):
+        raise DataError(f"{model_zip} is no model.zip; give the file that an export wrote.") from None
+    _check(source, out)
+    return _predict(*model, source, out)
+
+
+@lru_cache(maxsize=1)  # for a process that answers several times (resident.py)
+def _load_zip(model_zip: Path, changed_ns: int) -> tuple[Predictor, dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(model_zip) as archive:
+        wanted = [name for name in archive.namelist() if name.startswith("model/") or name == "recipe.json"]
+        archive.extractall(temporary, wanted)
+        return _load(Path(temporary))

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from automl_engine.errors import DataError
+from automl_engine.models.configuration import check
 
 MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
 
@@ -86,4 +87,9 @@ def _row(entry: Any, file_name: str) -> Row:
         )
     if entry["modality"] not in MODALITIES:
         raise DataError(f"Row {entry['name']} of {file_name}: modality must be one of {', '.join(MODALITIES)}.")
-    return Row(**{"origin": "", **entry})
+    row = Row(**{"origin": "", **entry})
+    try:
+        check(row.model, [*row.params, *row.space])
+    except DataError as error:
+        raise DataError(f"Row {row.name} of {file_name}: {error}") from error
+    return row

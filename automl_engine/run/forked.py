@@ -74,7 +74,7 @@ def _end_with(function: Callable[[], int]) -> Any:
     """The rest of a forked process: no handlers of its parent, nothing of its parent's stack.  Does not return."""
     code = 1
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         code = function()
     except SystemExit as end:

@@ -15,8 +15,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +30,7 @@ LIBRARIES = ("sklearn.ensemble", "sklearn.linear_model", "lightgbm", "PIL.Image"
 
 
 class Remote:
-    """A run that the waiting engine forked for us; used as a ``Popen``.  It ends when we do."""
+    """What a waiting process does for us in one of its forks; used as a ``Popen``.  It ends when we do."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.returncode: int | None = None
@@ -41,10 +41,14 @@ class Remote:
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            with suppress(BlockingIOError):
+            try:
                 answer = self._connection.recv(64)
-                self.returncode = int(answer) if answer else -signal.SIGKILL  # it could not tell how it ended
-                self.close()
+            except BlockingIOError:
+                return None
+            except ConnectionError:
+                answer = b""
+            self.returncode = int(answer) if answer else -signal.SIGKILL  # it could not tell how it ended
+            self.close()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -67,10 +71,10 @@ class Remote:
 
 
 def start(path: Path | None, arguments: Sequence[str], log: IO[bytes]) -> Remote | None:
-    """Let the engine that waits at ``path`` run a command line; None when none waits.
+    """Let the process that waits at ``path`` run a command line of the engine; None when none waits.
 
     Args:
-        log: gets what the run prints.
+        log: gets what the command prints.
     """
     if path is None:
         return None
@@ -87,11 +91,25 @@ def start(path: Path | None, arguments: Sequence[str], log: IO[bytes]) -> Remote
 
 def main(arguments: Sequence[str]) -> int:
     """Import, then fork a run for each connection until we are ended."""
-    path = Path(arguments[0])
-    clean = child.environment()
-    if clean != dict(os.environ):  # what runs inherit, and may read
-        os.execve(sys.executable, [sys.executable, "-m", "automl_engine.run.warm", *arguments], clean)  # noqa: S606
+    drop_secrets("automl_engine.run.warm", arguments)
     import_all()
+    with listening(Path(arguments[0])) as listener:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                Forked(lambda: _serve(listener, connection))  # noqa: B023  it runs before the next round
+
+
+def drop_secrets(module: str, arguments: Sequence[str]) -> None:
+    """Start this process anew without secrets in its environment, which forks inherit and may read."""
+    clean = child.environment()
+    if clean != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, "-m", module, *arguments], clean)  # noqa: S606
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A socket that ``start`` finds; a file beside it holds our process id."""
     path.with_suffix(".pid").write_text(str(os.getpid()))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -100,10 +118,14 @@ def main(arguments: Sequence[str]) -> int:
         os.umask(usual)
         listener.listen()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks here
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                Forked(lambda: _serve(listener, connection))  # noqa: B023  it runs before the next round
+        yield listener
+
+
+def take_order(connection: socket.socket) -> tuple[list[str], int] | None:
+    """The command line that ``start`` sent, and the descriptor of its log; None if somebody only looked for us."""
+    connection.settimeout(CONNECT_LIMIT_S)
+    order, logs, _, _ = socket.recv_fds(connection, ORDER_MAX_BYTES, 1)
+    return (json.loads(order), logs[0]) if order else None
 
 
 def import_all() -> None:
@@ -124,24 +146,21 @@ def import_all() -> None:
 def _serve(listener: socket.socket, connection: socket.socket) -> int:
     """In a fork: one run, whose exit code goes back over the connection; should that close, the run ends."""
     listener.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    connection.settimeout(CONNECT_LIMIT_S)
-    order, logs, _, _ = socket.recv_fds(connection, ORDER_MAX_BYTES, 1)
-    if not order:
-        return 0  # somebody only looked whether we are there
-    if not _is_wanted(connection):
+    order = take_order(connection)
+    if order is None or not is_wanted(connection):
         return 0
-    print_to(logs[0])
+    arguments, log = order
+    print_to(log)
     connection.setblocking(False)
     code = child.supervise(
-        lambda: Forked(lambda: _run(connection, json.loads(order))), child.Limits(), lambda: _is_closed(connection)
+        lambda: Forked(lambda: _run(connection, arguments)), child.Limits(), lambda: _is_closed(connection)
     )
     with suppress(BrokenPipeError):
         connection.sendall(str(code).encode())
     return 0
 
 
-def _is_wanted(connection: socket.socket) -> bool:
+def is_wanted(connection: socket.socket) -> bool:
     """Tell who we are; they may have left, should we have been slow."""
     try:
         connection.sendall(str(os.getpid()).encode())

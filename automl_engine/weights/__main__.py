@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from automl_engine.models.shared.vision import find_weights, torchvision
+from automl_engine.models.shared.vision import torchvision
+from automl_engine.weights import find_weights, torch_cache
 
 NAMES = ("mobilenet_v2", "resnet18", "efficientnet_b0", "mc3_18")
 """Whoever asks for these: image_pretrained, image_autoclint, video_frames and video_mc3."""
@@ -49,7 +50,7 @@ def fetch(url: str, folder: Path) -> Path:
 
 def main() -> int:
     """0: all weights are there; 1: one sentence on stderr says which is not, and what to do."""
-    folder = Path(os.environ.get("AUTODL_WEIGHTS_DIR") or Path(torch.hub.get_dir()) / "checkpoints")
+    folder = Path(os.environ.get("AUTODL_WEIGHTS_DIR") or torch_cache())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no part of a file stays
     socket.setdefaulttimeout(PATIENCE_S)
     print(LICENCE)

@@ -2,6 +2,7 @@
 
 const answer = document.getElementById("answer");
 const packing = document.getElementById("packing");
+const FIRST_POLL_MS = 50; // a loaded model answers at once
 const POLL_MS = 400;
 
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -14,12 +15,12 @@ function complain(text) {
 }
 
 async function follow(id, pictures) {
-  for (;;) {
+  for (let pause = FIRST_POLL_MS; ; pause = Math.min(1.5 * pause, POLL_MS)) {
     const response = await fetch(answer.dataset.base + id);
     if (!response.ok) return complain(`The server answered ${response.status}; try again.`);
     answer.innerHTML = await response.text();
     if (response.headers.get("X-State") !== "queued") break;
-    await wait(POLL_MS);
+    await wait(pause);
   }
   illustrate(pictures);
   answer.scrollIntoView({ block: "nearest" });
@@ -79,9 +80,21 @@ for (const zone of document.querySelectorAll("[data-drop]")) {
   input.addEventListener("change", () => input.files.length && form.requestSubmit());
 }
 
+document.addEventListener("paste", (event) => {
+  const input = document.getElementById("try-files");
+  const isText = event.target.closest?.("textarea, input:not([type=file])");
+  if (isText || !input || !event.clipboardData.files.length) return;
+  event.preventDefault();
+  input.files = event.clipboardData.files;
+  input.form.requestSubmit();
+});
+
 if (answer?.dataset.waiting) follow(answer.dataset.waiting, []);
 
 if (packing?.dataset.state === "queued") {
+  const since = packing.querySelector("[data-since]");
+  const begun = Math.min(Date.now(), Number(since.dataset.since) * 1000);
+  setInterval(() => (since.textContent = `for ${Math.round((Date.now() - begun) / 1000)} s`), 1000);
   for (;;) {
     await wait(1500);
     const response = await fetch(packing.dataset.stateUrl);

@@ -5,14 +5,20 @@ const root = document.getElementById("run");
 const plot = document.getElementById("plot");
 const compare = document.getElementById("compare");
 const connection = document.getElementById("connection");
+const notify = document.getElementById("notify");
+const notified = document.getElementById("notified");
 const POLL_MS = 3000;
+const SPEAK_MS = 5000; // between two announcements
 const SILENCE_MS = 12000; // without any message while the run is open: poll beside the stream
 
 let stream = null;
 let poller = 0;
 let lastHeard = Date.now();
 let lastFigure = null;
-let announced = 0;
+let spoken = null; // number of predictions that need not be announced any more
+let unspoken = [];
+let pause = 0;
+let wasOpen = false;
 
 const serverAhead = Number(root.dataset.now) * 1000 - Date.now();
 
@@ -24,14 +30,19 @@ function address(base) {
 // --- Showing ------------------------------------------------------------------------------------------------
 
 function show(page) {
-  lastHeard = Date.now();
-  connection.hidden = true;
+  heard();
   for (const [name, html] of Object.entries(page.regions)) replace(document.querySelector(`[data-region="${name}"]`), html);
   for (const part of document.querySelectorAll("[data-when]")) part.hidden = !part.dataset.when.split(" ").includes(page.state);
   document.getElementById("summary").textContent = page.summary;
   announce(page);
   draw(page.figure);
   tick();
+}
+
+function heard() {
+  lastHeard = Date.now();
+  if (!connection.hidden) say("The connection to the server is back.");
+  connection.hidden = true;
 }
 
 /** Replace the content of a region, keeping the focus and the scroll positions. */
@@ -48,14 +59,43 @@ function replace(region, html) {
   if (mark) [...region.querySelectorAll("a, [tabindex]")].find((part) => [part.getAttribute("href"), part.getAttribute("aria-label")].includes(mark))?.focus();
 }
 
-/** Announce new predictions at most every five seconds, and always the end. */
+/** Announce each new prediction once, and the end; the latter also as a notification of the browser. */
 function announce(page) {
-  const last = page.points.at(-1);
-  const score = last && (last.accuracy === null ? `NAUC ${last.nauc.toFixed(2)}` : `${Math.floor(100 * last.accuracy)} % accuracy`);
-  const text = page.open ? last && `Prediction ${page.points.length} after ${Math.round(last.t)} seconds: ${score}` : page.summary;
-  if (!text || (page.open && Date.now() - announced < 5000)) return;
-  announced = Date.now();
-  document.getElementById("announcer").textContent = text;
+  if (spoken === null || page.points.length < spoken) spoken = page.points.length;
+  for (const point of page.points.slice(spoken)) {
+    const score = point.accuracy === null ? `NAUC ${point.nauc.toFixed(2)}` : `${Math.floor(100 * point.accuracy)} % accuracy`;
+    say(`Prediction ${point.k + 1} after ${Math.round(point.t)} seconds: ${score}.`);
+  }
+  spoken = page.points.length;
+  if (wasOpen && !page.open) {
+    const status = document.querySelector('[data-region="status"]');
+    const text = [".badge", ".sentence"].map((part) => status.querySelector(part)?.textContent ?? "").join(": ");
+    say(text);
+    if (canNotify() && Notification.permission === "granted") new Notification(document.title, { body: text, tag: page.id });
+  }
+  wasOpen = page.open;
+  offerNotification();
+}
+
+/** Speak now, or together with what else comes up in the next seconds. */
+function say(text) {
+  unspoken.push(text);
+  if (!pause) speak();
+}
+
+function speak() {
+  pause = unspoken.length ? setTimeout(speak, SPEAK_MS) : 0;
+  if (unspoken.length) document.getElementById("announcer").textContent = unspoken.join(" ");
+  unspoken = [];
+}
+
+function canNotify() {
+  return isSecureContext && "Notification" in window;
+}
+
+function offerNotification() {
+  notify.hidden = !wasOpen || !canNotify() || Notification.permission !== "default";
+  notified.hidden = !wasOpen || !canNotify() || Notification.permission !== "granted";
 }
 
 function colour(name) {
@@ -141,7 +181,7 @@ function listen() {
   stream.addEventListener("page", (message) => show(JSON.parse(message.data)));
   stream.addEventListener("point", () => (lastHeard = Date.now()));
   stream.addEventListener("end", (message) => (JSON.parse(message.data).state === "gone" ? leave(root.dataset.gone) : hangUp()));
-  stream.addEventListener("open", () => (connection.hidden = true));
+  stream.addEventListener("open", heard);
 }
 
 function hangUp() {
@@ -158,6 +198,9 @@ function leave(sentence) {
   for (const part of document.querySelectorAll("[data-when]")) part.hidden = true;
   connection.textContent = sentence;
   connection.hidden = false;
+  say(sentence);
+  wasOpen = false;
+  offerNotification();
 }
 
 async function pollIfSilent() {
@@ -166,6 +209,7 @@ async function pollIfSilent() {
     if ((await fetchState()).final) hangUp();
   } catch (error) {
     connection.textContent = `The connection to the server is lost (${error.message}). Training continues; reconnecting.`;
+    if (connection.hidden) say("The connection to the server is lost. Training continues; reconnecting.");
     connection.hidden = false;
     if (stream.readyState === EventSource.CLOSED) listen();
   }
@@ -195,6 +239,11 @@ if (compare) {
     if (!(await fetchState()).final) listen();
   });
 }
+
+notify.addEventListener("click", async () => {
+  await Notification.requestPermission();
+  offerNotification();
+});
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());

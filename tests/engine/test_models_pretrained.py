@@ -15,6 +15,7 @@ from torch import nn
 from automl_engine.auto.loop import AutoModel
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
+from automl_engine.models.configuration import can_join
 from automl_engine.models.image.pretrained import ColourNetwork, ImagePretrained
 from automl_engine.models.shared import pretrained
 from automl_engine.models.shared.vision import torchvision
@@ -80,7 +81,7 @@ def test_the_folded_network_is_the_same_function(network: nn.Module) -> None:
 
 
 def test_without_weights_auto_leaves_the_row_out(folder: Path) -> None:
-    assert not ImagePretrained.available({"network": SMALL})
+    assert not can_join("image_pretrained", {"network": SMALL})
     auto = AutoModel(toy("image", 10, False, seed=0).spec, rows=ROWS)
     assert [row["name"] for row in auto.configurations] == ["linear"]
 
@@ -155,8 +156,8 @@ def test_a_row_can_bring_its_own_weights(folder: Path, network: nn.Module) -> No
     own.parent.mkdir()
     (folder / "mobilenet_v2_035_imagenet.safetensors").rename(own)
     params = {"network": SMALL, "sides": [32], "weights": str(own)}
-    assert ImagePretrained.available(params)
-    assert not ImagePretrained.available(params | {"weights": str(own / "other")})
+    assert can_join("image_pretrained", params)
+    assert not can_join("image_pretrained", params | {"weights": str(own / "other")})
     examples = toy("image", 40, False, seed=0)
     model = ImagePretrained(examples.spec, **params)
     assert pretrained.backbone(SMALL, str(own)).source == own

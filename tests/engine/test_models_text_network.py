@@ -12,6 +12,7 @@ import torch
 from automl_engine.dataset.metrics import nauc
 from automl_engine.errors import DataError
 from automl_engine.features.text import plain_tokens, token_hash
+from automl_engine.models.configuration import can_join
 from automl_engine.models.text import network as text_network
 from automl_engine.models.text.bodies import BODIES
 from automl_engine.models.text.network import TextNetwork, common_tokens, word_vectors
@@ -83,7 +84,7 @@ def test_word_vectors_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.M
     assert vectors.shape == (len(WORDS), 2)
     assert vectors[known.tolist().index(token_hash("ball"))].tolist() == [1, 2]
     assert vectors[known.tolist().index(token_hash("goal"))].tolist() == [3, 4]
-    assert TextNetwork.available({"vectors": "words.vec"})
+    assert can_join("text_network", {"vectors": "words.vec"})
     model = trained(vectors="words.vec")
     assert model.config["dim"] == 2
 
@@ -92,8 +93,8 @@ def test_word_vectors_that_cannot_be_used_are_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
     train = toy("text", 30, False, seed=1)
     known = common_tokens(plain_tokens(train))
-    assert not TextNetwork.available({"vectors": "words.vec"})
-    assert TextNetwork.available({})
+    assert not can_join("text_network", {"vectors": "words.vec"})
+    assert can_join("text_network", {})
     with pytest.raises(DataError, match="not found"):
         word_vectors("words.vec", train.spec, known)
     (tmp_path / "words.vec").write_text("ball 1 2\ngoal 3 4 5\n")

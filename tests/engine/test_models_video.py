@@ -21,7 +21,7 @@ from tests.engine.toy_examples import toy
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder where weights are looked for."""
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     return tmp_path
 
 

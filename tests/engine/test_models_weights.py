@@ -22,29 +22,29 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for folder in found:
         folder.mkdir(parents=True)
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(found[0]))
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(weights, "FOLDER", found[2])
     return found
 
 
 def test_the_administrators_come_first_and_ours_last(folders: list[Path]) -> None:
-    assert vision.find_weights("net") is None
+    assert weights.find_weights("net") is None
     files = [folders[2] / "net_mixed.safetensors", folders[1] / "net-0123abcd.pth", folders[0] / "net.safetensors"]
     for value, file in enumerate(files):
         state = {"a": torch.full((2,), float(value))}
         torch.save(state, file) if file.suffix == ".pth" else save_file(state, file)
-        assert vision.find_weights("net") == file
+        assert weights.find_weights("net") == file
         assert vision.load_weights(file)["a"].tolist() == [value, value]
-    assert vision.find_weights("ne") is None
+    assert weights.find_weights("ne") is None
     (folders[0] / "other.safetensors.0f.partial").touch()
-    assert vision.find_weights("other") is None
+    assert weights.find_weights("other") is None
 
 
 def test_a_path_stands_for_itself(folders: list[Path]) -> None:
     file = folders[0].parent / "mine.safetensors"
-    assert vision.find_weights(str(file)) is None
+    assert weights.find_weights(str(file)) is None
     file.touch()
-    assert vision.find_weights(str(file)) == file
+    assert weights.find_weights(str(file)) == file
 
 
 def test_a_run_can_say_which_it_uses(folders: list[Path]) -> None:

@@ -148,9 +148,9 @@ def test_the_site_starts_its_runs_there(path: Path, settings: Any) -> None:
     engine.end_stray(place)  # as the reaper does when the worker is gone
     assert run.wait(10) == -9
     engine.end(run)
-    assert engine.waiting_bytes(path.parent) == []
+    assert engine.waiting_bytes(path.parent, "engine") == []
     (path.parent / "engine0.pid").write_text(path.with_suffix(".pid").read_text())
-    assert engine.waiting_bytes(path.parent)[0] > 2**20
+    assert engine.waiting_bytes(path.parent, "engine")[0] > 2**20
 
 
 def test_where_nobody_waits(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ GOOD = f"net-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the files shall go; torchvision's cache is empty."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path / "weights"))
     monkeypatch.setattr(fetching.signal, "signal", lambda *args: None)
     monkeypatch.setattr(fetching.socket, "setdefaulttimeout", lambda seconds: None)

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import AnonymousUser
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.urls import resolve
 from django.utils import timezone
 
 from webapp.accounts import guests
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
+from webapp.ops import queues
 from webapp.ops.management.commands.reaper import DUTIES
 from webapp.runs.models import Run
+from webapp.runs.pages.stream import stream
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -37,7 +42,7 @@ def test_a_stranger_drops_data_and_sees_the_report(guest_client: Client, dataset
     page = guest_client.get(dataset.get_absolute_url()).content.decode()
     assert "18 images in 2 classes" in page
     assert "You are not registered" in page
-    assert "Training needs an account" in page
+    assert "one run an hour" in page
     assert "Publish" not in page
     assert client.get(dataset.get_absolute_url()).status_code == 404
     for path in ("/", "/data/"):
@@ -45,7 +50,9 @@ def test_a_stranger_drops_data_and_sees_the_report(guest_client: Client, dataset
 
 
 def test_the_drop_zone_tells_guests_their_limit(client: Client, settings: Any) -> None:
-    assert "Up to 100.0\xa0MB without an account" in client.get("/").content.decode()
+    page = client.get("/").content.decode()
+    assert "Up to 100.0\xa0MB without an account" in page
+    assert "Register to upload up to 5\xa0GB." in page
     settings.GUEST_MAX_BYTES = 0
     assert "Register to upload" in client.get("/").content.decode()
 
@@ -94,10 +101,12 @@ def test_everywhere_else_a_guest_is_nobody(guest_client: Client, path: str) -> N
     assert guest_client.get(path)["Location"].startswith("/accounts/login/")
 
 
-def test_a_guest_starts_no_run_and_publishes_nothing(guest_client: Client, dataset: Dataset) -> None:
-    assert guest_client.post(f"/data/{dataset.id}/learn", {"budget_s": 20}).status_code == 302
+def learn(client: Client, dataset: Dataset, budget_s: int = 60) -> Any:
+    return client.post(f"/data/{dataset.id}/learn", {"budget_s": budget_s})
+
+
+def test_a_guest_publishes_nothing(guest_client: Client, dataset: Dataset) -> None:
     assert guest_client.post(f"/data/{dataset.id}/publish", {"public": "yes"}).status_code == 404
-    assert not Run.objects.exists()
     assert not Dataset.objects.filter(public=True).exists()
 
 
@@ -140,7 +149,7 @@ def test_limits_of_a_guest(guest_client: Client, settings: Any) -> None:
     User.objects.update(storage_max_bytes=100)
     answer = guest_client.post("/uploads/", headers=TUS | {"Upload-Length": "200"})
     assert answer.status_code == 413
-    assert "register for more" in answer.content.decode()
+    assert "Register to upload up to 5\xa0GB." in answer.content.decode()
     assert "delete data sets" not in guest_client.get("/data/").content.decode()
 
 
@@ -172,3 +181,73 @@ def test_a_guests_session_needs_the_csrf_token(guest_client: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = guest_client.cookies
     assert strict.post("/uploads/", headers=TUS).status_code == 401
+
+
+def test_a_guest_trains_once_an_hour_for_a_minute(guest_client: Client, dataset: Dataset, jobs: Any) -> None:
+    assert 'value="300"' not in guest_client.get(dataset.get_absolute_url()).content.decode()
+    learn(guest_client, dataset, 300)
+    assert not Run.objects.exists()
+    address = learn(guest_client, dataset)["Location"]
+    run = Run.objects.get()
+    assert (run.budget_s, run.owner.guest, address) == (60, True, run.get_absolute_url())
+    assert jobs[-1][0] == "train"
+    page = guest_client.get(address).content.decode()
+    assert "You are not registered" in page
+    assert "make public" not in page
+    learn(guest_client, dataset)
+    assert Run.objects.count() == 1
+    assert "one run an hour: register to train now" in guest_client.get(dataset.get_absolute_url()).content.decode()
+    guest_client.post(f"/runs/{run.pk}/cancel")
+    assert guest_client.post(f"/runs/{run.pk}/delete")["Location"] == dataset.get_absolute_url()
+    learn(guest_client, dataset)
+    assert Run.objects.count() == 1  # one that never started does not count
+    Run.objects.update(created=timezone.now() - timedelta(hours=2))
+    learn(guest_client, dataset)
+    assert Run.objects.count() == 2
+
+
+def test_a_stranger_trains_on_public_data_and_becomes_a_guest(client: Client, owner: User, make_dataset: Any) -> None:
+    dataset, private = make_dataset(owner, public=True), make_dataset(owner)
+    assert "Start training" in client.get(dataset.get_absolute_url()).content.decode()
+    assert not User.objects.filter(guest=True).exists()
+    address = learn(client, dataset)["Location"]
+    assert client.get(address).status_code == 200
+    assert Client().get(address).status_code == 404
+    assert learn(client, private).status_code == 404
+
+
+def test_without_guests_training_needs_an_account(
+    client: Client, owner: User, make_dataset: Any, settings: Any
+) -> None:
+    dataset = make_dataset(owner, public=True)
+    settings.GUEST_MAX_BYTES = 0
+    assert "Training needs an account" in client.get(dataset.get_absolute_url()).content.decode()
+    assert learn(client, dataset)["Location"].startswith("/accounts/login/")
+    settings.GUEST_MAX_BYTES, settings.GUEST_RUN_S = 10**6, 0
+    assert "Training needs an account" in client.get(dataset.get_absolute_url()).content.decode()
+
+
+def test_who_registers_keeps_the_run_and_its_turn(
+    guest_client: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(guest_client, dataset)
+    run = Run.objects.get()
+    handed: list[tuple[str, str, bool]] = []
+    monkeypatch.setattr(queues, "hand_over", lambda name, job, user: handed.append((name, job, user.guest)))
+    address = run.get_absolute_url()
+    fields = {"email": "new@example.org", "password1": PASSWORD, "next": address}
+    assert guest_client.post("/accounts/signup/", fields)["Location"] == address
+    run.refresh_from_db()
+    assert run.owner.email == "new@example.org"
+    assert ("train", run.job_id, False) in handed
+    assert guest_client.get(address).status_code == 200
+
+
+def test_a_guest_sees_the_run_live(guest_client: Client, dataset: Dataset, rf: RequestFactory) -> None:
+    """The stream is an async view, which asks for its user in another way."""
+    learn(guest_client, dataset)
+    request = rf.get(f"{Run.objects.get().get_absolute_url()}/stream")
+    request.session, request.user = guest_client.session, AnonymousUser()
+    request.resolver_match = resolve(request.path)
+    guests.GuestMiddleware(lambda _: None).process_view(request, stream, (), {})  # type: ignore[arg-type,return-value]
+    assert async_to_sync(request.auser)() == User.objects.get(guest=True)

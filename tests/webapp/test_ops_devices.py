@@ -15,8 +15,8 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gpu_one_worker_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", list)
-    assert [service.name for service in up.services(3)][:6] == [
-        *("web", "engine", "train", "convert", "pack", "predict")
+    assert [service.name for service in up.services(3)][:7] == [
+        *("web", "engine", "train", "predictor", "convert", "pack", "predict")
     ]
     assert devices.describe().startswith("CPU, ")
 

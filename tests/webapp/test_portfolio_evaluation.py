@@ -27,7 +27,7 @@ URL = "/portfolio/row/mine"
 
 @pytest.fixture
 def row(db: None) -> PortfolioRow:
-    row = PortfolioRow(name="mine", modality="image", model="constant", params={"size": 1}, enabled=False)
+    row = PortfolioRow(name="mine", modality="image", model="image_linear", params={"size": 32}, enabled=False)
     history.keep(row, None)
     return row
 
@@ -166,4 +166,4 @@ def test_a_row_that_is_off_stands_in_the_file_of_its_own_run(row: PortfolioRow, 
     portfolio_rows.write_enabled(path, "mine")
     (found,) = yaml.safe_load(path.read_text())
     assert (found["name"], found["enabled"]) == ("mine", False)
-    assert load(path)[0].params == {"size": 1}  # the engine takes it
+    assert load(path)[0].params == {"size": 32}  # the engine takes it

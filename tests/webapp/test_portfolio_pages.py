@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 
@@ -20,7 +21,7 @@ from webapp.runs.models import Run, ScorePoint
 
 IMAGE = """
 - {name: image-linear, model: image_linear, params: {size: 32}, origin: "first rung"}
-- {name: image-resnet, model: image_resnet, params: {epochs: 10}, origin: "Liu et al. 2019", enabled: false}
+- {name: image-resnet, model: image_resnet, params: {width: 10}, origin: "Liu et al. 2019", enabled: false}
 """
 
 
@@ -41,19 +42,19 @@ def test_synchronise_adds_rows_in_ladder_order(folder: Path) -> None:
     found = list(PortfolioRow.objects.values_list("name", "modality", "position", "enabled", "params"))
     assert found == [
         ("image-linear", "image", 0, True, {"size": 32}),
-        ("image-resnet", "image", 1, False, {"epochs": 10}),
+        ("image-resnet", "image", 1, False, {"width": 10}),
     ]
 
 
 def test_synchronise_updates_but_keeps_edits_and_switches(folder: Path) -> None:
     rows.synchronise(folder)
     PortfolioRow.objects.filter(name="image-linear").update(enabled=False)
-    PortfolioRow.objects.filter(name="image-resnet").update(edited=True, params={"epochs": 99})
-    (folder / "image.yaml").write_text(IMAGE.replace("size: 32", "size: 64").replace("epochs: 10", "epochs: 20"))
+    PortfolioRow.objects.filter(name="image-resnet").update(edited=True, params={"width": 99})
+    (folder / "image.yaml").write_text(IMAGE.replace("size: 32", "size: 64").replace("width: 10", "width: 20"))
     assert rows.synchronise(folder) == {"added": 0, "changed": 1, "retired": 0}
     linear, resnet = PortfolioRow.objects.order_by("name")
     assert (linear.params, linear.enabled, linear.version) == ({"size": 64}, False, 2)
-    assert resnet.params == {"epochs": 99}
+    assert resnet.params == {"width": 99}
 
 
 def test_rows_gone_from_the_files_are_switched_off(folder: Path, row: PortfolioRow) -> None:
@@ -120,9 +121,9 @@ def test_edit_makes_a_new_version(row: PortfolioRow, admin_client: Client) -> No
 
 
 def test_add(admin_client: Client) -> None:
-    admin_client.post("/portfolio/add", FORM | {"name": "image-mine", "params_text": "size: 16\nflip: true"})
+    admin_client.post("/portfolio/add", FORM | {"name": "image-mine", "params_text": "size: 16\nlevels: 0"})
     mine = PortfolioRow.objects.get(name="image-mine")
-    assert (mine.params, mine.version, mine.shipped) == ({"size": 16, "flip": True}, 1, False)
+    assert (mine.params, mine.version, mine.shipped) == ({"size": 16, "levels": 0}, 1, False)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_changes_are_kept_and_can_be_restored(
         ("origin rewritten", 2, administrator),  # it learns as before, so its scores stay good
         ("switched off", 2, administrator),
     ]
-    admin_client.post(url, FORM | {"params_text": "size: 8", "model": "image_patches"})
+    admin_client.post(url, FORM | {"params_text": "side: 8", "model": "image_patches"})
     change = RowChange.objects.get(what="origin rewritten")
     assert stranger_client.post(f"{url}/restore", {"change": change.pk}).status_code == 404
     page = admin_client.get(url).content.decode()
@@ -216,3 +217,51 @@ def test_what_the_files_change_is_kept_too(folder: Path) -> None:
         ("updated: size 32 → 64", None),
         ("added", None),
     ]
+
+
+UNKNOWN = "The model image_linear does not know the parameter sizes; use grid, head, l2, levels, size."
+
+
+def test_unknown_parameters_are_refused_with_the_known_ones(admin_client: Client, folder: Path) -> None:
+    values = {"name": "mine", "modality": "image", "model": "image_linear", "position": 0, "params_text": "sizes: 3"}
+    assert UNKNOWN in admin_client.post("/portfolio/add", values).content.decode()
+    text = "{name: mine, modality: image, model: image_linear, params: {sizes: 3}}"
+    file = SimpleUploadedFile("row.yaml", text.encode())
+    page = admin_client.post("/portfolio/import", {"kind": "row", "row-file": file}).content.decode()
+    assert UNKNOWN in page
+    assert not PortfolioRow.objects.exists()
+
+
+def test_a_stored_row_with_an_unknown_parameter_is_marked_and_left_out(
+    admin_client: Client, row: PortfolioRow, tmp_path: Path
+) -> None:
+    """Stored before a parameter was renamed: the runs of everybody else go on."""
+    PortfolioRow.objects.create(name="old", modality="image", model="image_linear", params={"sizes": 3})
+    PortfolioRow.objects.create(name="older", modality="image", model="gone")
+    rows.write_enabled(tmp_path / "out.yaml")
+    assert [each.name for each in load(tmp_path / "out.yaml")] == ["image-linear"]
+    page = admin_client.get("/portfolio").content.decode()
+    assert UNKNOWN in page
+    assert "The model must be one of" in page
+
+
+def test_what_cannot_run_here_is_not_promised(
+    owner_client: Client,
+    owner: User,
+    make_dataset: Callable[..., Dataset],
+    row: PortfolioRow,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    params = {"network": "mobilenet_v2"}
+    PortfolioRow.objects.create(name="photos", modality="image", model="image_pretrained", params=params)
+    dataset = make_dataset(owner)
+    page = owner_client.get(f"/data/{dataset.pk}").content.decode()
+    assert "image-linear" in page
+    assert "photos" not in page
+    owner_client.post(f"/data/{dataset.pk}/learn", {"budget_s": 60, "model": "photos"})
+    assert not Run.objects.exists()
+    (tmp_path / "mobilenet_v2_imagenet.safetensors").touch()
+    assert "photos" in owner_client.get(f"/data/{dataset.pk}").content.decode()

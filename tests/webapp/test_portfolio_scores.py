@@ -123,11 +123,11 @@ def test_the_command_brings_both(db: None) -> None:
 
 def test_ranks_wins_costs_and_failures(table: Path) -> None:
     a, b, c, new = images().lines
+    assert images().common == [0, 1, 2]  # "new" is in use but has no score at all
     assert [dataset["name"] for dataset in images().datasets] == ["cats", "digits", "digits--n50"]
-    assert [line.mean_alc for line in (a, b, c, new)] == pytest.approx([0.6, 0.6, 0.65, None])
-    assert a.average_rank == pytest.approx((1 + 2 + 2.5) / 3)
-    assert b.average_rank == pytest.approx((2 + 1 + 2.5) / 3)
-    assert c.average_rank == pytest.approx((3 + 1) / 2)  # it failed on digits
+    assert [line.mean_alc for line in (a, b, c, new)] == pytest.approx([0.6, 0.6, None, None])
+    assert a.average_rank == b.average_rank == pytest.approx((1 + 2 + 1.5) / 3)
+    assert c.average_rank is None  # it failed on digits
     assert (a.wins, b.wins, c.wins, new.wins) == (["cats"], ["digits"], ["digits--n50"], [])
     assert (c.failures, c.cost_s, new.cost_s) == (1, 10.0, None)
     steps = [[cell.step if cell else None for cell in line.cells] for line in (a, b)]
@@ -155,9 +155,45 @@ def test_the_effect_of_a_row_before_it_is_enabled(table: Path) -> None:
     assert (found.best_without, found.best_with) == pytest.approx(((0.9 + 0.4) / 2, (0.9 + 0.6) / 2))
     assert found.gain == pytest.approx(0.1)
     compared = {name: (before, after) for name, before, after in found.ranks}
+    assert found.common == 2
     assert compared["a"] == pytest.approx(((1 + 1.5) / 2, (1 + 2.5) / 2))
     assert compared["c"] == (None, 2.0)
     assert matrix.effect(images(), "new") is None
+
+
+def test_ranks_and_means_are_over_common_data_sets(
+    table: Path, lines: list[tables.Score], admin_client: Client
+) -> None:
+    """A configuration with a score on the easiest data set alone must not lead."""
+    write_table(table, [*lines, score("easy", "a", 0.99), score("easy", "c", 0.98)])
+    import_scores(table)
+    found = images()
+    assert [found.datasets[i]["name"] for i in found.common] == ["cats", "digits", "digits--n50"]
+    assert [line.mean_alc for line in found.lines] == pytest.approx([0.6, 0.6, None, None])
+    page = admin_client.get("/portfolio").content.decode()
+    assert "over the 3 of 4 data sets on which all configurations in use have a score" in page
+    write_table(table, [*lines, score("easy", "new", 0.99)])
+    import_scores(table)
+    assert (images().common, images().lines[0].average_rank) == ([], None)
+    assert "evaluate those that lack scores" in admin_client.get("/portfolio").content.decode()
+
+
+def test_what_missing_weights_would_gain(
+    table: Path, rows: list[PortfolioRow], admin_client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    params = {"network": "mobilenet_v2"}
+    PortfolioRow.objects.filter(name="c").update(model="image_pretrained", params=params, enabled=True)
+    found = images()
+    assert found.common == [0, 1, 2]  # c, which cannot run, does not narrow them
+    assert found.lines[2].obstacle == "It needs the weights of mobilenet_v2."
+    for page in ("/portfolio", "/portfolio/row/c"):
+        text = " ".join(admin_client.get(page).content.decode().split())
+        assert "cannot run here</span> It needs the weights of mobilenet_v2. It would add 0.100" in text
+    assert "cannot run here" not in admin_client.get("/portfolio/row/a").content.decode()
+    admin_client.post("/portfolio/row/c/evaluate")
+    assert "It cannot run here. It needs the weights" in admin_client.get("/portfolio/row/c").content.decode()
 
 
 def test_the_pages_show_it(table: Path, admin_client: Client) -> None:

@@ -380,9 +380,28 @@ def test_forecast_before_the_click(run: Run, owner: User, make_run: Any, monkeyp
     assert "No training worker is running" in start.forecast(waiting).sentence
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ({"type": "number", "histogram": {"edges": [4.3, 5, 7.9], "counts": [1, 2]}}, (4.3, 7.9)),
+        ({"type": "number", "top": [["3", 9], ["-1", 2]]}, (-1, 3)),
+        ({"type": "number", "top": [["3,5", 9], ["4", 2]]}, None),
+        ({"type": "category", "top": [["1", 9]]}, None),
+    ],
+)
+def test_the_row_form_knows_the_range_of_numbers(
+    column: dict[str, Any], expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "report", {"columns": [{"name": "x", "role": "feature", **column}]})
+    (found,) = tryout.inputs(Dataset(modality="tabular"))
+    assert (found.get("low"), found.get("high")) == (expected or (None, None))
+
+
 def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:
-    PortfolioRow.objects.create(name="toy-linear", modality="image", model="linear", origin="a closed form, so at once")
-    PortfolioRow.objects.create(name="switched-off", modality="image", model="linear", enabled=False)
+    PortfolioRow.objects.create(
+        name="toy-linear", modality="image", model="image_linear", origin="a closed form, so at once"
+    )
+    PortfolioRow.objects.create(name="switched-off", modality="image", model="image_linear", enabled=False)
     html = owner_client.get(run.dataset.get_absolute_url()).content.decode()
     assert "toy-linear" in html
     assert "a closed form, so at once" in html

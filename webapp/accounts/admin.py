@@ -32,6 +32,7 @@ class UserAdmin(DjangoUserAdmin):
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Quotas", {"fields": ("runs_per_day", "runs_total", "storage_max_bytes")}),
+        ("Notifications", {"fields": ("mail_notices", "webhook_url")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         ("Dates", {"fields": ("date_joined", "last_login")}),
     )

@@ -1,4 +1,4 @@
-"""Guests: visitors who drop data before they register.
+"""Guests: visitors who drop data, or train a first model, before they register.
 
 A guest is a user row without a password, known by the visitor's session alone, and only at the addresses in
 ``PAGES``; everywhere else the visitor is nobody.  What guests may store is small and few are taken at a time.
@@ -24,6 +24,8 @@ from webapp.access import new_id
 from webapp.accounts.models import User
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset, Upload
+from webapp.ops import queues
+from webapp.runs.models import Prediction, Run
 
 LIFETIME = timedelta(days=1)
 AT_A_TIME = 50
@@ -43,6 +45,23 @@ PAGES = ENTRANCES | {
     "dataset-rename",
     "dataset-download",
     "dataset-delete",
+    "run-start",
+    "run",
+    "run-state",
+    "run-stream",
+    "run-stop",
+    "run-cancel",
+    "run-delete",
+    "run-log",
+    "run-samples",
+    "run-predictions",
+    "run-scores",
+    "model",
+    "model-export",
+    "model-download",
+    "model-predict",
+    "prediction",
+    "prediction-csv",
 }
 
 
@@ -57,7 +76,14 @@ class GuestMiddleware(MiddlewareMixin):
         if guest is None and match.url_name in ENTRANCES and request.method == "POST":
             guest = begin(request)
         if guest:
-            request.user = guest
+            let_in(request, guest)
+
+
+def let_in(request: HttpRequest, guest: User) -> None:
+    async def auser() -> User:
+        return guest
+
+    request.user, request.auser = guest, auser
 
 
 def are_welcome() -> bool:
@@ -105,9 +131,13 @@ def adopt(request: HttpRequest | None, user: User, **_: Any) -> None:
     with transaction.atomic():
         Dataset.objects.filter(owner=guest).update(owner=user)
         Upload.objects.filter(owner=guest).update(owner=user)
+        Run.objects.filter(owner=guest).update(owner=user)
+        Prediction.objects.filter(owner=guest).update(owner=user)
         guest.delete()
     for dataset in Dataset.objects.filter(owner=user, state=Dataset.State.QUEUED).select_related("owner"):
         jobs.hand_over(dataset)
+    for run in Run.objects.filter(owner=user, state=Run.State.QUEUED):
+        queues.hand_over("train", run.job_id, user)
     del request.session[SESSION_KEY]
 
 

@@ -28,6 +28,10 @@ class User(AbstractUser):
     runs_total = models.PositiveIntegerField(null=True, blank=True, help_text="empty: the site's default")
     storage_max_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="empty: the site's default")
 
+    mail_notices = models.BooleanField("e-mail when a run has ended", default=True)
+    webhook_url = models.URLField("webhook", blank=True, help_text="gets a signed POST when a run has ended")
+    webhook_secret = models.CharField(max_length=64, blank=True, editable=False)
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()  # type: ignore[assignment,misc]

@@ -4,5 +4,6 @@ from webapp.accounts import views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
+    path("account/notices", views.save_notices, name="account-notices"),
     path("account/delete", views.delete, name="account-delete"),
 ]

@@ -10,10 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from webapp import outgoing
 from webapp.access import posted_from, signed_in
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.datasets.storage import largest, storage_of
+from webapp.runs import notices
+from webapp.runs.models import Notice
 from webapp.runs.start import quota
 
 
@@ -33,6 +36,32 @@ class LeaveForm(forms.Form):
         if not self.user.check_password(password):
             raise forms.ValidationError("This is not your password. Nothing was deleted.")
         return password
+
+
+class NoticesForm(forms.ModelForm):
+    webhook_url = forms.URLField(required=False, label="Webhook", assume_scheme="https")
+
+    class Meta:
+        model = User
+        fields = ("mail_notices", "webhook_url")
+
+    def clean_webhook_url(self) -> str:
+        url: str = self.cleaned_data["webhook_url"]
+        try:
+            if url and url != self.initial["webhook_url"]:
+                outgoing.resolve(url)
+        except outgoing.Refused as error:
+            raise forms.ValidationError(str(error)) from error
+        except outgoing.Failed as error:
+            raise forms.ValidationError(f"This address does not work: {error}.") from error
+        return url
+
+    def save(self, commit: bool = True) -> User:
+        """A new address gets a new secret."""
+        if "webhook_url" in self.changed_data:
+            self.instance.webhook_secret = notices.new_secret() if self.cleaned_data["webhook_url"] else ""
+        self.instance.save(update_fields=["mail_notices", "webhook_url", "webhook_secret"])
+        return self.instance
 
 
 @login_required
@@ -55,10 +84,25 @@ def delete(request: HttpRequest) -> HttpResponse:
     return redirect("home")
 
 
-def _page(request: HttpRequest, form: LeaveForm, status: int = 200) -> HttpResponse:
+@posted_from("account")
+def save_notices(request: HttpRequest) -> HttpResponse:
+    form = NoticesForm(request.POST, instance=User.objects.get(pk=signed_in(request).pk))
+    if not form.is_valid():
+        return _page(request, LeaveForm(signed_in(request)), form, status=422)
+    form.save()
+    messages.success(request, "Your notifications are saved.")
+    return redirect("account")
+
+
+def _page(
+    request: HttpRequest, form: LeaveForm, notices_form: NoticesForm | None = None, status: int = 200
+) -> HttpResponse:
     user = signed_in(request)
+    webhooks = Notice.objects.filter(run__owner=user, kind=Notice.Kind.WEBHOOK).select_related("run__dataset")
     context = {
         "form": form,
+        "notices": notices_form or NoticesForm(instance=user),
+        "last_webhook": webhooks.order_by("-created").first(),
         "quota": quota(user),
         "storage": storage_of(user),
         "largest": largest(user),

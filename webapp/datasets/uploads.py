@@ -53,13 +53,19 @@ def refusal(user: User, size_bytes: int) -> Refused | None:
         return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
     if user.guest and size_bytes > storage.left_bytes:
         most = filesizeformat(storage.max_bytes)
-        return Refused(413, f"The upload has {size}; without an account you may send {most} in all: register for more.")
+        return Refused(413, f"The upload has {size}; without an account you may send {most} in all. {invitation()}")
     if size_bytes > storage.left_bytes:
         left = filesizeformat(storage.left_bytes)
         return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")
     if 2 * size_bytes > shutil.disk_usage(settings.DATA_DIR).free:
         return Refused(507, f"This server's disk has no room for {size}: tell its administrator.")
     return None
+
+
+def invitation() -> str:
+    """What registering brings to a guest."""
+    most_bytes = min(settings.UPLOAD_MAX_BYTES, settings.STORAGE_MAX_BYTES)
+    return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
 
 
 def begin(owner: User, filename: str, size_bytes: int) -> Upload:

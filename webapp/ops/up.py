@@ -36,6 +36,7 @@ WORDS = {
     "redis": "job queue (Redis)",
     "web": "web server",
     "engine": "engine that waits for a run",
+    "predictor": "process that keeps models loaded",
     "train": "training worker",
     "convert": "conversion worker",
     "pack": "packing worker",
@@ -79,8 +80,11 @@ def services(port_fd: int) -> list[Service]:
         engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
         found.append(Service(f"engine{suffix}", engine, device, forks=True))
         found.append(Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)}))
+    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, settings.REDIS_SOCKET.with_name("predictor.sock")
+    predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
+    found.append(Service("predictor", predictor, no_gpu))
     for name in ("convert", "pack", "predict"):
-        found.append(Service(name, [*MANAGE, "worker", name], {"CUDA_VISIBLE_DEVICES": ""}))
+        found.append(Service(name, [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)}))
     found.append(Service("reaper", [*MANAGE, "reaper"]))
     if settings.STARTER_DATA:
         found.append(Service("starters", [*MANAGE, "load_starters"], once=True))

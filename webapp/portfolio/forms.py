@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from webapp import engine
 from webapp.accounts.models import User
-from webapp.portfolio import files, history, imports, rows
+from webapp.portfolio import history, imports, rows
 from webapp.portfolio.models import MODALITIES, PortfolioRow
 
 
@@ -56,10 +56,9 @@ class RowForm(forms.ModelForm):
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         given = self.cleaned_data
-        if {"model", "params_text"} <= given.keys():
-            wrong = files.missing(given["model"], given["params_text"])
-            if wrong:
-                self.add_error("params_text", wrong)
+        known = {"model", "params_text"} <= given.keys()
+        if known and (wrong := rows.refusal(given["model"], given["params_text"])):
+            self.add_error("params_text", wrong)
         return cleaned
 
     def keep(self, by: User) -> PortfolioRow:

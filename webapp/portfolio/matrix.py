@@ -1,5 +1,6 @@
 """The score table: configurations × data sets, and the effect of a configuration on the portfolio.
 
+Ranks and means are over the data sets on which every configuration in use has a score: others would compare unlike.
 As in the engine, only runs of the newest version of a row count, and of a modality only those under its most frequent
 budget and t0: others are not comparable.  A run that failed counts as a failure and nothing else.
 """
@@ -7,12 +8,13 @@ budget and t0: others are not comparable.  A run that failed counts as a failure
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
 from webapp.portfolio.models import MODALITIES, PortfolioRow, Score
+from webapp.portfolio.rows import obstacle
 
 FIELDS = ("modality", "row", "version", "dataset", "source", "budget_s", "t0_s", "alc", "wall_s")
 OF_SITE = ("site_dataset_id", "site_dataset__name")
@@ -64,14 +66,25 @@ class Line:
     cells: list[Cell | None]
     wins: list[str] = field(default_factory=list)
     average_rank: float | None = None
+    """Over the common data sets, as the mean ALC; None if it has no score on one of them."""
+    mean_alc: float | None = None
+    obstacle: str = ""
+    """Why it cannot run on this machine."""
+    effect: Effect | None = None
+    """What it would bring, where it cannot run."""
 
     @property
     def scored(self) -> list[Cell]:
         return [cell for cell in self.cells if cell and cell.alc is not None]
 
     @property
-    def mean_alc(self) -> float | None:
-        return fmean(cell.alc or 0.0 for cell in self.scored) if self.scored else None
+    def in_use(self) -> bool:
+        return self.row.enabled and not self.obstacle
+
+    def alc(self, i: int) -> float | None:
+        """On the data set at position ``i``."""
+        cell = self.cells[i]
+        return cell.alc if cell else None
 
     @property
     def failures(self) -> int:
@@ -95,13 +108,22 @@ class Matrix:
     """name (in the table), label, id (of a data set of this site, or None)."""
     lines: list[Line]
 
+    @property
+    def common(self) -> list[int]:
+        """Positions of the data sets on which all configurations in use have a score, save those that have none."""
+        return self.shared_by([line for line in self.lines if line.in_use and line.scored])
+
+    def shared_by(self, lines: Sequence[Line]) -> list[int]:
+        if not lines:
+            return []
+        return [i for i in range(len(self.datasets)) if all(line.alc(i) is not None for line in lines)]
+
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.row.name == name), None)
 
     def alc(self, lines: Iterable[Line], i: int) -> dict[str, float]:
         """Row -> ALC on the data set at position ``i``, where it has one."""
-        cells = ((line.row.name, line.cells[i]) for line in lines)
-        return {name: cell.alc for name, cell in cells if cell and cell.alc is not None}
+        return {line.row.name: alc for line in lines if (alc := line.alc(i)) is not None}
 
 
 def matrices(modality: str = "") -> list[Matrix]:
@@ -140,11 +162,15 @@ def _matrix(modality: str, rows: list[PortfolioRow], scores: list[tuple[Any, ...
             row,
             newest.get(row.name, 0),
             [_cell(runs.get((row.name, key)), f"{row.name} on {found['label']}") for key, found in datasets.items()],
+            obstacle=obstacle(row),
         )
         for row in rows
     ]
     found = Matrix(modality, budget_s, t0_s, list(datasets.values()), lines)
+    _mark_best(found)
     _compare(found)
+    for line in lines:
+        line.effect = effect(found, line.row.name) if line.obstacle else None
     return found
 
 
@@ -164,23 +190,26 @@ def _cell(runs: list[tuple[Any, ...]] | None, where: str) -> Cell | None:
     )
 
 
-def _compare(matrix: Matrix) -> None:
-    """Colour, wins and average rank of each row."""
-    of_row: dict[str, list[float]] = defaultdict(list)
+def _mark_best(matrix: Matrix) -> None:
+    """Colour and wins of each row."""
     for i, dataset in enumerate(matrix.datasets):
-        alcs = matrix.alc(matrix.lines, i)
-        best = max(alcs.values(), default=0.0)
-        for name, rank in ranks(alcs).items():
-            of_row[name].append(rank)
+        best = max(matrix.alc(matrix.lines, i).values(), default=0.0)
         for line in matrix.lines:
             cell = line.cells[i]
             if cell and cell.alc is not None:
                 cell.step = sum(best - cell.alc > near for near in NEAR)
                 if cell.step == 0:
                     line.wins.append(dataset["label"])
-    for line in matrix.lines:
-        if of_row[line.row.name]:
-            line.average_rank = fmean(of_row[line.row.name])
+
+
+def _compare(matrix: Matrix) -> None:
+    """Mean ALC and average rank of the rows that have a score on each common data set."""
+    common = matrix.common
+    compared = [line for line in matrix.lines if common and all(line.alc(i) is not None for i in common)]
+    means = average_ranks([matrix.alc(compared, i) for i in common])
+    for line in compared:
+        line.average_rank = means[line.row.name]
+        line.mean_alc = fmean(line.alc(i) or 0.0 for i in common)
 
 
 def beside_the_best(matrix: Matrix, line: Line) -> Iterator[tuple[dict[str, Any], Cell, tuple[float, str] | None]]:
@@ -198,16 +227,24 @@ def ranks(alcs: Mapping[str, float]) -> Ranks:
     return {name: 1 + sum(other > own for other in values) + (values.count(own) - 1) / 2 for name, own in alcs.items()}
 
 
+def average_ranks(tables: Sequence[Mapping[str, float]]) -> Ranks:
+    """Of the same rows on several data sets."""
+    found = [ranks(alcs) for alcs in tables]
+    return {name: fmean(each[name] for each in found) for name in (found[0] if found else ())}
+
+
 @dataclass
 class Effect:
-    """What the enabled rows reach without and with one row, on the data sets that it was evaluated on."""
+    """What the rows in use reach without and with one row, on the data sets that it was evaluated on."""
 
     datasets: int
     best_without: float
-    """Mean ALC of the best enabled row of each data set."""
+    """Mean ALC of the best row in use of each data set."""
     best_with: float
     ranks: list[tuple[str, float | None, float]]
     """Row, its average rank without and with; in the order of the latter."""
+    common: int
+    """Data sets that the ranks are over: all of these rows have a score there."""
 
     @property
     def gain(self) -> float:
@@ -215,22 +252,16 @@ class Effect:
 
 
 def effect(matrix: Matrix, name: str) -> Effect | None:
-    """None while there is no data set on which both the row and an enabled one have a score."""
+    """None while there is no data set on which both the row and one in use have a score."""
     line = matrix.line(name)
-    others = [other for other in matrix.lines if other.row.enabled and other is not line]
-    best_without, best_with = [], []
-    before: dict[str, list[float]] = defaultdict(list)
-    after: dict[str, list[float]] = defaultdict(list)
-    for i in range(len(matrix.datasets)):
-        own, alcs = matrix.alc([line] if line else [], i), matrix.alc(others, i)
-        if not own or not alcs:
-            continue
-        best_without.append(max(alcs.values()))
-        best_with.append(max(*alcs.values(), *own.values()))
-        for where, found in ((before, ranks(alcs)), (after, ranks({**alcs, **own}))):
-            for other, rank in found.items():
-                where[other].append(rank)
-    if not best_with:
+    others = [other for other in matrix.lines if other.in_use and other.scored and other is not line]
+    own = [i for i in range(len(matrix.datasets)) if line and line.alc(i) is not None and matrix.alc(others, i)]
+    if not line or not own:
         return None
-    compared = [(other, fmean(before[other]) if before[other] else None, fmean(own)) for other, own in after.items()]
-    return Effect(len(best_with), fmean(best_without), fmean(best_with), sorted(compared, key=lambda pair: pair[2]))
+    without = [max(matrix.alc(others, i).values()) for i in own]
+    with_it = [max(matrix.alc([line, *others], i).values()) for i in own]
+    common = matrix.shared_by([line, *others])
+    before = average_ranks([matrix.alc(others, i) for i in common])
+    after = average_ranks([matrix.alc([line, *others], i) for i in common])
+    compared = [(other, before.get(other), rank) for other, rank in after.items()]
+    return Effect(len(own), fmean(without), fmean(with_it), sorted(compared, key=lambda found: found[2]), len(common))

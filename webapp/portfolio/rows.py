@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from webapp import engine
 from webapp.engine import DataError
 from webapp.portfolio import files, history
 from webapp.portfolio.models import PortfolioRow
@@ -26,10 +27,29 @@ def write_enabled(path: Path, also: str = "") -> None:
     """
     rows = []
     for row in PortfolioRow.objects.filter(Q(enabled=True) | Q(name=also)).values(*FIELDS):
-        params = files.located(row["model"], row["params"])
-        if params is not None:  # None: it names a file outside the portfolio's folder
-            rows.append(row | {"params": params})
+        if not refusal(row["model"], row["params"]):
+            rows.append(row | {"params": files.located(row["model"], row["params"])})
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def refusal(model: str, params: dict[str, Any]) -> str:
+    """Why no run may use such a configuration, in one sentence; empty if a run may."""
+    try:
+        engine.configuration.check(model, params)
+    except DataError as error:
+        return str(error)
+    return files.missing(model, params)
+
+
+def obstacle(row: PortfolioRow) -> str:
+    """Why a configuration cannot run on this machine, in one sentence; empty if it can."""
+    if why := refusal(row.model, row.params):
+        return why
+    try:
+        lacks = engine.configuration.missing(row.model, files.located(row.model, row.params) or {})
+    except DataError as error:  # a setting of the server
+        return str(error)
+    return f"It needs {lacks}." if lacks else ""
 
 
 def parsed(text: str | bytes) -> Any:

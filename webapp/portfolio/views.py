@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp import engine
 from webapp.access import signed_in
 from webapp.engine import DataError
-from webapp.portfolio import evaluation, files, history, imports, matrix
+from webapp.portfolio import evaluation, files, history, imports, matrix, rows
 from webapp.portfolio.forms import CodeForm, FileForm, RowForm, WeightsForm
 from webapp.portfolio.models import PortfolioRow, RowChange
 from webapp.portfolio.record import wins
@@ -110,7 +110,9 @@ def evaluate(request: HttpRequest, name: str) -> HttpResponse:
     asked = PortfolioRow.objects.filter(pk=row.pk)
     if request.POST.get("others"):
         asked = PortfolioRow.objects.filter(modality=row.modality, enabled=True).exclude(pk=row.pk)
-    if request.POST.get("stop"):
+    if why := rows.obstacle(row):
+        messages.error(request, f"It cannot run here. {why}")
+    elif request.POST.get("stop"):
         messages.success(request, f"{_runs(evaluation.stop(row))} cancelled; those that have started continue.")
     elif count := sum(evaluation.begin(one, signed_in(request)) for one in asked):
         messages.success(request, f"{_runs(count)} queued at low priority.")

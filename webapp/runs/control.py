@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
+from webapp.runs import notices
 from webapp.runs.models import Run
 
 State = Run.State
@@ -20,8 +22,10 @@ def stop(run: Run) -> None:
 def cancel(run: Run) -> None:
     """End the run and keep nothing; a run that never started does not count."""
     if not _cancel_waiting(run):
-        reason = "You cancelled this run."
-        _change(run, (State.RUNNING, State.STOPPING), state=State.CANCELLED, ended=timezone.now(), reason=reason)
+        fields = {"state": State.CANCELLED, "ended": timezone.now(), "reason": "You cancelled this run."}
+        with transaction.atomic():
+            if _change(run, (State.RUNNING, State.STOPPING), **fields):
+                notices.plan(run.pk)
 
 
 def _cancel_waiting(run: Run) -> bool:

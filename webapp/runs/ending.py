@@ -12,7 +12,7 @@ from django.utils import timezone
 from webapp import engine
 from webapp.database import patiently
 from webapp.ops.models import Fault
-from webapp.runs import journal, knowledge, queue, words
+from webapp.runs import journal, knowledge, notices, queue, words
 from webapp.runs.models import Run
 from webapp.runs.pages import alike
 
@@ -136,4 +136,8 @@ def _last_line(run: Run) -> str:
 def _write(run: Run, **fields: Any) -> bool:
     """Only an open run can end; False when somebody else ended it or it was deleted."""
     now = timezone.now()
-    return bool(Run.objects.filter(pk=run.pk, state__in=Run.OPEN).update(state_since=now, ended=now, **fields))
+    with transaction.atomic():
+        ended = bool(Run.objects.filter(pk=run.pk, state__in=Run.OPEN).update(state_since=now, ended=now, **fields))
+        if ended:
+            notices.plan(run.pk)
+    return ended

@@ -101,6 +101,27 @@ class ScorePoint(models.Model):
         constraints = (models.UniqueConstraint(fields=("run", "k"), name="point_once"),)
 
 
+class Notice(models.Model):
+    """A message to the owner about the end of a run."""
+
+    class Kind(models.TextChoices):
+        MAIL = "mail", "e-mail"
+        WEBHOOK = "webhook", "webhook"
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        SENT = "sent", "sent"
+        FAILED = "failed", "failed"
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
+    tries = models.PositiveSmallIntegerField(default=0)
+    due = models.DateTimeField(help_text="of the next try")
+    error = models.TextField(blank=True, help_text="why the last try failed")
+    created = models.DateTimeField(auto_now_add=True)
+
+
 class Lesson(models.Model):
     """Shared scores and statistics of a run (knowledge.py); those of public data outlive the run and the data set."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from webapp.ops import queues
-from webapp.runs.models import Prediction, Run
+from webapp.runs.models import Notice, Prediction, Run
 
 OVERTIME_S = 600  # beside a run's budget: loading before the clock and finishing after it
 EXPORT_LIMIT_S = 900
 PREDICT_LIMIT_S = 300
 COMPARE_LIMIT_S = 120
+NOTICE_LIMIT_S = 60
 
 
 def enqueue_train(run: Run) -> None:
@@ -36,9 +37,19 @@ def enqueue_compare(run: Run) -> None:
     queues.send("pack", run.owner, "webapp.runs.jobs.compare", dataset_id, job_id=job_id, limit_s=COMPARE_LIMIT_S)
 
 
+def enqueue_notice(notice: Notice) -> None:
+    """Takes seconds, so that the packing of models can wait for it."""
+    job_id, owner = notice_job(notice), notice.run.owner
+    queues.send("pack", owner, "webapp.runs.notices.deliver", str(notice.pk), job_id=job_id, limit_s=NOTICE_LIMIT_S)
+
+
 def export_job(run_id: str) -> str:
     return f"export-{run_id}"
 
 
 def predict_job(prediction_id: str) -> str:
     return f"predict-{prediction_id}"
+
+
+def notice_job(notice: Notice) -> str:
+    return f"notice-{notice.pk}-{notice.tries}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -15,17 +15,24 @@ from django.db.models import Max
 from django.utils import timezone
 from rq import Worker
 
+from webapp import engine
+from webapp.accounts import guests
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
 from webapp.ops import queues, turns
 from webapp.portfolio.models import PortfolioRow
+from webapp.portfolio.rows import obstacle
 from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
 
 START_UP_S = 15  # loading, decoding before the clock, packing after it: what a run takes beside its budget
 SHOWN_ROWS = 3
 MAX_SEED = 2**31 - 1
+
+
+GUEST_PAUSE = timedelta(hours=1)
+"""Between two runs of a guest."""
 
 
 class StartError(Exception):
@@ -64,7 +71,8 @@ class Forecast:
 
 
 def quota(user: User) -> Quota:
-    """What is left of the user's runs; those that failed by our fault do not count, deleted ones do."""
+    """What is left of the user's runs; those that failed by our fault do not count, deleted ones do.  A guest may start
+    one an hour."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
     def used(since: datetime | None) -> int:
@@ -72,6 +80,9 @@ def quota(user: User) -> Quota:
         charged = Run.objects.filter(owner=user, charged=True, **period).count()
         return charged + SpentRun.objects.filter(owner=user, **period).count()
 
+    if user.guest:
+        left = 0 if used(timezone.now() - GUEST_PAUSE) else 1
+        return Quota(left, left, 1)
     return Quota(
         left_today=max(0, user.max_runs_per_day - used(midnight)),
         left_total=max(0, user.max_runs_total - used(None)),
@@ -91,7 +102,7 @@ def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -
         else:
             busy.append((max(1.0, takes_s - (now - other.state_since).total_seconds()), other.owner_id))
     if run is None:
-        waiting.append((turns.Ticket((user and user.pk) or 0), 0.0, ""))
+        waiting.append((turns.Ticket((user and user.pk) or 0, user is not None and is_guest(user)), 0.0, ""))
     heapq.heapify(busy)
     workers, last_starts = max(worker_count(), len(busy)), _last_starts()
     starts_in_s, ahead = 0.0, len(busy)
@@ -106,6 +117,16 @@ def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -
         last_starts[ticket.owner] = now.timestamp() + starts_in_s
         ahead += 1
     return Forecast(0, 0.0, workers)  # it has started just now
+
+
+def is_guest(user: User | AnonymousUser) -> bool:
+    """A visitor becomes one by starting a run."""
+    return not isinstance(user, User) or user.guest
+
+
+def budgets_of(user: User | AnonymousUser) -> list[int]:
+    """Training times in seconds that this user may choose from."""
+    return [seconds for seconds in settings.BUDGETS_S if seconds <= settings.GUEST_RUN_S or not is_guest(user)]
 
 
 def worker_count() -> int:
@@ -125,20 +146,24 @@ def _last_starts() -> dict[int, float]:
 
 def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
     """Everything that ``templates/runs/_start_panel.html`` shows, under the one key ``start``."""
-    rows = list(PortfolioRow.objects.filter(modality=dataset.modality, enabled=True))
-    budgets = [(seconds, *words.budget_choice(seconds)) for seconds in settings.BUDGETS_S]
+    enabled = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
+    rows = [row for row in enabled if not obstacle(row)]
+    budgets = [(seconds, *words.budget_choice(seconds)) for seconds in budgets_of(user)]
     start: dict[str, Any] = {
         "dataset": dataset,
         "budgets": budgets,
-        "default_budget_s": 60 if 60 in settings.BUDGETS_S else settings.BUDGETS_S[0],
+        "default_budget_s": 60 if 60 in budgets_of(user) else settings.BUDGETS_S[0],
+        "guest": is_guest(user),
+        "guest_run_s": settings.GUEST_RUN_S,
+        "closed": not budgets or not (isinstance(user, User) or guests.are_welcome()),
         "rows": rows,
-        "first_rows": rows[:SHOWN_ROWS],
+        "first_rows": [row for row in rows if row.model not in engine.configuration.ALONE][:SHOWN_ROWS],
         "forecast": forecast(user=user),
         "obstacle": "",
     }
     if isinstance(user, User):
         start["quota"] = quota(user)
-        start["obstacle"] = _obstacle(dataset, start["quota"]) or _full(user)
+        start["obstacle"] = _obstacle(dataset, user) or _full(user)
     return {"start": start}
 
 
@@ -159,10 +184,8 @@ def create_run(
     Raises:
         StartError: a choice is invalid, the data is not ready or the quota is used up.
     """
-    if budget_s not in settings.BUDGETS_S:
-        raise StartError(
-            f"Choose one of the training times: {', '.join(words.duration(s) for s in settings.BUDGETS_S)}."
-        )
+    if budget_s not in budgets_of(user):
+        raise StartError(f"Choose one of the training times: {', '.join(words.duration(s) for s in budgets_of(user))}.")
     if not 0 <= seed <= MAX_SEED:
         raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
     if full := _full(user):
@@ -170,11 +193,10 @@ def create_run(
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)  # two clicks at once cannot pass the quota
         dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
-        if obstacle := _obstacle(dataset, quota(user)):
-            raise StartError(obstacle)
-        rows = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
-        if model != "auto" and not rows.filter(name=model).exists():
-            raise StartError(f"“{model}” is not a configuration in use for {dataset.modality} data.")
+        if reason := _obstacle(dataset, user):
+            raise StartError(reason)
+        if model != "auto":
+            _check_row(model, dataset)
         number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
         chosen = {"budget_s": budget_s, "model": model, "seed": seed}
         chosen["teaches"] = dataset.public if teaches is None else teaches
@@ -183,14 +205,25 @@ def create_run(
     return run
 
 
-def _obstacle(dataset: Dataset, quota: Quota) -> str:
+def _check_row(name: str, dataset: Dataset) -> None:
+    row = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True, name=name).first()
+    if row is None:
+        raise StartError(f"“{name}” is not a configuration in use for {dataset.modality} data.")
+    if why := obstacle(row):
+        raise StartError(f"“{name}” cannot run here. {why}")
+
+
+def _obstacle(dataset: Dataset, user: User) -> str:
     """Why no run can start now; empty when one can."""
+    left = quota(user)
     if dataset.state != Dataset.State.READY:
         return "The data is not ready yet: wait until it is checked, or fix the problem that the report names."
-    if not quota.left_total:
+    if user.guest and not left.left:
+        return "Without an account you can start one run an hour: register to train now. Your data and models are kept."
+    if not left.left_total:
         return "All your runs are used up: ask the administrator for more. Your data and models are kept."
-    if not quota.left_today:
-        return f"All {quota.per_day} runs of today are used up: the next can start after midnight (server time)."
+    if not left.left_today:
+        return f"All {left.per_day} runs of today are used up: the next can start after midnight (server time)."
     return ""
 
 

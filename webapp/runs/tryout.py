@@ -27,7 +27,7 @@ class TryError(Exception):
 
 
 def inputs(dataset: Dataset) -> list[dict[str, Any]]:
-    """The columns of a table's row form: name, type, what to choose from, and an example."""
+    """The columns of a table's row form: name, type, what to choose from, an example, and the range of numbers."""
     if dataset.modality != "tabular":
         return []
     columns = [column for column in dataset.report.get("columns", []) if column["role"] == "feature"]
@@ -37,7 +37,19 @@ def inputs(dataset: Dataset) -> list[dict[str, Any]]:
 def _input(column: dict[str, Any]) -> dict[str, Any]:
     frequent = [str(value) for value, _ in column.get("top", [])]
     choices = frequent if column["type"] in ("category", "boolean") else []
-    return {"name": column["name"], "type": column["type"], "choices": choices, "example": (frequent or [""])[0]}
+    example = (frequent or [""])[0]
+    return {"name": column["name"], "type": column["type"], "choices": choices, "example": example, **_range(column)}
+
+
+def _range(column: dict[str, Any]) -> dict[str, float]:
+    """``low`` and ``high`` in the training data, of a column of numbers."""
+    values = column.get("histogram", {}).get("edges", [])
+    if not values and column["type"] == "number":
+        try:
+            values = [float(value) for value, _ in column.get("top", [])]
+        except ValueError:  # written with commas or units
+            return {}
+    return {"low": min(values), "high": max(values)} if values else {}
 
 
 def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Prediction:

@@ -92,13 +92,13 @@ def _jobs(data_dir: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(name, key of MODELS, parameters) of auto and of every row that can run on this data here."""
     from automl_engine.dataset.modality import modality
     from automl_engine.dataset.reader import open_split
-    from automl_engine.models import model_class
+    from automl_engine.models.configuration import can_join
     from automl_engine.portfolio import load
 
     kind, _ = modality(open_split(data_dir, "train"))
     rows = [row for row in load() if row.modality == kind]
     for row in rows:
-        if model_class(row.model).available(row.params):
+        if can_join(row.model, row.params):
             yield row.name, row.model, dict(row.params)
     yield "auto", "auto", {"rows": [asdict(row) for row in rows if row.enabled]}
 

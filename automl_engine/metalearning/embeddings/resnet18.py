@@ -14,7 +14,8 @@ from torch import nn
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.models.shared.pretrained import calibrate, in_pieces, standard_pixels
-from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
+from automl_engine.models.shared.vision import load_weights, torchvision
+from automl_engine.weights import find_weights
 
 SIDE = 96
 NAMES = tuple(f"resnet18_{unit}" for unit in range(512))

@@ -25,8 +25,9 @@ from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.trainer import Loss, Trainer, classification_loss, half_precision_is_faster
-from automl_engine.models.shared.vision import describe_weights, find_weights, local_weights, torchvision
+from automl_engine.models.shared.vision import describe_weights, local_weights, torchvision
 from automl_engine.models.shared.workload import workload
+from automl_engine.weights import find_weights
 
 MOST_PIXELS = 64 * 64
 PATIENCE, GAIN, DROPS = 10, 0.01, 2

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -101,11 +100,6 @@ class ChallengeModel(AnytimeModel):
     @property
     def made_by(self) -> str:
         return self._folder.name
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        """Never for auto, which would slice, copy and save what was written to learn alone."""
-        return False
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         self._model.train(self._dataset(split), remaining_time_budget=remaining_time_budget)

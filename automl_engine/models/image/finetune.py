@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -34,10 +33,6 @@ class ImageFinetuned(ImageModel[nn.Sequential]):
         shared = {key: params[key] for key in ("network", "weights", "seed", "device", "l2") if key in params}
         self.beginning = ImagePretrained(spec, sides=[params.get("side", SIDE)], head="logistic", **shared)
         self.tuning: FineTuning | None = None
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        return ImagePretrained.available(params)
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:

@@ -7,7 +7,7 @@ network sees in an example is computed once, whichever fold asks for it; so anot
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features.cached import cached
 from automl_engine.features.image import typical_side
 from automl_engine.models.base import is_multi_label
+from automl_engine.models.configuration import WEIGHTS
 from automl_engine.models.shared.linear import CLIP, SHARE, LinearHead, fit_logistic_head, fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.pretrained import (
@@ -28,13 +29,12 @@ from automl_engine.models.shared.pretrained import (
     backbone,
     build,
     in_pieces,
-    known_weights,
     seconds_per_image,
     standard_pixels,
 )
-from automl_engine.models.shared.vision import describe_weights, find_weights
+from automl_engine.models.shared.vision import describe_weights
 
-DEFAULT, SIDES, LIMIT_S = "mobilenet_v2_035", (128, 96, 64), 3.0
+DEFAULT, SIDES, LIMIT_S = WEIGHTS["image_pretrained"], (128, 96, 64), 3.0
 LEAST_SHARE, MOST_SHARE = 0.02, 0.2
 """Fraction of the remaining time that feature extraction may take, whatever ``limit_s`` says."""
 MANY = 5000
@@ -96,12 +96,6 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         self._backbone()
         slow = self.device.type == "cpu"
         self.costs_s = [seconds_per_image(self.backbone_name, side) if slow else 0.0 for side in self.sides]
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        """Whether this machine has the weights; without them only a person who asks for the row gets it."""
-        file = params.get("weights")
-        return (find_weights(file) if file else known_weights(params.get("network", DEFAULT))) is not None
 
     @property
     def backbone_name(self) -> str:

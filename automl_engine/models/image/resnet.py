@@ -27,8 +27,9 @@ from automl_engine.models.shared.linear import fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.residual import MOST, fit_last_layer, residual_network, take_over
 from automl_engine.models.shared.trainer import Cycles, Trainer, classification_loss, half_precision_is_faster
-from automl_engine.models.shared.vision import describe_weights, find_weights
+from automl_engine.models.shared.vision import describe_weights
 from automl_engine.models.shared.workload import workload
+from automl_engine.weights import find_weights
 
 LR, CAREFUL_LR, LR_PER_EXAMPLE = 0.05, 0.005, 1e-5
 """The rate; that of a network which begins with weights that few examples should not spoil (measured on 300 to 3000

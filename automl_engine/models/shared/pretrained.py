@@ -26,7 +26,8 @@ from automl_engine import clock
 from automl_engine.dataset.decode import CORES
 from automl_engine.models.shared import efficientnet_lite
 from automl_engine.models.shared.residual import MIDDLE, SCALE, Block, Stems
-from automl_engine.models.shared.vision import find_weights, load_weights, torchvision
+from automl_engine.models.shared.vision import load_weights, torchvision
+from automl_engine.weights import known_weights
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of each colour of ImageNet's pixels in 0..1."""
@@ -46,8 +47,6 @@ class Known(NamedTuple):
     """From its weights (None: random ones), and whether TensorFlow's padding is wanted; (n, 3, H, W) -> (n, D)."""
     features: int
     """D."""
-    files: tuple[str, ...]
-    """The first that is there (without its ending) holds the weights."""
     moments: tuple[tuple[float, ...], tuple[float, ...]] = MEAN, DEVIATION
     """Of the pixels that it was trained on, in 0..1, by colour."""
     graph: Callable[[nn.Module], bytes] | None = None
@@ -64,11 +63,6 @@ class Backbone:
     """In TensorFlow's way."""
     see: Callable[[torch.Tensor], torch.Tensor]
     """What the network does, (n, 3, H, W) -> (n, D), on the processor by one thread."""
-
-
-def known_weights(name: str) -> Path | None:
-    """The file with the weights of ``name`` on this machine, or None."""
-    return next((found for file in NETWORKS[name].files if (found := find_weights(file))), None)
 
 
 @cache
@@ -151,17 +145,15 @@ NETWORKS = {
     "mobilenet_v2": Known(
         partial(_mobilenet, width=1.0),
         1280,
-        ("mobilenet_v2_imagenet", "mobilenet_v2-7ebf99e0", "mobilenet_v2-b0353104"),
     ),
-    "mobilenet_v2_035": Known(partial(_mobilenet, width=0.35), 1280, ("mobilenet_v2_035_imagenet",)),
+    "mobilenet_v2_035": Known(partial(_mobilenet, width=0.35), 1280),
     "efficientnet_lite0": Known(
         partial(_lite, width=1.0, depth=1.0),
         efficientnet_lite.FEATURES,
-        ("efficientnet_lite0",),
         LITE_MOMENTS,
         efficientnet_lite.graph,
     ),
-    "resnet_small": Known(_own, 4 * 8 * OWN_WIDTH + 6 * OWN_WIDTH, ("resnet_small_mixed",), OWN_MOMENTS),
+    "resnet_small": Known(_own, 4 * 8 * OWN_WIDTH + 6 * OWN_WIDTH, OWN_MOMENTS),
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -40,32 +39,6 @@ def torchvision(part: str = "models") -> ModuleType:
     return importlib.import_module(f"torchvision.{part}")
 
 
-def find_weights(name: str) -> Path | None:
-    """The file with the weights called ``name``; None if this machine has none.
-
-    ``AUTODL_WEIGHTS_DIR`` comes first, then torchvision's cache, what ships with the engine, and packages.  A file
-    counts if it is called ``name``, ``name-...`` or ``name_...``, and ends with safetensors or pth.  The path of a file
-    stands for itself.  ``AUTODL_PRETRAINED`` may leave only those of our own, or none.
-    """
-    allowed = weights.allowed()
-    if allowed == "none":
-        return None
-    if name.endswith(".safetensors") or os.sep in name:
-        return Path(name) if Path(name).is_file() and (allowed == "all" or _is_own(Path(name))) else None
-    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), Path(torch.hub.get_dir()) / "checkpoints", weights.FOLDER]
-    folders = folders if allowed == "all" else [weights.FOLDER]
-    for folder in (Path(folder) for folder in folders if folder):
-        for end in ("safetensors", "pth"):
-            for pattern in (f"{name}.{end}", f"{name}-*.{end}", f"{name}_*.{end}"):
-                for file in sorted(folder.glob(pattern)):
-                    return file
-    return weights.packaged(name) if allowed == "all" else None
-
-
-def _is_own(file: Path) -> bool:
-    return file.parent == weights.FOLDER
-
-
 @cache
 def load_weights(file: Path) -> dict[str, torch.Tensor]:
     """The state dict in a safetensors or pth file, on the processor; read once, so not to be changed."""
@@ -76,7 +49,7 @@ def load_weights(file: Path) -> dict[str, torch.Tensor]:
 
 def local_weights(name: str) -> dict[str, torch.Tensor] | None:
     """The state dict in the file that ``find_weights`` finds, or None."""
-    file = find_weights(name)
+    file = weights.find_weights(name)
     return load_weights(file) if file else None
 
 
@@ -86,7 +59,7 @@ def describe_weights(file: Path | None) -> str:
         allowed = weights.allowed()
         return f"random weights: {'none were found' if allowed == 'all' else f'AUTODL_PRETRAINED is {allowed}'}"
     card = weights.card(file)
-    if _is_own(file):
+    if weights.is_own(file):
         made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""
         return f"weights of our own: {file.stem}{made}"
     if "package" in card:

@@ -9,9 +9,7 @@ zero; an average of the weights predicts at every moment.  Words at random are r
 from __future__ import annotations
 
 import copy
-import os
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +29,7 @@ from automl_engine.models.shared.network_files import read_network, write_graph,
 from automl_engine.models.shared.trainer import Decay, Trainer, classification_loss
 from automl_engine.models.shared.workload import workload
 from automl_engine.models.text.bodies import BODIES
+from automl_engine.weights import vectors_path
 
 MAX_KNOWN = 30_000
 """Number of the most common tokens that have an embedding of their own; each must stand in two texts."""
@@ -111,11 +110,6 @@ class TextNetwork(AnytimeModel):
         """The network that predicts."""
         assert self._network is not None, "train comes first"
         return self._network
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        """A row that begins with word vectors needs their file."""
-        return "vectors" not in params or vectors_path(params["vectors"]).is_file()
 
     @property
     def device(self) -> torch.device:
@@ -252,10 +246,6 @@ def _with_unknown_words(ids: torch.Tensor) -> torch.Tensor:
 def _cut(ids: torch.Tensor) -> torch.Tensor:
     """(n, L) without the columns that hold padding only."""
     return ids[:, : max(1, int((ids != tokens.PADDING).sum(1).max()))]
-
-
-def vectors_path(file: str) -> Path:
-    return Path(os.environ.get("AUTODL_WEIGHTS_DIR", "")) / file
 
 
 def word_vectors(file: str, spec: Spec, known: np.ndarray) -> np.ndarray:

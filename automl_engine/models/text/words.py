@@ -3,16 +3,15 @@ know too little about the words of new texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from safetensors.numpy import load_file
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.models.configuration import WEIGHTS
 from automl_engine.models.shared.linear import FeatureLinear
-from automl_engine.models.shared.vision import describe_weights, find_weights
-
-WEIGHTS = "word_vectors_documentation"
+from automl_engine.models.shared.vision import describe_weights
+from automl_engine.weights import find_weights
 
 
 class TextWords(FeatureLinear):
@@ -21,16 +20,12 @@ class TextWords(FeatureLinear):
     name: ClassVar[str] = "text_words"
     feature: ClassVar[str] = "word_means"
 
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        return find_weights(params.get("weights", WEIGHTS)) is not None
-
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         """
         Raises:
             FileNotFoundError: this machine has no such vectors.
         """
-        wanted = self.params.get("weights", WEIGHTS)
+        wanted = self.params.get("weights", WEIGHTS[self.name])
         file = find_weights(wanted)
         if file is None:
             raise FileNotFoundError(f"the word vectors {wanted} are not on this machine")

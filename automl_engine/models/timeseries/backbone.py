@@ -7,7 +7,6 @@ is computed once, whichever fold asks for it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,14 +20,16 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.cached import cached
 from automl_engine.features.timeseries import channel_scale, same_length, typical_length
+from automl_engine.models.configuration import WEIGHTS
 from automl_engine.models.image.pretrained import Head
 from automl_engine.models.shared.linear import FeatureLinear, LinearHead
 from automl_engine.models.shared.network_files import read_network, write_graph, write_network
 from automl_engine.models.shared.pretrained import calibrate, in_pieces
 from automl_engine.models.shared.residual import Block
-from automl_engine.models.shared.vision import describe_weights, find_weights, load_weights
+from automl_engine.models.shared.vision import describe_weights, load_weights
+from automl_engine.weights import find_weights
 
-WEIGHTS = "series_small_dynamics"
+FILE = WEIGHTS["series_trunk"]
 WIDTH, STEM, KERNEL = 32, 7, (1, 5)
 SHORTEST = 32
 """Number of steps that shorter series are stretched to."""
@@ -118,7 +119,7 @@ class SeriesBackbone(FeatureLinear):
     def __init__(self, spec: Spec, **params: Any) -> None:
         """Loads the weights, or makes random ones (the same in each process)."""
         super().__init__(spec, **params)
-        self.file = find_weights(params.get("weights", WEIGHTS))
+        self.file = find_weights(params.get("weights", FILE))
         self.backbone = SeriesStages()
         if self.file:
             self.backbone.load_state_dict(load_weights(self.file))
@@ -130,11 +131,6 @@ class SeriesBackbone(FeatureLinear):
     def network(self) -> SeriesNetwork:
         assert self._network is not None, "train comes first"
         return self._network
-
-    @classmethod
-    def available(cls, params: Mapping[str, Any]) -> bool:
-        """Whether this machine has the weights; without them only a person who asks for the row gets it."""
-        return find_weights(params.get("weights", WEIGHTS)) is not None
 
     def train(self, split: Examples, remaining_time_budget: float) -> None:
         self._network = cached(split.origin()[0].subset([0]), (self.name, self.file), self._made)[0]

@@ -14,7 +14,8 @@ from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.image.resnet import ImageResnet, Training
 from automl_engine.models.shared.network import PixelNetwork
-from automl_engine.models.shared.vision import describe_weights, find_weights
+from automl_engine.models.shared.vision import describe_weights
+from automl_engine.weights import find_weights
 
 
 class Clips(nn.Module):

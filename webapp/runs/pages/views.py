@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, posted_from, signed_in
-from webapp.accounts import audit
+from webapp.accounts import audit, guests
 from webapp.datasets.models import Dataset
 from webapp.runs import control, knowledge, start
 from webapp.runs.models import Lesson, Run, ScorePoint
@@ -33,8 +33,17 @@ def run_list(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/run_list.html", {"runs": listed, "quota": start.quota(me)})
 
 
-@posted_from("dataset", "dataset_id")
+@require_POST
 def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
+    """A visitor who starts a run on public data becomes a guest."""
+    is_open = not request.user.is_authenticated and start.budgets_of(request.user)
+    if is_open and Dataset.objects.filter(pk=dataset_id, public=True).exists() and (guest := guests.begin(request)):
+        guests.let_in(request, guest)
+    return _run_start(request, dataset_id=dataset_id)
+
+
+@posted_from("dataset", "dataset_id")
+def _run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
     dataset = get_visible(Dataset.objects.all(), request.user, id=dataset_id)
     try:
         run = start.create_run(
@@ -125,7 +134,7 @@ def run_delete(request: HttpRequest, run_id: str) -> HttpResponse:
     name = str(run)
     run.delete()
     messages.success(request, f"{name} and its files are deleted.")
-    return redirect("run-list")
+    return redirect(run.dataset if start.is_guest(signed_in(request)) else "run-list")
 
 
 @require_GET

@@ -81,6 +81,12 @@ def short(value: float) -> str:
 
 
 @register.filter
+def number(value: float) -> str:
+    """A value of a column: ``0.0043``, ``7.9``, ``12,500``."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.4g}"
+
+
+@register.filter
 def scientific(value: float) -> str:
     """``3e-07``: one digit of a tiny number."""
     return f"{value:.0e}"

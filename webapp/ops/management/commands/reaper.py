@@ -42,6 +42,7 @@ DUTIES = (
     ("faults", "webapp.ops.management.commands.reaper.take_told_faults"),
     ("data sets", "webapp.datasets.jobs.reap"),
     ("runs", "webapp.runs.jobs.reap"),
+    ("notices", "webapp.runs.notices.resend"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("guests", "webapp.accounts.guests.reap"),
     ("old audit entries", "webapp.accounts.audit.forget_old"),

@@ -15,7 +15,9 @@ from django.db import connections
 from rq import Worker
 from rq.serializers import JSONSerializer
 
+from webapp.datasets import jobs as conversions  # noqa: F401  a forked job has them loaded
 from webapp.ops import devices, queues
+from webapp.runs import jobs  # noqa: F401
 
 
 class DeviceWorker(Worker):

@@ -1,0 +1,98 @@
+"""What a configuration of a model may hold, and what it needs.  No model is loaded: the site asks, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from automl_engine import weights
+from automl_engine.errors import DataError
+from automl_engine.models import MODELS
+
+RUN = frozenset({"seed", "device"})
+"""Parameters that every model has; a run sets them."""
+HEAD = frozenset({"head", "l2"})
+TRAINING = frozenset({"augment", "batch", "decay", "lr", "mixup", "optimiser", "slice_s", "strength"})
+RESIDUAL = TRAINING | {"blocks", "dropout", "weights", "width"}
+PARAMETERS: dict[str, frozenset[str]] = {
+    "audio_linear": HEAD | {"segments"},
+    "audio_resnet": RESIDUAL | {"frames"},
+    "audio_thin_resnet34": TRAINING | {"frames", "width"},
+    "challenge": frozenset({"path"}),
+    "constant": frozenset(),
+    "image_autoclint": frozenset(
+        {"augment", "balanced", "batch", "flip", "lr", "pretrained", "slice_s", "switch", "tau", "warm_up", "width"}
+    ),
+    "image_finetuned": frozenset({"l2", "lr", "network", "side", "weights"}),
+    "image_linear": HEAD | {"grid", "levels", "size"},
+    "image_patches": frozenset({"filters", "patch", "side", "stride"}),
+    "image_pretrained": HEAD | {"enlarge", "limit_s", "network", "sides", "weights"},
+    "image_resnet": RESIDUAL | {"grow", "side"},
+    "series_boosting": frozenset(),
+    "series_convolutions": HEAD | {"features"},
+    "series_hydra": HEAD | {"features"},
+    "series_statistics": HEAD | {"points"},
+    "series_trunk": HEAD | {"weights"},
+    "tabular_ensemble": frozenset(),
+    "tabular_forest": frozenset({"min_leaf", "shrinkage", "trees"}),
+    "tabular_lightgbm": frozenset(),
+    "tabular_linear": HEAD | {"ranges"},
+    "tabular_network": frozenset(
+        {"batch", "blocks", "decay", "dropout", "epochs", "lr", "networks", "ranges", "width"}
+    ),
+    "tabular_xgboost": frozenset(),
+    "text_linear": HEAD | {"sample"},
+    "text_network": frozenset({"batch", "body", "dim", "dropout", "lr", "passes", "slice_s", "vectors", "width"}),
+    "text_words": HEAD | {"weights"},
+    "video_frames": TRAINING | {"frames", "side"},
+    "video_linear": HEAD | {"frames", "size"},
+    "video_mc3": TRAINING | {"frames", "side", "width"},
+    "video_resnet": RESIDUAL | {"frames", "side"},
+}
+"""The parameters of each model that a configuration may use; a test compares them with what the models read."""
+WEIGHTS = {
+    "image_finetuned": "mobilenet_v2_035",
+    "image_pretrained": "mobilenet_v2_035",
+    "series_trunk": "series_small_dynamics",
+    "text_words": "word_vectors_documentation",
+}
+"""Models that are nothing without weights, and those that they start from by default: a network or a file."""
+ALONE = ("challenge",)
+"""Foreign code was written to learn alone: auto would slice, copy and save it."""
+
+
+def check(model: str, params: Iterable[str]) -> None:
+    """
+    Raises:
+        DataError: there is no such model, or it has no such parameter.
+    """
+    if model not in MODELS:
+        raise DataError(f"The model must be one of {', '.join(PARAMETERS)}; but got {model!r}.")
+    if model not in PARAMETERS:  # one of a test
+        return
+    known = PARAMETERS[model]
+    if unknown := sorted(map(str, set(params) - known - RUN)):
+        names = f"parameter{'s' * (len(unknown) > 1)} {', '.join(unknown)}"
+        choices = f"use {', '.join(sorted(known))}" if known else "it has none"
+        raise DataError(f"The model {model} does not know the {names}; {choices}.")
+
+
+def missing(model: str, params: Mapping[str, Any]) -> str:
+    """What this machine lacks for a configuration; empty if nothing."""
+    if model == "text_network" and "vectors" in params:
+        there = weights.vectors_path(str(params["vectors"])).is_file()
+        return "" if there else f"the word vectors {params['vectors']} in the folder AUTODL_WEIGHTS_DIR"
+    if model not in WEIGHTS:
+        return ""
+    name = str(params.get("weights") or params.get("network") or WEIGHTS[model])
+    find = weights.known_weights if name in weights.NETWORKS else weights.find_weights
+    if find(name):
+        return ""
+    choice = weights.allowed()
+    return f"the weights of {Path(name).stem}" + ("" if choice == "all" else f", but AUTODL_PRETRAINED is {choice}")
+
+
+def can_join(model: str, params: Mapping[str, Any]) -> bool:
+    """Whether auto may try this configuration on this machine."""
+    return model not in ALONE and not missing(model, params)
