@@ -68,11 +68,15 @@ class Record:
     entries: list[Entry]
 
     def write(self, path: Path) -> None:
-        columns = {key: np.array([getattr(e, key) for e in self.entries]) for key in ("t", "kind", "member", "refits")}
-        stacks = {key: np.stack([getattr(e, key) for e in self.entries]).astype(np.float32) for key in ("oof", "test")}
-        about = {key: getattr(self, key) for key in ("name", "modality", "budget_s", "labels", "test_labels", "names")}
+        arrays: dict[str, Any] = {
+            key: getattr(self, key) for key in ("name", "modality", "budget_s", "labels", "test_labels", "names")
+        }
+        for key in ("t", "kind", "member", "refits"):
+            arrays[key] = np.array([getattr(entry, key) for entry in self.entries])
+        for key in ("oof", "test"):
+            arrays[key] = np.stack([getattr(entry, key) for entry in self.entries]).astype(np.float32)
         with atomic_write(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **columns, **stacks, **about)
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -138,14 +142,13 @@ class RecordingAuto(AutoModel):
         if not member.refits:
             test = self._predicted(member.current)
         else:
-            if name not in self._tests:
+            if name not in self._tests:  # also one without weight is refit, off the clock
                 self._tests[name] = self._predicted(member.full_model or self._refit(name, split))
             test = self._tests[name]
         self.note(STATE, member, member.oof, test)
 
     def _bag(self, member: Member, split: Examples) -> None:
-        known = member.oof.copy()
-        versions = len(member.bagged)
+        known, versions = member.oof.copy(), len(member.bagged)
         super()._bag(member, split)
         if len(member.bagged) > versions:
             oof = np.where(np.isnan(known), member.oof, np.nan)
