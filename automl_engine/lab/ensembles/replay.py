@@ -104,10 +104,9 @@ class Anew(Replay):
 
     def __init__(self, record: Record, rule: Rule) -> None:
         super().__init__(record)
-        self.rule, self.refits = rule, dict[str, bool]()
+        self.rule = rule
 
     def state(self, name: str, entry: Entry) -> None:
-        self.refits[name] = entry.refits
         self._keep(name, entry)
         seen = self.seen(*self.oof.values())
         if not seen.any():
@@ -122,7 +121,7 @@ class Anew(Replay):
 
     def _keep(self, name: str, entry: Entry) -> None:
         """The best state of a network counts; a later one predicts unless it is clearly worse."""
-        if entry.refits or name not in self.oof or self.refits[name]:
+        if entry.refits or name not in self.oof:
             self.oof[name], self.test[name] = entry.oof, [entry.test]
             return
         seen = self.seen(entry.oof, self.oof[name])
