@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
     "run": {"dataset", "models", "portfolio"},
     "package": {"dataset", "features", "formatters", "models", "run", "weights"},
-    "lab": {"dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
+    "lab": {"auto", "dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
     "formatters": {"dataset", "run"},
     "webapp.engine": {"metalearning", "models", "package", "run", "weights"},
     "webapp": {"webapp.engine"},

@@ -98,7 +98,7 @@ def site(running: bool) -> Finding:
 
 def waiting_engines() -> Finding:
     expected = len(devices.visible_gpus()) or 1
-    found = len(engine.waiting_bytes(settings.REDIS_SOCKET.parent))
+    found = len(engine.waiting_bytes(settings.REDIS_SOCKET.parent, "engine"))
     sentence = f"{found} of {expected} waiting engines are ready; without one, a run starts two seconds later."
     return Finding("engines", sentence, _logs("engine") if found < expected else "")
 

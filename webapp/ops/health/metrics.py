@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -68,8 +69,8 @@ def text() -> bytes:
     return generate_latest(registry)
 
 
-def _gauge(name: str, about: str, values: dict[tuple[str, ...], float], *labels: str) -> Metric:
-    """Values by the values of the labels."""
+def _gauge(name: str, about: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    """Values by the values of the labels, a tuple."""
     family = GaugeMetricFamily(f"autodl_{name}", about, labels=labels)
     for key, value in values.items():
         family.add_metric(key, float(value))

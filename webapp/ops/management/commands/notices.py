@@ -61,14 +61,18 @@ def normalized(name: str) -> str:
 def licence(about: PackageMetadata) -> str:
     """The licence in the package's own words, as short as it gives them."""
     classes = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or [] if line.startswith("License")]
-    names = (about.get("License-Expression"), about.get("License"), ", ".join(classes))
+    names = (*_field(about, "License-Expression"), *_field(about, "License"), ", ".join(classes))
     short = (name.strip() for name in names if name and len(name) <= MOST_LETTERS and "\n" not in name.strip())
     return next((name for name in short if name not in ("", "UNKNOWN")), "see its licence file")
 
 
+def _field(about: PackageMetadata, name: str) -> list[str]:
+    return about.get_all(name) or []
+
+
 def home(about: PackageMetadata) -> str:
     urls = dict(url.lower().split(", ", 1) for url in about.get_all("Project-URL") or [])
-    places = (about.get("Home-page"), *(urls.get(label) for label in HOMES))
+    places = (*_field(about, "Home-page"), *(urls.get(label) for label in HOMES))
     return next((place for place in places if place and place.startswith("http")), "")
 
 

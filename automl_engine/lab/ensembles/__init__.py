@@ -1,0 +1,1 @@
+"""How to weigh the members of ``auto``: rules compared on recorded runs."""
