@@ -122,7 +122,7 @@ def _with_missing(cells: list[str | None], names: list[str], column: str) -> Row
     return RowLabels([None if cell is None else (cell,) for cell in cells], names, False, doubts)
 
 
-def _number_or_natural(label: str) -> tuple[float, list[tuple[int, int, str]]]:
+def _number_or_natural(label: str) -> tuple[float, tuple[tuple[int, int, str], ...]]:
     try:
         return float(label), natural(label)
     except ValueError:

@@ -22,7 +22,7 @@ tus-js-client (MIT), with their licence texts.
 | package | licence | home |
 |---|---|---|
 """
-OF_DEVICES = re.compile(r"nvidia-|triton|cuda-")
+OF_DEVICES = re.compile(r"nvidia-(?!ml-py)|triton|cuda-")
 """Packages that only a build for a GPU brings."""
 HOMES = ("homepage", "home", "home page", "source", "source code", "repository", "github", "documentation")
 MOST_LETTERS = 60  # some give the whole text of the licence as its name
