@@ -114,7 +114,10 @@ def test_compose_names_what_it_uses() -> None:
 
 
 def test_compose_sets_what_the_site_reads() -> None:
-    read = "".join((ROOT / path).read_text() for path in ("webapp/settings.py", "webapp/ops/up.py", "README.md"))
+    read = "".join(
+        (ROOT / path).read_text()
+        for path in ("webapp/settings.py", "webapp/ops/up.py", "README.md", "docs/settings.md")
+    )
     for service in compose()["services"].values():
         assert not [name for name in service["environment"] if name not in read]
 
