@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
+from formatters.edits.listed import Edit
 from formatters.leaks import Alike
 
 Side = Literal["train", "test"]
@@ -35,6 +36,8 @@ class Options:
     label_cuts: str | None = None  # of a label column of many numbers: median, quantiles, limits (10,20) or each
     encoding: str | None = None  # of files and names that are not UTF-8
     date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
+    edits: tuple[Edit, ...] = ()
+    more: tuple[Path, ...] = ()  # further uploads of the same data set
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,16 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """A button beside a doubt: ``edits`` and ``options`` of a further conversion that settles it."""
+
+    title: str
+    changes: str  # one sentence
+    edits: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Doubt:
     """Something a user should look at before training: what, where, how to fix it."""
 
@@ -63,6 +76,7 @@ class Doubt:
     fix: str
     where: str = ""
     level: Literal["warning", "info"] = "warning"
+    fixes: list[Fix] = field(default_factory=list)
 
 
 @dataclass
@@ -81,6 +95,7 @@ class Table:
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     alike: Callable[[Sequence[int], Sequence[int]], Alike] | None = None  # near-copies: of train and test samples
     groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
+    cells: Callable[[str], list[str]] | None = None  # what the samples hold in one of ``columns``, as written
     stats: list[dict[str, Any]] = field(default_factory=list)
     columns: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)

@@ -18,6 +18,7 @@ import numpy as np
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Table
+from formatters.edits.labels import edited_files
 from formatters.media.beside import NO_TABLE
 from formatters.media.labels import Labelled, labelled_files, without
 from formatters.media.order import files_below
@@ -37,7 +38,7 @@ def read_files(
     root: Path, suffixes: Collection[str], options: Options, noun: str, probe: Callable[[Path], Info]
 ) -> tuple[Labelled, list[Info], list[dict[str, str]]]:
     """(the labelled files that can be read, what ``probe`` found in each, the unreadable ones)."""
-    labelled = labelled_files(root, suffixes, options, noun)
+    labelled = edited_files(labelled_files(root, suffixes, options, noun), options.edits)
     found, unreadable = probe_files(root, labelled.paths, probe)
     labelled = without(labelled, unreadable, noun)
     return labelled, [found[sample.source] for sample in labelled.samples], unreadable

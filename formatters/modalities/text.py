@@ -17,6 +17,9 @@ import numpy as np
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.edits import fixes
+from formatters.edits.columns import load
+from formatters.edits.labels import edit_samples, edited_files, edited_rows, without_columns
 from formatters.encodings import UTF_8, decode_text
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
@@ -25,7 +28,7 @@ from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
 from formatters.modalities.tokens import index_texts, language_of
 from formatters.tables.columns import Column, describe, holds_lists, profile
-from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of, load
+from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
 from formatters.tables.reader import fasttext_row, read_table
@@ -67,8 +70,8 @@ def read(root: Path, options: Options) -> Table:
     bare = [] if documents else _bare(root, files)
     autonlp = _autonlp_folder(root)
     if autonlp:
-        corpus = _read_autonlp(autonlp)
-    elif upload := load(root):
+        corpus = _edited(_read_autonlp(autonlp), options)
+    elif upload := load(root, options.edits):
         corpus = _read_columns(upload, options)
     elif documents or bare:
         corpus = _read_files(root, options, SUFFIXES if documents else ("",))
@@ -145,12 +148,13 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
     if not empty:
         return []
     what = counted(len(empty), "text is empty and is kept as such", "texts are empty and are kept as such")
-    return [Doubt(what, "remove the row if it is a mistake", empty[0], "info")]
+    return [Doubt(what, "remove the row if it is a mistake", empty[0], "info", fixes.exclude(empty))]
 
 
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
+    labels = edited_rows(labels, upload.sources, options.edits)
     features = [column for column in upload.columns if column.name not in target.columns]
     used = text_columns(features) or [
         c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)
@@ -164,7 +168,8 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     doubts = [*upload.doubts_for(target.columns), *target.doubts, *labels.doubts]
     if unused:
         what = f"only the text is learnt from; the other columns are not used: {', '.join(unused)}"
-        doubts.append(Doubt(what, "choose the modality tabular to use them instead of the text", unused[0]))
+        fix = "choose the modality tabular to use them instead of the text"
+        doubts.append(Doubt(what, fix, unused[0], fixes=fixes.read_as("tabular", "a table")))
     return Corpus(
         texts=[joined[i] for i in kept],
         samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
@@ -182,6 +187,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
             "columns": [_describe(column, names, target.columns) for column in upload.columns],
             "doubts": doubts,
             "groups": groups_of(upload, target.columns, kept),
+            "cells": lambda name: [upload.table.column(name)[i] for i in kept],
             "ignored": upload.ignored,
             "target": ",".join(target.columns),
             "target_candidates": target.candidates,
@@ -203,7 +209,7 @@ def _describe(column: Column, texts: list[str], target: tuple[str, ...]) -> dict
 
 
 def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corpus:
-    labelled = labelled_files(root, suffixes, options, "texts")
+    labelled = edited_files(labelled_files(root, suffixes, options, "texts"), options.edits)
     texts, unreadable = {}, []
     encodings: Counter[str] = Counter()
     for path, sample in zip(labelled.paths, labelled.samples, strict=True):
@@ -267,6 +273,13 @@ def _read_autonlp(folder: Path) -> Corpus:
     samples = [Sample(source, own, side) for (source, side), own in zip(places, labels, strict=True)]
     why = ["train.data and test.data hold a text a line, their solutions its labels"]
     return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), why)
+
+
+def _edited(corpus: Corpus, options: Options) -> Corpus:
+    without_columns(options.edits, "the texts are lines of a file")
+    done = edit_samples(options.edits, corpus.samples, corpus.label_names, corpus.multi_label)
+    texts = [corpus.texts[i] for i in done.kept]
+    return replace(corpus, texts=texts, samples=done.samples(corpus.samples), label_names=done.names)
 
 
 def _lines_of(upload: TableUpload) -> dict[str, str]:
