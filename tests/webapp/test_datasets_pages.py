@@ -326,3 +326,21 @@ def test_bars_of_many_classes_are_relative_to_the_largest() -> None:
     bars = report.class_bars({"labels": [{"name": "a", "train": 6, "test": 2}, {"name": "b", "train": 2, "test": 0}]})
     assert [(bar["train_percent"], bar["test_percent"]) for bar in bars] == [(75.0, 25.0), (25.0, 0.0)]
     assert report.class_bars({"labels": []}) == []
+
+
+def test_a_picture_in_full_size(dataset: Dataset, owner_client: Client, stranger_client: Client) -> None:
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    assert f'data-picture="/data/{dataset.id}/picture/test/1"' in page
+    for split, index in (("test", 0), ("test", 5), ("train", 11)):
+        response = owner_client.get(f"/data/{dataset.id}/picture/{split}/{index}")
+        assert (response["Content-Type"], response["X-Content-Type-Options"]) == ("image/png", "nosniff")
+        assert response.content.startswith(b"\x89PNG")
+        assert response.content.endswith(b"IEND\xaeB`\x82")
+    for wrong in ("test/6", "test/99999", "raw/0", "test/-1"):
+        assert owner_client.get(f"/data/{dataset.id}/picture/{wrong}").status_code == 404
+    assert stranger_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404
+
+
+def test_rows_are_no_pictures(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
+    dataset = make_dataset(owner, "tabular")
+    assert owner_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404
