@@ -56,6 +56,7 @@ class Sample:
     labels: tuple[str, ...]
     split: Side | None = None
     group: str | None = None  # samples of one group stay on one side
+    kept_side: Side | None = None  # where a split was drawn before samples were edited
 
 
 @dataclass(frozen=True)

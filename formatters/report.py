@@ -198,8 +198,7 @@ def _file_doubts(table: Table) -> list[Doubt]:
         first = table.unreadable[0]
         what = counted(len(table.unreadable), "file cannot be read and is", "files cannot be read and are")
         what += f" skipped ({first['why']})"
-        files = fixes.exclude([file["path"] for file in table.unreadable])
-        doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"], fixes=files))
+        doubts.append(Doubt(what, "replace them, or remove them from the upload", first["path"]))
     if table.ignored:
         what = counted(len(table.ignored), "file of the upload is not used", "files of the upload are not used")
         doubts.append(Doubt(what, "no action is needed if this is intended", table.ignored[0]["path"], "info"))

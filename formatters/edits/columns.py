@@ -29,6 +29,11 @@ def load(root: Path, edits: Sequence[Edit] = ()) -> TableUpload | None:
     return upload
 
 
+def left_out(edits: Sequence[Edit]) -> set[str]:
+    """Columns that nothing may be learned from."""
+    return {name for edit in of_kind(edits, "ignore") for name in edit.columns}
+
+
 def _with_missing(upload: TableUpload, edit: Edit) -> TableUpload:
     name, values = edit.columns[0], set(edit.values)
     at = upload.table.columns.index(name)

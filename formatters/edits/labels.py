@@ -1,4 +1,7 @@
-"""Edits of samples and classes, where samples are born, so that all that is found later is found in the edited data."""
+"""Edits of samples and classes, where samples are born, so that all that is found later is found in the edited data.
+
+Each sample keeps the side of the split that it has without edits, so that the scores of two versions can be compared.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from formatters.base import Sample
+from formatters.base import Options, Sample, Side
 from formatters.edits.listed import Edit, of_kind
 from formatters.labels.row_labels import RowLabels
 from formatters.media.labels import Labelled
 from formatters.media.order import natural
 from formatters.series.cases import Cases
+from formatters.split import split
 
 Labels = tuple[str, ...]
 EDITS = ("exclude", "relabel", "merge", "drop")
@@ -19,43 +23,45 @@ EDITS = ("exclude", "relabel", "merge", "drop")
 
 @dataclass(frozen=True)
 class Edited:
-    """Labels of each sample (None: excluded) and the classes in index order."""
+    """The samples that stay, their places among all, and the classes in index order."""
 
-    labels: list[Labels | None]
+    samples: list[Sample]
+    kept: list[int]
     names: list[str]
 
-    @property
-    def kept(self) -> list[int]:
-        return [i for i, labels in enumerate(self.labels) if labels is not None]
 
-    def samples(self, samples: Sequence[Sample]) -> list[Sample]:
-        return [replace(samples[i], labels=self.labels[i]) for i in self.kept]
-
-
-def edit_labels(
-    edits: Sequence[Edit], sources: Sequence[str], labels: Sequence[Labels | None], names: list[str], multi_label: bool
-) -> Edited:
+def edit_samples(options: Options, samples: list[Sample], names: list[str], multi_label: bool) -> Edited:
     """Apply the edits of samples and classes in their order.
 
     Raises:
         DataError: an edit names a sample or class that is not there, or gives labels that cannot be.
     """
-    now = list(labels)
-    places = {source: at for at, source in enumerate(sources)}
-    for edit in of_kind(edits, *EDITS):
+    edits = of_kind(options.edits, *EDITS)
+    if not edits:
+        return Edited(samples, list(range(len(samples))), names)
+    now: list[Labels | None] = [sample.labels for sample in samples]
+    places = {sample.source: at for at, sample in enumerate(samples)}
+    for edit in edits:
         if edit.items:
             _edit_items(edit, now, places, multi_label)
         else:
             _edit_classes(edit, now, multi_label)
-    before = {label for own in labels for label in own or ()}
+    before = {label for sample in samples for label in sample.labels}
     after = {label for own in now for label in own or ()}
-    kept = [name for name in names if name in after or name not in before]
-    return Edited(now, kept + sorted(after - set(kept), key=natural))
+    stay = [name for name in names if name in after or name not in before]
+    pairs = zip(samples, now, _sides(samples, names, options), strict=True)
+    edited = [None if own is None else replace(sample, labels=own, kept_side=side) for sample, own, side in pairs]
+    return Edited(
+        [sample for sample in edited if sample],
+        [at for at, sample in enumerate(edited) if sample],
+        stay + sorted(after - set(stay), key=natural),
+    )
 
 
-def edit_samples(edits: Sequence[Edit], samples: Sequence[Sample], names: list[str], multi_label: bool) -> Edited:
-    """The same, of samples that all count."""
-    return edit_labels(edits, [one.source for one in samples], [one.labels for one in samples], names, multi_label)
+def _sides(samples: list[Sample], names: list[str], options: Options) -> list[Side]:
+    """Without edits."""
+    test = set(split(samples, names, options.test_size, options.seed).test)
+    return ["test" if at in test else "train" for at in range(len(samples))]
 
 
 def _edit_items(edit: Edit, now: list[Labels | None], places: dict[str, int], multi_label: bool) -> None:
@@ -85,39 +91,35 @@ def without_columns(edits: Sequence[Edit], why: str) -> None:
         raise edit.misfit(f"names a column, but {why}")
 
 
-def edited_files(found: Labelled, edits: Sequence[Edit]) -> Labelled:
+def edited_files(found: Labelled, options: Options) -> Labelled:
     """Files with labels."""
-    without_columns(edits, "the samples are files")
-    if not of_kind(edits, *EDITS):
-        return found
-    done = edit_samples(edits, found.samples, found.label_names, found.multi_label)
-    return replace(
-        found,
-        paths=[found.paths[i] for i in done.kept],
-        samples=done.samples(found.samples),
-        label_names=done.names,
-    )
+    without_columns(options.edits, "the samples are files")
+    done = edit_samples(options, found.samples, found.label_names, found.multi_label)
+    return replace(found, paths=[found.paths[i] for i in done.kept], samples=done.samples, label_names=done.names)
 
 
-def edited_rows(found: RowLabels, sources: Sequence[str], edits: Sequence[Edit]) -> RowLabels:
-    """Rows of a table: those that are excluded count as if they had no label."""
-    if not of_kind(edits, *EDITS):
-        return found
-    done = edit_labels(edits, sources, found.rows, found.names, found.multi_label)
-    return replace(found, rows=done.labels, names=done.names)
+def edited_rows(
+    found: RowLabels, sources: Sequence[str], sides: Sequence[Side | None], options: Options
+) -> tuple[RowLabels, list[Sample]]:
+    """Rows of a table, of which those that are excluded count as if they had no label; the samples that are left."""
+    rows = [(at, row) for at, row in enumerate(found.rows) if row is not None]
+    samples = [Sample(sources[at], row, sides[at]) for at, row in rows]
+    done = edit_samples(options, samples, found.names, found.multi_label)
+    labels: list[Labels | None] = [None] * len(found.rows)
+    for at, sample in zip(done.kept, done.samples, strict=True):
+        labels[rows[at][0]] = sample.labels
+    return replace(found, rows=labels, names=done.names), done.samples
 
 
-def edited_series(cases: Cases, edits: Sequence[Edit]) -> Cases:
+def edited_series(cases: Cases, options: Options) -> Cases:
     """Series of any layout."""
-    without_columns(edits, "the data is read as time series")
-    if not of_kind(edits, *EDITS):
-        return cases
-    done = edit_samples(edits, cases.samples, cases.label_names, cases.multi_label)
+    without_columns(options.edits, "the data is read as time series")
+    done = edit_samples(options, cases.samples, cases.label_names, cases.multi_label)
     kept, groups = done.kept, cases.about.get("groups", {})
     return replace(
         cases,
         series=[cases.series[i] for i in kept],
-        samples=done.samples(cases.samples),
+        samples=done.samples,
         label_names=done.names,
         write_raw=_of_kept(cases.write_raw, kept),
         about=cases.about | {"groups": {name: [values[i] for i in kept] for name, values in groups.items()}},

@@ -78,11 +78,11 @@ def picked(table: Table, kept: list[int]) -> Table:
 
 def _sided(table: Table, edit: Edit) -> list[Sample]:
     if edit.do == "split anew":
-        return [replace(sample, split=None) for sample in table.samples]
+        return [replace(sample, split=None, kept_side=None) for sample in table.samples]
     cells = _cells(table, edit)
     if edit.do == "group":
         pairs = zip(table.samples, cells, strict=True)
-        return [replace(sample, split=None, group=cell or None) for sample, cell in pairs]
+        return [replace(sample, split=None, kept_side=None, group=cell or None) for sample, cell in pairs]
     unknown = [value for value in edit.values if value not in set(cells)]
     if unknown:
         raise edit.misfit(f"names {unknown[0]!r}, which column {edit.columns[0]!r} does not hold")

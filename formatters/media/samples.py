@@ -38,9 +38,9 @@ def read_files(
     root: Path, suffixes: Collection[str], options: Options, noun: str, probe: Callable[[Path], Info]
 ) -> tuple[Labelled, list[Info], list[dict[str, str]]]:
     """(the labelled files that can be read, what ``probe`` found in each, the unreadable ones)."""
-    labelled = edited_files(labelled_files(root, suffixes, options, noun), options.edits)
+    labelled = labelled_files(root, suffixes, options, noun)
     found, unreadable = probe_files(root, labelled.paths, probe)
-    labelled = without(labelled, unreadable, noun)
+    labelled = edited_files(without(labelled, unreadable, noun), options)
     return labelled, [found[sample.source] for sample in labelled.samples], unreadable
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
 from formatters.edits import fixes
 from formatters.edits.columns import load
 from formatters.edits.labels import edited_rows
@@ -62,7 +62,7 @@ def read(root: Path, options: Options) -> Table:
     upload = replace(upload, columns=columns)
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
-    labels = edited_rows(labels, upload.sources, options.edits)
+    labels, samples = edited_rows(labels, upload.sources, upload.sides, options)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
     if not features:
         raise DataError(
@@ -78,7 +78,7 @@ def read(root: Path, options: Options) -> Table:
     names = [feature for row in encoders for feature in row["features"]]
     return Table(
         modality="tabular",
-        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        samples=samples,
         label_names=labels.names,
         multi_label=labels.multi_label,
         spec=Spec(

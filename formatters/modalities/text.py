@@ -18,7 +18,7 @@ from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Sample, Table, spec_of
 from formatters.edits import fixes
-from formatters.edits.columns import load
+from formatters.edits.columns import left_out, load
 from formatters.edits.labels import edit_samples, edited_files, edited_rows, without_columns
 from formatters.encodings import UTF_8, decode_text
 from formatters.labels.row_labels import read_labels
@@ -154,8 +154,9 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
-    labels = edited_rows(labels, upload.sources, options.edits)
-    features = [column for column in upload.columns if column.name not in target.columns]
+    labels, samples = edited_rows(labels, upload.sources, upload.sides, options)
+    others = {*target.columns, *left_out(options.edits)}
+    features = [column for column in upload.columns if column.name not in others]
     used = text_columns(features) or [
         c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)
     ]
@@ -172,7 +173,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         doubts.append(Doubt(what, fix, unused[0], fixes=fixes.read_as("tabular", "a table")))
     return Corpus(
         texts=[joined[i] for i in kept],
-        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        samples=samples,
         label_names=labels.names,
         multi_label=labels.multi_label,
         why=[target.why, f"the text is column{'s' * (len(names) > 1)} {' and '.join(map(repr, names))}", *upload.why],
@@ -209,7 +210,7 @@ def _describe(column: Column, texts: list[str], target: tuple[str, ...]) -> dict
 
 
 def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corpus:
-    labelled = edited_files(labelled_files(root, suffixes, options, "texts"), options.edits)
+    labelled = labelled_files(root, suffixes, options, "texts")
     texts, unreadable = {}, []
     encodings: Counter[str] = Counter()
     for path, sample in zip(labelled.paths, labelled.samples, strict=True):
@@ -219,7 +220,7 @@ def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corp
             encodings[encoding] += encoding not in UTF_8
         except DataError as error:
             unreadable.append({"path": sample.source, "why": str(error)})
-    labelled = without(labelled, unreadable, "texts")
+    labelled = edited_files(without(labelled, unreadable, "texts"), options)
     return Corpus(
         texts=[texts[sample.source] for sample in labelled.samples],
         samples=labelled.samples,
@@ -277,9 +278,9 @@ def _read_autonlp(folder: Path) -> Corpus:
 
 def _edited(corpus: Corpus, options: Options) -> Corpus:
     without_columns(options.edits, "the texts are lines of a file")
-    done = edit_samples(options.edits, corpus.samples, corpus.label_names, corpus.multi_label)
+    done = edit_samples(options, corpus.samples, corpus.label_names, corpus.multi_label)
     texts = [corpus.texts[i] for i in done.kept]
-    return replace(corpus, texts=texts, samples=done.samples(corpus.samples), label_names=done.names)
+    return replace(corpus, texts=texts, samples=done.samples, label_names=done.names)
 
 
 def _lines_of(upload: TableUpload) -> dict[str, str]:

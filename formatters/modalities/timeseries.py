@@ -53,7 +53,7 @@ def _layout(name: str) -> ModuleType:
 
 def read(root: Path, options: Options) -> Table:
     cases = _layout(_layout_of(root, options)[0]).read(root, options)
-    return _table(edited_series(cases, options.edits), options)
+    return _table(edited_series(cases, options), options)
 
 
 def _table(cases: Cases, options: Options) -> Table:

@@ -86,6 +86,22 @@ def test_every_modality(modality: str, tmp_path: Path) -> None:
     assert shown(converted(source, [{"do": "relabel", "items": [item], "to": [other]}]))[item] == [other]
 
 
+@pytest.mark.parametrize("modality", ["image", "tabular", "text", "timeseries"])
+def test_the_others_stay_on_their_side(modality: str, tmp_path: Path) -> None:
+    """So that scores before and after can be compared."""
+    source = TOYS[modality](tmp_path)
+    first = converted(source, [])
+    (item, labels), (second, _), *_ = shown(first, "test").items()
+    other = next(label["name"] for label in first["labels"] if [label["name"]] != labels)
+    edits = [{"do": "exclude", "items": [item]}, {"do": "relabel", "items": [second], "to": [other]}]
+    edited = converted(source, edits)
+    assert shown(edited, "test").keys() == shown(first, "test").keys() - {item}
+    assert shown(edited, "train") == shown(first, "train")
+    assert edited["split"]["how"] == first["split"]["how"]
+    anew = converted(source, [*edits, {"do": "split anew"}])
+    assert anew["counts"] == edited["counts"] | {side: anew["counts"][side] for side in ("train", "test")}
+
+
 def test_classes_are_merged_and_dropped(tmp_path: Path) -> None:
     lines = ["size,animal", *(f"{i % 13},{('Cat', 'cat', 'dog', 'eel')[i % 4]}" for i in range(80))]
     source = with_rows(tmp_path, lines)
@@ -172,6 +188,19 @@ def test_values_and_columns(tmp_path: Path) -> None:
     columns = {column["name"]: column for column in converted(with_rows(tmp_path, lines), edits)["columns"]}
     assert columns["age"]["missing"] == 16
     assert columns["leak"]["role"] == "ignored"
+
+
+def test_a_column_of_text_is_left_out(tmp_path: Path) -> None:
+    says = "the {} number {} was found to be very {} indeed by those who came"
+    rows = [
+        f"{says.format('room', i, 'ab'[i % 2])},{says.format('bill', i, 'xy'[i % 3 > 0])},{i % 2}" for i in range(60)
+    ]
+    source = with_rows(tmp_path, ["first,second,label", *rows])
+    roles = [
+        {column["name"]: column["role"] for column in converted(source, edits, modality="text")["columns"]}
+        for edits in ([], [{"do": "ignore", "columns": ["second"]}])
+    ]
+    assert [role["second"] for role in roles] == ["feature", "ignored"]
 
 
 @pytest.mark.parametrize(
