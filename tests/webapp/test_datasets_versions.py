@@ -113,6 +113,35 @@ def test_classes_are_merged_and_left_out(dataset: Dataset, owner_client: Client)
     assert "Select at least two classes" in answer.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("posted", "edit"),
+    [
+        ({"action": "missing", "values": "-9, -99"}, {"do": "missing", "columns": ["weight"], "values": ["-9", "-99"]}),
+        ({"action": "split", "values": "3"}, {"do": "split", "columns": ["weight"], "values": ["3"]}),
+        ({"action": "group"}, {"do": "group", "columns": ["weight"]}),
+        ({"action": "ignore"}, {"do": "ignore", "columns": ["weight"]}),
+    ],
+)
+def test_columns(
+    owner: User, make_dataset: MakeDataset, owner_client: Client, posted: dict[str, str], edit: dict[str, Any]
+) -> None:
+    table = make_dataset(owner, "tabular")
+    assert "Change a column" in owner_client.get(f"/data/{table.id}").content.decode()
+    owner_client.post(f"/data/{table.id}/fix/column", {"column": "weight"} | posted)
+    assert newest().options["edits"] == [edit]
+
+
+def test_a_column_that_is_not_there(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
+    table = make_dataset(owner, "tabular")
+    for posted, told in (
+        ({"column": "x", "action": "group"}, "Choose a column"),
+        ({"column": "weight", "action": "missing"}, "Type the values"),
+    ):
+        assert told in owner_client.post(f"/data/{table.id}/fix/column", posted, follow=True).content.decode()
+    assert owner_client.post(f"/data/{table.id}/fix/column", {"column": "weight"}).status_code == 404
+    assert Dataset.objects.count() == 1
+
+
 def test_a_finding_has_its_fix_as_a_button(dataset: Dataset, owner_client: Client, stranger_client: Client) -> None:
     fix = {
         "title": "Read as table",
@@ -158,7 +187,7 @@ def test_undo(
 
 
 def test_the_upload_counts_once_and_stays_while_a_version_needs_it(
-    dataset: Dataset, owner: User, django_capture_on_commit_callbacks: Any
+    dataset: Dataset, owner: User, owner_client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     dataset.raw_path.write_bytes(b"x" * 100_000)
     storage.measure_versions(dataset)
@@ -167,6 +196,7 @@ def test_the_upload_counts_once_and_stays_while_a_version_needs_it(
     third = settle(versions.edit(second, "third", []))
     assert before + second.size_bytes + third.size_bytes == storage.storage_of(owner).used_bytes < before + 100_000
     assert storage.frees_bytes(dataset) < before - 100_000 + 1
+    assert "other versions and the upload stay" in owner_client.get(f"/data/{dataset.id}/delete").content.decode()
     with django_capture_on_commit_callbacks(execute=True):
         storage.delete_dataset(second)
     third.refresh_from_db()

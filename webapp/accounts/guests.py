@@ -45,6 +45,7 @@ PAGES = ENTRANCES | {
     "dataset-more",
     "dataset-fix",
     "dataset-fix-classes",
+    "dataset-fix-column",
     "dataset-fix-finding",
     "dataset-undo",
     "dataset-download",

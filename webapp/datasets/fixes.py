@@ -62,6 +62,29 @@ def fix_classes(request: HttpRequest, id: str) -> HttpResponse:
 
 
 @require_POST
+def fix_column(request: HttpRequest, id: str) -> HttpResponse:
+    """Of a column of a table: what counts as missing, that it is left out, or that it decides the split."""
+    dataset = get_owned(Datasets, request.user, id=id, state=READY)
+    column, action = request.POST.get("column", ""), request.POST.get("action")
+    values = [value.strip() for value in request.POST.get("values", "").split(",") if value.strip()]
+    if column not in {one["name"] for one in dataset.report["columns"]}:
+        return _refuse(request, dataset, "Choose a column.")
+    if action in ("missing", "split") and not values:
+        return _refuse(request, dataset, "Type the values, separated by commas.")
+    columns, listed = {"columns": [column]}, ", ".join(values)
+    changes: dict[str | None, tuple[str, dict[str, Any]]] = {
+        "missing": (f"{listed} in column {column} counts as missing", {"do": "missing", **columns, "values": values}),
+        "ignore": (f"column {column} left out", {"do": "ignore", **columns}),
+        "group": (f"split grouped by column {column}", {"do": "group", **columns}),
+        "split": (f"test set: column {column} is {listed}", {"do": "split", **columns, "values": values}),
+    }
+    if action not in changes:
+        raise Http404
+    change, edit = changes[action]
+    return _make(request, dataset, change, [edit])
+
+
+@require_POST
 def fix_finding(request: HttpRequest, id: str, finding: int, number: int) -> HttpResponse:
     """The fix that the report proposes for a finding: a new version."""
     dataset = get_owned(Datasets, request.user, id=id, state=READY)

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("data/<slug:id>/choices", views.choose, name="dataset-choices"),
     path("data/<slug:id>/fix", fixes.fix_samples, name="dataset-fix"),
     path("data/<slug:id>/fix/classes", fixes.fix_classes, name="dataset-fix-classes"),
+    path("data/<slug:id>/fix/column", fixes.fix_column, name="dataset-fix-column"),
     path("data/<slug:id>/fix/<int:finding>/<int:number>", fixes.fix_finding, name="dataset-fix-finding"),
     path("data/<slug:id>/undo", fixes.undo, name="dataset-undo"),
     path("data/<slug:id>/rename", views.rename, name="dataset-rename"),

@@ -17,7 +17,7 @@ from django.template.defaultfilters import filesizeformat
 
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
-from webapp.datasets.storage import Refused, delete_dataset, storage_of
+from webapp.datasets.storage import Refused, delete_dataset, directory_bytes, storage_of
 
 MAX_CHANGE_CHARS = 200
 PINNED = ("target", "modality", "encoding", "date_order", "label_cuts", "test_size", "seed")
@@ -83,7 +83,7 @@ def undo(version: Dataset) -> bool:
 
 
 def _check_room(parent: Dataset) -> None:
-    needed = sum(path.stat().st_size for path in parent.autodl_dir.rglob("*") if path.is_file())
+    needed = directory_bytes(parent.autodl_dir)
     left = storage_of(parent.owner).left_bytes
     if needed > left:
         sentence = f"A new version takes about {filesizeformat(needed)}, and {filesizeformat(left)} of your storage are"

@@ -217,6 +217,7 @@ def delete(request: HttpRequest, id: str) -> HttpResponse:
         "open_runs": open_runs,
         "frees_bytes": storage.frees_bytes(dataset),
         "run_count": dataset.runs.count(),
+        "has_versions": dataset.versions().exclude(pk=dataset.pk).exists(),
         "others_count": dataset.runs.exclude(owner=dataset.owner).count(),
     }
     return render(request, "datasets/delete.html", context, status=409 if request.method == "POST" else 200)
