@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from formatters.base import Fix
 
@@ -20,15 +21,14 @@ def exclude(items: Sequence[str], title: str = "") -> list[Fix]:
 
 def few_classes(names: Sequence[str]) -> list[Fix]:
     """Of classes with hardly any sample."""
-    classes = {"classes": list(names)}
-    drop = Fix(
-        "Leave out " + _these(names), f"The samples of {_listed(names)} are left out.", [{"do": "drop", **classes}]
-    )
+    left_out = [{"do": "drop", "classes": list(names)}]
     if len(names) < 2:
-        return [drop]
-    merge = Fix("Merge them into one", f"{_listed(names)} become the class “other”.", [])
-    merge.edits.append({"do": "merge", **classes, "to": ["other"]})
-    return [merge, drop]
+        return [Fix("Leave out the class", f"The samples of {names[0]!r} are left out.", left_out)]
+    together = [{"do": "merge", "classes": list(names), "to": ["other"]}]
+    return [
+        Fix("Merge them into one", f"{_listed(names)} become the class 'other'.", together),
+        Fix("Leave out the classes", f"The samples of {_listed(names)} are left out.", left_out),
+    ]
 
 
 def drop(names: Sequence[str]) -> list[Fix]:
@@ -39,7 +39,8 @@ def drop(names: Sequence[str]) -> list[Fix]:
 
 def same_spelling(twins: Sequence[Sequence[str]], counts: Mapping[str, int]) -> list[Fix]:
     """Each set of classes becomes that of its most frequent spelling."""
-    edits, told = [], []
+    edits: list[dict[str, Any]] = []
+    told: list[str] = []
     for names in twins:
         usual = max(names, key=lambda name: counts[name])
         edits.append({"do": "merge", "classes": list(names), "to": [usual]})
@@ -103,10 +104,6 @@ def predict(columns: Sequence[str]) -> list[Fix]:
 def date_order(order: str) -> list[Fix]:
     changes = f"The dates are read with the {order} first."
     return [Fix(f"The {order} comes first", changes, options={"date_order": order})]
-
-
-def _these(names: Sequence[str]) -> str:
-    return "the classes" if len(names) > 1 else "the class"
 
 
 def _listed(names: Sequence[str]) -> str:

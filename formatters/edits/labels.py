@@ -78,7 +78,7 @@ def _edit_classes(edit: Edit, now: list[Labels | None], multi_label: bool) -> No
     unknown = [name for name in edit.classes if name not in there]
     if unknown:
         raise edit.misfit(f"names the class {unknown[0]!r}, which no sample has")
-    renamed = dict.fromkeys(edit.classes, *edit.to) if edit.to else {}
+    renamed = {name: label for label in edit.to for name in edit.classes}
     for at, own in enumerate(now):
         if own and not there.isdisjoint(own):
             left = tuple(dict.fromkeys(renamed.get(name, name) for name in own if renamed or name not in edit.classes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-from itertools import count
 from pathlib import Path
 
 from automl_engine.errors import DataError
@@ -34,12 +33,11 @@ def join(upload: Upload, more: Upload, top: Path, name: str) -> Upload:
 
 def _move(path: Path, place: Path) -> bool:
     """False: the same file is there already."""
-    for number in count(2):
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(place)
-            return True
+    taken, number = place, 2
+    while place.exists():
         if place.is_file() and filecmp.cmp(path, place, shallow=False):
             return False
-        place = place.with_name(f"{path.stem} ({number}){path.suffix}")
-    raise AssertionError("count() has no end")
+        place, number = taken.with_name(f"{taken.stem} ({number}){taken.suffix}"), number + 1
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(place)
+    return True
