@@ -15,6 +15,7 @@ from automl_engine.errors import exit_code
 from automl_engine.run.child import held_memory
 from formatters.base import Options, Question
 from formatters.convert import convert
+from formatters.edits.listed import read_edits
 from formatters.labels.cuts import CUTS_HELP
 
 QUESTION = "Question: "
@@ -35,11 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--date-order", choices=("day", "month"), help="what comes first in dates that do not tell it")
     parser.add_argument("--data-set", metavar="NAME", help="which one, where an upload holds several AutoDL data sets")
+    parser.add_argument("--edits", type=Path, metavar="FILE", help="JSON list of edits (docs/formats.md)")
+    parser.add_argument("--more", type=Path, metavar="SRC", action="append", help="more data of the same kind")
     given = vars(parser.parse_args(arguments))
-    source, out = given.pop("source"), given.pop("out")
-    options = Options(**given)
+    source, out, edits = given.pop("source"), given.pop("out"), given.pop("edits")
+    given["more"] = tuple(given["more"] or ())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the work folder is removed
-    return exit_code(lambda: _convert(source, out, options))
+    return exit_code(lambda: _convert(source, out, Options(**given, edits=read_edits(edits) if edits else ())))
 
 
 def _convert(source: Path, out: Path, options: Options) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from automl_engine.dataset.examples import Examples, MemoryExamples, Steps
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from formatters.edits.listed import Edit
 from formatters.leaks import Alike
 
 Side = Literal["train", "test"]
@@ -45,6 +46,8 @@ class Options:
     encoding: str | None = None  # of files and names that are not UTF-8
     date_order: Literal["day", "month"] | None = None  # what comes first where a date does not tell
     data_set: str | None = None  # of several AutoDL data sets in one upload
+    edits: tuple[Edit, ...] = ()
+    more: tuple[Path, ...] = ()  # further uploads of the same data set
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,17 @@ class Sample:
     labels: tuple[str, ...]
     split: Side | None = None
     group: str | None = None  # samples of one group stay on one side
+    kept_side: Side | None = None  # where a split was drawn before samples were edited
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A button beside a doubt: ``edits`` and ``options`` of a further conversion that settles it."""
+
+    title: str
+    changes: str  # one sentence
+    edits: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,7 @@ class Doubt:
     fix: str
     where: str = ""
     level: Literal["warning", "info"] = "warning"
+    fixes: list[Fix] = field(default_factory=list)
 
 
 @dataclass
@@ -106,6 +121,7 @@ class Table:
     digest: Callable[[int], bytes] | None = None  # content hash for duplicates (default: of the steps)
     alike: Callable[[Sequence[int], Sequence[int]], Alike] | None = None  # near-copies: of train and test samples
     groups: dict[str, list[str]] = field(default_factory=dict)  # column of speakers or the like -> one a sample
+    cells: Callable[[str], list[str]] | None = None  # what the samples hold in one of ``columns``, as written
     copy: Callable[[Path, str], None] | None = None  # of what is an AutoDL data set already: (output folder, name)
     findings: Findings = field(default_factory=Findings)
 

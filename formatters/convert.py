@@ -26,13 +26,16 @@ from automl_engine.errors import DataError
 from formatters import recipe
 from formatters.base import Doubt, Findings, Options, Table
 from formatters.detect import detect, formatter
+from formatters.edits.sides import edited_split, edited_table
 from formatters.encodings import Decision, deciding
 from formatters.media.samples import THREADS
 from formatters.previews import write_previews
 from formatters.progress import Say, never_silent
-from formatters.report import NOUNS, make_report
+from formatters.report import NOUNS, digest_of, make_report
 from formatters.split import Split, check_labels, split
-from formatters.unpacking.archive import unpack
+from formatters.tables.files import path_of_only_table
+from formatters.unpacking.archive import Upload, unpack
+from formatters.unpacking.joined import join
 
 SAY_EVERY_S = 0.5
 MAX_NAME_CHARS = 60
@@ -61,8 +64,7 @@ def convert(source: Path, out: Path, options: Options, say: Say) -> dict[str, An
 
 
 def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: Decision) -> dict[str, Any]:
-    say(f"Unpacking {source.name}")
-    upload = unpack(source, work / "upload")
+    upload, options = _unpacked(work, source, options, say)
     say("Looking at what it is")
     detection = detect(upload.root, options, source.name)
     say(f"Reading {NOUNS.get(detection.formatter, 'the data set')}: {detection.evidence.reasons[0]}")
@@ -71,14 +73,33 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: 
     _tell_encoding(found, decision)
     found.ignored = upload.ignored + found.ignored
     found.why = list(dict.fromkeys([*detection.evidence.reasons, *upload.why, *found.why]))
+    found.why += [edit.told() for edit in options.edits]
     if table.copy:
+        if options.edits or options.more:
+            raise DataError("An AutoDL data set is taken as it is and cannot be changed; upload the raw files instead.")
         parts = _copied(table, work / "out", options)
         return _finish(table, parts, detection.candidates, options, work / "out", say)
+    table = edited_table(table, options.edits, digest_of(table))
     check_labels(table.samples, table.label_names, table.multi_label)
     parts = split(table.samples, table.label_names, options.test_size, options.seed)
+    parts = edited_split(table, parts, options.edits, digest_of(table))
     table.spec = replace(table.spec, name=data_set_name(options.name or _stem(source)))
     _write(table, parts, work / "out", say)
     return _finish(table, parts, detection.candidates, options, work / "out", say)
+
+
+def _unpacked(work: Path, source: Path, options: Options, say: Say) -> tuple[Upload, Options]:
+    """The upload with what was added to it, and the options with edits that name its rows as they are named now."""
+    say(f"Unpacking {source.name}")
+    upload = unpack(source, work / "upload")
+    only_table = path_of_only_table(upload.root) if options.more and options.edits else None
+    for number, path in enumerate(options.more):
+        say(f"Unpacking {path.name}")
+        top = work / f"more-{number}"
+        upload = join(upload, unpack(path, top), top, path.name)
+    if only_table and path_of_only_table(upload.root) != only_table:
+        options = replace(options, edits=tuple(edit.of_table(only_table) for edit in options.edits))
+    return upload, options
 
 
 def _finish(table: Table, parts: Split, candidates: list[str], options: Options, out: Path, say: Say) -> dict[str, Any]:

@@ -91,11 +91,11 @@ def _are_persons(
     return sum(alike[rest] > 1 for rest in rests) >= CROSSED_SHARE * len(rests)
 
 
-def shared_groups(groups: dict[str, list[str]], train: Sequence[int], test: Sequence[int]) -> Iterable[str]:
-    """What to tell of each column whose values stand on both sides."""
+def shared_groups(groups: dict[str, list[str]], train: Sequence[int], test: Sequence[int]) -> Iterable[tuple[str, str]]:
+    """Each column whose values stand on both sides, and what to tell of it."""
     for name, values in groups.items():
         sides = [{values[i] for i in side} - {""} for side in (train, test)]
         both = sides[0] & sides[1]
         if len(sides[0] | sides[1]) > 1 and both and 2 * len(sides[0] | sides[1]) <= len(values):
             what = counted(len(both), f"value of {name!r} stands", f"values of {name!r} stand")
-            yield f"{what} in train and in test, such as {min(both)!r}, so scores look better than on new ones"
+            yield name, f"{what} in train and in test, such as {min(both)!r}, so scores look better than on new ones"

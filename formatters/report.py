@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -16,8 +16,9 @@ import numpy as np
 from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Findings, Options, Table
-from formatters.groups import groups_in_names, shared_groups
-from formatters.media.samples import THREADS
+from formatters.edits import fixes
+from formatters.edits.sides import disputed, origins, sets_of_copies
+from formatters.groups import shared_groups
 from formatters.split import Split
 from formatters.words import counted
 
@@ -63,6 +64,7 @@ def make_report(table: Table, parts: Split, options: Options, candidates: list[s
             "classes": len(table.label_names),
         },
         "size_bytes": sum(p.stat().st_size for p in (out / f"{spec.name}.data").rglob("*") if p.is_file()),
+        "editable": "native" not in candidates,
         "spec": {k: getattr(spec, k) for k in ("sequence_size", "row_count", "col_count", "num_channels", "format")},
         "split": {"how": parts.how, "test_size": options.test_size, "seed": options.seed},
         "stats": found.stats,
@@ -150,14 +152,8 @@ class _Duplicates:
 
 
 def _duplicates(table: Table, parts: Split) -> _Duplicates:
-    def digest(i: int) -> bytes:
-        return table.digest(i) if table.digest else content_digest(table.steps(i))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        digests = list(pool.map(digest, range(len(table.samples))))
-    alike: dict[bytes, list[int]] = {}
-    for i, key in enumerate(digests):
-        alike.setdefault(key, []).append(i)
+    alike = sets_of_copies(table, digest_of(table))
+    digests = {i: key for key, same in alike.items() for i in same}
     in_train = {digests[i] for i in parts.train}
     copied = {i for i in parts.test if digests[i] in in_train}
     across = [digests[i] for i in parts.test if i in copied]
@@ -167,9 +163,14 @@ def _duplicates(table: Table, parts: Split) -> _Duplicates:
         sum(len(group) - 1 for group in groups),
         len(across),
         [[table.samples[i].source for i in group[:2]] for group in groups[:MAX_DUPLICATES]],
-        sum(len({frozenset(table.samples[i].labels) for i in group}) > 1 for group in groups),
+        sum(disputed(table, group) for group in groups),
         copied,
     )
+
+
+def digest_of(table: Table) -> Callable[[int], bytes]:
+    """Content hash of a sample."""
+    return table.digest or (lambda i: content_digest(table.steps(i)))
 
 
 def content_digest(steps: Steps) -> bytes:
@@ -184,7 +185,7 @@ def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates
     return [
         *_file_doubts(table.findings),
         *(_multi_label_doubts(table, labels) if table.multi_label else _class_doubts(labels)),
-        *_spelling_doubts(table.label_names),
+        *_spelling_doubts(labels),
         *_side_doubts(parts, labels),
         *_duplicate_doubts(table, duplicates),
         *_leak_doubts(table, parts, duplicates),
@@ -214,18 +215,21 @@ def _class_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     single = [name for name, count in counts.items() if count == 1]
     if single:
         what = f"{_listed(single)} {'have' if len(single) > 1 else 'has'} only one sample, which is used for training"
-        doubts.append(Doubt(what, "add samples: without a second one the class cannot be tested", single[0]))
+        fix = "add samples: without a second one the class cannot be tested"
+        doubts.append(Doubt(what, fix, single[0], fixes=fixes.few_classes(single) if len(counts) > 2 else []))
     few = [name for name, count in counts.items() if 1 < count < FEW_SAMPLES]
     if few:
         what = f"{_listed(few)} {'have' if len(few) > 1 else 'has'} fewer than {FEW_SAMPLES} samples"
-        doubts.append(Doubt(what, "add samples, or merge or remove these classes", few[0]))
+        fix = "add samples, or merge or remove these classes"
+        doubts.append(Doubt(what, fix, few[0], fixes=fixes.few_classes(few) if len(counts) > len(few) + 1 else []))
     return doubts
 
 
-def _spelling_doubts(names: list[str]) -> list[Doubt]:
+def _spelling_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     """Class names that differ only in spelling."""
     alike: dict[str, list[str]] = {}
-    for name in names:
+    counts = {label["name"]: label["train"] + label["test"] for label in labels}
+    for name in filter(counts.get, counts):
         number = re.fullmatch(r"[-+]?[\d.]+", name)
         alike.setdefault(name if number else re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
     twins = [group for group in alike.values() if len(group) > 1]
@@ -233,7 +237,8 @@ def _spelling_doubts(names: list[str]) -> list[Doubt]:
         return []
     what = f"the classes {' and '.join(map(repr, twins[0]))} differ only in spelling"
     what += f" (and {len(twins) - 1:,} more such cases)" * (len(twins) > 1)
-    return [Doubt(what, "write them in the same way if they are the same class", twins[0][0])]
+    fix = "write them in the same way if they are the same class"
+    return [Doubt(what, fix, twins[0][0], fixes=fixes.same_spelling(twins, counts))]
 
 
 def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doubt]:
@@ -243,7 +248,10 @@ def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doub
     if constant:
         shown = ", ".join(f"{name} {shares[name]:.0%}" for name in constant[:5])
         what = f"nearly all samples have, or lack, some labels ({shown}), so these can hardly be learned or tested"
-        doubts.append(Doubt(what, "add samples without (with) these labels, or leave the labels out", constant[0]))
+        fix = "add samples without (with) these labels, or leave the labels out"
+        there = [name for name in constant if shares[name]]
+        buttons = fixes.drop(there) if there and len(there) < len(labels) else []
+        doubts.append(Doubt(what, fix, constant[0], fixes=buttons))
     unlabelled = sum(not sample.labels for sample in table.samples)
     if unlabelled:
         what = counted(unlabelled, "sample has none of the labels", "samples have none of the labels")
@@ -258,14 +266,15 @@ def _side_doubts(parts: Split, labels: list[dict[str, Any]]) -> list[Doubt]:
         if parts.how == "given"
         else ""
     )
+    anew = fixes.split_anew() if parts.how == "given" else []
     untrained = [label["name"] for label in labels if not label["train"]]
     if untrained:
         what = f"there are no training samples of {_listed(untrained)}, so {_it(untrained)} cannot be learned"
-        doubts.append(Doubt(what, f"add training samples{regroup}", untrained[0]))
+        doubts.append(Doubt(what, f"add training samples{regroup}", untrained[0], fixes=anew))
     untested = [label["name"] for label in labels if not label["test"] and label["train"] > 1]
     if untested:
         what = f"there are no test samples of {_listed(untested)}, so {_it(untested)} cannot be tested"
-        doubts.append(Doubt(what, f"add test samples{regroup}", untested[0]))
+        doubts.append(Doubt(what, f"add test samples{regroup}", untested[0], fixes=anew))
     if len(parts.test) < SMALL_TEST:
         what = counted(len(parts.test), "sample is", "samples are") + " left to test with, so the scores are imprecise"
         doubts.append(Doubt(what, "add samples", level="info"))
@@ -278,13 +287,14 @@ def _duplicate_doubts(table: Table, duplicates: _Duplicates) -> list[Doubt]:
     if duplicates.across_split:
         what = counted(duplicates.across_split, "test sample has an exact copy", "test samples have exact copies")
         what += " among the train samples, so scores look better than they are"
-        doubts.append(Doubt(what, "remove the copies from the upload", where))
+        doubts.append(Doubt(what, "remove the copies from the upload", where, fixes=fixes.copies(across=True)))
     elif duplicates.exact:
         what = counted(duplicates.exact, "sample is an exact copy of another", "samples are exact copies of others")
-        doubts.append(Doubt(what, "remove the copies", where, "info"))
+        doubts.append(Doubt(what, "remove the copies", where, "info", fixes.copies(across=False)))
     if duplicates.contradicting:
         what = counted(duplicates.contradicting, "sample has a copy", "samples have copies") + " with other labels"
-        doubts.append(Doubt(what, "keep the copy with the right label and remove the others", where))
+        fix = "keep the copy with the right label and remove the others"
+        doubts.append(Doubt(what, fix, where, fixes=fixes.disputed_copies()))
     return doubts
 
 
@@ -292,7 +302,8 @@ def _leak_doubts(table: Table, parts: Split, duplicates: _Duplicates) -> list[Do
     """Near-copies of train samples in test, and speakers, patients and the like on both sides."""
     doubts = []
     found = table.alike(parts.train, parts.test) if table.alike else ([], [])
-    for pairs, alike, fewest in zip(found, ("nearly the same as", "similar to"), (MANY_COPIES, inf), strict=True):
+    kinds = (("nearly the same as", "copies", MANY_COPIES), ("similar to", "similar", inf))
+    for pairs, (alike, which, fewest) in zip(found, kinds, strict=True):
         pairs = [pair for pair in pairs if pair[0] not in duplicates.copied]
         if not pairs:
             continue
@@ -300,17 +311,13 @@ def _leak_doubts(table: Table, parts: Split, duplicates: _Duplicates) -> list[Do
         what = counted(len(pairs), f"test sample is {alike}", f"test samples are {alike}")
         what += f" {'a train sample' if len(pairs) == 1 else 'train samples'}, so scores look better than they are"
         where = ", ".join(table.samples[i].source for i in pairs[0])
-        doubts.append(Doubt(what, "remove the near-copies, or put them on one side of the split", where, level))
-    doubts += [Doubt(what, PART_GROUPS) for what in shared_groups(_groups(table), parts.train, parts.test)]
+        fix = "remove the near-copies, or put them on one side of the split"
+        doubts.append(Doubt(what, fix, where, level, fixes.to_train(which) if len(pairs) < len(parts.test) else []))
+    doubts += [
+        Doubt(what, PART_GROUPS, fixes=fixes.group(name))
+        for name, what in shared_groups(origins(table), parts.train, parts.test)
+    ]
     return doubts
-
-
-def _groups(table: Table) -> dict[str, list[str]]:
-    """Who or what each sample comes from, by the columns of a table, or by the names of files where it does not say."""
-    if any(sample.group for sample in table.samples):
-        return {"group": [sample.group or "" for sample in table.samples]} | table.groups
-    labels = [sample.labels for sample in table.samples]
-    return table.groups or groups_in_names([sample.source for sample in table.samples], labels)
 
 
 def _it(names: list[str]) -> str:

@@ -66,6 +66,9 @@ def split(samples: Sequence[Sample], label_names: Sequence[str], test_size: floa
     if {"train", "test"} <= sides:
         in_test = np.array([sample.split == "test" for sample in samples])
         how: Literal["given", "stratified"] = "given"
+    elif {"train", "test"} <= {sample.kept_side for sample in samples}:
+        in_test = np.array([sample.kept_side == "test" for sample in samples])
+        how = "stratified"
     else:
         in_test = _stratified(samples, label_names, test_size, rng)
         how = "stratified"

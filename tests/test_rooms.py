@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "package": {"dataset", "features", "formatters", "models", "run", "weights"},
     "lab": {"auto", "dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
     "formatters": {"dataset", "run"},
-    "webapp.engine": {"metalearning", "models", "package", "run", "weights"},
+    "webapp.engine": {"dataset", "metalearning", "models", "package", "run", "weights"},
     "webapp": {"webapp.engine"},
 }
 EXCEPTIONS = {("automl_engine/models/tabular/ensemble.py", "auto")}  # drives other models, as auto does

@@ -98,6 +98,7 @@ def convert(
     for key in ("name", "target", "modality", "test_size", "seed", "label_cuts", "encoding", "date_order", "data_set"):
         if options.get(key) not in (None, ""):
             arguments.append(f"--{key.replace('_', '-')}={options[key]}")
+    arguments += [f"--more={path}" for path in options.get("more", ())]
     asked: list[dict[str, Any]] = []
 
     def on_output(line: str) -> None:
@@ -106,12 +107,15 @@ def convert(
         else:
             on_line(line)
 
-    try:
-        _call(["formatters", *arguments], should_stop, on_output)
-    except DataError as error:
-        if asked:
-            raise Question(str(error), asked[-1]) from error
-        raise
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as edits:  # may be long
+        json.dump(options.get("edits", []), edits)
+        edits.flush()
+        try:
+            _call(["formatters", *arguments, f"--edits={edits.name}"], should_stop, on_output)
+        except DataError as error:
+            if asked:
+                raise Question(str(error), asked[-1]) from error
+            raise
 
 
 def start_run(

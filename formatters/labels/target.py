@@ -14,6 +14,7 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
+from formatters.edits import fixes
 from formatters.labels.lists import list_separator, split_list
 from formatters.split_words import is_split_name
 from formatters.tables.columns import ID_NAME, Column, as_label
@@ -132,7 +133,8 @@ def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> l
     elif others:
         what += f"; the next likeliest is {others[0].name!r}"
     fix = "choose another target if you want to predict something else"
-    return [Doubt(what, fix, chosen.name, "warning" if rivals else "info")]
+    instead = fixes.predict(rivals or [other.name for other in others])
+    return [Doubt(what, fix, chosen.name, "warning" if rivals else "info", instead)]
 
 
 def _is_rival(other: Column, chosen: Column) -> bool:
@@ -334,5 +336,6 @@ def _block_target(block: list[Column], ranked: list[str], beside: bool) -> Targe
         return Target(names, "columns", why, candidates)
     what = f"the {len(names)} columns {_listed(names)} hold only 0 and 1 and were taken as one label each"
     level: Literal["info", "warning"] = "warning" if len(names) == 2 else "info"
-    doubt = Doubt(what, f"choose the target {names[-1]!r} alone if the others are features", names[0], level)
+    alone = fixes.predict(names[-1:])
+    doubt = Doubt(what, f"choose the target {names[-1]!r} alone if the others are features", names[0], level, alone)
     return Target(names, "columns", why, candidates, [doubt])

@@ -18,6 +18,7 @@ import numpy as np
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from formatters.base import Evidence, Findings, NewData, Options, Table
+from formatters.edits.labels import edited_files
 from formatters.media.beside import NO_TABLE
 from formatters.media.labels import Labelled, labelled_files, without
 from formatters.media.order import files_below
@@ -39,7 +40,7 @@ def read_files(
     """(the labelled files that can be read, what ``probe`` found in each, the unreadable ones)."""
     labelled = labelled_files(root, suffixes, options, noun)
     found, unreadable = probe_files(root, labelled.paths, probe)
-    labelled = without(labelled, unreadable, noun)
+    labelled = edited_files(without(labelled, unreadable, noun), options)
     return labelled, [found[sample.source] for sample in labelled.samples], unreadable
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
+from formatters.edits import fixes
 from formatters.leaks import alike_pictures
 from formatters.media.pixels import GREY_MODES, MAX_PIXELS, SUFFIXES, Picture, packages_for, png, read_picture, stored
 from formatters.media.samples import (
@@ -191,7 +192,8 @@ def _doubts(infos: list[_Info]) -> list[Doubt]:
     if animated:
         what = counted(animated, "image moves or has several pages", "images move or have several pages")
         what += "; only the first picture is used"
-        doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info"))
+        video = fixes.read_as("video", "video clips") if animated > len(infos) / 2 else []
+        doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info", fixes=video))
     changed = [
         (
             sum(info.transparent for info in infos),
@@ -226,7 +228,8 @@ def _look_doubts(infos: list[_Info], samples: Sequence[Sample]) -> list[Doubt]:
             alike.setdefault(info.look, []).append(sample)
     if empty and len(empty) < len(samples) / 2:
         what = counted(len(empty), "image is nearly empty", "images are nearly empty") + " (one colour throughout)"
-        doubts.append(Doubt(what, "remove them if nothing can be seen in them", empty[0]))
+        fix = "remove them if nothing can be seen in them"
+        doubts.append(Doubt(what, fix, empty[0], fixes=fixes.exclude(empty)))
     mixed = [group for group in alike.values() if len({sample.labels for sample in group}) > 1]
     if mixed:
         most = max(mixed, key=len)
@@ -234,7 +237,8 @@ def _look_doubts(infos: list[_Info], samples: Sequence[Sample]) -> list[Doubt]:
         what = f"{counted(len(mixed), 'picture stands', 'pictures stand')} under several classes; the most frequent "
         what += f"{len(most):,} times under {classes} (perhaps a placeholder, such as 'image not found')"
         where = ", ".join(sample.source for sample in most[:3])
-        doubts.append(Doubt(what, "remove placeholders; decide for one class of the others", where))
+        same = fixes.exclude([sample.source for sample in most], "Exclude the most frequent")
+        doubts.append(Doubt(what, "remove placeholders; decide for one class of the others", where, fixes=same))
     return doubts
 
 

@@ -5,6 +5,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,10 @@ import numpy as np
 
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Table, spec_of
+from formatters.edits import fixes
+from formatters.edits.columns import load
+from formatters.edits.labels import edited_rows
 from formatters.labels.row_labels import RowLabels, read_labels
 from formatters.labels.target import Target, choose
 from formatters.tables.columns import (
@@ -30,11 +34,14 @@ from formatters.tables.columns import (
     mean_chars,
 )
 from formatters.tables.dates import Moments
-from formatters.tables.files import TableUpload, groups_of, load
+from formatters.tables.files import TableUpload, groups_of
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
+from formatters.words import counted
 
+NINES = re.compile(r"-9{1,6}|9{2,6}")
+MIN_OTHERS = 5  # values of a column beside those that may stand for missing ones
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
@@ -48,13 +55,14 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 
 
 def read(root: Path, options: Options) -> Table:
-    upload = load(root)
+    upload = load(root, options.edits)
     if upload is None:
         raise DataError("the upload holds no table; give a CSV or TSV file with one row per sample.")
     columns, unsure = in_date_order(upload.columns, options.date_order)
     upload = replace(upload, columns=columns)
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
+    labels, samples = edited_rows(labels, upload.sources, upload.sides, options)
     features = [c for c in upload.columns if c.name not in target.columns and not c.why_ignored]
     if not features:
         raise DataError(
@@ -71,7 +79,7 @@ def read(root: Path, options: Options) -> Table:
     names = [feature for row in encoders for feature in row["features"]]
     return Table(
         modality="tabular",
-        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        samples=samples,
         label_names=labels.names,
         multi_label=labels.multi_label,
         spec=Spec(
@@ -86,6 +94,7 @@ def read(root: Path, options: Options) -> Table:
         preview=lambda i, path: {"kind": "row", "row": {name: upload.table.rows[kept[i]][at] for at, name in shown}},
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         groups=groups_of(upload, target.columns, kept),
+        cells=lambda name: [upload.table.column(name)[i] for i in kept],
         recipe={"columns": encoders, "table": layout(upload.table, target.columns), "packages": upload.packages},
         digest=lambda i: "\x1f".join(upload.table.rows[kept[i]][at] for at in alike).encode(),
         findings=Findings(
@@ -184,7 +193,8 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
     texts = [c for c in upload.columns if c.type == "text" and c.name not in target.columns]
     if any(mean_chars(column.counts) >= SENTENCE_CHARS for column in texts):
         what = f"a table learns nothing from free text ({', '.join(repr(column.name) for column in texts)})"
-        doubts.append(Doubt(what, "choose the modality text to learn from the text instead", texts[0].name))
+        fix = "choose the modality text to learn from the text instead"
+        doubts.append(Doubt(what, fix, texts[0].name, fixes=fixes.read_as("text", "text")))
     ignored = _ignored_columns(upload, target)
     if ignored:
         what = f"columns that are not used: {ignored}"
@@ -194,23 +204,35 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             count = sum(column.counts[cell] for cell in column.unreadable)
             what = f"{count:,} cells of the {column.type} column {column.name!r} are no {column.type}s (such as "
             what += f"{column.unreadable[0]!r}) and count as missing"
-            doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name))
+            cells = fixes.missing(column.name, column.unreadable)
+            doubts.append(Doubt(what, "correct these cells, or leave them empty", column.name, fixes=cells))
         beyond = categories_beyond(column)
         if beyond:
             what = f"column {column.name!r} has many categories: the {MAX_CATEGORIES} most frequent have a code each, "
             what += f"and {beyond:,} others that come back share one with the rare values"
             doubts.append(Doubt(what, "group the values if the others matter", column.name))
-        marked = next(filter(column.writing.is_marked, column.numbers), "")
+        marked = list(filter(column.writing.is_marked, column.numbers))
         if marked:
-            what = f"column {column.name!r} holds limits or marks such as {marked!r}, read as the number itself"
-            doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info"))
+            what = f"column {column.name!r} holds limits or marks such as {marked[0]!r}, read as the number itself"
+            cells = fixes.missing(column.name, marked)
+            doubts.append(Doubt(what, "leave these cells empty if that is wrong", column.name, "info", cells))
+        fillers = _fillers(column)
+        if fillers:
+            what = f"column {column.name!r} holds {_listed_numbers(column, fillers)}, far from its other values, as if "
+            what += "that stood for a missing value"
+            cells = fixes.missing(column.name, fillers)
+            doubts.append(Doubt(what, "leave these cells empty if they are missing", column.name, fixes=cells))
         if not labels.multi_label and _tells_the_label(column, upload, labels):
             what = f"column {column.name!r} alone tells the label of every row; a model may have nothing left to learn"
-            doubts.append(Doubt(what, "remove the column if it will not be known for new data", column.name))
+            fix = "remove the column if it will not be known for new data"
+            others = len(features) > 1
+            doubts.append(Doubt(what, fix, column.name, fixes=fixes.ignore([column.name]) if others else []))
     votes = [] if labels.multi_label else _votes(features, upload, labels)
     if votes:
         what = f"the largest of the columns {', '.join(map(repr, votes))} is the label, as if they counted votes for it"
-        doubts.append(Doubt(what, "remove these columns if they will not be known for new data", votes[0]))
+        fix = "remove these columns if they will not be known for new data"
+        others = len(features) > len(votes)
+        doubts.append(Doubt(what, fix, votes[0], fixes=fixes.ignore(votes) if others else []))
     return doubts
 
 
@@ -219,7 +241,24 @@ def _order_doubt(column: Column) -> Doubt:
     what = f"the dates of column {column.name!r} were read with the {date_order(column)} first "
     what += f"({cell!r} as {moment:%d %B %Y}), but their days could be months as well"
     fix = "choose the order of dates (--date-order on the command line), or write them as 2024-12-31"
-    return Doubt(what, fix, column.name)
+    other = "month" if date_order(column) == "day" else "day"
+    return Doubt(what, fix, column.name, fixes=fixes.date_order(other))
+
+
+def _fillers(column: Column) -> list[str]:
+    """Numbers of nines (-999, 9999) that come back and stand farther from the others than these are spread."""
+    nines = {
+        cell for cell, value in column.numbers.items() if NINES.fullmatch(f"{value:g}") and column.counts[cell] > 1
+    }
+    others = [value for cell, value in column.numbers.items() if cell not in nines]
+    if column.type != "number" or not nines or len(others) < MIN_OTHERS:
+        return []
+    low, high = min(others), max(others)
+    return [cell for cell in sorted(nines) if not low - (high - low) <= column.numbers[cell] <= high + (high - low)]
+
+
+def _listed_numbers(column: Column, cells: list[str]) -> str:
+    return " and ".join(f"{cell} {counted(column.counts[cell], 'time')}" for cell in cells)
 
 
 def _tells_the_label(column: Column, upload: TableUpload, labels: RowLabels) -> bool:

@@ -17,6 +17,9 @@ import numpy as np
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Table, spec_of
+from formatters.edits import fixes
+from formatters.edits.columns import left_out, load
+from formatters.edits.labels import edit_samples, edited_files, edited_rows, without_columns
 from formatters.encodings import UTF_8, decode_text
 from formatters.labels.row_labels import read_labels
 from formatters.labels.target import choose
@@ -25,7 +28,7 @@ from formatters.media.labels import labelled_files, without
 from formatters.media.order import files_below
 from formatters.modalities.tokens import index_texts, language_of
 from formatters.tables.columns import Column, describe, holds_lists, profile
-from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of, load
+from formatters.tables.files import OTHER_DATA, Side, TableUpload, groups_of
 from formatters.tables.kind import judge, text_columns
 from formatters.tables.new_rows import ROW_SUFFIXES, for_each_file, layout, read_new_rows, row_names, write_new_rows
 from formatters.tables.reader import fasttext_row, read_with_findings
@@ -48,6 +51,7 @@ class Corpus:
     recipe: dict[str, Any] = field(default_factory=dict)
     write_raw: Callable[[Sequence[int], Path], None] | None = None  # default: .txt files
     groups: dict[str, list[str]] = field(default_factory=dict)
+    cells: Callable[[str], list[str]] | None = None  # as in Table
 
 
 def sniff(root: Path, options: Options) -> Evidence | None:
@@ -67,8 +71,8 @@ def read(root: Path, options: Options) -> Table:
     bare = [] if documents else _bare(root, files)
     autonlp = _autonlp_folder(root)
     if autonlp:
-        corpus = _read_autonlp(autonlp)
-    elif upload := load(root):
+        corpus = _edited(_read_autonlp(autonlp), options)
+    elif upload := load(root, options.edits):
         corpus = _read_columns(upload, options)
     elif documents or bare:
         corpus = _read_files(root, options, SUFFIXES if documents else ("",))
@@ -122,6 +126,7 @@ def _table(corpus: Corpus, options: Options) -> Table:
         alike=lambda train, test: alike_texts(corpus.texts, train, test),
         recipe={"language": language, **corpus.recipe},
         groups=corpus.groups,
+        cells=corpus.cells,
         findings=replace(
             found,
             why=[*found.why, f"{how}; {len(vocabulary):,} different ones"],
@@ -141,13 +146,15 @@ def _empty_texts(corpus: Corpus) -> list[Doubt]:
     if not empty:
         return []
     what = counted(len(empty), "text is empty and is kept as such", "texts are empty and are kept as such")
-    return [Doubt(what, "remove the row if it is a mistake", empty[0], "info")]
+    return [Doubt(what, "remove the row if it is a mistake", empty[0], "info", fixes.exclude(empty))]
 
 
 def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     target = choose(upload.table, upload.columns, options.target)
     labels = read_labels(upload.table, upload.columns, target, options.label_cuts)
-    features = [column for column in upload.columns if column.name not in target.columns]
+    labels, samples = edited_rows(labels, upload.sources, upload.sides, options)
+    others = {*target.columns, *left_out(options.edits)}
+    features = [column for column in upload.columns if column.name not in others]
     used = text_columns(features) or [
         c for c in features if not c.numbers and c.distinct > 1 and not holds_lists(c.counts)
     ]
@@ -160,10 +167,11 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
     doubts = [*upload.doubts_for(target.columns), *target.doubts, *labels.doubts]
     if unused:
         what = f"only the text is learnt from; the other columns are not used: {', '.join(unused)}"
-        doubts.append(Doubt(what, "choose the modality tabular to use them instead of the text", unused[0]))
+        fix = "choose the modality tabular to use them instead of the text"
+        doubts.append(Doubt(what, fix, unused[0], fixes=fixes.read_as("tabular", "a table")))
     return Corpus(
         texts=[joined[i] for i in kept],
-        samples=[Sample(upload.sources[i], labels.rows[i] or (), upload.sides[i]) for i in kept],
+        samples=samples,
         label_names=labels.names,
         multi_label=labels.multi_label,
         findings=Findings(
@@ -186,6 +194,7 @@ def _read_columns(upload: TableUpload, options: Options) -> Corpus:
         },
         write_raw=lambda picks, folder: write_new_rows(upload.table, target.columns, [kept[i] for i in picks], folder),
         groups=groups_of(upload, target.columns, kept),
+        cells=lambda name: [upload.table.column(name)[i] for i in kept],
     )
 
 
@@ -213,7 +222,7 @@ def _read_files(root: Path, options: Options, suffixes: tuple[str, ...]) -> Corp
             encodings[encoding] += encoding not in UTF_8
         except DataError as error:
             unreadable.append({"path": sample.source, "why": str(error)})
-    labelled = without(labelled, unreadable, "texts")
+    labelled = edited_files(without(labelled, unreadable, "texts"), options)
     told = [f"{counted(n, 'text is', 'texts are')} not UTF-8; read as {e}" for e, n in encodings.items() if n]
     return Corpus(
         texts=[texts[sample.source] for sample in labelled.samples],
@@ -260,6 +269,13 @@ def _read_autonlp(folder: Path) -> Corpus:
     samples = [Sample(source, own, side) for (source, side), own in zip(places, labels, strict=True)]
     found = Findings(["train.data and test.data hold a text a line, their solutions its labels"])
     return Corpus(texts, samples, names, any(len(own) != 1 for own in labels), found)
+
+
+def _edited(corpus: Corpus, options: Options) -> Corpus:
+    without_columns(options.edits, "the texts are lines of a file")
+    done = edit_samples(options, corpus.samples, corpus.label_names, corpus.multi_label)
+    texts = [corpus.texts[i] for i in done.kept]
+    return replace(corpus, texts=texts, samples=done.samples, label_names=done.names)
 
 
 def _lines_of(upload: TableUpload) -> dict[str, str]:

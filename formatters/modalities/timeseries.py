@@ -16,6 +16,7 @@ import numpy as np
 from automl_engine.dataset.spec import VARIABLE, Spec
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Evidence, NewData, Options, Table, spec_of
+from formatters.edits.labels import edited_series
 from formatters.media.order import files_below
 from formatters.series.cases import Cases, clean, trimmed, with_values
 from formatters.series.ts_file import read_ts, write_ts
@@ -52,7 +53,8 @@ def _layout(name: str) -> ModuleType:
 
 
 def read(root: Path, options: Options) -> Table:
-    return _table(_layout(_layout_of(root, options)[0]).read(root, options), options)
+    cases = _layout(_layout_of(root, options)[0]).read(root, options)
+    return _table(edited_series(cases, options), options)
 
 
 def _table(cases: Cases, options: Options) -> Table:

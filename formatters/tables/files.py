@@ -96,6 +96,14 @@ def load(root: Path) -> TableUpload | None:
     return _load(root, paths, stamp)
 
 
+def path_of_only_table(root: Path) -> str | None:
+    """Where an upload holds a table in one file, so that its rows are named without that: its path."""
+    upload = load(root)
+    if upload is None or not upload.sources[0].startswith("row "):
+        return None
+    return next(path for path in files_below(root) if path.rpartition("/")[2] == upload.table.file_name)
+
+
 @lru_cache(maxsize=1)
 def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUpload | None:
     read = _read_tables(root, paths)

@@ -52,6 +52,7 @@ function replace(region, html) {
   const mark = focused && (focused.getAttribute("href") || focused.getAttribute("aria-label"));
   const scrolled = [...region.querySelectorAll(".scroll")].map((part) => [part.scrollLeft, part.scrollTop]);
   region.innerHTML = html;
+  document.dispatchEvent(new Event("autodl:region"));
   region.dataset.shown = html;
   region.querySelectorAll(".scroll").forEach((part, i) => {
     if (scrolled[i]) [part.scrollLeft, part.scrollTop] = scrolled[i];

@@ -102,10 +102,16 @@ class Zone {
     const count = source instanceof Zip ? ` (${chosen.length.toLocaleString()} files)` : "";
     this.find(".upload-name").textContent = source.name + count;
     this.say("Starting …");
-    this.upload = this.prepare(source, fingerprint(chosen, source, this.form.dataset.owner));
+    this.upload = this.prepare(source, fingerprint(chosen, source, [this.form.dataset.owner, ...Object.values(this.continues())].join("-")));
     const earlier = await this.upload.findPreviousUploads();
     if (earlier.length) this.upload.resumeFromPreviousUpload(earlier[0]);
     this.resume();
+  }
+
+  /** The data set to which the files are added, if any. */
+  continues() {
+    const id = this.form.elements.continues?.value;
+    return id ? { continues: id } : {};
   }
 
   prepare(source, print) {
@@ -114,7 +120,7 @@ class Zone {
       endpoint: this.form.dataset.endpoint,
       chunkSize: Number(this.form.dataset.chunkBytes),
       retryDelays: RETRY_MS,
-      metadata: { filename: source.name },
+      metadata: { filename: source.name, ...this.continues() },
       headers: { "X-CSRFToken": this.find("[name=csrfmiddlewaretoken]").value },
       fingerprint: async () => print,
       removeFingerprintOnSuccess: true,

@@ -339,3 +339,21 @@ def test_a_data_set_of_several_is_chosen_on_its_page(
     owner_client.post(f"/data/{dataset.id}/choices", {"data_set": "two", "target": ""})
     dataset.refresh_from_db()
     assert (dataset.state, dataset.options, dataset.question) == ("queued", {"data_set": "two"}, {})
+
+
+def test_a_picture_in_full_size(dataset: Dataset, owner_client: Client, stranger_client: Client) -> None:
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    assert f'data-picture="/data/{dataset.id}/picture/test/1"' in page
+    for split, index in (("test", 0), ("test", 5), ("train", 11)):
+        response = owner_client.get(f"/data/{dataset.id}/picture/{split}/{index}")
+        assert (response["Content-Type"], response["X-Content-Type-Options"]) == ("image/png", "nosniff")
+        assert response.content.startswith(b"\x89PNG")
+        assert response.content.endswith(b"IEND\xaeB`\x82")
+    for wrong in ("test/6", "test/99999", "raw/0", "test/-1"):
+        assert owner_client.get(f"/data/{dataset.id}/picture/{wrong}").status_code == 404
+    assert stranger_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404
+
+
+def test_rows_are_no_pictures(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
+    dataset = make_dataset(owner, "tabular")
+    assert owner_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404

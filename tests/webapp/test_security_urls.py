@@ -26,7 +26,11 @@ from webapp.runs.models import Prediction, Run
 
 SECRET = "confidential"  # stands in everything that is private
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-NOBODYS = dict.fromkeys(("id", "dataset_id", "run_id", "prediction_id", "name", "suffix"), "aaaaaaaaaa") | {"pk": "999"}
+NOBODYS = dict.fromkeys(("id", "dataset_id", "run_id", "prediction_id", "name", "suffix"), "aaaaaaaaaa") | {
+    "pk": "999",
+    "split": "test",
+    **dict.fromkeys(("index", "finding", "number"), "0"),
+}
 TUS = {"Tus-Resumable": "1.0.0"}
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
 
@@ -78,6 +82,8 @@ def things(owner: User, administrator: User, make_dataset: Any, make_run: Any) -
         "name": row.name,
         "pk": str(ApiToken.make(owner, SECRET)[0].pk),
         "suffix": "csv",
+        "split": "test",
+        **dict.fromkeys(("index", "finding", "number"), "0"),
     }
 
 

@@ -16,7 +16,7 @@ from webapp import engine
 from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
-from webapp.datasets.storage import directory_bytes
+from webapp.datasets.storage import measure_versions
 from webapp.ops import queues
 
 log = logging.getLogger(__name__)
@@ -95,11 +95,13 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
     for leftover in (*dataset.dir.glob("autodl.try*"), *dataset.dir.glob("autodl.old")):
         shutil.rmtree(leftover, ignore_errors=True)
     should_stop = queues.stop_unless(lambda: _mine(dataset).update(heartbeat=timezone.now()), LIMIT_S)
-    engine.convert(dataset.raw_path, fresh, dataset.options, lambda line: _say(dataset, line), should_stop)
+    options = dataset.options | {"more": dataset.more_paths}
+    engine.convert(dataset.raw_path, fresh, options, lambda line: _say(dataset, line), should_stop)
     report = engine.read_json(fresh / "report.json")
     if report is None:
         raise engine.EngineError("the formatter ended well but left no report.json")
     replace_folder(fresh, dataset.autodl_dir)
+    patiently(lambda: measure_versions(dataset))
     _settle(
         dataset,
         state=State.READY,
@@ -109,7 +111,6 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
         sample_count=report["counts"]["samples"],
         class_count=report["counts"]["classes"],
         majority_accuracy=majority_accuracy(report),
-        size_bytes=directory_bytes(dataset.dir),
     )
 
 

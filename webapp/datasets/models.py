@@ -20,6 +20,9 @@ class Upload(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
     filename = models.CharField(max_length=255)
     size_bytes = models.PositiveBigIntegerField()
+    continues = models.ForeignKey(
+        "Dataset", models.SET_NULL, null=True, related_name="+", help_text="to be added to it"
+    )
     created = models.DateTimeField(auto_now_add=True)
     expires = models.DateTimeField()
 
@@ -53,6 +56,10 @@ class Dataset(models.Model):
     error = models.TextField(blank=True, help_text="one sentence that the owner can act on")
     question = models.JSONField(default=dict, blank=True, help_text="what the owner must choose before it can be used")
     options = models.JSONField(default=dict, help_text="target, modality, test_size, seed, label_cuts as chosen")
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children", help_text="version before")
+    family = models.CharField(max_length=16, blank=True, db_index=True, help_text="id of version 1; empty: this is it")
+    version = models.PositiveIntegerField(default=1)
+    change = models.CharField(max_length=200, blank=True, help_text="what this version changes in the one before")
     modality = models.CharField(max_length=12, blank=True)
     title = models.CharField(max_length=200, blank=True)
     sample_count = models.PositiveIntegerField(default=0)
@@ -71,10 +78,18 @@ class Dataset(models.Model):
         ordering = ("-created",)
 
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.version == 1 else f"{self.name} (version {self.version})"
 
     def get_absolute_url(self) -> str:
         return reverse("dataset", args=[self.id])
+
+    @property
+    def first_id(self) -> str:
+        return self.family or self.id
+
+    def versions(self) -> models.QuerySet[Dataset]:
+        """This and all others made from the same upload."""
+        return Dataset.objects.filter(models.Q(id=self.first_id) | models.Q(family=self.first_id))
 
     @property
     def dir(self) -> Path:
@@ -83,6 +98,11 @@ class Dataset(models.Model):
     @property
     def raw_path(self) -> Path:
         return self.dir / "raw" / self.raw_name
+
+    @property
+    def more_paths(self) -> list[Path]:
+        """The files that were added to the upload, in their order."""
+        return sorted((self.dir / "raw").glob("more-*/*"))
 
     @property
     def autodl_dir(self) -> Path:

@@ -21,6 +21,7 @@ PREVIEW_TYPES = {
     ".gif": "image/gif",
     ".wav": "audio/wav",
 }
+PICTURE_STARTS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 SPARK_WIDTH, SPARK_HEIGHT = 100.0, 40.0
 
 

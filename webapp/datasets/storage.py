@@ -19,6 +19,14 @@ from webapp.datasets.models import Dataset, Upload
 from webapp.runs.models import Run
 
 
+class Refused(Exception):
+    """An upload, a part of one or a version that is not taken: HTTP status and one sentence for the user."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
 @dataclass(frozen=True)
 class Storage:
     """One user's disk space, in bytes."""
@@ -36,15 +44,30 @@ class Storage:
         return min(settings.UPLOAD_MAX_BYTES, self.left_bytes)
 
 
-def directory_bytes(directory: Path) -> int:
-    """Bytes of all files below; 0 when it is not there."""
+def directory_bytes(directory: Path, counted: set[tuple[int, int]] | None = None) -> int:
+    """Bytes of all files below; 0 when it is not there.
+
+    Args:
+        counted: hard-linked files that count elsewhere; those of this folder are added.
+    """
     total = 0
     for folder, _, names in os.walk(directory):
         for name in names:
             with suppress(FileNotFoundError):  # a running engine removes files meanwhile
                 status = os.lstat(os.path.join(folder, name))
+                if counted is not None and status.st_nlink > 1:
+                    if (status.st_dev, status.st_ino) in counted:
+                        continue
+                    counted.add((status.st_dev, status.st_ino))
                 total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
+
+
+def measure_versions(dataset: Dataset) -> None:
+    """Keep what each version takes in its row: a file that several share counts for the first of them."""
+    counted: set[tuple[int, int]] = set()
+    for version in dataset.versions().only("id").order_by("version"):
+        Dataset.objects.filter(pk=version.pk).update(size_bytes=directory_bytes(version.dir, counted))
 
 
 def storage_of(user: User) -> Storage:
@@ -71,8 +94,11 @@ def measure_run(run_id: str) -> None:
 
 
 def frees_bytes(dataset: Dataset) -> int:
-    """What deleting the data set gives back: its files and those of all runs on it."""
-    return dataset.size_bytes + (dataset.runs.aggregate(total=Sum("size_bytes"))["total"] or 0)
+    """What deleting the data set gives back: its files, but for those that another version needs, and all its runs."""
+    counted: set[tuple[int, int]] = set()
+    for version in dataset.versions().exclude(pk=dataset.pk).only("id"):
+        directory_bytes(version.dir / "raw", counted)
+    return directory_bytes(dataset.dir, counted) + (dataset.runs.aggregate(total=Sum("size_bytes"))["total"] or 0)
 
 
 def blocking_runs(dataset: Dataset) -> QuerySet[Run]:

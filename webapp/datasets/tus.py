@@ -29,7 +29,7 @@ from webapp.access import get_owned, signed_in
 from webapp.api.auth import signed_in_or_token
 from webapp.datasets import uploads
 from webapp.datasets.models import Dataset, Upload
-from webapp.datasets.uploads import Refused
+from webapp.datasets.storage import Refused
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
@@ -72,8 +72,9 @@ def _options(request: HttpRequest, **_: str) -> HttpResponse:
 
 def _create(request: HttpRequest) -> HttpResponse:
     size_bytes = _number(request, "Upload-Length")
-    filename = _metadata(request.headers.get("Upload-Metadata", "")).get("filename", "upload")
-    upload = uploads.begin(signed_in(request), filename, size_bytes)
+    about = _metadata(request.headers.get("Upload-Metadata", ""))
+    continues = get_owned(Dataset.objects.all(), request.user, id=about["continues"]) if "continues" in about else None
+    upload = uploads.begin(signed_in(request), about.get("filename", "upload"), size_bytes, continues)
     offset = _receive(request, upload, 0) if request.content_type == STREAM else 0
     response = _answer(upload, 201, offset)
     response["Location"] = request.build_absolute_uri(reverse("upload-part", args=[upload.id]))
@@ -84,7 +85,9 @@ def _state(request: HttpRequest, id: str) -> HttpResponse:
     finished = Dataset.objects.filter(owner=signed_in(request), id=id).first()
     if finished:
         response = HttpResponse()
-        response["Upload-Offset"] = response["Upload-Length"] = str(finished.raw_path.stat().st_size)
+        response["Upload-Offset"] = response["Upload-Length"] = str(
+            [finished.raw_path, *finished.more_paths][-1].stat().st_size
+        )
         return response
     upload = _upload(request, id)
     response = _answer(upload, 200, upload.offset_bytes)

@@ -13,7 +13,7 @@ import shutil
 from datetime import timedelta
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -22,21 +22,13 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from webapp.accounts.models import User
-from webapp.datasets import jobs
+from webapp.datasets import jobs, versions
 from webapp.datasets.models import Dataset, Upload
-from webapp.datasets.storage import storage_of
+from webapp.datasets.storage import Refused, storage_of
 from webapp.filenames import safe_name
 
 LIFETIME = timedelta(days=7)
 BLOCK_BYTES = 2**18
-
-
-class Refused(Exception):
-    """An upload or a part of one that is not taken: HTTP status and one sentence for the user."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence = status, sentence
 
 
 class Readable(Protocol):
@@ -68,10 +60,12 @@ def invitation() -> str:
     return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
 
 
-def begin(owner: User, filename: str, size_bytes: int) -> Upload:
-    """Make room for an upload, or raise Refused."""
+def begin(owner: User, filename: str, size_bytes: int, continues: Dataset | None = None) -> Upload:
+    """Make room for an upload, perhaps of more data for a data set of this owner, or raise Refused."""
     expires = timezone.now() + LIFETIME
-    upload = Upload(owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires)
+    upload = Upload(
+        owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires, continues=continues
+    )
     with transaction.atomic():
         User.objects.select_for_update().get(pk=owner.pk)  # two uploads begun at once cannot both take the last space
         if refused := refusal(owner, size_bytes):
@@ -120,40 +114,25 @@ def _copy(stream: Readable, file: BufferedWriter, size_bytes: int, checksum: tup
 
 def finish(upload: Upload) -> Dataset:
     """All bytes are there: make the data set and queue its conversion.  Safe to repeat."""
-    dataset = Dataset(
-        id=upload.id,
-        owner=upload.owner,
-        raw_name=upload.filename,
-        name=Path(upload.filename).stem[:100],
-        size_bytes=upload.size_bytes,
-    )
-    dataset.raw_path.parent.mkdir(parents=True, exist_ok=True)
+    if upload.continues:
+        dataset, path = versions.with_more(upload.continues, upload.id, upload.filename)
+    else:
+        name = Path(upload.filename).stem[:100]
+        dataset = Dataset(id=upload.id, owner=upload.owner, raw_name=upload.filename, name=name)
+        path = dataset.raw_path
+    dataset.size_bytes = upload.size_bytes
+    path.parent.mkdir(parents=True, exist_ok=True)
     if upload.path.exists():
-        os.replace(upload.path, dataset.raw_path)
+        os.replace(upload.path, path)
     with transaction.atomic():
         if Upload.objects.filter(id=upload.id).delete()[0]:  # only one of two requests sees the row go
-            dataset.save(force_insert=True)
+            versions.save(dataset)
             jobs.enqueue(dataset)
     return Dataset.objects.get(id=upload.id)
 
 
-def receive(owner: User, file: UploadedFile) -> Dataset:
+def receive(owner: User, file: UploadedFile, continues: Dataset | None = None) -> Dataset:
     """A whole file from a plain form or the API."""
-    upload = begin(owner, file.name or "upload", file.size or 0)
+    upload = begin(owner, file.name or "upload", file.size or 0, continues)
     append(upload, file, 0)
     return finish(upload)
-
-
-def copy_raw(dataset: Dataset, options: dict[str, Any]) -> Dataset:
-    """The same raw data once more, to be converted with other options; the bytes are shared where possible."""
-    fields = {name: getattr(dataset, name) for name in ("owner", "raw_name", "description")}
-    copy = Dataset(name=dataset.name, options=options, size_bytes=dataset.raw_path.stat().st_size, **fields)
-    copy.raw_path.parent.mkdir(parents=True)
-    try:
-        os.link(dataset.raw_path, copy.raw_path)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(dataset.raw_path, copy.raw_path)
-    with transaction.atomic():
-        copy.save(force_insert=True)
-        jobs.enqueue(copy)
-    return copy

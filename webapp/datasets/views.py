@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
@@ -15,9 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
 from webapp.accounts import audit
-from webapp.datasets import jobs, report, storage, uploads
+from webapp.datasets import jobs, report, storage, uploads, versions
 from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
+from webapp.engine_pictures import stored_picture
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
@@ -44,9 +45,11 @@ def upload_form(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Choose a file that is not empty.")
         return redirect("dataset-list")
+    continues = request.POST.get("continues")
+    before = get_owned(Datasets, request.user, id=continues) if continues else None
     try:
-        return redirect(uploads.receive(signed_in(request), form.cleaned_data["file"]))
-    except uploads.Refused as refused:
+        return redirect(uploads.receive(signed_in(request), form.cleaned_data["file"], before))
+    except storage.Refused as refused:
         messages.error(request, refused.sentence)
         return redirect("dataset-list")
 
@@ -64,6 +67,9 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
     dataset = get_visible(Datasets, request.user, id=id)
     context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
+    if context["is_owner"]:
+        scored = dataset.versions().annotate(run_count=Count("runs"), accuracy=Max("runs__accuracy"))
+        context["versions"] = scored.order_by("-version")
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
@@ -89,6 +95,9 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "page": _sample_page(request, dataset),
         "runs": runs[:5],
         "board": dataset_board(dataset) if dataset.public else None,
+        "fixable": owns(request.user, dataset) and found.get("editable", True),
+        "fix_labels": [label["name"] for label in found["labels"]],
+        "several": found["task"] == "multi_label",
         **start_context(dataset, request.user),
     }
 
@@ -129,30 +138,49 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 
 
 @require_safe
+def picture(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
+    """A sample in full size; its type is one of ours and may not be guessed by the browser."""
+    dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
+    found = stored_picture(dataset.autodl_dir, split, index) if split in ("train", "test") else None
+    kind = next((kind for start, kind in report.PICTURE_STARTS.items() if found and found.startswith(start)), None)
+    if kind is None:
+        raise Http404
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=300"}
+    return HttpResponse(found, content_type=kind, headers=headers)
+
+
+@require_safe
 def download(request: HttpRequest, id: str) -> HttpResponseBase:
     """The converted data set as a zip, made while it is sent."""
     dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
     return stream_zip(report.download_members(dataset), f"{dataset.name}-autodl.zip")
 
 
+@require_safe
+def more(request: HttpRequest, id: str) -> HttpResponse:
+    """The drop zone for data that is added to a data set."""
+    dataset = get_owned(Datasets, request.user, id=id, state=State.READY)
+    return render(request, "datasets/more.html", {"dataset": dataset})
+
+
 @require_POST
 def choose(request: HttpRequest, id: str) -> HttpResponse:
-    """Convert again with other choices; runs keep the data they learned from, so they make it a new data set."""
+    """Convert again with other choices; runs keep the data they learned from, so they make it a new version."""
     dataset = get_owned(Datasets, request.user, id=id, state__in=(State.READY, State.FAILED))
     form = _choices_form(dataset, request.POST)
     if not form.is_valid():
         sentences = [f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors]
         messages.error(request, " ".join(sentences))
         return redirect(dataset)
+    edits = dataset.options.get("edits")
+    options = form.options() | ({"edits": edits} if edits else {})
     if dataset.runs.exists():
-        refused = uploads.refusal(dataset.owner, dataset.raw_path.stat().st_size)
-        if refused:
+        try:
+            return redirect(versions.make(dataset, "other settings", options))
+        except storage.Refused as refused:
             messages.error(request, refused.sentence)
             return redirect(dataset)
-        copy = uploads.copy_raw(dataset, form.options())
-        messages.success(request, "Your runs keep the data they learned from: this is a new data set.")
-        return redirect(copy)
-    if not jobs.convert_again(dataset, form.options()):
+    if not jobs.convert_again(dataset, options):
         messages.error(request, "This data set is being converted already.")
     return redirect(dataset)
 
@@ -162,7 +190,7 @@ def rename(request: HttpRequest, id: str) -> HttpResponse:
     dataset = get_owned(Datasets, request.user, id=id)
     form = NameForm(request.POST, instance=dataset)
     if form.is_valid():
-        Dataset.objects.filter(id=id).update(name=form.cleaned_data["name"])
+        dataset.versions().update(name=form.cleaned_data["name"])
     else:
         messages.error(request, "A name has 1 to 100 characters.")
     return redirect("dataset", id)
@@ -193,6 +221,7 @@ def delete(request: HttpRequest, id: str) -> HttpResponse:
         "open_runs": open_runs,
         "frees_bytes": storage.frees_bytes(dataset),
         "run_count": dataset.runs.count(),
+        "has_versions": dataset.versions().exclude(pk=dataset.pk).exists(),
         "others_count": dataset.runs.exclude(owner=dataset.owner).count(),
     }
     return render(request, "datasets/delete.html", context, status=409 if request.method == "POST" else 200)

@@ -164,7 +164,17 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
     if isinstance(user, User):
         start["quota"] = quota(user)
         start["obstacle"] = _obstacle(dataset, user) or _full(user)
+        start["again"] = _to_repeat(dataset, user)
     return {"start": start}
+
+
+def _to_repeat(dataset: Dataset, user: User) -> Run | None:
+    """The user's last run on an earlier version, for one click on a new one."""
+    if dataset.version == 1:
+        return None
+    runs = Run.objects.filter(owner=user, dataset__in=dataset.versions()).select_related("dataset")
+    last = runs.first()
+    return last if last and last.dataset_id != dataset.pk else None
 
 
 def create_run(

@@ -103,6 +103,7 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
         "doings": words.doings(events),
         "advice": advice(run, points, found) if sees_data else [],
         **results.explained(run, found, sees_data),
+        **(results.fixing(run, found, viewer) if found else {}),
     }
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from webapp import engine
+from webapp.access import owns
 from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
 from webapp.runs import words
 from webapp.runs.models import Run
+from webapp.runs.pages.label_errors import probable_errors
 
 HEAT_LEVELS = 9
 SHOWN_MISTAKES = 12  # each fills the screen of a phone
@@ -21,6 +24,15 @@ GALLERY_SIZE = 200
 
 def load(run: Run) -> dict[str, Any] | None:
     return engine.read_json(run.dir / "results.json")
+
+
+def fixing(run: Run, results: dict[str, Any], viewer: Any) -> dict[str, Any]:
+    """Context of ``datasets/_fix_bar.html``: whether this viewer may change samples of the data set, and to what."""
+    return {
+        "fixable": owns(viewer, run.dataset) and run.dataset.state == Dataset.State.READY,
+        "fix_labels": results["labels"],
+        "several": results["task"] == "multi_label",
+    }
 
 
 def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> dict[str, Any]:
@@ -48,10 +60,21 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
             | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
             for sample in results["samples"]
         ]
-        shown["mistakes"] = [
-            mistake | {"preview": seen.get(mistake["index"])} for mistake in results["mistakes"][:SHOWN_MISTAKES]
-        ]
+        errors = [] if run.is_open else _label_errors(run, results)
+        told = {error["index"] for error in errors}
+        mistakes = [mistake for mistake in results["mistakes"] if mistake["index"] not in told]
+        for name, found in (("label_errors", errors), ("mistakes", mistakes)):
+            shown[name] = [one | {"preview": seen.get(one["index"])} for one in found[:SHOWN_MISTAKES]]
     return shown
+
+
+def _label_errors(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the test samples with a preview."""
+    if results["task"] != "single_label":
+        return []
+    given = {index: preview["labels"] for index, preview in previews(run.dataset).items()}
+    first = takewhile(lambda row: row[0] in given, _predictions(run, results["k"]))
+    return probable_errors(results["labels"], first, given)
 
 
 def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:

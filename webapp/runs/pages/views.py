@@ -158,7 +158,8 @@ def run_samples(request: HttpRequest, run_id: str) -> HttpResponse:
     if found["confusion"]:
         count = found["confusion"][found["labels"].index(true)][found["labels"].index(predicted)]
     shown = {"run": run, "true": true, "predicted": predicted, "count": count}
-    return render(request, "runs/samples.html", shown | {"samples": results.cell(run, found, true, predicted)})
+    shown |= {"samples": results.cell(run, found, true, predicted), **results.fixing(run, found, request.user)}
+    return render(request, "runs/samples.html", shown)
 
 
 @require_GET

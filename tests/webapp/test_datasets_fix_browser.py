@@ -1,0 +1,64 @@
+"""Samples are chosen, enlarged and excluded with the keyboard alone, and the pages stay accessible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.webapp.conftest import CHROMIUM
+from webapp.accounts.models import User
+from webapp.datasets.models import Dataset
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install Debian's package chromium"),
+]
+AXE = (Path(__file__).parents[1] / "e2e" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def check(page: Any) -> None:
+    page.evaluate(AXE)
+    for scheme, width in (("light", 375), ("dark", 1440)):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        found = page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", RULES)
+        assert [fault["id"] for fault in found["violations"]] == []
+
+
+def test_with_the_keyboard(page: Any, owner: User, make_dataset: Any) -> None:
+    dataset = make_dataset(owner)
+    page.goto(f"/data/{dataset.id}")
+    check(page)
+    assert not page.locator("#fix").is_visible()
+    page.get_by_label("Select dark/test0.png").focus()
+    page.keyboard.press("Space")
+    page.get_by_text("1 selected", exact=True).first.wait_for()
+    page.keyboard.press("Tab")  # to Enlarge
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="dark/test0.png")
+    dialog.wait_for()
+    check(page)
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("dialog", name="light/test1.png").wait_for()
+    page.locator("#enlarged-pick").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Enlarge light/test1.png"
+    page.get_by_text("2 selected", exact=True).first.wait_for()
+    check(page)
+    page.get_by_label("train", exact=True).check()  # another part of the samples: the choice stays
+    page.get_by_label("Select dark/train0.png").wait_for()
+    page.get_by_label("Select dark/train0.png").check()
+    page.get_by_role("button", name="Exclude").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("3 samples excluded").first.wait_for()
+    version = Dataset.objects.exclude(pk=dataset.pk).get()
+    assert sorted(version.options["edits"][0]["items"]) == ["dark/test0.png", "dark/train0.png", "light/test1.png"]
+    check(page)
+    page.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Version 2 is undone").wait_for()
