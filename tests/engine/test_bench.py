@@ -34,7 +34,7 @@ from automl_engine.run.curve import alc
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
-CODE = "raise RuntimeError('nothing comes of it')"
+CODE = "class Model:\n    def __init__(self, metadata):\n        raise RuntimeError('nothing comes of it')\n"
 
 
 @pytest.fixture(scope="module")

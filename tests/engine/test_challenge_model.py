@@ -142,7 +142,7 @@ def test_foreign_code_reaches_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_without_isolation_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, code = write_table(tmp_path / "data"), tmp_path / "code"
     code.mkdir()
-    (code / "model.py").write_text("raise RuntimeError('no model')")
+    (code / "model.py").write_text("class Model:\n    def __init__(self, metadata):\n        raise RuntimeError\n")
     monkeypatch.setattr(isolation, "obstacle", lambda: "the kernel refuses")
     main(["run", str(folder), "--out", str(tmp_path / "run"), "--budget", "30", "--model", str(code)])
     journal = (tmp_path / "run" / "events.jsonl").read_text()

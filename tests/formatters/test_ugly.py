@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
         {f"images/{i}.png": png(i) for i in range(4)} | {f"labels/{i}.txt": "0 .5 .5 .1 .1\n" for i in range(4)},
         "labels/0.txt holds boxes of objects (YOLO), not a class for each image; to classify, cut the objects out",
     ),
-    "records alone": ({"a.tfrecord": "x", "metadata.textproto": "x"}, "NAME.data/train and NAME.data/test"),
+    "records alone": ({"a.tfrecord": "x", "metadata.textproto": "x"}, "metadata.textproto of upload cannot be read"),
     "a text file a class": ({"pos.txt": "good\nfine\n", "neg.txt": "bad\npoor\n"}, "one folder per class"),
     "no @data": ({"x.ts": "1,2,3:a\n1,2,4:b\n"}, "@problemName, @classLabel and @data"),
 }

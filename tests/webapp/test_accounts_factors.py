@@ -51,13 +51,14 @@ def code(secret: str) -> str:
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
-def test_a_second_factor_is_asked_for(client: Client, owner: User) -> None:
+def test_a_second_factor_is_asked_for(client: Client, owner: User, django_capture_on_commit_callbacks: Any) -> None:
     log_in_to_manage(client, owner)
     page = client.get(f"{FACTORS}/totp/activate/").content.decode()
     assert 'class="site-head"' in page
     secret = re.search(r'value="([A-Z2-7]{32})"', page)
     assert secret
-    assert client.post(f"{FACTORS}/totp/activate/", {"code": code(secret[1])}).status_code == 302
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.post(f"{FACTORS}/totp/activate/", {"code": code(secret[1])}).status_code == 302
     assert "recovery" in client.get(f"{FACTORS}/").content.decode().lower()
     client.post("/accounts/logout/")
     cache.clear()  # a code counts once

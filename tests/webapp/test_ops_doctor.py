@@ -32,7 +32,7 @@ def healthy(redis_socket: Path, settings: Any, tmp_path: Path, monkeypatch: pyte
     settings.RQ_QUEUES = {name: queue | {"URL": f"unix://{redis_socket}"} for name, queue in settings.RQ_QUEUES.items()}
     settings.DATA_DIR = tmp_path
     (tmp_path / "up.lock").write_text(f'{{"pid": {os.getpid()}, "url": "http://127.0.0.1:8000"}}')
-    monkeypatch.setattr(engine, "waiting_bytes", lambda place: [10**8])
+    monkeypatch.setattr(engine, "waiting_bytes", lambda place, name: [10**8])
     monkeypatch.setattr(engine.isolation, "obstacle", lambda: "")
     for name in settings.RQ_QUEUES:
         Worker([queues.get(name)], connection=queues.get(name).connection, name=f"{name}.1").register_birth()
@@ -83,7 +83,7 @@ def test_the_site_does_not_run(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_engine_waits(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "waiting_bytes", lambda place: [])
+    monkeypatch.setattr(engine, "waiting_bytes", lambda place, name: [])
     is_told(healthy, "engines", "0 of 1", "logs/engine*.log")
 
 

@@ -25,7 +25,7 @@ def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
 def test_a_run_deleted_in_another_tab(page: Any, run: Run) -> None:
     page.route("**/stream*", lambda route: route.fulfill(body=GONE, content_type="text/event-stream"))
     page.goto(f"/runs/{run.pk}")
-    page.get_by_role("status").get_by_text("This run was deleted.").wait_for()
+    page.locator("#connection").get_by_text("This run was deleted.").wait_for()
     assert page.get_by_text("Each step of the curve").count() == 0
     assert not page.get_by_role("button", name="Stop now, keep the best").is_visible()
     shown = page.locator("[data-started]").first.text_content()
@@ -38,7 +38,7 @@ def test_a_run_deleted_while_the_stream_does_not_come_through(page: Any, run: Ru
     page.goto(f"/runs/{run.pk}")
     Run.objects.all().delete()
     page.get_by_role("button", name="Stop now, keep the best").click()
-    page.get_by_text("it was deleted, or you are logged out").wait_for()
+    page.locator("#connection").get_by_text("it was deleted, or you are logged out").wait_for()
 
 
 GONE = 'event: end\ndata: {"state": "gone"}\n\n'

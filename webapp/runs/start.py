@@ -163,7 +163,7 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
     }
     if isinstance(user, User):
         start["quota"] = quota(user)
-        start["obstacle"] = _obstacle(dataset, user) or _full(user)
+        start["obstacle"] = _obstacle(dataset, user, start["quota"]) or _full(user)
         start["again"] = _to_repeat(dataset, user)
     return {"start": start}
 
@@ -203,7 +203,7 @@ def create_run(
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)  # two clicks at once cannot pass the quota
         dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
-        if reason := _obstacle(dataset, user):
+        if reason := _obstacle(dataset, user, quota(user)):
             raise StartError(reason)
         if model != "auto":
             _check_row(model, dataset)
@@ -223,9 +223,8 @@ def _check_row(name: str, dataset: Dataset) -> None:
         raise StartError(f"“{name}” cannot run here. {why}")
 
 
-def _obstacle(dataset: Dataset, user: User) -> str:
+def _obstacle(dataset: Dataset, user: User, left: Quota) -> str:
     """Why no run can start now; empty when one can."""
-    left = quota(user)
     if dataset.state != Dataset.State.READY:
         return "The data is not ready yet: wait until it is checked, or fix the problem that the report names."
     if user.guest and not left.left:
