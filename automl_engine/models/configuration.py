@@ -14,8 +14,10 @@ RUN = frozenset({"seed", "device"})
 """Parameters that every model has; a run sets them."""
 HEAD = frozenset({"head", "l2"})
 TRAINING = frozenset({"augment", "batch", "decay", "lr", "mixup", "optimiser", "slice_s", "strength"})
+FOREST = frozenset({"looked_at", "min_leaf", "shrinkage", "trees"})
 RESIDUAL = TRAINING | {"blocks", "dropout", "weights", "width"}
 PARAMETERS: dict[str, frozenset[str]] = {
+    "audio_forest": FOREST | {"segments"},
     "audio_linear": HEAD | {"segments"},
     "audio_resnet": RESIDUAL | {"frames"},
     "audio_thin_resnet34": TRAINING | {"frames", "width"},
@@ -25,6 +27,7 @@ PARAMETERS: dict[str, frozenset[str]] = {
         {"augment", "balanced", "batch", "flip", "lr", "pretrained", "slice_s", "switch", "tau", "warm_up", "width"}
     ),
     "image_finetuned": frozenset({"l2", "lr", "network", "side", "weights"}),
+    "image_forest": FOREST | {"grid", "levels", "size"},
     "image_linear": HEAD | {"grid", "levels", "size"},
     "image_patches": frozenset({"filters", "patch", "side", "stride"}),
     "image_pretrained": HEAD | {"enlarge", "limit_s", "network", "sides", "weights"},
@@ -32,10 +35,11 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "series_boosting": frozenset(),
     "series_convolutions": HEAD | {"features"},
     "series_hydra": HEAD | {"features"},
+    "series_quant": FOREST,
     "series_statistics": HEAD | {"points"},
     "series_trunk": HEAD | {"weights"},
     "tabular_ensemble": frozenset(),
-    "tabular_forest": frozenset({"min_leaf", "shrinkage", "trees"}),
+    "tabular_forest": FOREST,
     "tabular_lightgbm": frozenset(),
     "tabular_linear": HEAD | {"ranges"},
     "tabular_network": frozenset(
@@ -45,6 +49,7 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "text_linear": HEAD | {"sample"},
     "text_network": frozenset({"batch", "body", "dim", "dropout", "lr", "passes", "slice_s", "vectors", "width"}),
     "text_words": HEAD | {"weights"},
+    "video_forest": FOREST | {"frames", "size"},
     "video_frames": TRAINING | {"frames", "side"},
     "video_linear": HEAD | {"frames", "size"},
     "video_mc3": TRAINING | {"frames", "side", "width"},

@@ -22,7 +22,7 @@ def log_in_as_administrator(page: Any, site: str, started: str) -> None:
     page.goto(f"{site}/accounts/login/")
     page.get_by_label("Email").fill(found[1])
     page.get_by_label("Password").fill(found[2])
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    page.get_by_role("main").get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url(f"{site}/")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,16 @@ def test_each_model_has_a_process_that_stays(path: Path) -> None:
     assert time.monotonic() - begun < 0.2
 
 
+def wait_for_end(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(10)
+
+
 def test_the_model_that_was_used_longest_ago_goes(path: Path) -> None:
     first = {model: ask(path, model) for model in "abc"}
     ask(path, "a")
     ask(path, "d")
-    psutil.wait_procs([psutil.Process(first["b"])], timeout=5)
+    wait_for_end(first["b"])
     assert {model: ask(path, model) == first[model] for model in "acb"} == {"a": True, "c": True, "b": False}
 
 
@@ -114,7 +120,8 @@ def test_after_a_fault_a_process_of_its_own_tells_why_and_a_new_one_comes(path: 
 
 
 def test_what_holds_much_memory_ends_after_its_answer(path: Path) -> None:
-    assert ask(path, what="hog") != ask(path)
+    wait_for_end(ask(path, what="hog"))
+    assert ask(path) > 0
 
 
 @pytest.mark.parametrize("idle_s", [0.2])

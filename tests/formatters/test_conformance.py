@@ -18,7 +18,7 @@ from tests.formatters.toys import TOYS
 
 REPORT_KEYS = {
     "version", "name", "modality", "title", "why", "task", "labels", "counts", "size_bytes", "spec", "split", "stats",
-    "columns", "ignored", "ignored_count", "unreadable", "duplicates", "doubts", "options",
+    "columns", "ignored", "ignored_count", "unreadable", "duplicates", "doubts", "options", "editable",
 }  # fmt: skip
 PREVIEW_KEYS = {"image": "file", "audio": "file", "video": "file", "text": "text", "row": "row", "series": "series"}
 
@@ -50,7 +50,7 @@ def test_report_has_every_field(toy: tuple[str, Path, Path]) -> None:
     assert counts["classes"] == len(report["labels"]) == 2
     assert report["title"].startswith(f"{counts['samples']} ")
     assert report["size_bytes"] > 0
-    assert all({"level", "what", "where", "fix"} == set(doubt) for doubt in report["doubts"])
+    assert all({"level", "what", "where", "fix", "fixes"} == set(doubt) for doubt in report["doubts"])
 
 
 def test_files_are_as_the_challenge_wants_them(toy: tuple[str, Path, Path]) -> None:
