@@ -45,13 +45,15 @@ function heard() {
   connection.hidden = true;
 }
 
-/** Replace the content of a region, keeping the focus and the scroll positions. */
+/** Replace the content of a region, keeping the focus, the scroll positions and what is unfolded. */
 function replace(region, html) {
   if (region.dataset.shown === html) return;
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused && (focused.getAttribute("href") || focused.getAttribute("aria-label"));
   const scrolled = [...region.querySelectorAll(".scroll")].map((part) => [part.scrollLeft, part.scrollTop]);
+  const unfolded = region.querySelector(".earlier")?.open;
   region.innerHTML = html;
+  if (unfolded) region.querySelector(".earlier").open = true;
   document.dispatchEvent(new Event("autodl:region"));
   region.dataset.shown = html;
   region.querySelectorAll(".scroll").forEach((part, i) => {
