@@ -13,6 +13,8 @@ import pytest
 from formatters import recipe as recipes
 from formatters.base import NewData, Options
 from formatters.convert import convert
+from formatters.series import long
+from formatters.tables.reader import RawTable
 
 STATES = ("ripe", "green", "rotten")
 START = datetime(2022, 3, 1)
@@ -136,3 +138,19 @@ def test_a_line_of_a_recording_that_is_left_out_is_told(tmp_path: Path) -> None:
     files["ripe/3.csv"] = files["ripe/3.csv"].replace("\n7,", "\n7,7,")
     told = [doubt["what"] for doubt in made(tmp_path, files)["doubts"] if doubt["level"] == "warning"]
     assert told[0] == "ripe/3.csv: left out line 9, which has 3 fields instead of 2"
+
+
+def test_a_column_is_not_read_again_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100,000 rows once took minutes."""
+    (tmp_path / "rows.csv").write_text(
+        "a,b,c,kind\n" + "".join(f"{i}.5,{i % 7},{i % 3},k{i % 2}\n" for i in range(500))
+    )
+    reads, column = [], RawTable.column
+
+    def counted(self: RawTable, name: str) -> list[str]:
+        reads.append(name)
+        return column(self, name)
+
+    monkeypatch.setattr(RawTable, "column", counted)
+    assert long.sniff(tmp_path, Options()) is None
+    assert len(reads) < 100
