@@ -13,7 +13,7 @@ import pytest
 from formatters import recipe as recipes
 from formatters.base import NewData, Options
 from formatters.convert import convert
-from formatters.series import long
+from formatters.series.long import sniff
 from formatters.tables.reader import RawTable
 
 STATES = ("ripe", "green", "rotten")
@@ -152,5 +152,5 @@ def test_a_column_is_not_read_again_for_each_row(tmp_path: Path, monkeypatch: py
         return column(self, name)
 
     monkeypatch.setattr(RawTable, "column", counted)
-    assert long.sniff(tmp_path, Options()) is None
+    assert sniff(tmp_path, Options()) is None
     assert len(reads) < 100
