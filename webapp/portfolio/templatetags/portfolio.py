@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django import template
 from django.utils.html import format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 register = template.Library()
-BREAK = mark_safe("_<wbr>")
+BREAK = SafeString("_<wbr>")
 
 
 @register.filter
