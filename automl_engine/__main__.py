@@ -30,13 +30,18 @@ from automl_engine.lab.meta import VERBS
 from automl_engine.run import child
 
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
+STUDIES = {
+    "pretrain": ("automl_engine.lab.pretrain", "pretrain networks on synthetic data"),
+    "search": ("automl_engine.lab.search", "optimise the parameters of a configuration on data sets"),
+}
 
 
 def main(arguments: list[str] | None = None, *, is_preloaded: bool = False) -> int:
     """Args:
     is_preloaded: this process has imported all that a run needs, so that the child may be forked.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(words).parse_args(words)
     options.is_preloaded = is_preloaded
     return exit_code(lambda: options.verb(options))
 
@@ -218,7 +223,8 @@ def bench(options: argparse.Namespace) -> int:
     return EXIT_NOTHING if faults else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """Studies state their arguments themselves: only those among the ``words`` are imported, since that takes long."""
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
     verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta|pretrain")
 
@@ -266,23 +272,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(
         verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )
-    _add_room(verbs.add_parser("pretrain", help="pretrain networks on synthetic data"), "automl_engine.lab.pretrain")
-    _add_room(
-        verbs.add_parser("search", help="optimise the parameters of a configuration on data sets"),
-        "automl_engine.lab.search",
-    )
+    for name, (module, help_text) in STUDIES.items():
+        _add_study(verbs.add_parser(name, help=help_text), module if name in words else "")
     meta = verbs.add_parser("meta", help="meta-learning from past runs: score tables, costs, selectors")
     metas = meta.add_subparsers(required=True, metavar="|".join(VERBS))
     for name, (module, help_text) in VERBS.items():
-        _add_room(metas.add_parser(name, help=help_text), module)
+        _add_study(metas.add_parser(name, help=help_text), module if name in words else "")
     return parser
 
 
-def _add_room(verb: argparse.ArgumentParser, module: str) -> None:
+def _add_study(verb: argparse.ArgumentParser, module: str) -> None:
     """A verb that another module implements."""
-    room = import_module(module)
-    room.arguments(verb)
-    verb.set_defaults(verb=room.main)
+    if module:
+        study = import_module(module)
+        study.arguments(verb)
+        verb.set_defaults(verb=study.main)
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -251,8 +249,3 @@ def test_a_probe_asks_what_a_frozen_backbone_is_worth(tmp_path: Path) -> None:
 def test_wrong_arguments_are_told(wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pretrain", "--out", str(tmp_path), *wrong]) == 2
     assert wrong[0] in capsys.readouterr().err
-
-
-def test_the_command_line_is_there_before_torch() -> None:
-    ask = "import sys; from automl_engine.__main__ import _parser; _parser(); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import rankdata
 
 STRANGE = 5.0
 """Deviations from the known data sets' mean: a feature farther out counts as that far."""
@@ -51,10 +50,17 @@ def deviations(scores: np.ndarray) -> np.ndarray:
     return centred / np.maximum(centred.std(1, keepdims=True), 1e-9)
 
 
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """Within each data set; the best is -1, and equal ones share their mean."""
+    from scipy.stats import rankdata  # takes as long as all else that a run imports
+
+    return -rankdata(-scores, axis=1)
+
+
 TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "alc": lambda scores: scores - scores.mean(1, keepdims=True),
     "deviation": deviations,
-    "rank": lambda scores: -rankdata(-scores, axis=1),
+    "rank": ranks,
 }
 """(D, C) ALC without NaN -> (D, C), higher is better: differences of ALC, or such that all sets weigh the same."""
 
