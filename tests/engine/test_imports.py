@@ -15,8 +15,8 @@ from automl_engine.models.shared import trainer
 weights = torch.nn.Parameter(torch.ones(2))
 optimiser = torch.optim.AdamW([weights])
 weights.sum().backward()
-optimiser.step()
-optimiser.state_dict()
+trainer.take_step(optimiser)
+assert not weights.equal(torch.ones(2))
 """
 
 

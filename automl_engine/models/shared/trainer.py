@@ -6,6 +6,7 @@ when they are gathered) and an average of the weights, which predicts well at ev
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,11 +26,6 @@ FIRST_CYCLE_S = 40.0
 MOST_CYCLES = 4
 LONGER = 2.0
 """Length of a cycle, by that of the cycle before."""
-
-for _method in (torch.optim.Optimizer.add_param_group, torch.optim.Optimizer.state_dict):
-    # Their first call imports torch._dynamo, which takes as long as torch, to protect them from torch.compile.
-    _plain = _method.__wrapped__  # type: ignore[attr-defined]
-    _plain.__dynamo_disable = _plain
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(logits, labels) -> one number."""
@@ -85,9 +81,19 @@ class Trainer:
         loss = self.loss(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimiser.step()
+        take_step(self.optimiser)
         self.steps += 1
         return loss.detach()
+
+
+_PLAIN = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+setattr(_PLAIN, "__dynamo_disable", _PLAIN)  # else it imports torch._dynamo, too
+
+
+def take_step(optimiser: torch.optim.Optimizer) -> None:
+    """As ``optimiser.step()``, without its wrapper for torch.compile, which imports torch._dynamo: as slow as torch."""
+    with torch.no_grad():
+        inspect.unwrap(type(optimiser).step)(optimiser)
 
 
 class Cycles:
