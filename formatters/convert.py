@@ -11,9 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,10 @@ from formatters.base import Doubt, Findings, Options, Table
 from formatters.detect import detect, formatter
 from formatters.edits.sides import edited_split, edited_table
 from formatters.encodings import Decision, deciding
-from formatters.media.samples import THREADS
+from formatters.media.ahead import in_order
 from formatters.previews import write_previews
 from formatters.progress import Say, never_silent
-from formatters.report import NOUNS, digest_of, make_report
+from formatters.report import NOUNS, make_report
 from formatters.split import Split, check_labels, split
 from formatters.tables.files import path_of_only_table
 from formatters.unpacking.archive import Upload, unpack
@@ -79,10 +77,10 @@ def _convert_in(work: Path, source: Path, options: Options, say: Say, decision: 
             raise DataError("An AutoDL data set is taken as it is and cannot be changed; upload the raw files instead.")
         parts = _copied(table, work / "out", options)
         return _finish(table, parts, detection.candidates, options, work / "out", say)
-    table = edited_table(table, options.edits, digest_of(table))
+    table = edited_table(table, options.edits)
     check_labels(table.samples, table.label_names, table.multi_label)
     parts = split(table.samples, table.label_names, options.test_size, options.seed)
-    parts = edited_split(table, parts, options.edits, digest_of(table))
+    parts = edited_split(table, parts, options.edits)
     table.spec = replace(table.spec, name=data_set_name(options.name or _stem(source)))
     _write(table, parts, work / "out", say)
     return _finish(table, parts, detection.candidates, options, work / "out", say)
@@ -167,22 +165,10 @@ def _write(table: Table, parts: Split, out: Path, say: Say) -> None:
         matrix[row, [index[label] for label in sample.labels]] = 1
     for side, picks, first_id in (("test", parts.test, 0), ("train", parts.train, len(parts.test))):
         noun = f"{side} {NOUNS[table.modality]}"
-        contents = _told(_in_order(table.steps, picks), len(picks), noun, say)
+        contents = _told(in_order(table, table.steps, picks), len(picks), noun, say)
         examples = ((steps, np.flatnonzero(matrix[i]).tolist()) for i, steps in zip(picks, contents, strict=True))
         write_split(out / f"{spec.name}.data" / side, spec, examples, first_id, hide_labels=side == "test")
     write_solution(out / f"{spec.name}.solution", matrix[parts.test])
-
-
-def _in_order(load: Callable[[int], Steps], picks: Sequence[int]) -> Iterator[Steps]:
-    """Contents in the order of ``picks``, a few of them loaded ahead in threads."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        ahead: deque[Future[Steps]] = deque()
-        for pick in picks:
-            ahead.append(pool.submit(load, pick))
-            if len(ahead) > 2 * THREADS:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _told(contents: Iterator[Steps], count: int, noun: str, say: Say) -> Iterator[Steps]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from automl_engine.dataset.examples import Steps
 from automl_engine.dataset.spec import VARIABLE
 from formatters.base import Doubt, Findings, Options, Table
 from formatters.edits import fixes
-from formatters.edits.sides import disputed, origins, sets_of_copies
+from formatters.edits.copies import disputed, originals, sets_of_copies
+from formatters.edits.sides import origins
 from formatters.groups import shared_groups
 from formatters.split import Split
 from formatters.words import counted
@@ -152,32 +148,18 @@ class _Duplicates:
 
 
 def _duplicates(table: Table, parts: Split) -> _Duplicates:
-    alike = sets_of_copies(table, digest_of(table))
-    digests = {i: key for key, same in alike.items() for i in same}
-    in_train = {digests[i] for i in parts.train}
-    copied = {i for i in parts.test if digests[i] in in_train}
-    across = [digests[i] for i in parts.test if i in copied]
-    groups = [group for group in alike.values() if len(group) > 1]
-    groups.sort(key=lambda group: digests[group[0]] not in set(across[:MAX_DUPLICATES]))
+    first = originals(table)
+    in_train = set(first[parts.train])
+    copied = [i for i in parts.test if first[i] in in_train]
+    shown = set(first[copied[:MAX_DUPLICATES]])
+    groups = sorted(sets_of_copies(first), key=lambda group: group[0] not in shown)
     return _Duplicates(
         sum(len(group) - 1 for group in groups),
-        len(across),
+        len(copied),
         [[table.samples[i].source for i in group[:2]] for group in groups[:MAX_DUPLICATES]],
         sum(disputed(table, group) for group in groups),
-        copied,
+        set(copied),
     )
-
-
-def digest_of(table: Table) -> Callable[[int], bytes]:
-    """Content hash of a sample."""
-    return table.digest or (lambda i: content_digest(table.steps(i)))
-
-
-def content_digest(steps: Steps) -> bytes:
-    hasher = hashlib.sha256()
-    for step in [np.ascontiguousarray(steps).tobytes()] if isinstance(steps, np.ndarray) else steps:
-        hasher.update(step)
-    return hasher.digest()
 
 
 def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates: _Duplicates) -> list[Doubt]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 
 from automl_engine.errors import DataError
 from formatters.base import Sample, Side, Table
+from formatters.edits.copies import disputed, originals, sets_of_copies
 from formatters.edits.listed import Edit, of_kind
 from formatters.groups import groups_in_names
 from formatters.leaks import Alike
-from formatters.media.samples import THREADS
 from formatters.split import Split
 
 
-def edited_table(table: Table, edits: Sequence[Edit], digest: Callable[[int], bytes]) -> Table:
+def edited_table(table: Table, edits: Sequence[Edit]) -> Table:
     """The table without the copies that an edit leaves out, its samples with the sides and groups that edits give.
 
     Raises:
         DataError: an edit names a column or a value that is not there.
     """
     for edit in of_kind(edits, "keep one copy", "drop disputed copies"):
-        sets = list(sets_of_copies(table, digest).values())
+        sets = sets_of_copies(originals(table))
         if edit.do == "keep one copy":
             left_out = {i for same in sets for i in same[1:]}
         else:
@@ -33,21 +32,6 @@ def edited_table(table: Table, edits: Sequence[Edit], digest: Callable[[int], by
     for edit in of_kind(edits, "group", "split", "split anew"):
         table = replace(table, samples=_sided(table, edit))
     return table
-
-
-def sets_of_copies(table: Table, digest: Callable[[int], bytes]) -> dict[bytes, list[int]]:
-    """Samples by their content."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        digests = list(pool.map(digest, range(len(table.samples))))
-    alike: dict[bytes, list[int]] = {}
-    for i, key in enumerate(digests):
-        alike.setdefault(key, []).append(i)
-    return alike
-
-
-def disputed(table: Table, same: Sequence[int]) -> bool:
-    """Have these copies several labellings?"""
-    return len({frozenset(table.samples[i].labels) for i in same}) > 1
 
 
 def picked(table: Table, kept: list[int]) -> Table:
@@ -112,7 +96,7 @@ def origins(table: Table) -> dict[str, list[str]]:
     return table.groups or groups_in_names([sample.source for sample in table.samples], labels)
 
 
-def edited_split(table: Table, parts: Split, edits: Sequence[Edit], digest: Callable[[int], bytes]) -> Split:
+def edited_split(table: Table, parts: Split, edits: Sequence[Edit]) -> Split:
     """Test samples that have a copy among the train samples move there, again until there are none.
 
     Raises:
@@ -121,12 +105,12 @@ def edited_split(table: Table, parts: Split, edits: Sequence[Edit], digest: Call
     kinds = {edit.do for edit in of_kind(edits, "copies to train", "similar to train")}
     if not kinds:
         return parts
-    content = {i: key for key, same in sets_of_copies(table, digest).items() for i in same}
+    first = originals(table)
     while True:
-        known = {content[i] for i in parts.train}
+        known = set(first[parts.train])
         found = table.alike(parts.train, parts.test) if table.alike else ([], [])
         pairs = found[0] + found[1] * ("similar to train" in kinds)
-        moved = {i for i in parts.test if content[i] in known} | {i for i, _ in pairs}
+        moved = {i for i in parts.test if first[i] in known} | {i for i, _ in pairs}
         if not moved:
             return parts
         rest = [i for i in parts.test if i not in moved]
