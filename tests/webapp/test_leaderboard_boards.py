@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webapp.accounts.models import User
-from webapp.leaderboard.boards import board
+from webapp.leaderboard.boards import board, fullest
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.portfolio.models import PortfolioRow, Score
 
@@ -37,11 +37,26 @@ def test_average_rank_decides(contest: dict[str, Any]) -> None:
     assert found.budget_s == 20
     assert found.budgets == [20, 1200]
     ranks = {row.model: (row.average_rank, row.wins, len(row.cells)) for row in found.models}
-    assert ranks == {"auto": (1, 1, 1), "linear": (1.75, 1, 2), "network": (2.25, 0, 2)}
+    assert found.common == 2
+    assert ranks == {"linear": (1.25, 1, 2), "network": (1.75, 0, 2), "auto": (None, 1, 1)}  # it was run on one only
     network = next(row for row in found.models if row.model == "network")
     cell = network.cells[contest["network one"].dataset_id]
     assert cell.alc == pytest.approx(0.6)
     assert cell.best_run_id == contest["network one again"].pk
+
+
+@pytest.mark.parametrize(
+    ("run_on", "models", "datasets"),
+    [
+        ({}, "", ""),
+        ({"a": "x"}, "a", "x"),
+        ({"a": "xyz", "b": "x"}, "ab", "x"),  # a alone would have more cells
+        ({"a": "xyz", "b": "xyz", "c": "x"}, "ab", "xyz"),
+        ({"a": "xy", "b": "yz", "c": "zx"}, "bc", "z"),  # of equals the last by name
+    ],
+)
+def test_ranks_are_over_common_data_sets(run_on: dict[str, str], models: str, datasets: str) -> None:
+    assert fullest({model: frozenset(sets) for model, sets in run_on.items()}) == (list(models), list(datasets))
 
 
 def test_two_queries_however_many_runs(
@@ -68,7 +83,7 @@ def test_filter_by_modality(client: Any, contest: Any) -> None:
 
 def test_files(client: Any, contest: Any) -> None:
     json = client.get("/boards/models.json").json()
-    assert [row["model"] for row in json["models"]] == ["auto", "linear", "network"]
+    assert [(row["place"], row["model"]) for row in json["models"]] == [(1, "linear"), (2, "network"), (None, "auto")]
     assert json["as_of"]
     lines = client.get("/boards/datasets.csv").content.decode().splitlines()
     assert lines[0].startswith("id,name,modality")

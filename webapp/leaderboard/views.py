@@ -33,7 +33,7 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
     found = _board(request)
     rows = [
         {
-            "place": place,
+            "place": None if row.average_rank is None else place,
             "model": row.model,
             "modalities": " ".join(row.modalities),
             "average_rank": row.average_rank,
