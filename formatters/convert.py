@@ -161,12 +161,13 @@ def _write(table: Table, parts: Split, out: Path, say: Say) -> None:
     spec = table.spec
     matrix = np.zeros((len(table.samples), spec.output_dim), np.int64)
     index = {label: column for column, label in enumerate(table.label_names)}
-    for row, sample in enumerate(table.samples):
-        matrix[row, [index[label] for label in sample.labels]] = 1
+    classes = [sorted({index[label] for label in sample.labels}) for sample in table.samples]
+    for row, positives in enumerate(classes):
+        matrix[row, positives] = 1
     for side, picks, first_id in (("test", parts.test, 0), ("train", parts.train, len(parts.test))):
         noun = f"{side} {NOUNS[table.modality]}"
         contents = _told(in_order(table, table.steps, picks), len(picks), noun, say)
-        examples = ((steps, np.flatnonzero(matrix[i]).tolist()) for i, steps in zip(picks, contents, strict=True))
+        examples = ((steps, classes[i]) for i, steps in zip(picks, contents, strict=True))
         write_split(out / f"{spec.name}.data" / side, spec, examples, first_id, hide_labels=side == "test")
     write_solution(out / f"{spec.name}.solution", matrix[parts.test])
 

@@ -29,7 +29,9 @@ FeatureList = Sequence[Feature] | np.ndarray
 
 _CRC = struct.Struct("<I")
 HEADER_BYTES, FOOTER_BYTES = 12, _CRC.size
+_BYTES = [bytes((value,)) for value in range(128)]
 _FLOAT_LIST_TAG = 2 << 3 | 2
+_ROW = "0_dense_input"
 _ID_KEY = b"\n\x02id"
 
 
@@ -87,11 +89,26 @@ def masked_crcs(datas: np.ndarray) -> np.ndarray:
 # Writing
 
 
-def encode_example(context: Mapping[str, Feature], lists: Mapping[str, FeatureList]) -> bytes:
-    """A serialized SequenceExample.  A float feature must be float32, an integer feature int64."""
-    entries = b"".join(_message(1, _map_entry(key, _encode_feature(value))) for key, value in context.items())
-    series = b"".join(_message(1, _map_entry(key, _encode_list(value))) for key, value in lists.items())
-    return _message(1, entries) + _message(2, series)
+def encode_example(context: Mapping[str, Feature] | bytes, lists: Mapping[str, FeatureList]) -> bytes:
+    """A serialized SequenceExample.  A float feature must be float32, an integer feature int64.
+
+    Args:
+        context: bytes are what ``encode_context`` made.
+    """
+    entries = context if isinstance(context, bytes) else encode_context(context)
+    row = lists.get(_ROW) if len(lists) == 1 else None
+    if isinstance(row, np.ndarray) and len(row) == 1 and row.size:  # of millions of rows, only the floats differ
+        return _message(1, entries) + _row_wrapper(row.shape[1]) + row.astype("<f4", copy=False).tobytes()
+    return _message(1, entries) + _encode_lists(lists)
+
+
+def encode_context(features: Mapping[str, Feature]) -> bytes:
+    """The entries of a context; those of several calls may be joined."""
+    return b"".join(_message(1, _map_entry(key, _encode_feature(value))) for key, value in features.items())
+
+
+def _encode_lists(lists: Mapping[str, FeatureList]) -> bytes:
+    return _message(2, b"".join(_message(1, _map_entry(key, _encode_list(value))) for key, value in lists.items()))
 
 
 def _encode_list(steps: FeatureList) -> bytes:
@@ -122,10 +139,12 @@ def _map_entry(key: str, value: bytes) -> bytes:
 
 def _message(number: int, content: bytes) -> bytes:
     """A length-delimited field."""
-    return b"".join((bytes((number << 3 | 2,)), _varint(len(content)), content))
+    return b"".join((_BYTES[number << 3 | 2], _varint(len(content)), content))
 
 
 def _varint(value: int) -> bytes:
+    if 0 <= value < 128:
+        return _BYTES[value]
     value &= 0xFFFFFFFFFFFFFFFF  # negative numbers are stored as two's complement
     out = bytearray()
     while value > 127:
@@ -204,8 +223,7 @@ def sole_rows(datas: np.ndarray, width: int) -> np.ndarray | None:
 @lru_cache
 def _row_wrapper(width: int) -> bytes:
     """What precedes the floats of a row in FeatureLists."""
-    step = {"0_dense_input": np.zeros((1, width), np.float32)}
-    return encode_example({}, step)[2 : -4 * width]  # without the empty context
+    return _encode_lists({_ROW: np.zeros((1, width), np.float32)})[: -4 * width]
 
 
 def decode_context(data: bytes | memoryview) -> dict[str, Feature]:

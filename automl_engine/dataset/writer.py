@@ -6,6 +6,7 @@ The layout is ``docs/formats.md``; test labels are left empty, they stand in ``N
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,15 @@ def write_solution(path: Path, label_matrix: np.ndarray) -> None:
         np.savetxt(part, label_matrix, fmt="%d")
 
 
-def _context(id_: int, positives: Sequence[int]) -> dict[str, records.Feature]:
-    return {
-        "id": np.array([id_], np.int64),
-        "label_index": np.array(positives, np.int64),
-        "label_score": np.ones(len(positives), np.float32),
-    }
+def _context(id_: int, positives: Sequence[int]) -> bytes:
+    return records.encode_context({"id": np.array([id_], np.int64)}) + _labels(tuple(positives))
+
+
+@lru_cache
+def _labels(positives: tuple[int, ...]) -> bytes:
+    return records.encode_context(
+        {"label_index": np.array(positives, np.int64), "label_score": np.ones(len(positives), np.float32)}
+    )
 
 
 def _lists(steps: Steps, spec: Spec) -> dict[str, records.FeatureList]:
