@@ -116,7 +116,13 @@ def zipped(folder: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("modality", sorted(STARTERS))
+@pytest.mark.parametrize(
+    "modality",
+    [
+        "text",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("image", "tabular")),
+    ],  # to install torch takes long
+)
 def test_from_raw_data_to_the_model_in_your_hand(page: Any, site: str, tmp_path: Path, modality: str) -> None:
     register(page, site)
     upload(page, site, make_starter(STARTERS[modality], tmp_path / "raw"))
