@@ -54,6 +54,7 @@ def test_the_best_candidate_in_the_time_there_is() -> None:
     assert best_of(candidates, inputs, targets, time.monotonic())[1] is candidates[0]
 
 
+@pytest.mark.long
 def test_the_benchmark_runs_them(tmp_path: Path) -> None:
     write_table(tmp_path / "data" / "toy")
     options = ["--models", "constant,baselines", "--budget", "60", "--seeds", "1", "--device", "cpu"]

@@ -130,7 +130,7 @@ def test_it_goes_on_where_it_was(data: Path, out: Path, capsys: pytest.CaptureFi
     assert "2 runs, 0 of them done already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path, number: signal.Signals) -> None:
     options = ["--data", str(data), "--sets", "toy", "--models", "tabular_lightgbm", "--out", str(tmp_path / "out")]
     own = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children are deaf to it

@@ -135,7 +135,7 @@ class Model:
 
 
 @pytest.mark.slow  # imports TensorFlow and torch, as challenge code does
-@pytest.mark.parametrize("code", [SESSIONS, KERAS], ids=["sessions", "keras"])
+@pytest.mark.parametrize("code", [SESSIONS, pytest.param(KERAS, marks=pytest.mark.long)], ids=["sessions", "keras"])
 def test_code_of_the_challenge_runs(code: str, tmp_path: Path) -> None:
     import numpy as np
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,13 @@ NOT_LEARNERS = {"auto", "challenge", "constant"}
 LEARNERS = sorted(set(MODELS) - NOT_LEARNERS)
 LARGE = {"audio_thin_resnet34", "image_autoclint", "video_mc3"}
 """Networks of the challenge's winners take a minute each; tests of their own are in test_models_*.py."""
-EACH = [pytest.param(name, marks=pytest.mark.long if name in LARGE else ()) for name in LEARNERS]
+NETWORKS = {"image_resnet", "video_resnet", "audio_resnet", "video_frames"}
+"""These share their code and take long; each runs once here, and twice in make test-long."""
+
+
+def each(is_second: bool) -> list[Any]:
+    left_out = LARGE | NETWORKS if is_second else LARGE
+    return [pytest.param(name, marks=pytest.mark.long if name in left_out else ()) for name in LEARNERS]
 
 
 def modality_of(model: str) -> str:
@@ -45,9 +52,17 @@ def trained(name: str, train: MemoryExamples) -> AnytimeModel:
     return model
 
 
-@pytest.mark.parametrize("multi_label", [False, True], ids=["single", "multi"])
-@pytest.mark.parametrize("name", EACH)
-def test_model_learns_saves_loads_and_exports(name: str, multi_label: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", each(is_second=False))
+def test_model_learns_saves_loads_and_exports(name: str, tmp_path: Path) -> None:
+    _learn_save_load_and_export(name, False, tmp_path)
+
+
+@pytest.mark.parametrize("name", each(is_second=True))
+def test_model_with_many_labels_learns_saves_loads_and_exports(name: str, tmp_path: Path) -> None:
+    _learn_save_load_and_export(name, True, tmp_path)
+
+
+def _learn_save_load_and_export(name: str, multi_label: bool, tmp_path: Path) -> None:
     train = toy(modality_of(name), 60, multi_label, seed=1)
     test = toy(modality_of(name), 30, multi_label, seed=2)
     unlabelled = hidden(test)
@@ -91,7 +106,7 @@ def exported_prediction(model: AnytimeModel, bundle: Path, split: MemoryExamples
     return Predictor(bundle)(split)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", each(is_second=True))
 def test_a_class_may_have_one_example(name: str) -> None:
     """Rare classes are real: a fold can lack a class altogether."""
     full = toy(modality_of(name), 40, False, seed=3)

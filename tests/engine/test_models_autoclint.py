@@ -61,6 +61,7 @@ def test_a_backbone_of_our_own_is_taken_and_told(tmp_path: Path, monkeypatch: py
     assert notes == ["AutoCLINT uses the weights of resnet18_mixed."]
 
 
+@pytest.mark.long
 def test_the_second_network_predicts_once_it_fits_better() -> None:
     train = toy("image", 40, False, seed=0)
     model = ImageAutoclint(train.spec, width=8, switch=1, device="cpu", batch=20, slice_s=0.0)

@@ -169,6 +169,7 @@ def test_filters_answer_as_strongly_to_any_number_of_channels() -> None:
     assert torch.allclose(six, colour, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_first_prediction_needs_no_training_of_the_backbone(weights: Path) -> None:
     """The last layer in closed form on what the backbone sees; then the whole network learns."""
     train, test = toy("image", 90, False, 0), toy("image", 30, False, 1)

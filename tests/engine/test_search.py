@@ -122,6 +122,7 @@ def test_one_budget_and_parts() -> None:
     assert all(trial.user_attrs[bohb.PARTS]["1"]["b"] == 0 for trial in found.study.trials)
 
 
+@pytest.mark.long
 def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     def search(file: str, trials: int) -> list[dict[str, Any]]:
         storage = f"sqlite:///{tmp_path / file}"
@@ -241,6 +242,7 @@ def test_what_cannot_be_searched(table: Path, tmp_path: Path, capsys: Any) -> No
     assert "Redis" in told("--row", "tabular_linear", "--queue", "redis://localhost:1")
 
 
+@pytest.mark.long
 def test_a_run_without_predictions_counts_nothing_and_says_why(table: Path, tmp_path: Path, capsys: Any) -> None:
     row = {"name": "odd", "modality": "tabular", "model": "tabular_linear", "params": {"head": "logistic"}}
     rows = [{**row, "space": {"l2": ["much", "little"]}}]

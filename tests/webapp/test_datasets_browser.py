@@ -91,6 +91,7 @@ def test_one_file_goes_as_it_is_and_the_keyboard_reaches_it(page: Any, tmp_path:
     assert Dataset.objects.get().raw_path.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.long
 def test_more_than_65535_files_and_more_than_4_gib(page: Any) -> None:
     """zip64, with files that hold nothing and a file that is large in name only."""
     page.goto("/data/")
