@@ -202,7 +202,7 @@ def _latin_fit(text: str) -> float:
     folded = [letter.lower() for letter in letters]
     strange = len(re.findall(r"[a-z][^\W\d_a-z]*[A-ZÀ-ÖØ-ÞŠŽŸ](?=[a-z])", text))  # capitals inside of words
     best = max(sum(letter in alphabet for letter in folded) for alphabet in ALPHABETS)
-    symbols = len(re.findall(r"(?<=[a-z])[^\w\s\x00-\x7f](?=[a-z])", text))
+    symbols = len(re.findall(r"(?<=[a-z])[^\w\s\x00-\x7f’](?=[a-z])", text))  # but for an apostrophe
     return (best - strange) / (len(letters) + symbols)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 from formatters.words import counted
 
@@ -46,6 +46,12 @@ def groups_in_names(sources: Sequence[str], labels: Sequence[Hashable]) -> dict[
             found.setdefault(name, [""] * len(sources))[at] = value
     named_by_words = {name: values for name, values in found.items() if not _is_the_label(values, labels)}
     return named_by_words or _bare_numbers(sources, labels)
+
+
+def who_names(names: Collection[str]) -> str:
+    """ "actor" where the names are Actor_01, Actor_02 and so on; "" where they are others."""
+    found = {match[1].lower() if (match := NUMBERED_WHO.fullmatch(name)) else "" for name in names}
+    return found.pop() if len(found) == 1 and len(names) > 1 else ""
 
 
 def _is_the_label(values: Sequence[str], labels: Sequence[Hashable]) -> bool:

@@ -18,6 +18,9 @@ PART_WORDS: dict[str, Part] = {
     **dict.fromkeys(("unsup", "unsupervised", "unlabelled", "unlabeled"), "unlabelled"),
 }
 SPLIT_NAMES = frozenset(("split", "subset", "set", "partition", "usage", "fold", "folds", "kfold", "cv"))
+YES = frozenset(("1", "1.0", "true", "yes", "y", "t"))
+FLAGS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"n", "y"}, {"f", "t"})
+TELLS_SPLIT = "it tells the split"
 BESIDE_SPLIT_NAMES = frozenset(("data", "dataset", "name", "id", "type", "num", "no", "number", "k", "is", "in"))
 
 
@@ -61,6 +64,19 @@ def is_split_name(column: str) -> bool:
     named = any(word in SPLIT_NAMES for word in rest) and all(word in SPLIT_NAMES | set(PART_WORDS) for word in rest)
     flag = words[:1] == ["is"] and bool(part_of(column))
     return named or flag or words in (["dataset"], ["data", "set"])
+
+
+def parts_of_cells(column: str, cells: Collection[str]) -> dict[str, Part]:
+    """The part that each cell of a column names, or that a flag such as "is_train" gives; {} if it tells no split.
+
+    Words for the parts are enough, whatever the column is called.
+    """
+    parts = {cell: part_of(cell) for cell in cells}
+    if is_split_name(column) and (own := part_of(column)) and {cell.lower() for cell in cells} in FLAGS:
+        rest: Part = "test" if own == "train" else "train"
+        parts = {cell: own if cell.lower() in YES else rest for cell in cells}
+    found = set(parts.values())
+    return parts if "train" in found and len(found) > 1 and "" not in found else {}
 
 
 def _words(name: str) -> list[str]:

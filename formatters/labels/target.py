@@ -16,7 +16,7 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.edits import fixes
 from formatters.labels.lists import list_separator, split_list
-from formatters.split_words import is_split_name
+from formatters.split_words import TELLS_SPLIT, is_split_name
 from formatters.tables.columns import ID_NAME, Column, as_label
 from formatters.tables.reader import RawTable
 
@@ -103,7 +103,7 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     if wanted:
         return _wanted(table, by_name, wanted, ranked)
     block = _flags_beside(columns) if beside else _flags_at_an_end(columns)
-    if block and max((name_score(name) for name in ranked), default=0) < CLEAR_NAME:
+    if block and not any(_is_clearly_named(by_name[name]) for name in ranked):
         return _block_target(block, ranked, beside)
     if not beside:
         _check_named_label(table, columns, ranked)
@@ -112,11 +112,28 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
             f"{table.file_name} has no column that could be a label ({_listed(list(by_name))}); "
             "add one with the class of each row, with at least two different values."
         )
-    chosen = by_name[ranked[0]]
+    chosen = _in_words(table, by_name[ranked[0]], [by_name[name] for name in ranked[1:]])
     why = _why(chosen, order[chosen.name], len(columns))
-    others = [by_name[name] for name in ranked[1:]]
+    others = [by_name[name] for name in ranked[1:] if name != chosen.name]
     close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
     return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, close, others))
+
+
+def _is_clearly_named(column: Column) -> bool:
+    """Does its name settle the matter?  A "y" of many numbers is a place beside x."""
+    return name_score(column.name) >= (SURE_NAME if is_quantity(column) else CLEAR_NAME)
+
+
+def _in_words(table: RawTable, chosen: Column, others: Sequence[Column]) -> Column:
+    """The column that has a word for each number of the chosen one, if there is one: people read names."""
+    if not chosen.numbers or is_quantity(chosen):
+        return chosen
+    for other in others:
+        if other.type == "category" and other.distinct == chosen.distinct and not other.missing:
+            pairs = set(zip(table.column(chosen.name), table.column(other.name), strict=True))
+            if len(pairs) == len(other.counts) == len(chosen.counts):
+                return other
+    return chosen
 
 
 def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> list[Doubt]:
@@ -178,7 +195,7 @@ def _score(column: Column, beside: bool) -> float:
     name = name_score(column.name)
     distinct = column.distinct if column.numbers else _class_count(column)
     written = column.type not in ("text", "date") or column.name.lower() == CONFIDENCES
-    if distinct < 2 or not written or is_split_name(column.name):
+    if distinct < 2 or not written or is_split_name(column.name) or column.why_ignored == TELLS_SPLIT:
         return 2 * OUT
     quantity = is_quantity(column)
     few_rows = distinct > column.present / 2 and not (beside and name >= CLEAR_NAME)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
+from formatters.groups import who_names
 from formatters.media.names import classes_in_names
 from formatters.media.order import examples, natural
 from formatters.media.parts import split_depths
@@ -54,6 +55,11 @@ def from_folders(files: list[str], noun: str, read_names: bool = True) -> Folder
     if set(sides.values()) == {"train", "test"}:
         why.append("the split into train and test is given by the folders")
     doubts += _unlabelled_doubts(unlabelled, noun)
+    who = "" if named else who_names(set(labels.values()))
+    if who:
+        what = f"the classes are the folders {examples(labels.values())}, each named after one {who}"
+        fix = f"if a model shall not tell them apart, {SORT_THEM}"
+        doubts.append(Doubt(what, fix))
     if not named:
         doubts += _deeper_doubts([folders[file] for file in labels], noun)
     return FolderLabels(labels, sides, unlabelled, why, doubts)

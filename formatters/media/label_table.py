@@ -15,7 +15,7 @@ from formatters.labels.cuts import EACH, LabelQuestion
 from formatters.labels.row_labels import labels_as_written, numbers_of_rows
 from formatters.labels.target import NoLabelError, choose
 from formatters.media.file_index import FileIndex
-from formatters.split_words import Part, is_split_name, part_of, part_of_path, sides_of_parts
+from formatters.split_words import Part, part_of_path, parts_of_cells, sides_of_parts
 from formatters.tables.columns import Column, profile
 from formatters.tables.reader import RawTable
 from formatters.words import counted
@@ -104,7 +104,7 @@ def label_columns(table: RawTable, file_at: int) -> list[Column]:
     return [
         profile(name, table.column(name), table.delimiter)
         for at, name in enumerate(table.columns)
-        if at != file_at and not _is_split_column(table, at) and _plain(name) not in GROUP_COLUMNS
+        if at != file_at and not _parts(table, at) and _plain(name) not in GROUP_COLUMNS
     ]
 
 
@@ -150,16 +150,15 @@ def _files_of_rows(table: RawTable, at: int, path: str, index: FileIndex) -> tup
 def _parts_of_rows(table: RawTable, file_at: int, path: str) -> list[Part]:
     """The part ("train", "test") of each row, by a column or the table's own name; else what is labelled is train."""
     for at in range(len(table.columns)):
-        if _is_split_column(table, at):
-            return [part_of(row[at]) for row in table.rows]
+        if parts := _parts(table, at):
+            return parts
     once = len({row[file_at] for row in table.rows}) == len(table.rows)
     return [part_of_path(path) or ("train" if once else "")] * len(table.rows)
 
 
 def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str]) -> None:
     for at, name in enumerate(table.columns):
-        if _is_split_column(table, at):
-            parts = [part_of(row[at]) for row in table.rows]
+        if parts := _parts(table, at):
             sides = sides_of_parts(set(parts))
             result.sides = {file: sides[part] for file, part in zip(files, parts, strict=True)}
         elif is_group_name(name) and name not in result.target.split(","):
@@ -168,8 +167,10 @@ def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str])
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
 
 
-def _is_split_column(table: RawTable, at: int) -> bool:
-    return is_split_name(table.columns[at]) and all(part_of(row[at]) not in ("", "unlabelled") for row in table.rows)
+def _parts(table: RawTable, at: int) -> list[Part]:
+    """The part of each row, if this column tells it; else []."""
+    parts = parts_of_cells(table.columns[at], {row[at] for row in table.rows})
+    return [] if "unlabelled" in parts.values() else [parts[row[at]] for row in table.rows] if parts else []
 
 
 def _plain(name: str) -> str:

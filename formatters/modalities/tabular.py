@@ -42,6 +42,7 @@ from formatters.words import counted
 
 NINES = re.compile(r"-9{1,6}|9{2,6}")
 MIN_OTHERS = 5  # values of a column beside those that may stand for missing ones
+MIN_RUN_ROWS = 10  # of one class
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
@@ -227,6 +228,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             fix = "remove the column if it will not be known for new data"
             others = len(features) > 1
             doubts.append(Doubt(what, fix, column.name, fixes=fixes.ignore([column.name]) if others else []))
+    doubts += _time_doubts(upload, labels)
     votes = [] if labels.multi_label else _votes(features, upload, labels)
     if votes:
         what = f"the largest of the columns {', '.join(map(repr, votes))} is the label, as if they counted votes for it"
@@ -234,6 +236,26 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         others = len(features) > len(votes)
         doubts.append(Doubt(what, fix, votes[0], fixes=fixes.ignore(votes) if others else []))
     return doubts
+
+
+def _time_doubts(upload: TableUpload, labels: RowLabels) -> list[Doubt]:
+    """Rows that follow one another in time and seldom change their class: their neighbours are like copies."""
+    changes = sum(one != other for one, other in pairwise(labels.rows))
+    if labels.multi_label or any(upload.sides) or changes < len(labels.names):
+        return []
+    length = len(labels.rows) / (changes + 1)
+    times = [column for column in upload.columns if column.moments and not column.missing]
+    for column in times:
+        moments = [column.moments.get(cell) for cell in upload.table.column(column.name)]
+        if length < MIN_RUN_ROWS or any(b is None or a is None or b < a for a, b in pairwise(moments)):
+            continue
+        what = (
+            f"the rows stand in the order of {column.name!r} and keep their class for {length:,.0f} rows on average, "
+        )
+        what += "so test rows have neighbours among the train rows, and scores look better than on another recording"
+        fix = "add a column that numbers the recordings and group the split by it, or give train and test in two files"
+        return [Doubt(what, fix, column.name)]
+    return []
 
 
 def _order_doubt(column: Column) -> Doubt:

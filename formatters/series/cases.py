@@ -14,10 +14,14 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt, Findings, Sample
 from formatters.tables.columns import is_missing, parse_number
 from formatters.tables.fit import shown
-from formatters.tables.numbers import decimal_mark
+from formatters.tables.numbers import MAX_FLOAT32, decimal_mark
 from formatters.words import counted
 
-TIME_NAME = re.compile(r"#?\s*(time|time[_ ]?stamp|t|date|datetime|step|time[_ ]?step|tick|frame|index)\b.*", re.I)
+TIME_NAME = re.compile(
+    r"#?\s*(time|time[_ ]?stamp|t|date|datetime|step|time[_ ]?step|tick|frame|index|elapsed([_ ]time)?|"
+    r"(milli)?seconds?|m?secs?|ms|minutes?|hours?)([_ ](m?s|m?secs?|seconds|ns|us))?\b.*",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -93,7 +97,7 @@ def clean(case: np.ndarray, source: str) -> np.ndarray:
         for at in np.flatnonzero(missing.any(axis=0)):
             known = ~missing[:, at]
             values[:, at] = np.interp(steps, steps[known], values[known, at]) if known.any() else 0.0
-    return values.astype(np.float32)
+    return values.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)
 
 
 def stack(cells: Sequence[Sequence[list[str]]], decimal_comma: bool) -> np.ndarray:

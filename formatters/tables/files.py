@@ -17,7 +17,7 @@ from formatters.base import Doubt
 from formatters.groups import is_group_name
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
-from formatters.split_words import is_split_name, part_of, sides_of, sides_of_paths
+from formatters.split_words import TELLS_SPLIT, is_split_name, parts_of_cells, sides_of_parts, sides_of_paths
 from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
@@ -39,6 +39,7 @@ Side = Literal["train", "test"]
 OTHER_DATA = re.compile(
     r".*\.(png|jpe?g|bmp|gif|webp|tiff?|wav|flac|ogg|mp3|m4a|avi|mp4|mov|webm|mkv|mpe?g|ts|tfrecord)", re.IGNORECASE
 )
+BETWEEN_TEXT_AND_LABEL = ("\t", ";", "|")
 MIN_TEXTS = 10  # of a class, a line each
 MIN_WORDS = 3  # of a text, on average
 MAX_NAMELESS_CLASSES = 20  # in a table without a header
@@ -164,16 +165,21 @@ def _is_about(path: str) -> bool:
 def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
     """Are these files of one folder parts of one table?
 
-    Each holds a sentence and a label a line, with a tab between them, or, where they stand ``alone``, has the header of
-    the first.
+    Each holds a sentence and a label a line, with a tab, semicolon or bar between them, or, where they stand ``alone``,
+    has the header of the first.
     """
     if len({Path(path).parent for path in paths}) != 1:
         return False
     try:
         first = read_table(root / paths[0])
         tables = (read_table(root / path) for path in paths)
-        if first.delimiter == "\t" and any(" " in cell for cell in first.rows[0]):
-            return all(table.delimiter == "\t" and any(" " in cell for cell in table.rows[0]) for table in tables)
+        if first.delimiter in BETWEEN_TEXT_AND_LABEL and any(" " in cell for cell in first.rows[0]):
+            return all(
+                table.delimiter == first.delimiter
+                and len(table.columns) == len(first.columns)
+                and any(" " in cell for cell in table.rows[0])
+                for table in tables
+            )
         headed = alone and first.has_header and len(first.columns) > 1
         return headed and all(table.has_header and table.columns == first.columns for table in tables)
     except DataError:  # prose
@@ -246,13 +252,14 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     for column in upload.columns:
-        parts = {part_of(cell) for cell in column.counts} if is_split_name(column.name) else {""}
-        if "" in parts or "train" not in parts or len(parts) < 2:
+        parts = parts_of_cells(column.name, column.counts)
+        if not parts:
             continue
-        upload = _ignoring(upload, column, "it tells the split")
-        if column.missing or not parts & {"validation", "test"}:
+        upload = _ignoring(upload, column, TELLS_SPLIT)
+        if column.missing or not set(parts.values()) & {"validation", "test"}:
             continue
-        sides = sides_of(set(column.counts))
+        side_of = sides_of_parts(set(parts.values()))
+        sides = {cell: side_of[part] for cell, part in parts.items() if part in side_of}
         cells = upload.table.column(column.name)
         kept = [at for at, cell in enumerate(cells) if cell in sides]
         why = f"the split into train and test is given by column {column.name!r}"

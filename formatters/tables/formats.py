@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.split_words import part_of
 
 MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
 MAX_WORKBOOK_BYTES = 2**29
@@ -33,6 +34,7 @@ DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson")
 PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
+SPLIT = "split"
 MAX_DIGITS = 9  # of a place in a sparse row
 Rows = list[list[str]]
 
@@ -246,6 +248,8 @@ def _records_of(content: dict[str, Any]) -> list[Any]:
     records = [value for value in lists if value and all(isinstance(item, dict) for item in value)]
     if len(records) == 1:
         return records[0]
+    if len(records) == len(content) and all(map(part_of, content)):  # {"train": [...], "test": [...]}
+        return [{**item, SPLIT: part} for part, items in content.items() for item in items]
     if len(lists) == len(content) and len({len(value) for value in lists}) == 1 and not records:
         return [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
     inner = [value for value in content.values() if isinstance(value, dict)]

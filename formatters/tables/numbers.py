@@ -31,6 +31,7 @@ BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
     r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
     re.I,
 )
+UNCERTAINTY = re.compile(r"(?<=[\d%])\s*(±|\+/-)\s*\d[\d.,]*")  # behind a number
 AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+*†‡\s]+$")
 UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
 CLOCK = re.compile(r"(?:(\d+)\s*d(?:ays?)?,?\s+)?(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?(?:m\.?)?", re.I)
@@ -81,7 +82,7 @@ class Writing:
                 pass
         if not any(map(str.isdigit, cell)):
             return None
-        bare, factor = self._without_unit(cell)
+        bare, factor = self._without_unit(UNCERTAINTY.sub("", cell))
         if bare[:1] == "(" and bare[-1:] == ")":  # as accountants write losses
             bare, factor = bare[1:-1], -factor
         elif re.fullmatch(r"\d.*\d-|\d-", bare):  # as SAP writes them

@@ -50,6 +50,7 @@ def test_texts_in_old_encodings(tmp_path: Path, encoding: str) -> None:
         ("cp949", ["참나무", "느릅나무"]),
         ("cp932", ["よい", "わるい"]),
         ("cp1252", ["größer", "schön"]),
+        ("cp1252", ["l’hôtel", "déçu"]),
         ("cp1250", ["dąb", "świerk", "wiąz"]),
     ],
 )

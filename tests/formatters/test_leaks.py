@@ -125,6 +125,24 @@ def test_the_same_person_in_the_names_of_files_is_told(tmp_path: Path, name: str
     assert f"values of {of} stand in train and in test, {such}" in warnings_of(tmp_path / "up", tmp_path / "out")
 
 
+def test_folders_of_persons_are_told(tmp_path: Path) -> None:
+    for i in range(12):
+        folder = tmp_path / "raw" / f"Actor_{i % 3:02d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        photo(i).save(folder / f"03-01-{i:02d}.png")
+    assert "each named after one actor" in warnings_of(tmp_path / "raw", tmp_path / "out")
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_neighbours_in_time_on_both_sides_are_told(tmp_path: Path, in_order: bool) -> None:
+    times = [f"2021-03-05 10:{i // 60:02d}:{i % 60:02d}" for i in range(240)]
+    rows = [f"{time},{i * 37 % 61},{('walk', 'run', 'sit')[i // 20 % 3]}" for i, time in enumerate(times)]
+    random.Random(0).shuffle(rows) if not in_order else None
+    (tmp_path / "a.csv").write_text("\n".join(["when,speed,activity", *rows]) + "\n")
+    told = warnings_of(tmp_path / "a.csv", tmp_path / "out")
+    assert ("stand in the order of 'when', on average 20 of one class" in told) == in_order
+
+
 def test_persons_who_are_the_classes_are_no_groups() -> None:
     names = [f"speaker{i % 4}/{i}.wav" for i in range(40)]
     assert not groups.groups_in_names(names, [(str(i % 4),) for i in range(40)])

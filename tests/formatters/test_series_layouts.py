@@ -56,6 +56,7 @@ def long(header: str, line: str, order: str = "i") -> str:
         ("device,timestamp,reading,state", "d{i},{at},{v},{s}"),
         ("time,device,x,y,state", "{ms},d{i},{v},{w},{s}"),
         ("device,n,reading,state", "d{i},{t},{v},{s}"),
+        ("device,seconds,reading,state", "d{i},{ms},{v},{s}"),
         ("site,device,at,reading,state", "s{i},d{i},{at},{v},{s}"),
     ],
 )

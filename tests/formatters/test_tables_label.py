@@ -20,6 +20,25 @@ def read(folder: Path, header: str, *columns: list[str]) -> Table:
     return tabular.read(folder, Options())
 
 
+def test_columns_of_one_class_each_beside_coordinates(tmp_path):
+    numbers = [f"{i * 37 % 61 / 7:.3f}" for i in range(60)]
+    classes = [[str(int(i % 3 == k)) for i in range(60)] for k in range(3)]
+    table = read(tmp_path, "x,y,cat,dog,bird", numbers, numbers[::-1], *classes)
+    assert (table.label_names, table.multi_label) == (["cat", "dog", "bird"], False)
+
+
+def test_words_are_the_classes_where_numbers_stand_for_them(tmp_path):
+    numbers = [f"{i * 37 % 61 / 7:.3f}" for i in range(60)]
+    table = read(
+        tmp_path,
+        "x,target,category",
+        numbers,
+        [str(i % 3) for i in range(60)],
+        [("dog", "rain", "saw")[i % 3] for i in range(60)],
+    )
+    assert table.findings.target == "category"
+
+
 @pytest.mark.parametrize("words", [["none", "worn"], ["N/A", "ok"], ["+", "-"], ["nil", "low", "high"], ["NA", "ok"]])
 def test_words_for_a_missing_value_are_classes_of_a_label(tmp_path, words):
     table = read(tmp_path, "a,b,state", [], ["red", "blue"], words)

@@ -24,6 +24,9 @@ def read(folder: Path, header: str, tail: list[str]) -> Table:
         ("Usage", ["Training", "PublicTest", "PrivateTest"], 40),
         ("data_set", ["training_set", "dev"], 30),
         ("partition", ["train", "val", "hold-out"], 20),
+        ("phase", ["train", "valid", "test"], 20),  # the words are enough
+        ("is_train", ["1", "1", "0"], 20),
+        ("isTestSet", ["False", "True", "False"], 20),
     ],
 )
 def test_a_split_column_is_obeyed_and_no_label(tmp_path, name, tail, test):

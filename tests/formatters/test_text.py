@@ -229,6 +229,22 @@ def test_lines_of_fasttext(read, both):
     assert "__label__yes" not in table.spec.channel_to_index
 
 
+def test_json_of_parts(read):
+    parts = {
+        part: [{"text": f"so {i} it goes on", "label": "ab"[i % 2]} for i in range(20)] for part in ("train", "test")
+    }
+    table = read({"a.json": json.dumps(parts)})
+    assert [sample.split for sample in table.samples] == ["train"] * 20 + ["test"] * 20
+
+
+@pytest.mark.parametrize("between", [";", "|"])
+def test_files_of_sentences_and_labels_by_part(read, between):
+    line = "so {} it goes on" + between + "{}\n"
+    lines = "".join(line.format(i, ("joy", "fear")[i % 2]) for i in range(20))
+    table = read({"train.txt": lines, "val.txt": lines, "test.txt": lines})
+    assert (table.label_names, len(table.samples)) == (["fear", "joy"], 60)
+
+
 def test_several_files_of_sentences_with_labels(read):
     def lines(name: str) -> str:
         return "\n".join(f"{text} {name} {name}\t{i % 2}" for i, text in enumerate(SENTENCES))

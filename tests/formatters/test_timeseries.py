@@ -52,6 +52,12 @@ def test_fixed_length_with_channels(read):
     assert table.preview(0, Path("x")) == {"kind": "series", "series": [[1, 2, 3], [4, 5, 6]]}
 
 
+@pytest.mark.parametrize("huge", ["9" * 40, "-1e200"])
+def test_values_beyond_float32_become_the_largest(read, huge):
+    table = read({"a.ts": HEAD + f"1,{huge},3:4,5,6:up\n7,8,9:0,1,2:down\n" * 3})
+    assert np.isfinite(table.steps(0)).all()
+
+
 def test_padding_is_cut_and_gaps_are_filled(read):
     table = read({"a.ts": HEAD + "1,?,3,NaN,NaN:5,6,7,NaN,NaN:up\n1,2,3,4,5:1,2,3,4,5:down\n" * 3})
     assert table.spec.sequence_size == -1
