@@ -112,7 +112,9 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
             f"{table.file_name} has no column that could be a label ({_listed(list(by_name))}); "
             "add one with the class of each row, with at least two different values."
         )
-    chosen = _in_words(table, by_name[ranked[0]], [by_name[name] for name in ranked[1:]])
+    chosen = by_name[ranked[0]]
+    if beside:
+        chosen = _in_words(table, chosen, [by_name[name] for name in ranked[1:]])
     why = _why(chosen, order[chosen.name], len(columns))
     others = [by_name[name] for name in ranked[1:] if name != chosen.name]
     close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]

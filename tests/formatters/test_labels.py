@@ -82,6 +82,11 @@ def test_a_list_with_blanks(tmp_path: Path, header: str) -> None:
     assert pairs(label(tmp_path, FLAT, table, "list.txt")) == {f"{i}.png": ("ab"[i % 2],) for i in range(8)}
 
 
+def test_words_are_the_classes_where_numbers_stand_for_them(tmp_path: Path) -> None:
+    cells = [f"{i % 3},{('dog', 'rain', 'saw')[i % 3]},{i // 3}" for i in range(8)]
+    assert label(tmp_path, FLAT, table_of("file,target,category,take", *cells)).label_names == ["dog", "rain", "saw"]
+
+
 def test_a_json_list(tmp_path: Path) -> None:
     table = json.dumps([{"image": f"{i}.png", "label": "ab"[i % 2]} for i in range(8)])
     assert label(tmp_path, FLAT, table, "labels.json").label_names == ["a", "b"]

@@ -140,7 +140,7 @@ def test_neighbours_in_time_on_both_sides_are_told(tmp_path: Path, in_order: boo
     random.Random(0).shuffle(rows) if not in_order else None
     (tmp_path / "a.csv").write_text("\n".join(["when,speed,activity", *rows]) + "\n")
     told = warnings_of(tmp_path / "a.csv", tmp_path / "out")
-    assert ("stand in the order of 'when', on average 20 of one class" in told) == in_order
+    assert ("the order of 'when' and keep their class for 20 rows" in told) == in_order
 
 
 def test_persons_who_are_the_classes_are_no_groups() -> None:

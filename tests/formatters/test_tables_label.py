@@ -21,22 +21,12 @@ def read(folder: Path, header: str, *columns: list[str]) -> Table:
 
 
 def test_columns_of_one_class_each_beside_coordinates(tmp_path):
-    numbers = [f"{i * 37 % 61 / 7:.3f}" for i in range(60)]
-    classes = [[str(int(i % 3 == k)) for i in range(60)] for k in range(3)]
-    table = read(tmp_path, "x,y,cat,dog,bird", numbers, numbers[::-1], *classes)
+    rows = [
+        f"{i * 37 % 61 / 7},{i * 29 % 53 / 7},{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)}" for i in range(60)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["x,y,cat,dog,bird", *rows]) + "\n")
+    table = tabular.read(tmp_path, Options())
     assert (table.label_names, table.multi_label) == (["cat", "dog", "bird"], False)
-
-
-def test_words_are_the_classes_where_numbers_stand_for_them(tmp_path):
-    numbers = [f"{i * 37 % 61 / 7:.3f}" for i in range(60)]
-    table = read(
-        tmp_path,
-        "x,target,category",
-        numbers,
-        [str(i % 3) for i in range(60)],
-        [("dog", "rain", "saw")[i % 3] for i in range(60)],
-    )
-    assert table.findings.target == "category"
 
 
 @pytest.mark.parametrize("words", [["none", "worn"], ["N/A", "ok"], ["+", "-"], ["nil", "low", "high"], ["NA", "ok"]])

@@ -231,18 +231,21 @@ def test_lines_of_fasttext(read, both):
 
 def test_json_of_parts(read):
     parts = {
-        part: [{"text": f"so {i} it goes on", "label": "ab"[i % 2]} for i in range(20)] for part in ("train", "test")
+        part: [{"text": f"{text} {part}", "label": "ab"[i % 2]} for i, text in enumerate(SENTENCES)]
+        for part in ("train", "test")
     }
     table = read({"a.json": json.dumps(parts)})
-    assert [sample.split for sample in table.samples] == ["train"] * 20 + ["test"] * 20
+    count = len(SENTENCES)
+    assert [sample.split for sample in table.samples] == ["train"] * count + ["test"] * count
 
 
 @pytest.mark.parametrize("between", [";", "|"])
 def test_files_of_sentences_and_labels_by_part(read, between):
-    line = "so {} it goes on" + between + "{}\n"
-    lines = "".join(line.format(i, ("joy", "fear")[i % 2]) for i in range(20))
-    table = read({"train.txt": lines, "val.txt": lines, "test.txt": lines})
-    assert (table.label_names, len(table.samples)) == (["fear", "joy"], 60)
+    def lines(part: str) -> str:
+        return "\n".join(f"{text} {part}{between}{('joy', 'fear')[i % 2]}" for i, text in enumerate(SENTENCES))
+
+    table = read({f"{part}.txt": lines(part) for part in ("train", "val", "test")})
+    assert (table.label_names, len(table.samples)) == (["fear", "joy"], 3 * len(SENTENCES))
 
 
 def test_several_files_of_sentences_with_labels(read):
