@@ -4,6 +4,7 @@
     python -m automl_engine score RUN SOLUTION
     python -m automl_engine export RUN
     python -m automl_engine predict model.zip INPUT -o out.csv
+    python -m automl_engine why model.zip INPUT -o why.json
     python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
     python -m automl_engine meta scores|costs|evaluate|reduce ...
     python -m automl_engine search --row ROW --data DIR --out OUT [--trials 30]
@@ -190,6 +191,14 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def why(options: argparse.Namespace) -> int:
+    from automl_engine.package.why import explain_zip
+
+    with child.held_memory():
+        explain_zip(options.model_zip, options.input, options.out, options.test)
+    return 0
+
+
 def bench(options: argparse.Namespace) -> int:
     from automl_engine.lab.bench.sweep import Plan
     from automl_engine.lab.bench.sweep import bench as run_bench
@@ -220,7 +229,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
-    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta|pretrain")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|why|bench|search|meta|pretrain")
 
     verb = verbs.add_parser("run", help="train on a data set until the budget ends")
     verb.set_defaults(verb=run)
@@ -263,6 +272,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     verb.add_argument("--notes", type=Path, metavar="notes.json", help="what could not be read, as a list of sentences")
+    verb = verbs.add_parser("why", help="tell which parts of an input a model.zip's answer depends on")
+    verb.set_defaults(verb=why)
+    verb.add_argument("model_zip", type=Path, metavar="model.zip")
+    verb.add_argument("input", type=Path, metavar="INPUT", help="new data, or the folder of a data set with --test")
+    verb.add_argument("-o", "--out", type=Path, required=True, metavar="why.json")
+    verb.add_argument("--test", type=int, metavar="INDEX", help="explain this item of the data set's test split")
     _add_bench(
         verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )
