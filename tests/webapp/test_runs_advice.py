@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webapp.runs.pages.advice import sentences
+from webapp.runs.pages.advice import advices
 
 REPORT = {"labels": [{"name": name, "train": train} for name, train in (("a", 100), ("b", 100), ("c", 10))]}
 
@@ -18,6 +18,10 @@ def points(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
 def results(recalls: tuple[float, ...] = (0.9, 0.9, 0.9), sure: int = 0) -> dict[str, Any]:
     classes = [{"label": name, "n": 10, "recall": recall} for name, recall in zip("abc", recalls, strict=True)]
     return {"classes": classes, "mistakes": [{"confidence": 0.99}] * sure + [{"confidence": 0.6}]}
+
+
+def sentences(*told: Any) -> list[str]:
+    return [advice.sentence for advice in advices(*told)]
 
 
 def test_nothing_to_say() -> None:
