@@ -272,12 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     verb.add_argument("--notes", type=Path, metavar="notes.json", help="what could not be read, as a list of sentences")
-    verb = verbs.add_parser("why", help="tell which parts of an input a model.zip's answer depends on")
-    verb.set_defaults(verb=why)
-    verb.add_argument("model_zip", type=Path, metavar="model.zip")
-    verb.add_argument("input", type=Path, metavar="INPUT", help="new data, or the folder of a data set with --test")
-    verb.add_argument("-o", "--out", type=Path, required=True, metavar="why.json")
-    verb.add_argument("--test", type=int, metavar="INDEX", help="explain this item of the data set's test split")
+    _add_why(verbs.add_parser("why", help="tell which parts of an input a model.zip's answer depends on"))
     _add_bench(
         verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )
@@ -298,6 +293,14 @@ def _add_room(verb: argparse.ArgumentParser, module: str) -> None:
     room = import_module(module)
     room.arguments(verb)
     verb.set_defaults(verb=room.main)
+
+
+def _add_why(verb: argparse.ArgumentParser) -> None:
+    verb.set_defaults(verb=why)
+    verb.add_argument("model_zip", type=Path, metavar="model.zip")
+    verb.add_argument("input", type=Path, metavar="INPUT", help="new data, or the folder of a data set with --test")
+    verb.add_argument("-o", "--out", type=Path, required=True, metavar="why.json")
+    verb.add_argument("--test", type=int, metavar="INDEX", help="explain this item of the data set's test split")
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:

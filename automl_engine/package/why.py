@@ -32,6 +32,8 @@ LIMIT_S = 1.5
 """Time for all predictions with a part hidden, after the model is loaded and has answered once."""
 CHUNK_BYTES, CHUNK = 2**26, 256
 """Inputs with a part hidden that are predicted together: as many as fit into both."""
+LEAST = 0.5
+"""Change of the log-odds that makes a part fully important, unless another part makes a larger one."""
 SURE = 1e-6
 """Probabilities nearer to 0 or 1 count as this near."""
 
@@ -87,13 +89,13 @@ def explain(
     measured = _measure(predictor, examples.spec, subject.levels, label)
     level, without = measured[-1]
     weights = _averaged([_log_odds(np.array(base)) - _log_odds(each) for _, each in measured])
-    largest = float(np.abs(weights).max(initial=0))
+    largest = max(LEAST, float(np.abs(weights).max(initial=0)))
     return {
         "version": 1,
         "kind": subject.kind,
         "label": predictor.labels[label],
         "probability": float(base),
-        "weights": np.round(weights / (largest or 1), 3).tolist(),
+        "weights": np.round(weights / largest, 3).tolist(),
         "without": np.round(without, 4).tolist(),
         **subject.about,
         **level.about,

@@ -21,7 +21,7 @@ AREA = {"picture": PIXEL, "width": 40, "height": 30, "weights": [[0, 0.1], [1, -
 LINE = {"weights": [-0.2, 1], "without": [0.93, 0.4]}
 KINDS = {
     "picture": (AREA, "Most important: at the bottom left."),
-    "clip": (AREA, "over the middle frame"),
+    "clip": (AREA, "The picture is the middle frame."),
     "sound": (AREA | {"seconds": 2.0}, "Most important: low frequencies from 0 to 1 s."),
     "text": (LINE | {"parts": ["an", "offer"], "glue": " "}, "Most important: “offer”."),
     "row": (LINE | {"parts": ["age", "<b>fare"]}, "“&lt;b&gt;fare”"),

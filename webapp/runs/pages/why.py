@@ -20,6 +20,8 @@ from webapp.runs.pages import results
 LISTED = 10  # most important words or columns
 DECISIVE = 0.01
 """A part matters if the probability falls by this much without it."""
+AGAINST = -0.1
+"""An area of a picture is coloured from this weight on."""
 PLACES = (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))
 
 
@@ -115,14 +117,15 @@ def _area(found: dict[str, Any]) -> dict[str, Any]:
     places = [(row, column) for row in range(rows) for column in range(columns)]
     row, column = max(places, key=lambda at: weights[at[0]][at[1]])
     high, wide = height / rows, width / columns
+    is_sound = found["kind"] == "sound"
+    place, shown = (_sound_place, _cell) if is_sound else (_picture_place, _veil)
     return {
         **{key: found.get(key) for key in ("picture", "width", "height", "seconds")},
         "without": without[row][column],
         "decisive": found["probability"] - without[row][column] >= DECISIVE,
-        "place": _sound_place(found, row, column) if found["kind"] == "sound" else _picture_place(found, row, column),
-        "cells": [
-            _cell(weights[i][j], x=j * wide, y=i * high, width=wide, height=high) for i, j in places if weights[i][j]
-        ],
+        "place": place(found, row, column),
+        "faded": not is_sound,
+        "cells": [shown(weights[i][j], x=j * wide, y=i * high, width=wide, height=high) for i, j in places],
     }
 
 
@@ -133,13 +136,20 @@ def _picture_place(found: dict[str, Any], row: int, column: int) -> str:
 
 def _sound_place(found: dict[str, Any], row: int, column: int) -> str:
     rows, columns = len(found["weights"]), len(found["weights"][0])
-    start, end = (words.number(found["seconds"] * at / columns) for at in (column, column + 1))
+    start, end = (words.number(round(found["seconds"] * at / columns, 2)) for at in (column, column + 1))
     return f"{('high', 'middle', 'low')[_third(row, rows)]} frequencies from {start} to {end} s"
 
 
 def _third(place: int, count: int) -> int:
     """Where the middle of a part lies."""
     return 3 * (2 * place + 1) // (2 * count)
+
+
+def _veil(weight: float, **box: float) -> dict[str, Any]:
+    """Over a picture with colours of its own: what does not matter is faded."""
+    if weight < AGAINST:
+        return _cell(weight, **box)
+    return _cell(weight, **box) | {"side": "faded", "opacity": f"{0.85 * (1 - max(0, weight)):.2f}"}
 
 
 def _cell(weight: float, **box: float) -> dict[str, Any]:
