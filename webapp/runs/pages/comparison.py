@@ -49,10 +49,9 @@ def _sentence(gains: list[float], metric: str, n_test: int) -> str:
     which = f"{len(gains):,} test items" if len(gains) == n_test else f"the first {len(gains):,} test items"
     if not any(gains):
         return f"The same {metric} on each of {which}."
-    mean = fmean(gains)
-    margin = Z_95 * stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    if math.isinf(margin):
+    if len(gains) == 1:
         return "One test item is too few to compare."
+    mean, margin = fmean(gains), Z_95 * stdev(gains) / math.sqrt(len(gains))
     points = f"{100 * mean:+.1f} points of {metric} (95\N{NO-BREAK SPACE}% confidence interval: "
     interval = f"{100 * (mean - margin):+.1f} to {100 * (mean + margin):+.1f}), on {which}"
     verdict = "" if abs(mean) > margin else "; this may be chance"
