@@ -85,9 +85,8 @@ def _pictures(steps: Steps, spec: Spec) -> Subject:
     def level(side: int) -> Level:
         def hidden(part: int) -> list[Steps]:
             covered = frames.copy()
-            covered[:, _around(part // side, side, frames.shape[1]), _around(part % side, side, frames.shape[2])] = (
-                colour
-            )
+            row, column = divmod(part, side)
+            covered[:, _around(row, side, frames.shape[1]), _around(column, side, frames.shape[2])] = colour
             return [encode(covered)]
 
         return Level((side, side), hidden)
@@ -122,20 +121,20 @@ def _frames(steps: Steps, channels: int) -> np.ndarray:
 
 
 def _encoded(frames: np.ndarray) -> list[bytes]:
-    return [_encode(frame, ".png") for frame in frames]
+    return [_png(frame) for frame in frames]
 
 
-def _encode(picture: np.ndarray, suffix: str) -> bytes:
+def _png(picture: np.ndarray) -> bytes:
     import cv2
 
     codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     channels = picture.shape[2]
     turned = cv2.cvtColor(picture, codes[channels]) if channels in codes else picture[..., 0]
-    return cv2.imencode(suffix, turned, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    return cv2.imencode(".png", turned, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def _data_uri(picture: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(_encode(picture, '.png')).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
