@@ -69,7 +69,7 @@ def subject_of(recipe: dict[str, Any], examples: Examples, others: Examples | No
     assert isinstance(steps, np.ndarray)
     if spec.domain == "text":
         return _text(steps, spec)
-    return _sound(examples) if recipe["modality"] == "audio" else _series(steps)
+    return _sound(examples) if recipe["modality"] == "audio" and len(steps) else _series(steps)
 
 
 # Pictures and clips
@@ -168,7 +168,7 @@ def _text(steps: np.ndarray, spec: Spec) -> Subject:
 
 def _series(steps: np.ndarray) -> Subject:
     known = np.where(np.isfinite(steps), steps, np.nan)
-    means = np.nan_to_num(np.nanmean(known, axis=0)) if np.isfinite(steps).any() else np.zeros_like(steps[0])
+    means = np.nan_to_num(np.nanmean(known, axis=0)) if np.isfinite(steps).any() else 0
 
     def level(spans: list[tuple[int, int]]) -> Level:
         def hidden(part: int) -> list[Steps]:
@@ -179,7 +179,7 @@ def _series(steps: np.ndarray) -> Subject:
         return Level((len(spans),), hidden, {"spans": [[start / len(steps), end / len(steps)] for start, end in spans]})
 
     picks = np.unique(np.linspace(0, max(0, len(steps) - 1), SHOWN_STEPS).astype(int))[: len(steps)]
-    shown = np.asarray(known, np.float64).reshape(len(steps), -1)[picks].T
+    shown = np.asarray(known, np.float64).reshape(len(steps), math.prod(steps.shape[1:]))[picks].T
     lines = [[None if math.isnan(value) else value for value in channel] for channel in shown.tolist()]
     return Subject("series", steps, [level(spans) for spans in _spans(len(steps))], {"lines": lines})
 
@@ -189,7 +189,7 @@ def _series(steps: np.ndarray) -> Subject:
 
 def _sound(examples: Examples) -> Subject:
     """Row 0 of the weights is the highest band, as in the picture of the sound."""
-    steps = np.asarray(examples.steps(0), np.float32)
+    steps = np.nan_to_num(np.asarray(examples.steps(0), np.float32))
     spectrum = np.fft.rfft(steps, axis=0)
     mels = 2595 * np.log10(1 + np.fft.rfftfreq(len(steps), 1 / RATE_HZ) / 700)
 
@@ -225,7 +225,8 @@ def _row(examples: Examples, columns: list[dict[str, Any]], others: Examples | N
     """Parts are the table's own columns, also where one was turned into several numbers."""
     values = tabular_values(examples)[0]
     parts = _columns(columns, examples.spec, len(values))
-    rows = tabular_values(others) if others and len(others) else np.full((1, len(values)), np.nan, np.float32)
+    missing = 0 if examples.spec.format == "SPARSE" else np.nan
+    rows = tabular_values(others) if others else np.full((1, len(values)), missing, np.float32)
 
     def level(draws: int) -> Level:
         picks = np.unique(np.linspace(0, len(rows) - 1, draws).astype(int))

@@ -95,6 +95,13 @@ def test_the_stretch_of_a_series() -> None:
     assert found["lines"][0][3] is None
 
 
+@pytest.mark.parametrize("modality", ["audio", "timeseries"])
+def test_nothing_to_hide_in_an_empty_series(modality: str) -> None:
+    predictor: Any = Rule(lambda steps: 0.9)
+    empty = MemoryExamples(Spec("toy", 1, 2, sequence_size=-1), [np.zeros((0, 1, 1, 1), np.float32)])
+    assert why.explain(predictor, {"modality": modality}, empty)["weights"] == []
+
+
 def test_the_time_and_band_of_a_sound() -> None:
     times = np.arange(RATE_HZ) / RATE_HZ
     tone = np.where(times > 0.5, np.sin(2 * np.pi * 6000 * times), 0) + np.sin(2 * np.pi * 200 * times)

@@ -47,12 +47,11 @@ def percent(share: float) -> str:
     return f"{min(value, 99.9) if value > 99 else max(value, 0.1):.1f}\N{NO-BREAK SPACE}%"
 
 
-def number(value: float) -> str:
-    """Up to three significant digits, never an exponent: ``12,500``, ``375``, ``7.9``, ``0.0043``."""
-    if value == round(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
+def number(value: float, digits: int = 3) -> str:
+    """Whole numbers as they are, others with so many significant digits, never an exponent: ``12,500``, ``0.0043``."""
+    decimals = 0 if value == round(value) else digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{value:,.{max(0, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if decimals > 0 else text
 
 
 def score_value(value: float | None) -> str:

@@ -75,9 +75,9 @@ def plain(value: float) -> str:
 
 
 @register.filter
-def number(value: float) -> str:
+def number(value: float, digits: int = 3) -> str:
     """``0.0043``, ``7.9``, ``12,500``."""
-    return words.number(value)
+    return words.number(value, digits)
 
 
 @register.filter
