@@ -4,6 +4,7 @@
     python -m automl_engine score RUN SOLUTION
     python -m automl_engine export RUN
     python -m automl_engine predict model.zip INPUT -o out.csv
+    python -m automl_engine why model.zip INPUT -o why.json
     python -m automl_engine bench --data DIR --out OUT [--models auto,ROW,FOLDER] [--budget 120] [--seeds 3]
     python -m automl_engine meta scores|costs|evaluate|reduce ...
     python -m automl_engine search --row ROW --data DIR --out OUT [--trials 30]
@@ -195,6 +196,14 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def why(options: argparse.Namespace) -> int:
+    from automl_engine.package.why import explain_zip
+
+    with child.held_memory():
+        explain_zip(options.model_zip, options.input, options.out, options.test)
+    return 0
+
+
 def bench(options: argparse.Namespace) -> int:
     from automl_engine.lab.bench.sweep import Plan
     from automl_engine.lab.bench.sweep import bench as run_bench
@@ -226,7 +235,7 @@ def bench(options: argparse.Namespace) -> int:
 def _parser(words: list[str]) -> argparse.ArgumentParser:
     """Studies state their arguments themselves: only those among the ``words`` are imported, since that takes long."""
     parser = argparse.ArgumentParser(prog="python -m automl_engine", description="Anytime AutoML under a time budget.")
-    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|bench|search|meta|pretrain")
+    verbs = parser.add_subparsers(required=True, metavar="run|score|export|predict|why|bench|search|meta|pretrain")
 
     verb = verbs.add_parser("run", help="train on a data set until the budget ends")
     verb.set_defaults(verb=run)
@@ -269,6 +278,7 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     verb.add_argument("input", type=Path, metavar="INPUT", help="a file, folder, zip or table without labels")
     verb.add_argument("-o", "--out", type=Path, required=True, metavar="out.csv")
     verb.add_argument("--notes", type=Path, metavar="notes.json", help="what could not be read, as a list of sentences")
+    _add_why(verbs.add_parser("why", help="tell which parts of an input a model.zip's answer depends on"))
     _add_bench(
         verbs.add_parser("bench", help="compare models over data sets and seeds: table, plots and CSV; resumable")
     )
@@ -287,6 +297,14 @@ def _add_study(verb: argparse.ArgumentParser, module: str) -> None:
         study = import_module(module)
         study.arguments(verb)
         verb.set_defaults(verb=study.main)
+
+
+def _add_why(verb: argparse.ArgumentParser) -> None:
+    verb.set_defaults(verb=why)
+    verb.add_argument("model_zip", type=Path, metavar="model.zip")
+    verb.add_argument("input", type=Path, metavar="INPUT", help="new data, or the folder of a data set with --test")
+    verb.add_argument("-o", "--out", type=Path, required=True, metavar="why.json")
+    verb.add_argument("--test", type=int, metavar="INDEX", help="explain this item of the data set's test split")
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:

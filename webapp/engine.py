@@ -24,6 +24,7 @@ from django.conf import settings
 
 from automl_engine import weights
 from automl_engine.errors import DataError
+from automl_engine.files import write_json
 from automl_engine.metalearning import tables
 from automl_engine.models import configuration
 from automl_engine.models.challenge import submission
@@ -44,6 +45,7 @@ __all__ = [
     "end",
     "end_stray",
     "events",
+    "explain",
     "export",
     "isolation",
     "log_tail",
@@ -56,6 +58,7 @@ __all__ = [
     "waiting_bytes",
     "weights",
     "weights_card",
+    "write_json",
     "write_knowledge",
 ]
 
@@ -222,6 +225,24 @@ def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[
     """
     command = ["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)]
     command += ["--notes", str(out_csv.with_name("notes.json"))]
+    _ask_predictor(command, should_stop)
+
+
+def explain(
+    model_zip: Path, source: Path, out_json: Path, should_stop: Callable[[], bool], test_index: int | None = None
+) -> None:
+    """Which parts of an input the answer depends on; raises as ``predict``.
+
+    Args:
+        source: one input, or, with ``test_index``, the folder of a data set.
+    """
+    command = ["automl_engine", "why", str(model_zip), str(source), "-o", str(out_json)]
+    command += [] if test_index is None else ["--test", str(test_index)]
+    _ask_predictor(command, should_stop)
+
+
+def _ask_predictor(command: list[str], should_stop: Callable[[], bool]) -> None:
+    """Let the process that keeps models loaded do it, or else one of its own."""
     with tempfile.TemporaryFile() as errors:
         resident = warm.start(settings.WARM_PREDICTOR, command[1:], errors)
         code = _wait(resident, should_stop) if resident else -1

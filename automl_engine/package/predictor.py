@@ -180,13 +180,21 @@ def write_csv(
 
 def predict_zip(model_zip: Path, source: Path, out: Path) -> Predicted:
     """``predict`` from a packed model; only its data files are unpacked, none of its code is run."""
-    try:
-        changed_ns = model_zip.stat().st_mtime_ns
-        model = _load_zip(model_zip, changed_ns)
-    except (FileNotFoundError, IsADirectoryError, zipfile.BadZipFile):
-        raise DataError(f"{model_zip} is no model.zip; give the file that an export wrote.") from None
+    model = load_zip(model_zip)
     _check(source, out)
     return _predict(*model, source, out)
+
+
+def load_zip(model_zip: Path) -> tuple[Predictor, dict[str, Any]]:
+    """The predictor and its recipe.
+
+    Raises:
+        DataError: it is no packed model.
+    """
+    try:
+        return _load_zip(model_zip, model_zip.stat().st_mtime_ns)
+    except (FileNotFoundError, IsADirectoryError, zipfile.BadZipFile):
+        raise DataError(f"{model_zip} is no model.zip; give the file that an export wrote.") from None
 
 
 @lru_cache(maxsize=1)  # for a process that answers several times (resident.py)

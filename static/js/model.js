@@ -1,5 +1,7 @@
 // Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
+import { showWhy } from "./why.js";
+
 const answer = document.getElementById("answer");
 const packing = document.getElementById("packing");
 const FIRST_POLL_MS = 50; // a loaded model answers at once
@@ -24,6 +26,8 @@ async function follow(id, pictures) {
   }
   illustrate(pictures);
   answer.scrollIntoView({ block: "nearest" });
+  const why = answer.querySelector("[data-why]");
+  if (why) showWhy(why);
 }
 
 /** Show the dropped image or sound beside its prediction, from the browser's own copy. */

@@ -52,9 +52,14 @@ def test_pages_of_the_main_job(page: Any, site: str, tmp_path: Path) -> None:
     if stop.is_visible():
         stop.click()
     wait_until_finished(page)
+    run = page.url
     check(page)
     page.get_by_role("link", name="Use the model").click()
     page.get_by_role("link", name=re.compile("Download model.zip")).wait_for(timeout=120_000)
+    check(page)
+    page.goto(run)
+    page.get_by_role("link", name="Why this answer").first.click()
+    page.get_by_text("Each column took the values of other rows").wait_for()
     check(page)
     for path in ("/", "/data/", "/runs/", "/account/", "/account/tokens"):
         page.goto(site + path)

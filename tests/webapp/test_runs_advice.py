@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from webapp.runs.pages.advice import sentences
+from webapp.runs.models import ScorePoint
+from webapp.runs.pages.advice import advices
 
 REPORT = {"labels": [{"name": name, "train": train} for name, train in (("a", 100), ("b", 100), ("c", 10))]}
 
@@ -18,6 +19,10 @@ def points(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
 def results(recalls: tuple[float, ...] = (0.9, 0.9, 0.9), sure: int = 0) -> dict[str, Any]:
     classes = [{"label": name, "n": 10, "recall": recall} for name, recall in zip("abc", recalls, strict=True)]
     return {"classes": classes, "mistakes": [{"confidence": 0.99}] * sure + [{"confidence": 0.6}]}
+
+
+def sentences(*told: Any) -> list[str]:
+    return [advice.sentence for advice in advices(*told)]
 
 
 def test_nothing_to_say() -> None:
@@ -54,3 +59,22 @@ def test_the_page_tells_those_who_see_the_data(
     run = make_run(make_dataset(owner), public=True)
     assert "How to improve the result" in owner_client.get(run.get_absolute_url()).content.decode()
     assert "How to improve the result" not in client.get(run.get_absolute_url()).content.decode()
+
+
+def test_run_again_and_learn_longer_are_buttons(
+    owner: Any, make_dataset: Any, make_run: Any, owner_client: Any, stranger_client: Any
+) -> None:
+    run = make_run(make_dataset(owner, public=True), public=True, seed=3, teaches=True)
+    run.points.all().delete()
+    for k, (t, nauc) in enumerate([(1, 0.5), (19, 0.9)]):
+        ScorePoint.objects.create(run=run, k=k, t=t, nauc=nauc, alc=nauc)
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert 'form="again" name="budget_s" value="60">Learn longer: 1 min</button>' in html
+    assert 'name="budget_s" value="20" title="The same settings: 20 s, seed 3">Run again</button>' in html
+    assert 'name="teaches" value="1"' in html
+    theirs = stranger_client.get(run.get_absolute_url()).content.decode()
+    assert "Run again" in theirs
+    assert 'name="teaches" value="0"' in theirs[: theirs.index("Run again")]  # the owner's consent is not theirs
+    order = {"budget_s": "60", "model": run.model, "seed": "3", "teaches": "1"}
+    owner_client.post(f"/data/{run.dataset_id}/learn", order)
+    assert run.dataset.runs.filter(budget_s=60, seed=3, teaches=True).count() == 1

@@ -41,4 +41,17 @@ def test_a_run_deleted_while_the_stream_does_not_come_through(page: Any, run: Ru
     page.locator("#connection").get_by_text("it was deleted, or you are logged out").wait_for()
 
 
+def test_the_threshold_moves_with_the_keyboard(page: Any, owner: User, make_dataset: Any, make_run: Any) -> None:
+    run = make_run(make_dataset(owner))
+    (run.dir / "toy.predict_2").write_text("0.9 0.1\n0.2 0.8\n0.7 0.3\n0.4 0.6\n1 0\n0 1\n")
+    page.goto(f"/runs/{run.pk}")
+    slider, recall = page.get_by_role("slider"), page.locator("[data-score='2']")
+    assert recall.text_content() == "100\N{NO-BREAK SPACE}%"
+    slider.press("ArrowLeft")
+    assert page.locator(".threshold output").text_content() == "48\N{NO-BREAK SPACE}%"
+    slider.press("End")
+    assert slider.get_attribute("aria-valuetext") == "98 %"
+    assert recall.text_content() == "33\N{NO-BREAK SPACE}%"
+
+
 GONE = 'event: end\ndata: {"state": "gone"}\n\n'

@@ -48,7 +48,7 @@ def test_it_tells_row_data_distance_and_what_the_row_reached_there(owner_client:
     html = owner_client.get(run.get_absolute_url()).content.decode()
     assert _words(html).endswith(
         "The engine chose “resnet9-warm” because your data resembles mnist. Details "
-        "mnist: distance 0.31; there “resnet9-warm” reached ALC 0.91 cifar10: distance 0.58"
+        "mnist: distance 0.31; there “resnet9-warm” reached ALC 0.914 cifar10: distance 0.58"
     )
     assert "chose “resnet9-warm”, which did best on similar data" in html
     assert 'class="plain thumbs' not in html
@@ -59,7 +59,7 @@ def test_what_is_known_is_told_where_it_decided_nothing(owner_client: Any, run: 
     events.append(run.dir / "events.jsonl", "note", t=0.4, text="Known data: your data resembles mnist.", **about)
     words = _words(owner_client.get(run.get_absolute_url()).content.decode())
     assert words.startswith("Similar public data Your data resembles mnist. The engine tried its configurations")
-    assert "mnist: distance 0.31; there “trees” reached ALC 0.91" in words
+    assert "mnist: distance 0.31; there “trees” reached ALC 0.914" in words
 
 
 def test_it_comes_live_with_the_other_regions(owner_client: Any, owner: User, make_dataset: Any, make_run: Any) -> None:

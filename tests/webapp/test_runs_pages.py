@@ -479,7 +479,7 @@ def test_try_files(owner_client: Any, run: Run, jobs: Any) -> None:
     )
     prediction = Prediction.objects.get(pk=response.json()["id"])
     assert sorted(path.name for path in prediction.source.iterdir()) == ["1-new.png", "new.png"]
-    assert jobs == [("predict", "webapp.runs.jobs.predict", (prediction.pk,))]
+    assert jobs == [("predict", "webapp.runs.jobs.predict_and_explain", (prediction.pk,))]
     fragment = f"/models/{run.pk}/predictions/{prediction.pk}"
     assert owner_client.get(fragment).headers["X-State"] == "queued"
     prediction.output_path.write_text("name,prediction,dark,light\nnew.png,light,0.25,0.75\n")
@@ -545,7 +545,8 @@ def test_what_i_asked_is_mine_alone(
 
 
 def test_http_api_answers_with_the_csv(client: Any, owner: User, run: Run, monkeypatch: Any) -> None:
-    def answer(prediction: Prediction) -> None:
+    def answer(prediction: Prediction, explain: bool) -> None:
+        assert not explain  # a script waits for answers only
         prediction.output_path.write_text("name,prediction\nnew.png,light\n")
         Prediction.objects.update(state="ready")
 

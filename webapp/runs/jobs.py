@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q
@@ -20,7 +21,7 @@ from webapp.datasets.models import Dataset
 from webapp.datasets.storage import measure_run
 from webapp.ops import queues
 from webapp.portfolio import rows
-from webapp.runs import ending, journal, knowledge, queue
+from webapp.runs import ending, journal, knowledge, queue, why
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import alike
 
@@ -175,6 +176,15 @@ def compare(dataset_id: str) -> None:
 
 def predict(prediction_id: str) -> None:
     """New raw data through the packed model."""
+    _predict(prediction_id, lambda prediction: None)
+
+
+def predict_and_explain(prediction_id: str) -> None:
+    """The answer first, then why, for a single input."""
+    _predict(prediction_id, why.explain_new)
+
+
+def _predict(prediction_id: str, then: Callable[[Prediction], None]) -> None:
     waiting = Prediction.objects.filter(pk=prediction_id, state=Prediction.State.QUEUED)
     prediction = patiently(waiting.select_related("run").first)
     if prediction is None:
@@ -191,13 +201,26 @@ def predict(prediction_id: str) -> None:
     except (engine.EngineError, OSError) as reason:
         log.error("prediction %s: %s", prediction_id, reason)
         error = NOT_ANSWERED
-    patiently(lambda: _end_prediction(prediction, error))
+    try:
+        if patiently(lambda: _settle(prediction, error)) and not error:
+            then(prediction)
+    finally:
+        _forget_input(prediction)
     patiently(lambda: measure_run(prediction.run_id))
 
 
-def _end_prediction(prediction: Prediction, error: str) -> bool:
-    """Ready, or failed with a sentence; of what was given only the answers are kept."""
+def _forget_input(prediction: Prediction) -> None:
+    """Of what was given only the answers are kept."""
     shutil.rmtree(prediction.dir / "input", ignore_errors=True)
+
+
+def _end_prediction(prediction: Prediction, error: str) -> bool:
+    _forget_input(prediction)
+    return _settle(prediction, error)
+
+
+def _settle(prediction: Prediction, error: str) -> bool:
+    """Ready, or failed with a sentence."""
     state = Prediction.State.FAILED if error else Prediction.State.READY
     waiting = Prediction.objects.filter(pk=prediction.pk, state=Prediction.State.QUEUED)
     return bool(waiting.update(state=state, error=error))

@@ -170,3 +170,7 @@ class Prediction(models.Model):
     @property
     def output_path(self) -> Path:
         return self.dir / "predictions.csv"
+
+    @property
+    def why_path(self) -> Path:
+        return self.dir / "why.json"

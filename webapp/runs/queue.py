@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webapp.accounts.models import User
 from webapp.ops import queues
 from webapp.runs.models import Notice, Prediction, Run
 
@@ -10,6 +11,7 @@ EXPORT_LIMIT_S = 900
 PREDICT_LIMIT_S = 300
 COMPARE_LIMIT_S = 120
 NOTICE_LIMIT_S = 60
+WHY_LIMIT_S = 30
 
 
 def enqueue_train(run: Run) -> None:
@@ -25,9 +27,15 @@ def enqueue_export(run: Run) -> None:
     queues.send("pack", run.owner, "webapp.runs.jobs.export", run.pk, job_id=job_id, limit_s=EXPORT_LIMIT_S)
 
 
-def enqueue_predict(prediction: Prediction) -> None:
+def enqueue_predict(prediction: Prediction, explain: bool) -> None:
     job_id, owner = predict_job(prediction.pk), prediction.owner
-    queues.send("predict", owner, "webapp.runs.jobs.predict", prediction.pk, job_id=job_id, limit_s=PREDICT_LIMIT_S)
+    function = "webapp.runs.jobs.predict_and_explain" if explain else "webapp.runs.jobs.predict"
+    queues.send("predict", owner, function, prediction.pk, job_id=job_id, limit_s=PREDICT_LIMIT_S)
+
+
+def enqueue_why(run: Run, index: int, user: User) -> None:
+    job_id, item = why_job(run.pk, index), f"{run.pk}-{index}"
+    queues.send("predict", user, "webapp.runs.why.explain", item, job_id=job_id, limit_s=WHY_LIMIT_S)
 
 
 def enqueue_compare(run: Run) -> None:
@@ -49,6 +57,10 @@ def export_job(run_id: str) -> str:
 
 def predict_job(prediction_id: str) -> str:
     return f"predict-{prediction_id}"
+
+
+def why_job(run_id: str, index: int) -> str:
+    return f"why-{run_id}-{index}"
 
 
 def notice_job(notice: Notice) -> str:

@@ -52,8 +52,11 @@ def _range(column: dict[str, Any]) -> dict[str, float]:
     return {"low": min(values), "high": max(values)} if values else {}
 
 
-def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Prediction:
+def take_files(run: Run, user: User, files: Sequence[UploadedFile], explain: bool) -> Prediction:
     """Save uploaded files and enqueue their prediction.
+
+    Args:
+        explain: also tell why, if there is only one input.
 
     Raises:
         TryError: none, too many or too large.
@@ -75,10 +78,10 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile]) -> Predictio
         with open(path, "wb") as target:
             for block in file.chunks():
                 target.write(block)
-    return _send(prediction)
+    return _send(prediction, explain)
 
 
-def take_row(run: Run, user: User, values: Sequence[str]) -> Prediction:
+def take_row(run: Run, user: User, values: Sequence[str], explain: bool) -> Prediction:
     """One row, in the order of ``inputs``; empty values are missing.  JSON leaves no delimiter to be guessed."""
     if not any(value.strip() for value in values):
         raise TryError("The row is empty: fill in at least one value.")
@@ -86,16 +89,16 @@ def take_row(run: Run, user: User, values: Sequence[str]) -> Prediction:
     prediction = _new(run, user, "one row")
     row = dict(zip(names, values, strict=False))
     (prediction.dir / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
-    return _send(prediction)
+    return _send(prediction, explain)
 
 
-def take_text(run: Run, user: User, text: str) -> Prediction:
+def take_text(run: Run, user: User, text: str, explain: bool) -> Prediction:
     if not text.strip():
         raise TryError("The text is empty: write or paste something.")
     prediction = _new(run, user, f"“{text.strip()[:60]}”")
     line = " ".join(text.split())  # a model of lines would take each line for a text
     (prediction.dir / "input" / "text.txt").write_text(line, encoding="utf-8")
-    return _send(prediction)
+    return _send(prediction, explain)
 
 
 def _new(run: Run, user: User, name: str) -> Prediction:
@@ -107,14 +110,14 @@ def _new(run: Run, user: User, name: str) -> Prediction:
     return prediction
 
 
-def _send(prediction: Prediction) -> Prediction:
+def _send(prediction: Prediction, explain: bool) -> Prediction:
     """The row is written once its files are complete."""
     try:
         with transaction.atomic():
             User.objects.select_for_update().get(pk=prediction.owner_id)  # many sent at once are counted, too
             _check_waiting(prediction.owner)
             prediction.save(force_insert=True)
-            queue.enqueue_predict(prediction)
+            queue.enqueue_predict(prediction, explain)
     except BaseException:
         shutil.rmtree(prediction.dir, ignore_errors=True)
         raise

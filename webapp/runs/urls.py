@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from webapp.runs.pages import model_views, views
+from webapp.runs.pages import model_views, views, why
 from webapp.runs.pages.stream import stream
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:run_id>/delete", views.run_delete, name="run-delete"),
     path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
     path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),
+    path("runs/<slug:run_id>/why/<int:index>", why.run_why, name="run-why"),
     path("runs/<slug:run_id>/predictions.csv", views.run_predictions, name="run-predictions"),
     path("runs/<slug:run_id>/challenge-result.zip", views.run_challenge_result, name="run-challenge-result"),
     path("runs/<slug:run_id>/curve.csv", views.run_scores, name="run-scores"),
@@ -27,5 +28,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         "models/<slug:run_id>/predictions/<slug:prediction_id>.csv", model_views.prediction_csv, name="prediction-csv"
     ),
+    path("models/<slug:run_id>/predictions/<slug:prediction_id>/why", why.prediction_why, name="prediction-why"),
     path("api/models/<slug:run_id>/predict", model_views.model_api, name="model-api"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 NOUNS = {
@@ -44,6 +45,34 @@ def percent(share: float) -> str:
     if value in (0, 100) or 1 <= value <= 99:
         return f"{value:.0f}\N{NO-BREAK SPACE}%"
     return f"{min(value, 99.9) if value > 99 else max(value, 0.1):.1f}\N{NO-BREAK SPACE}%"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Whole numbers as they are, others with so many significant digits, never an exponent: ``12,500``, ``0.0043``."""
+    decimals = 0 if value == round(value) else digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{value:,.{max(0, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if decimals > 0 else text
+
+
+def score_value(value: float | None) -> str:
+    """An NAUC or ALC: three decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def shares(row: list[float]) -> list[float]:
+    """Scores of one-class predictions as probabilities that add up to 1."""
+    if min(row) < 0:
+        highest = max(row)
+        row = [math.exp(score - highest) for score in row]
+    total = sum(row) or 1.0
+    return [score / total for score in row]
+
+
+def probabilities(row: list[float]) -> list[float]:
+    """Scores of labels as probabilities."""
+    if min(row) < 0 or max(row) > 1:
+        return [(math.tanh(score / 2) + 1) / 2 for score in row]
+    return row
 
 
 def accuracy_of(results: dict[str, Any] | None) -> dict[str, str] | None:
@@ -102,7 +131,7 @@ def curve_summary(points: list[dict[str, Any]]) -> str:
 def score(point: dict[str, Any]) -> str:
     """``97 % accuracy``, where there is one class a sample; else the NAUC."""
     accuracy = point.get("accuracy")
-    return f"NAUC {point['nauc']:.2f}" if accuracy is None else f"{percent(accuracy)} accuracy"
+    return f"NAUC {score_value(point['nauc'])}" if accuracy is None else f"{percent(accuracy)} accuracy"
 
 
 def members(by: str) -> str:

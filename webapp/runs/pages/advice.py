@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -24,14 +25,22 @@ MANY_SURE = 3
 """Number of confident mistakes from which the labels should be checked."""
 
 
-def advice(run: Run, points: list[dict[str, Any]], results: dict[str, Any] | None) -> list[str]:
-    """Sentences for a finished run, for those who may see its data; empty when there is nothing to say."""
-    return sentences(run.budget_s, points, results, run.dataset.report) if run.state == Run.State.FINISHED else []
+@dataclass(frozen=True)
+class Advice:
+    """A sentence, and the training time that it recommends, if it is about that."""
+
+    sentence: str
+    budget_s: int | None = None
 
 
-def sentences(
+def advice(run: Run, points: list[dict[str, Any]], results: dict[str, Any] | None) -> list[Advice]:
+    """For a finished run, for those who may see its data; empty when there is nothing to say."""
+    return advices(run.budget_s, points, results, run.dataset.report) if run.state == Run.State.FINISHED else []
+
+
+def advices(
     budget_s: float, points: list[dict[str, Any]], results: dict[str, Any] | None, report: dict[str, Any]
-) -> list[str]:
+) -> list[Advice]:
     """The most helpful first.
 
     Args:
@@ -39,22 +48,21 @@ def sentences(
         results: ``results.json``.
         report: the data set's ``report.json``.
     """
-    found = [_more_time(budget_s, points)]
-    if results:
-        found += [_more_samples(results, report), _check_labels(results)]
-    found.append(_duplicates(report))
-    return [sentence for sentence in found if sentence]
+    longer = _more_time(budget_s, points)
+    said = [_more_samples(results, report), _check_labels(results)] if results else []
+    said.append(_duplicates(report))
+    return [*([longer] if longer else []), *(Advice(sentence) for sentence in said if sentence)]
 
 
-def _more_time(budget_s: float, points: list[dict[str, Any]]) -> str:
+def _more_time(budget_s: float, points: list[dict[str, Any]]) -> Advice | None:
     late = [point["nauc"] for point in points if point["t"] > budget_s / 2]
     early = [point["nauc"] for point in points if point["t"] <= budget_s / 2]
     longer = min((budget for budget in settings.BUDGETS_S if budget > budget_s), default=None)
     if not late or not early or not longer or points[-1]["t"] < USED_UP * budget_s - 5:
-        return ""
+        return None
     if max(late) - max(early) < CLEAR_GAIN:
-        return ""
-    return f"The score was still improving at the end: train for {words.duration(longer)}."
+        return None
+    return Advice(f"The score was still improving at the end: train for {words.duration(longer)}.", longer)
 
 
 def _more_samples(results: dict[str, Any], report: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from webapp import streaming
+from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
@@ -21,6 +21,7 @@ from webapp.datasets.models import Dataset
 from webapp.runs import queue, tryout
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import card, results
+from webapp.runs.pages.why import shaped
 
 API_PATIENCE_S = 60
 API_POLL_S = 0.2
@@ -54,6 +55,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "history": mine[:SHOWN_HISTORY],
             "prediction": shown,
             "answers": card.answers(shown) if shown and shown.state == Prediction.State.READY else None,
+            "why": shaped(engine.read_json(shown.why_path)) if shown else None,
             "address": request.build_absolute_uri(reverse("model-api", args=[run.pk])),
         },
     )
@@ -88,7 +90,7 @@ def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     run = _run(request, run_id)
     scripted = request.headers.get("Accept") == "application/json"
     try:
-        prediction = _take(request, run, signed_in(request))
+        prediction = _take(request, run, signed_in(request), explain=True)
     except tryout.TryError as reason:
         if scripted:
             return JsonResponse({"error": str(reason)}, status=422)
@@ -99,16 +101,16 @@ def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     return redirect(f"{request.path.removesuffix('/predict')}?prediction={prediction.pk}#answer")
 
 
-def _take(request: HttpRequest, run: Run, user: User) -> Prediction:
+def _take(request: HttpRequest, run: Run, user: User, explain: bool = False) -> Prediction:
     if not run.opens_to(user):
         raise tryout.TryError("Only its owner may use this model: it was trained on private data.")
     if run.export_state != Run.Export.READY:
         raise tryout.TryError("The model is not packed yet: try again in a moment.")
     if "text" in request.POST:
-        return tryout.take_text(run, user, request.POST["text"])
+        return tryout.take_text(run, user, request.POST["text"], explain)
     if "value" in request.POST:
-        return tryout.take_row(run, user, request.POST.getlist("value"))
-    return tryout.take_files(run, user, request.FILES.getlist("files"))
+        return tryout.take_row(run, user, request.POST.getlist("value"), explain)
+    return tryout.take_files(run, user, request.FILES.getlist("files"), explain)
 
 
 @require_GET

@@ -15,10 +15,13 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs import journal, start, words
 from webapp.runs.models import Run, ScorePoint
-from webapp.runs.pages import alike, choice, figure, results
+from webapp.runs.pages import alike, choice, comparison, figure, results, threshold
 from webapp.runs.pages.advice import advice
 
-REGIONS = ("status", "numbers", "curve", "choice", "doing", "table", "results")
+REGIONS = (
+    *("status", "numbers", "curve", "table", "comparison", "advice"),
+    *("matrix", "threshold", "doing", "choice", "results"),
+)
 POINT_FIELDS = ("k", "t", "nauc", "accuracy", "alc", "by")
 SVG_WIDTH, SVG_HEIGHT = 640, 280
 MAX_COMPARED = 6
@@ -32,9 +35,9 @@ def points_of(run: Run, after: int = -1) -> list[dict[str, Any]]:
 
 
 def comparable(run: Run, viewer: Viewer) -> list[Run]:
-    """Other runs of the same data set that this viewer may see and that have a curve, newest first."""
-    others = visible(Run.objects.filter(dataset=run.dataset_id, nauc__isnull=False), viewer)
-    return list(others.exclude(pk=run.pk)[:MAX_COMPARED])
+    """Other runs on any version of the data set that this viewer may see and that have a curve, newest first."""
+    others = visible(Run.objects.filter(dataset__in=run.dataset.versions(), nauc__isnull=False), viewer)
+    return list(others.exclude(pk=run.pk).select_related("dataset")[:MAX_COMPARED])
 
 
 def curves(run: Run, points: list[dict[str, Any]], compared: Sequence[Run]) -> tuple[figure.Curve, list[figure.Curve]]:
@@ -78,6 +81,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
         "summary": words.curve_summary(points),
         "others": others,
         "compared": [other.pk for other in chosen],
+        "comparison": comparison.lines(run, chosen, viewer),
         "svg": {
             "width": SVG_WIDTH,
             "height": SVG_HEIGHT,
@@ -99,9 +103,11 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
     return {
         "sees_data": sees_data,
         "choice": choice.explained(events, viewer),
+        "thresholds": threshold.choices(run, found),
         "alike": alike.told(run.dataset, viewer),
         "doings": words.doings(events),
         "advice": advice(run, points, found) if sees_data else [],
+        "budgets": start.budgets_of(viewer),
         **results.explained(run, found, sees_data),
         **(results.fixing(run, found, viewer) if found else {}),
     }

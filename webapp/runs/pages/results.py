@@ -144,10 +144,17 @@ def points_csv(points: list[dict[str, Any]]) -> str:
 
 
 def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
+    return enumerate(rows_of(run.dir, k))
+
+
+def rows_of(run_dir: Path, k: int) -> Iterator[list[float]]:
     """Rows of ``NAME.predict_k``, as in the challenge: one line a test sample, space-separated."""
-    path = next(run.dir.glob(f"*.predict_{k}"), None)
-    if path is None:
-        return
+    path = next(run_dir.glob(f"*.predict_{k}"), None)
+    return numbers(path) if path else iter(())
+
+
+def numbers(path: Path) -> Iterator[list[float]]:
+    """Rows of a prediction or of a solution."""
     with open(path, encoding="ascii") as file:
-        for index, line in enumerate(file):
-            yield index, [float(value) for value in line.split()]
+        for line in file:
+            yield [float(value) for value in line.split()]

@@ -75,21 +75,15 @@ def plain(value: float) -> str:
 
 
 @register.filter
-def short(value: float) -> str:
-    """Two significant digits: ``0.31``, ``12``."""
-    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+def number(value: float, digits: int = 3) -> str:
+    """``0.0043``, ``7.9``, ``12,500``."""
+    return words.number(value, digits)
 
 
 @register.filter
-def number(value: float) -> str:
-    """A value of a column: ``0.0043``, ``7.9``, ``12,500``."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.4g}"
-
-
-@register.filter
-def scientific(value: float) -> str:
-    """``3e-07``: one digit of a tiny number."""
-    return f"{value:.0e}"
+def score_value(value: float | None) -> str:
+    """``0.934``: an NAUC or ALC; a dash for None."""
+    return words.score_value(value)
 
 
 @register.simple_tag
