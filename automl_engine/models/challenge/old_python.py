@@ -15,7 +15,9 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-sys.path.pop(0)  # this folder, whose modules must not stand for those of the submission
+import hooks  # from this folder, which is then no longer searched: its modules must not stand for the submission's
+
+sys.path.pop(0)
 import numpy as np
 import tensorflow
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
@@ -199,6 +201,7 @@ class Run:
         try:
             train, test = (Metadata(os.path.join(self.data_dir, side)) for side in ("train", "test"))
             datasets = dataset_of(train), dataset_of(test)
+            hooks.install(self.source(), lambda text: self.emit("note", text=text))
             sys.path.insert(0, self.folder)
             from model import Model
 
@@ -214,6 +217,15 @@ class Run:
             fields.append(("end_time", time.time()))
             self.write("end.txt", "".join("{}: {!r}\n".format(*field) for field in fields))
         return code
+
+    def source(self) -> str:
+        """All code of the submission, as one text."""
+        found = []
+        for folder, _, names in sorted(os.walk(self.folder)):
+            for path in [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    found.append(file.read())
+        return "\n".join(found)
 
     def loop(self, model: Any, datasets: Tuple[Any, Any], shape: Tuple[int, int]) -> None:
         """``done_training`` is looked at before train only, as in the challenge."""
