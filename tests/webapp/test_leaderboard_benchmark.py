@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,30 @@ def out(tmp_path: Path) -> Path:
     write_report(tmp_path / "out", results, ["broken is left out: no files"])
     (tmp_path / "out" / "plots" / "evil.html").write_text("<script>")
     return tmp_path / "out"
+
+
+@pytest.fixture(autouse=True)
+def nothing_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "SHIPPED", tmp_path / "none")
+
+
+def test_a_new_site_shows_the_one_that_ships(
+    out: Path, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmark, "SHIPPED", tmp_path / "shipped")
+    shutil.copytree(out / "plots", tmp_path / "shipped")
+    for name in benchmark.FILES:
+        shutil.copy(out / name, tmp_path / "shipped")
+    assert "histogram boosting" in client.get("/benchmark").content.decode()
+    assert client.get("/benchmark/alc_by_modality.svg").status_code == 200
+    call_command("export_benchmark", str(tmp_path / "static"), verbosity=0)
+    page = (tmp_path / "static" / "index.html").read_text()
+    for name in re.findall(r'(?:src|href)="([^"#]+)"', page):
+        assert (tmp_path / "static" / name).is_file(), name
+    assert "Munster" in page
+    assert "0.8223" in page
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("export_benchmark", str(tmp_path / "static"))
 
 
 def test_page(out: Path, client: Client) -> None:
