@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from importlib import import_module
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List, Set
 from urllib.error import URLError
 from urllib.parse import urlparse
 
@@ -51,7 +51,8 @@ class _Once:
     """Says each sentence once: code asks for a GPU at every step."""
 
     def __init__(self, note: Note) -> None:
-        self.note, self.said = note, set()
+        self.note = note
+        self.said: Set[str] = set()
 
     def __call__(self, text: str) -> None:
         if text not in self.said:
@@ -104,7 +105,7 @@ def _missing(url: str) -> str:
 
 
 def _redirect_urls(note: Note) -> None:
-    import urllib.request
+    requests: Any = import_module("urllib.request")
 
     def retrieve(url: str, filename: str = "", *others: Any, **options: Any) -> Any:
         path = local_file(url, [])
@@ -113,10 +114,10 @@ def _redirect_urls(note: Note) -> None:
             raise URLError("a run has no network")
         return (shutil.copyfile(path, filename) if filename else path), {}
 
-    urllib.request.urlretrieve = retrieve
+    requests.urlretrieve = retrieve
 
 
-class NoWeights(OrderedDict):  # type: ignore[type-arg]
+class NoWeights(OrderedDict):
     """A state dict that holds nothing: whatever is taken out of it, a network that loads it stays as it is."""
 
     def __missing__(self, key: Any) -> "NoWeights":
@@ -144,8 +145,8 @@ def _redirect_torch(torch: Any, note: Note, has_torchvision: bool) -> None:
     import_module("torch.utils.model_zoo").load_url = state_of  # type: ignore[attr-defined]
     if has_torchvision:
         import_module("torchvision.models")
-    loaders = [module for name, module in sys.modules.items() if name.startswith(("torch.hub", "torchvision.models"))]
-    for module in loaders:
+    for name in [name for name in sys.modules if name.startswith(("torch.hub", "torchvision.models"))]:
+        module: Any = sys.modules[name]
         if hasattr(module, "load_state_dict_from_url"):
             module.load_state_dict_from_url = state_of
 
@@ -242,7 +243,7 @@ def _empty_gpu_module(torch: Any) -> None:
         def __getattr__(self, name: str) -> Callable[..., Any]:  # wait_stream, record_event, synchronize ...
             return lambda *arguments, **options: None
 
-    stand_ins = {"Stream": Stream, "stream": Stream, "device": Stream, "current_stream": Stream}
+    stand_ins: Dict[str, Any] = {"Stream": Stream, "stream": Stream, "device": Stream, "current_stream": Stream}
     for name in ("synchronize", "set_device", "empty_cache", "init"):
         stand_ins[name] = lambda *arguments, **options: None
     for name in ("Float", "Double", "Long", "Int", "Byte", "Bool"):

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
@@ -189,10 +190,10 @@ class Run:
     """The challenge's loop around one model."""
 
     def __init__(self, data_dir: str, run_dir: str) -> None:
-        self.data_dir, self.run_dir = data_dir, run_dir
+        self.data_dir, self.run_dir = os.path.abspath(data_dir), os.path.abspath(run_dir)
         with open(os.path.join(run_dir, "run.json"), encoding="utf-8") as file:
             self.order = json.load(file)
-        self.folder = self.order["params"]["path"]
+        self.folder = os.path.abspath(self.order["params"]["path"])
         self.budget_s = float(self.order["budget_s"])
         self.start: Optional[float] = None
 
@@ -294,4 +295,10 @@ class Run:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
-    sys.exit(Run(*sys.argv[1:]).run())
+    run = Run(*sys.argv[1:])
+    with tempfile.TemporaryDirectory() as around:  # code writes files beside its working folder, too: ../log
+        os.mkdir(os.path.join(around, "work"))
+        os.chdir(os.path.join(around, "work"))
+        code = run.run()
+        os.chdir("/")
+    sys.exit(code)
