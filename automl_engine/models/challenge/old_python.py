@@ -9,6 +9,7 @@ the same journal.  It needs numpy and the interpreter's own TensorFlow (1.13 or 
 
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -194,8 +195,15 @@ class Run:
         with open(os.path.join(run_dir, "run.json"), encoding="utf-8") as file:
             self.order = json.load(file)
         self.folder = os.path.abspath(self.order["params"]["path"])
+        self.copy = self.folder
         self.budget_s = float(self.order["budget_s"])
         self.start: Optional[float] = None
+
+    def move_into(self, around: str) -> None:
+        """Run a copy of the code, in it, as in the challenge: code writes files beside itself and to ``../log``."""
+        self.copy = os.path.join(around, "submission", os.path.basename(self.folder))
+        shutil.copytree(self.folder, self.copy)
+        os.chdir(self.copy)
 
     def run(self) -> int:
         code = EXIT_FAILED
@@ -203,7 +211,7 @@ class Run:
             train, test = (Metadata(os.path.join(self.data_dir, side)) for side in ("train", "test"))
             datasets = dataset_of(train), dataset_of(test)
             hooks.install(self.source(), lambda text: self.emit("note", text=text))
-            sys.path.insert(0, self.folder)
+            sys.path.insert(0, self.copy)
             from model import Model
 
             model = Model(train)
@@ -296,9 +304,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     run = Run(*sys.argv[1:])
-    with tempfile.TemporaryDirectory() as around:  # code writes files beside its working folder, too: ../log
-        os.mkdir(os.path.join(around, "work"))
-        os.chdir(os.path.join(around, "work"))
+    with tempfile.TemporaryDirectory() as around:
+        run.move_into(around)
         code = run.run()
         os.chdir("/")
     sys.exit(code)
