@@ -202,7 +202,7 @@ class Run:
     def move_into(self, around: str) -> None:
         """Run a copy of the code, in it, as in the challenge: code writes files beside itself and to ``../log``."""
         self.copy = os.path.join(around, "submission", os.path.basename(self.folder))
-        shutil.copytree(self.folder, self.copy)
+        shutil.copytree(self.folder, self.copy, ignore_dangling_symlinks=True)
         os.chdir(self.copy)
 
     def run(self) -> int:
