@@ -6,7 +6,7 @@
 - ``logistic``: softmax or sigmoid regression by L-BFGS;
 - ``nb_logistic``: the same on features that were scaled by their naive Bayes weights (Wang & Manning 2012, "Baselines
   and bigrams", with logistic loss);
-- ``svm``: a linear support vector machine a class, as scikit-learn's ``LinearSVC`` by default (the challenge's winners).
+- ``svm``: a linear support vector machine a class, scikit-learn's ``LinearSVC`` by default (the challenge's winners).
 """
 
 from __future__ import annotations
