@@ -60,6 +60,8 @@ def test_a_new_site_shows_the_one_that_ships(
 
 def test_page(out: Path, client: Client) -> None:
     assert "No benchmark is published yet" in client.get("/benchmark").content.decode()
+    with pytest.raises(CommandError, match="No benchmark is published yet"):
+        call_command("export_benchmark", str(out / "static"))
     assert "/benchmark" not in client.get("/boards").content.decode()
     call_command("publish_benchmark", str(out), verbosity=0)
     assert 'href="/benchmark"' in client.get("/boards").content.decode()

@@ -48,6 +48,7 @@ def export(out: Path) -> None:
 
     Raises:
         FileExistsError: the folder is there already.
+        FileNotFoundError: there is no benchmark.
     """
     shutil.copytree(folder(), out)
     css = Path(settings.BASE_DIR) / "static" / "css"

@@ -22,4 +22,6 @@ class Command(BaseCommand):
             export(options["out"])
         except FileExistsError as error:
             raise CommandError(f"{options['out']} is there already; name a new folder.") from error
+        except FileNotFoundError as error:
+            raise CommandError("No benchmark is published yet; publish one with publish_benchmark.") from error
         self.stdout.write(f"Written; open {options['out'] / 'index.html'}.")
