@@ -1,6 +1,7 @@
 # make run      everything, on http://localhost:8000   (PORT=, HOST=, DATA_DIR=)
 # make demo     the whole job without a browser        (BUDGET=60)
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
+# make challenge-env   Python 3.6 or 3.7 for challenge code of 2019 and 2020 (CHALLENGE_BASE_PYTHON=, CHALLENGE_ENV=)
 # make test     the test suite
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
@@ -8,8 +9,10 @@
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
+CHALLENGE_ENV ?= .challenge-env
+CHALLENGE_BASE_PYTHON ?= python3.6 python3.7 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.[67].*/bin/python)
 
-.PHONY: run setup demo weights test test-long test-faults check test-data
+.PHONY: run setup demo weights challenge-env test test-long test-faults check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -35,6 +38,21 @@ demo: setup
 
 weights: setup
 	@$(BIN)/python -m automl_engine.weights
+
+challenge-env: $(CHALLENGE_ENV)/.installed
+	@echo "Challenge code runs in it where CHALLENGE_PYTHON=$(abspath $(CHALLENGE_ENV))/bin/python is set."
+
+$(CHALLENGE_ENV)/.installed: requirements-challenge.txt
+	@for python in $(CHALLENGE_BASE_PYTHON); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 6), (3, 7)))' 2>/dev/null && break; python=; \
+	done; \
+	test -n "$$python" || { echo "Python 3.6 or 3.7 was not found; install one (pyenv install 3.6.15) or name it: make challenge-env CHALLENGE_BASE_PYTHON=/path/to/python3.6"; exit 1; }; \
+	echo "Installing the packages of requirements-challenge.txt with $$python (once, about 2 GB) ..."; \
+	"$$python" -m venv --clear $(CHALLENGE_ENV)
+	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check pip==21.3.1
+	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check setuptools==58.5.3 wheel==0.37.1
+	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-challenge.txt
+	@touch $@
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

@@ -34,7 +34,8 @@ _NEW = {"user": 0x10000000, "pid": 0x20000000, "net": 0x40000000, "ipc": 0x08000
 _BIND, _RECURSIVE, _PRIVATE, _NOSUID, _NODEV, _DETACH = 0x1000, 0x4000, 0x40000, 2, 4, 2
 _ATTR_RDONLY, _ATTR_NOSUID = 1, 2
 _AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR = -100, 0x8000, 442
-_SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_RESTRICT, _MAKE_FIFO, _MAKE_SYMLINK = 444, 446, 1 << 10, 1 << 12
+_SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_ADD_RULE, _SYS_LANDLOCK_RESTRICT = 444, 445, 446
+_MAKE_FIFO, _MAKE_SYMLINK, _REFER, _PATH_BENEATH = 1 << 10, 1 << 12, 1 << 13, 1
 _PR_SET_PDEATHSIG, _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 23, 24, 38
 
 
@@ -153,9 +154,19 @@ def _make(root: Path, path: str, is_folder: bool) -> None:
 
 
 def _forbid_links() -> None:
-    """No symbolic links and named pipes, which a supervisor would follow or wait for (kernels with Landlock)."""
+    """No symbolic links and named pipes, which a supervisor would follow or wait for (kernels with Landlock).
+
+    Files may still move from one folder to another, as TensorFlow's do (Linux 5.19 or newer: older ones forbid it too).
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    rules = libc.syscall(_SYS_LANDLOCK_CREATE, struct.pack("Q", _MAKE_FIFO | _MAKE_SYMLINK), 8, 0)
+    forbidden = _MAKE_FIFO | _MAKE_SYMLINK
+    rules = libc.syscall(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden | _REFER), 8, 0)
+    if rules >= 0:
+        root = os.open("/", os.O_PATH)
+        _libc("syscall", _SYS_LANDLOCK_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", _REFER, root), 0)
+        os.close(root)
+    else:
+        rules = libc.syscall(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden), 8, 0)
     if rules >= 0:
         _libc("syscall", _SYS_LANDLOCK_RESTRICT, rules, 0)
 

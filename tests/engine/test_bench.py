@@ -19,7 +19,8 @@ import pytest
 
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
-from automl_engine.lab.bench.plots import write_plots
+from automl_engine.lab.bench.plots import average_ranks, write_plots
+from automl_engine.lab.bench.ranks import ranking
 from automl_engine.lab.bench.report import (
     REFERENCES,
     Result,
@@ -210,6 +211,23 @@ def result(set_: str, model: str, seed: int, naucs: list[float], modality: str =
         curve=list(zip(times, naucs, strict=True)),
         **scores,
     )
+
+
+def test_models_that_do_not_differ_significantly_are_joined() -> None:
+    """Demšar's own figures: q is 2.343 for three models, 2.569 for four."""
+    found = [
+        result(f"set{n}", model, 0, [nauc + 0.01 * n])
+        for n in range(10)
+        for model, nauc in (("good", 0.9), ("fair", 0.5), ("poor", 0.4), ("worst", 0.1))
+    ]
+    ranked = ranking(summarise([*found, result("set0", "once", 0, [0.99])], []))
+    assert ranked is not None
+    assert (ranked.models, ranked.ranks) == (["good", "fair", "poor", "worst"], [1, 2, 3, 4])
+    assert ranked.critical_difference == pytest.approx(2.569 * (4 * 5 / 60) ** 0.5, abs=1e-3)
+    assert ranked.alike() == [(0, 1), (1, 2), (2, 3)]
+    assert ranked.p_value < 1e-5
+    ElementTree.fromstring(average_ranks(ranked, ["good", "fair", "poor", "worst"]))
+    assert ranking(summarise(found[:4], [])) is None  # one set
 
 
 def test_medians_ranks_and_references(tmp_path: Path) -> None:

@@ -96,6 +96,35 @@ def test_scoring_the_files_gives_our_scores(seed: int, tmp_path: Path) -> None:
     assert ("accuracy" in told) == (seed % 2 == 1)
 
 
+OFFICIAL = json.loads(Path(__file__).with_name("official_scores.json").read_text("utf-8"))
+"""What score.py (VERSION v20191219) of the official starting kit writes about the folders of ``made_run``."""
+
+
+def made_run(folder: Path, seed: int) -> dict:
+    """A run folder, always the same for a seed: classes of different sizes, ties, NAUC that rises and falls."""
+    rng = np.random.default_rng(seed)
+    count, classes = int(rng.integers(30, 90)), int(rng.integers(2, 7))
+    if seed % 2:
+        solution = np.eye(classes)[np.minimum(rng.geometric(0.5, count), classes) - 1]
+    else:
+        solution = (rng.random((count, classes)) < rng.random(classes)).astype(float)
+    shares = rng.uniform(-0.1, 0.9, int(rng.integers(2, 12)))
+    predictions = [np.round((1 - s) * rng.random(solution.shape) + max(s, 0) * solution, 2 + seed % 3) for s in shares]
+    times = np.sort(rng.uniform(0.2, 119, len(shares))).round(3).tolist()
+    return write_run(folder, solution, predictions, times, 120)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_official_program_gives_the_same_scores(seed: int, tmp_path: Path) -> None:
+    scores = made_run(tmp_path / "run", seed)
+    official = OFFICIAL[str(seed)]
+    assert scores["alc"] == pytest.approx(official["score"], abs=1e-9)
+    assert [point["nauc"] for point in scores["predictions"]] == pytest.approx(official["nauc_scores"], abs=1e-9)
+    told = unpacked(tmp_path / "run", tmp_path / "result")
+    assert told["score"] == pytest.approx(official["score"], abs=1e-9)
+    assert told.get("accuracy", []) == pytest.approx(official.get("accuracy", []), abs=1e-9)
+
+
 def test_a_run_without_a_prediction_and_one_without_a_clock(tmp_path: Path) -> None:
     write_run(tmp_path / "run", np.eye(2), [], [], 20)
     assert unpacked(tmp_path / "run", tmp_path / "result") == {

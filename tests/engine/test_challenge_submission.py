@@ -180,14 +180,16 @@ def test_an_interpreter_without_tensorflow_is_told(tmp_path: Path, monkeypatch: 
         interpreter.chosen(tmp_path)
 
 
-def test_the_program_for_the_old_interpreter_is_python_3_6() -> None:
-    text = interpreter.PROGRAM.read_text("utf-8")
+@pytest.mark.parametrize("name", ["old_python.py", "hooks.py"])
+def test_the_program_for_the_old_interpreter_is_python_3_6(name: str) -> None:
+    text = interpreter.PROGRAM.with_name(name).read_text("utf-8")
     ast.parse(text, feature_version=(3, 6))
     imported = {line for line in text.splitlines() if line.startswith(("import ", "from "))}
     assert not [line for line in imported if "automl_engine" in line or "__future__" in line]
 
 
 EVERY_GETTER = '''
+import os
 import numpy as np
 import tensorflow as tf
 
@@ -206,6 +208,7 @@ class Model:
         self.steps = 0
 
     def train(self, dataset, remaining_time_budget=None):
+        assert os.system("pip3 install kapre==0.1.4 -i https://pypi.example/simple") != 0
         assert 0 < remaining_time_budget <= 60
         x, y = (part.numpy() for part in next(iter(dataset.batch(100))))
         assert x.shape == (60, 1, 1, 4, 1)
@@ -233,4 +236,5 @@ def test_code_runs_in_the_interpreter_that_is_named(tmp_path: Path, monkeypatch:
     assert (scores["stopped"], len(scores["predictions"])) == ("done", 2), journal
     assert scores["nauc"] > 0.9
     assert "runs in an interpreter of its own: Python 3." in journal
+    assert "Refused: pip3 install kapre==0.1.4" in journal
     assert "ingestion_success: 1" in (run_dir / "end.txt").read_text()

@@ -59,6 +59,10 @@ def test_files(tmp_path: Path) -> None:
     inside(f"import os; os.umask(0); open({str(tmp_path / 'write' / 'file')!r}, 'w').write('made')", tmp_path)
     assert (tmp_path / "write" / "file").read_text() == "made"
     assert inside("import tempfile; tempfile.TemporaryFile().write(b'x'); print('ok')", tmp_path) == "ok"
+    moved = (
+        "import os; os.makedirs('/tmp/a/b'); os.mkdir('/tmp/a/b/c'); os.rename('/tmp/a/b/c', '/tmp/a/c'); print('ok')"
+    )
+    assert inside(moved, tmp_path) == "ok", "TensorFlow moves the parts of a checkpoint"
 
 
 @NEEDED

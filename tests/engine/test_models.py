@@ -22,8 +22,15 @@ from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 NOT_LEARNERS = {"auto", "challenge", "constant"}
 """Tested in test_auto.py, test_challenge_model.py and test_ingestion.py."""
 LEARNERS = sorted(set(MODELS) - NOT_LEARNERS)
-LARGE = {"audio_thin_resnet34", "image_autoclint", "video_mc3"}
-"""Networks of the challenge's winners take a minute each; tests of their own are in test_models_*.py."""
+LARGE = {
+    "audio_thin_resnet34",
+    "image_autoclint",
+    "image_inception_v3",
+    "image_resnet50_v2",
+    "video_cnn3d",
+    "video_mc3",
+}
+"""Networks of the challenge take a minute each; tests of their own are in test_models_*.py."""
 NETWORKS = {"image_resnet", "video_resnet", "audio_resnet", "video_frames"}
 """These share their code and take long; each runs once here, and twice in make test-long."""
 

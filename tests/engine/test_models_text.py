@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.metrics import nauc
@@ -16,12 +17,13 @@ from automl_engine.models.shared.logistic import fit_logistic
 from automl_engine.models.text.linear import (
     TextLinear,
     fit_naive_bayes,
+    fit_svm,
     naive_bayes_weights,
 )
 from tests.engine.toy_examples import toy
 
 STEP = {"work": "sparse logistic step", "amounts": {"products": 1, "weights": 1, "scores": 1}}
-HEADS = ("naive_bayes", "logistic", "nb_logistic")
+HEADS = ("naive_bayes", "logistic", "nb_logistic", "svm")
 
 
 @pytest.mark.parametrize("multi_label", [False, True], ids=["single", "multi"])
@@ -73,6 +75,18 @@ def test_naive_bayes_weights_tell_how_much_more_often() -> None:
     weights = naive_bayes_weights(counts, np.eye(2), smoothing=0.0)
     np.testing.assert_allclose(weights[:, 0], np.log([0.8 / 0.1, 0.2 / 0.9]), rtol=1e-5)
     np.testing.assert_allclose(weights[:, 1], -weights[:, 0], rtol=1e-5)
+
+
+def test_the_svm_is_scikit_learns_and_a_constant_class_gets_a_bias() -> None:
+    rng = np.random.default_rng(0)
+    inputs, labels = csr_matrix(rng.random((40, 6))), np.ones((40, 3), np.float32)
+    labels[:, 1] = rng.random(40) < 0.4
+    labels[:, 2] = 0
+    weights, bias = fit_svm(inputs, labels, seed=0)
+    machine = LinearSVC(random_state=0).fit(inputs, labels[:, 1])
+    assert (machine.loss, machine.C, machine.penalty) == ("squared_hinge", 1.0, "l2")
+    np.testing.assert_allclose(inputs @ weights[:, 1] + bias[1], machine.decision_function(inputs), atol=1e-4)
+    assert (bias[0], bias[2], abs(weights[:, [0, 2]]).max()) == (1, -1, 0)
 
 
 def test_naive_bayes_does_not_mind_records_sorted_by_class() -> None:

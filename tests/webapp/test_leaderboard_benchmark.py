@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,34 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.fixture(autouse=True)
+def nothing_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "SHIPPED", tmp_path / "none")
+
+
+def test_a_new_site_shows_the_one_that_ships(
+    out: Path, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmark, "SHIPPED", tmp_path / "shipped")
+    shutil.copytree(out / "plots", tmp_path / "shipped")
+    for name in benchmark.FILES:
+        shutil.copy(out / name, tmp_path / "shipped")
+    assert "histogram boosting" in client.get("/benchmark").content.decode()
+    assert client.get("/benchmark/alc_by_modality.svg").status_code == 200
+    call_command("export_benchmark", str(tmp_path / "static"), verbosity=0)
+    page = (tmp_path / "static" / "index.html").read_text()
+    for name in re.findall(r'(?:src|href)="([^"#]+)"', page):
+        assert (tmp_path / "static" / name).is_file(), name
+    assert "Munster" in page
+    assert "0.8223" in page
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("export_benchmark", str(tmp_path / "static"))
+
+
 def test_page(out: Path, client: Client) -> None:
     assert "No benchmark is published yet" in client.get("/benchmark").content.decode()
+    with pytest.raises(CommandError, match="No benchmark is published yet"):
+        call_command("export_benchmark", str(out / "static"))
     assert "/benchmark" not in client.get("/boards").content.decode()
     call_command("publish_benchmark", str(out), verbosity=0)
     assert 'href="/benchmark"' in client.get("/boards").content.decode()

@@ -25,10 +25,19 @@ DURATION = re.compile(r"(\d+)s")
 
 
 def instructions() -> list[tuple[str, str]]:
-    """(instruction, its arguments) of the Dockerfile, in order."""
+    """(instruction, its arguments) of the Dockerfile's stage "site", in order."""
+    return next(stage for stage in stages() if stage[0][1].endswith(" AS site"))
+
+
+def stages() -> list[list[tuple[str, str]]]:
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines]
+    found: list[list[tuple[str, str]]] = []
+    for line in lines:
+        if line.startswith("FROM "):
+            found.append([])
+        found[-1].append((line.split()[0], line.partition(" ")[2].strip()))
+    return found
 
 
 def last(name: str) -> str:
@@ -59,11 +68,19 @@ def test_the_image_is_not_run_by_root() -> None:
 
 
 def test_what_the_image_is_made_of_is_pinned() -> None:
-    assert re.fullmatch(r"[\w./-]+:[\w.-]+", last("FROM"))
-    assert not last("FROM").endswith(":latest")
-    assert not [
-        line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[0] != "#" and "==" not in line
-    ]
+    bases = [stage[0][1].partition(" AS ")[0] for stage in stages()]
+    assert bases[-1] == "site"
+    for base in set(bases) - {"site"}:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+", base)
+        assert not base.endswith(":latest")
+    for name in ("requirements.txt", "requirements-challenge.txt"):
+        assert not [line for line in (ROOT / name).read_text().splitlines() if line[0] != "#" and "==" not in line]
+
+
+def test_challenge_code_runs_as_the_same_user() -> None:
+    (challenge,) = [stage for stage in stages() if stage[0][1] == "site AS challenge"]
+    assert [arguments for instruction, arguments in challenge if instruction == "USER"][-1] == last("USER")
+    assert ("ENV", "CHALLENGE_PYTHON=/opt/challenge/bin/python") in challenge
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -1,4 +1,7 @@
-"""The published benchmark: a copy of what ``bench`` wrote (docs/formats.md), the same for everybody."""
+"""The benchmark on the site: a copy of what ``bench`` wrote (docs/formats.md), the same for everybody.
+
+A new site shows the one that ships (docs/results/benchmark) until an administrator publishes another.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.template.loader import render_to_string
 
 from automl_engine.files import replace_folder
 from webapp.engine import read_json
 
 FILES = ("results.csv", "table.md", "summary.json")
+SHIPPED = Path(settings.BASE_DIR) / "docs" / "results" / "benchmark"
+STYLES = ("site.css", "leaderboard.css")
+
+
+def published() -> Path:
+    return Path(settings.MEDIA_ROOT) / "benchmark"
 
 
 def folder() -> Path:
-    return Path(settings.MEDIA_ROOT) / "benchmark"
+    """What the site shows."""
+    return published() if (published() / "summary.json").is_file() else SHIPPED
 
 
 def publish(out: Path) -> None:
@@ -24,12 +35,26 @@ def publish(out: Path) -> None:
     Raises:
         FileNotFoundError: a file is missing; what was published stays.
     """
-    new = folder().with_name("benchmark.new")
+    new = published().with_name("benchmark.new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(out / "plots", new, ignore=lambda _, names: [name for name in names if not name.endswith(".svg")])
     for name in FILES:
         shutil.copyfile(out / name, new / name)
-    replace_folder(new, folder())
+    replace_folder(new, published())
+
+
+def export(out: Path) -> None:
+    """The page as ``index.html`` with its files, for any web server.
+
+    Raises:
+        FileExistsError: the folder is there already.
+        FileNotFoundError: there is no benchmark.
+    """
+    shutil.copytree(folder(), out)
+    css = Path(settings.BASE_DIR) / "static" / "css"
+    styles = "\n".join((css / name).read_text("utf-8") for name in STYLES)
+    page = render_to_string("leaderboard/benchmark_static.html", {"found": summary(), "styles": styles})
+    (out / "index.html").write_text(page, encoding="utf-8")
 
 
 def summary() -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl_engine.lab.bench.ranks import Ranking, ranking
 from automl_engine.run.curve import step_curve, time_transform
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def write_plots(results: Sequence[Result], summary: dict[str, Any], folder: Path
         ("alc_against_nauc.svg", "ALC against final NAUC", alc_against_nauc(summary, models)),
         ("first_predictions.svg", "First predictions", first_predictions(summary, models)),
     ]
+    if ranked := ranking(summary):
+        made.append(("ranks.svg", "Average ranks", average_ranks(ranked, models)))
     for row in summary["sets"]:
         own = [result for result in results if result.set == row["set"]]
         name = re.sub(r"[^A-Za-z0-9_-]", "_", row["set"])
@@ -119,6 +122,30 @@ def first_predictions(summary: dict[str, Any], models: Sequence[str]) -> str:
             drawn += _dot(_x(_first(middle)), y, f"{name}, {model}: {middle:.2f} s ({low:.2f} to {high:.2f})")
             parts.append(_styled(models, model, drawn))
     return _document("First predictions", [*parts, *_legend(models, models)], height, NAMES_PX)
+
+
+def average_ranks(ranked: Ranking, models: Sequence[str]) -> str:
+    """The critical-difference diagram: a bar joins models whose ranks do not differ significantly."""
+    last, rows = len(ranked.models), len(ranked.models) + len(ranked.alike()) + 1
+    height = ROW_PX * rows
+
+    def place(rank: float) -> float:
+        return _x((rank - 1) / (last - 1))
+
+    def level(row: int) -> float:
+        return _y(1 - (row + 0.5) / rows, height)
+
+    ticks = [((rank - 1) / (last - 1), str(rank)) for rank in range(1, last + 1)]
+    parts = _frame(ticks, [], f"average rank over {ranked.sets} data sets (1 is best)", "", height)
+    told = f"critical difference {ranked.critical_difference:.2f} (Nemenyi, 5 %); Friedman p = {ranked.p_value:.2g}"
+    end = min(1 + ranked.critical_difference, last)
+    bars = [(0, 1.0, end), *((n, ranked.ranks[a], ranked.ranks[b]) for n, (a, b) in enumerate(ranked.alike(), 1))]
+    parts += [f'<path class="joined" d="M{place(a):.1f} {level(n):.1f}H{place(b):.1f}"/>' for n, a, b in bars]
+    for row, (model, rank) in enumerate(zip(ranked.models, ranked.ranks, strict=True), len(bars)):
+        parts.append(_styled(models, model, _dot(place(rank), level(row), f"{model}: {rank:.2f}")))
+        side, anchor = (-10, "end") if 2 * rank > last + 1 else (10, "start")
+        parts.append(_text(place(rank) + side, level(row) + 4, f"{model} {rank:.2f}", anchor))
+    return _document(f"Average ranks; {told}", parts, height)
 
 
 def _first(t: float) -> float:
@@ -209,11 +236,12 @@ def _style() -> str:
     def colours(palette: Sequence[str], ground: str, text: str, quiet: str, line: str) -> str:
         own = "".join(f".c{number}{{color:{colour}}}" for number, colour in enumerate(palette))
         words = f".title{{fill:{text}}}.quiet{{fill:{quiet}}}"
-        return f"{own}.ground{{fill:{ground}}}{words}.grid{{stroke:{line}}}"
+        return f"{own}.ground{{fill:{ground}}}{words}.grid{{stroke:{line}}}.joined{{stroke:{quiet}}}"
 
     return (
         "text{font:13px system-ui,sans-serif}.title{font-size:16px;font-weight:600}.grid{fill:none}"
         ".step{fill:none;stroke:currentColor;stroke-width:1.8;stroke-opacity:.8}.range{stroke:currentColor}"
+        ".joined{stroke-width:4;stroke-linecap:round}"
         ".bar{fill:currentColor}.dot{fill:currentColor;fill-opacity:.75}"
         + colours(LIGHT, "#fff", "#15191f", "#545d6b", "#dde1e7")
         + f"@media(prefers-color-scheme:dark){{{colours(DARK, '#181c22', '#e9ecf1', '#a4adbb', '#2c323b')}}}"

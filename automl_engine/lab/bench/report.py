@@ -27,6 +27,7 @@ from automl_engine.errors import DataError
 from automl_engine.files import atomic_write, write_json
 from automl_engine.lab.bench import plots
 from automl_engine.lab.bench.baselines import BASELINES, TUNED
+from automl_engine.lab.bench.published import autocv_table
 from automl_engine.portfolio import MODALITIES
 from automl_engine.run.scoring import average_rank
 
@@ -83,6 +84,7 @@ def write_report(out: Path, results: Sequence[Result], faults: Sequence[str], re
         return
     summary = summarise(results, read_references(references or REFERENCES))
     summary |= {"made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "faults": list(faults)}
+    summary["autocv"] = autocv_table()
     summary["plots"] = plots.write_plots(results, summary, out / "plots")
     _write_results(out / "results.csv", results)
     write_json(out / "summary.json", summary)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automl_engine.errors import DataError
-from automl_engine.models.challenge import submission
+from automl_engine.models.challenge import hooks, submission
 
 VARIABLE = "CHALLENGE_PYTHON"
 PROGRAM = Path(__file__).with_name("old_python.py")
@@ -46,7 +46,7 @@ def chosen(folder: Path) -> Interpreter | None:
     if gone:
         raise DataError(
             f"This code uses {gone[0]}, which TensorFlow 2 no longer has; set {VARIABLE} to a Python 3.6 or 3.7 with "
-            "TensorFlow 1.13 (for example /opt/challenge/bin/python)."
+            "TensorFlow 1.13 (make challenge-env builds one)."
         )
     return None
 
@@ -64,4 +64,6 @@ def _probed(python: str) -> Interpreter:
     missing, executable, paths = json.loads(done.stdout)
     if missing:
         raise DataError(f"{VARIABLE} names {python}, which lacks {', '.join(missing)}; install what is missing there.")
-    return Interpreter([executable, "-E", "-s", str(PROGRAM)], [Path(path) for path in paths])
+    weights = os.environ.get(hooks.FOLDER, "")
+    readable = [Path(path) for path in [*paths, weights] if path]
+    return Interpreter([executable, "-E", "-s", str(PROGRAM)], readable)

@@ -9,13 +9,17 @@ the same journal.  It needs numpy and the interpreter's own TensorFlow (1.13 or 
 
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-sys.path.pop(0)  # this folder, whose modules must not stand for those of the submission
+import hooks  # from this folder, which is then no longer searched: its modules must not stand for the submission's
+
+sys.path.pop(0)
 import numpy as np
 import tensorflow
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
@@ -187,19 +191,27 @@ class Run:
     """The challenge's loop around one model."""
 
     def __init__(self, data_dir: str, run_dir: str) -> None:
-        self.data_dir, self.run_dir = data_dir, run_dir
+        self.data_dir, self.run_dir = os.path.abspath(data_dir), os.path.abspath(run_dir)
         with open(os.path.join(run_dir, "run.json"), encoding="utf-8") as file:
             self.order = json.load(file)
-        self.folder = self.order["params"]["path"]
+        self.folder = os.path.abspath(self.order["params"]["path"])
+        self.copy = self.folder
         self.budget_s = float(self.order["budget_s"])
         self.start: Optional[float] = None
+
+    def move_into(self, around: str) -> None:
+        """Run a copy of the code, in it, as in the challenge: code writes files beside itself and to ``../log``."""
+        self.copy = os.path.join(around, "submission", os.path.basename(self.folder))
+        shutil.copytree(self.folder, self.copy, ignore_dangling_symlinks=True)
+        os.chdir(self.copy)
 
     def run(self) -> int:
         code = EXIT_FAILED
         try:
             train, test = (Metadata(os.path.join(self.data_dir, side)) for side in ("train", "test"))
             datasets = dataset_of(train), dataset_of(test)
-            sys.path.insert(0, self.folder)
+            hooks.install(self.source(), lambda text: self.emit("note", text=text))
+            sys.path.insert(0, self.copy)
             from model import Model
 
             model = Model(train)
@@ -214,6 +226,15 @@ class Run:
             fields.append(("end_time", time.time()))
             self.write("end.txt", "".join("{}: {!r}\n".format(*field) for field in fields))
         return code
+
+    def source(self) -> str:
+        """All code of the submission, as one text."""
+        found = []
+        for folder, _, names in sorted(os.walk(self.folder)):
+            for path in [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    found.append(file.read())
+        return "\n".join(found)
 
     def loop(self, model: Any, datasets: Tuple[Any, Any], shape: Tuple[int, int]) -> None:
         """``done_training`` is looked at before train only, as in the challenge."""
@@ -282,4 +303,9 @@ class Run:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
-    sys.exit(Run(*sys.argv[1:]).run())
+    run = Run(*sys.argv[1:])
+    with tempfile.TemporaryDirectory() as around:
+        run.move_into(around)
+        code = run.run()
+        os.chdir("/")
+    sys.exit(code)

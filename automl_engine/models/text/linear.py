@@ -5,7 +5,8 @@
   "Tackling the poor assumptions of naive Bayes text classifiers", section 4);
 - ``logistic``: softmax or sigmoid regression by L-BFGS;
 - ``nb_logistic``: the same on features that were scaled by their naive Bayes weights (Wang & Manning 2012, "Baselines
-  and bigrams", with logistic loss).
+  and bigrams", with logistic loss);
+- ``svm``: a linear support vector machine a class, scikit-learn's ``LinearSVC`` by default (the challenge's winners).
 """
 
 from __future__ import annotations
@@ -99,8 +100,11 @@ class TextLinear(AnytimeModel):
                 maxcor=5,
                 ftol=1e-5,
             )
+        elif head == "svm":
+            with clock.work("support vectors", products=products, weights=weights):
+                fitted = fit_svm(inputs, labels, self.params.get("seed", 0))
         else:
-            raise ValueError(f"head must be naive_bayes, logistic or nb_logistic but got {head!r}")
+            raise ValueError(f"head must be naive_bayes, logistic, nb_logistic or svm but got {head!r}")
         self._fitted = Fitted(characters, multi_label, buckets, idf, *fitted)
         self.done_training = True
 
@@ -175,6 +179,19 @@ def fit_naive_bayes(inputs: csr_matrix, labels: np.ndarray, multi_label: bool) -
     temperature = TEMPERATURES[int(np.argmin(losses))]
     weights = temperature * naive_bayes_weights(inputs, labels, smoothing=0.05)
     return weights.astype(np.float32), bias.astype(np.float32)
+
+
+def fit_svm(inputs: csr_matrix, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (D, K) and bias (K,); a class that all texts have, or none, gets a bias only."""
+    from sklearn.svm import LinearSVC
+
+    weights = np.zeros((inputs.shape[1], labels.shape[1]), np.float32)
+    bias = np.where(labels.mean(0) > 0.5, 1, -1).astype(np.float32)
+    has_class = labels > 0.5
+    for k in np.flatnonzero(has_class.any(0) & ~has_class.all(0)):
+        machine = LinearSVC(random_state=seed).fit(inputs, has_class[:, k])
+        weights[:, k], bias[k] = machine.coef_[0], machine.intercept_[0]
+    return weights, bias
 
 
 def sparse_linear_to_onnx(weights: np.ndarray, bias: np.ndarray, multi_label: bool, path: Path) -> None:
