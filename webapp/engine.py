@@ -28,7 +28,7 @@ from automl_engine.metalearning import tables
 from automl_engine.models import configuration
 from automl_engine.models.challenge import submission
 from automl_engine.package import challenge_result
-from automl_engine.run import child, curve, events, isolation, warm
+from automl_engine.run import child, confined, curve, events, isolation, warm
 
 __all__ = [
     "DataError",
@@ -39,6 +39,7 @@ __all__ = [
     "challenge_result",
     "compare_classes",
     "configuration",
+    "confined",
     "convert",
     "curve",
     "end",
@@ -111,7 +112,8 @@ def convert(
         json.dump(options.get("edits", []), edits)
         edits.flush()
         try:
-            _call(["formatters", *arguments, f"--edits={edits.name}"], should_stop, on_output)
+            read = [source, *map(Path, options.get("more", ())), Path(edits.name)]
+            _call(["formatters", *arguments, f"--edits={edits.name}"], read, out.parent, should_stop, on_output)
         except DataError as error:
             if asked:
                 raise Question(str(error), asked[-1]) from error
@@ -201,16 +203,18 @@ def _kill_tree(pid: int) -> None:
         time.sleep(0.02)
 
 
-def export(run_dir: Path, should_stop: Callable[[], bool]) -> Path:
+def export(run_dir: Path, data_dir: Path, should_stop: Callable[[], bool]) -> Path:
     """Make and prove ``model.zip``; raises EngineError, DataError or Stopped."""
-    _call(["automl_engine", "export", str(run_dir)], should_stop, limits=child.engine_limits())
+    command = ["automl_engine", "export", str(run_dir), "--data", str(data_dir)]
+    read = [data_dir, settings.BASE_DIR / "LICENSE", *weights.places()]
+    _call(command, read, run_dir, should_stop, limits=child.engine_limits())
     return run_dir / "model.zip"
 
 
 def compare_classes(data_dir: Path, modality: str, out_json: Path, should_stop: Callable[[], bool]) -> None:
     """Which known class each of a data set's looks most like; raises DataError, EngineError or Stopped."""
     command = ["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)]
-    _call(command, should_stop, limits=child.engine_limits())
+    _call(command, [data_dir, *weights.places()], out_json.parent, should_stop, limits=child.engine_limits())
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[[], bool]) -> None:
@@ -228,7 +232,7 @@ def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[
         if code >= 0:
             _check(command, code, errors)
         else:  # nobody waits, or it died: this tells why
-            _call(command, should_stop)
+            _call(command, [model_zip, source], out_csv.parent, should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
@@ -239,7 +243,8 @@ def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> 
     """
     lines: list[str] = []
     limits = {"AUTODL_MAX_UNPACKED_BYTES": str(most_bytes), "AUTODL_MAX_FILES": str(most_files)}
-    _call(["formatters.unpacking.archive", str(archive), str(target)], lambda: False, lines.append, limits)
+    command = ["formatters.unpacking.archive", str(archive), str(target)]
+    _call(command, [archive], target.parent, lambda: False, lines.append, limits)
     return Path(lines[-1])
 
 
@@ -299,6 +304,8 @@ def _python(command: Sequence[str]) -> list[str]:
 
 def _call(
     command: Sequence[str],
+    read: Sequence[Path],
+    folder: Path,
     should_stop: Callable[[], bool],
     on_line: Callable[[str], None] | None = None,
     extra: dict[str, str] | None = None,
@@ -306,11 +313,12 @@ def _call(
 ) -> None:
     """Run to the end, with ``extra`` in the environment and by default the limits of a reader.
 
+    It reads what ``read`` names, and reads and writes in ``folder``.
     stderr goes to a file object so that neither pipe can block the other.
     """
     with tempfile.TemporaryFile() as errors:
         process = child.launch(
-            _python(command),
+            confined.wrap(_python(command), read, [folder]),
             limits or child.reader_limits(),
             stdout=subprocess.PIPE,
             stderr=errors,
