@@ -4,12 +4,13 @@
 # make test     the test suite
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
+# make test-load   300 viewers, 50 uploads, 1,000 waiting runs: time and memory of the web server
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
 
-.PHONY: run setup demo weights test test-long test-faults check test-data
+.PHONY: run setup demo weights test test-long test-faults test-load check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -44,6 +45,9 @@ test-long: .venv/.installed-dev
 
 test-faults: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "" tests/webapp/test_faults.py
+
+test-load: .venv/.installed-dev
+	$(BIN)/python -m tests.load
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .
