@@ -11,6 +11,7 @@ import json
 import os
 import selectors
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -146,7 +147,7 @@ def start_run(
         process: child.Process | None = warm.start(settings.WARM_ENGINE, command[1:], log)
         if process is None:
             process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
-    (run_dir / "engine.pid").write_text(str(process.pid))
+    (run_dir / "engine.pid").write_text(f"{process.pid} {socket.gethostname()}")
     return process
 
 
@@ -170,7 +171,10 @@ def end_stray(run_dir: Path) -> None:
     """Kill an engine that outlived its worker and still writes into ``run_dir`` on this machine."""
     try:
         path = run_dir / "engine.pid"
-        pid = int(path.read_text())
+        number, _, host = path.read_text().partition(" ")
+        if host not in ("", socket.gethostname()):
+            return
+        pid = int(number)
         if psutil.Process(pid).create_time() < path.stat().st_mtime + 1:  # else the number is another process's by now
             _kill_tree(pid)
     except (FileNotFoundError, psutil.NoSuchProcess):

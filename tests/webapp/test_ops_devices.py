@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from webapp.ops import devices
@@ -38,11 +40,14 @@ def test_roles(monkeypatch: pytest.MonkeyPatch) -> None:
         {s.name: s for s in services(*given)} for given in (("web", 1, 3), ("worker", 2, None), ("all", 1, 3))
     )
     assert {"web", "reaper"} <= web.keys() <= {"web", "reaper", "starters"}
+    host = socket.gethostname()
     assert list(worker) == [
-        *("engine-1", "train-1", "engine-2", "train-2", "predictor", "convert", "pack", "predict"),
+        *(f"engine-{host}-1", f"train-{host}-1", f"engine-{host}-2", f"train-{host}-2"),
+        *(f"{name}-{host}" for name in ("predictor", "convert", "pack", "predict")),
     ]
-    assert worker["train-2"].what == "training worker"
-    assert worker["train-1"].environment["WARM_ENGINE"] != worker["train-2"].environment["WARM_ENGINE"]
+    assert worker[f"train-{host}-2"].what == "training worker"
+    waiting = [worker[f"train-{host}-{number}"].environment["WARM_ENGINE"] for number in (1, 2)]
+    assert waiting[0] != waiting[1]
     assert not {s.command[-1] for s in worker.values() if "sock" in s.command[-1]} & {
         s.command[-1] for s in all_.values()
     }

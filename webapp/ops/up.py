@@ -28,7 +28,7 @@ import psutil
 
 from webapp import settings
 from webapp.ops import faults, processes, redis_server
-from webapp.ops.services.plan import MANAGE, ROLES, Service, services
+from webapp.ops.services.plan import MANAGE, ROLES, Service, services, sockets
 
 GRACE_S = 5.0
 TABLES_LIMIT_S = 300.0
@@ -196,14 +196,15 @@ def wait(alive: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subproc
 
 
 def take_lock(data_dir: Path, role: str) -> IO[str]:
-    """Only one of us at a time, and one in the role of a worker, works on a DATA_DIR.
+    """Only one of us at a time, and one of each machine in the role of a worker, works on a DATA_DIR.
 
     The lock lives as long as we or our guard do.
 
     Raises:
         StartError: another one is running.
     """
-    lock = open(data_dir / ("worker.lock" if role == "worker" else "up.lock"), "a+")  # noqa: SIM115  held until the process ends
+    name = f"worker-{socket.gethostname()}.lock" if role == "worker" else "up.lock"
+    lock = open(data_dir / name, "a+")  # noqa: SIM115  held until the process ends
     deadline = time.monotonic() + 15
     while True:
         try:
@@ -297,7 +298,8 @@ def main(arguments: list[str] | None = None) -> int:
     supervisor = Supervisor(lock)
     listen_to_signals(supervisor)
     try:
-        redis_server.make_private(settings.REDIS_SOCKET.parent)  # the engines wait there, too
+        for folder in {settings.REDIS_SOCKET.parent, sockets(options.role)}:
+            redis_server.make_private(folder)
         if listener:
             supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
             if not settings.REDIS_URL and not supervisor.stopping:

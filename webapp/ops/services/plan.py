@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 
 from webapp import settings
 from webapp.ops import devices
@@ -68,21 +72,28 @@ def services(role: str, workers: int, port_fd: int | None) -> list[Service]:
     return found
 
 
+def sockets(role: str) -> Path:
+    """The folder where processes of this start wait: of this machine alone, which others may share DATA_DIR with."""
+    if role != "worker":
+        return settings.REDIS_SOCKET.parent
+    return Path(tempfile.gettempdir()) / f"autodl-worker-{sha256(bytes(settings.DATA_DIR)).hexdigest()[:12]}"
+
+
 def _workers(role: str, count: int) -> Iterator[Service]:
-    """Those of a second start on this machine wait at sockets of their own."""
-    place, beside = settings.REDIS_SOCKET, "-worker" if role == "worker" else ""
+    """In the role of a worker their names, and so their logs, tell the machine."""
+    place, host = sockets(role), f"-{socket.gethostname()}" if role == "worker" else ""
     for number, gpu in enumerate(gpu for gpu in devices.visible_gpus() or [""] for _ in range(count)):
-        suffix = (f"-gpu{gpu}" if gpu else "") + (f"-{number + 1}" if count > 1 else "")
-        waiting = place.with_name(f"engine{beside}{number}.sock")  # short, as a socket's path must be
+        suffix = host + (f"-gpu{gpu}" if gpu else "") + (f"-{number + 1}" if count > 1 else "")
+        waiting = place / f"engine{number}.sock"  # short, as a socket's path must be
         device = {"CUDA_VISIBLE_DEVICES": gpu} | ({} if gpu or count == 1 else _shared_cores(count))
         engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
         yield Service(f"engine{suffix}", engine, device, forks=True)
         yield Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)})
-    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place.with_name(f"predictor{beside}.sock")
+    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / "predictor.sock"
     predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
-    yield Service("predictor", predictor, no_gpu)
+    yield Service(f"predictor{host}", predictor, no_gpu)
     for name in ("convert", "pack", "predict"):
-        yield Service(name, [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
+        yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
 
 
 def _shared_cores(count: int) -> dict[str, str]:
