@@ -5,6 +5,7 @@
 # make test     the test suite
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
+# make test-load   300 viewers, 50 uploads, 1,000 waiting runs: time and memory of the web server
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
@@ -12,7 +13,7 @@ BIN := .venv/bin
 CHALLENGE_ENV ?= .challenge-env
 CHALLENGE_BASE_PYTHON ?= python3.6 python3.7 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.[67].*/bin/python)
 
-.PHONY: run setup demo weights challenge-env test test-long test-faults check test-data
+.PHONY: run setup demo weights challenge-env test test-long test-faults test-load check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -62,6 +63,9 @@ test-long: .venv/.installed-dev
 
 test-faults: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "" tests/webapp/test_faults.py
+
+test-load: .venv/.installed-dev
+	$(BIN)/python -m tests.load
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

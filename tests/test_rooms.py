@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "models": {"dataset", "features", "weights"},
     "metalearning": {"dataset", "features", "models", "portfolio", "weights"},
     "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
-    "run": {"dataset", "models", "portfolio"},
+    "run": {"dataset", "models", "portfolio", "weights"},
     "package": {"dataset", "features", "formatters", "models", "run", "weights"},
     "lab": {"auto", "dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
     "formatters": {"dataset", "run"},

@@ -53,7 +53,7 @@ def sender_is_known(scope: Any) -> bool:
         request = ASGIRequest(scope, BytesIO())
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return ApiToken.user_of(secret.strip()) is not None
+            return ApiToken.find(secret.strip()) is not None
         request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         return auth.get_user(request).is_authenticated or guests.of_session(request) is not None
     finally:

@@ -11,6 +11,7 @@ import json
 import os
 import selectors
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from automl_engine.metalearning import tables
 from automl_engine.models import configuration
 from automl_engine.models.challenge import submission
 from automl_engine.package import challenge_result
-from automl_engine.run import child, curve, events, isolation, warm
+from automl_engine.run import child, confined, curve, events, isolation, warm
 
 __all__ = [
     "DataError",
@@ -40,6 +41,7 @@ __all__ = [
     "challenge_result",
     "compare_classes",
     "configuration",
+    "confined",
     "convert",
     "curve",
     "end",
@@ -114,7 +116,8 @@ def convert(
         json.dump(options.get("edits", []), edits)
         edits.flush()
         try:
-            _call(["formatters", *arguments, f"--edits={edits.name}"], should_stop, on_output)
+            read = [source, *map(Path, options.get("more", ())), Path(edits.name)]
+            _call(["formatters", *arguments, f"--edits={edits.name}"], read, out.parent, should_stop, on_output)
         except DataError as error:
             if asked:
                 raise Question(str(error), asked[-1]) from error
@@ -147,7 +150,7 @@ def start_run(
         process: child.Process | None = warm.start(settings.WARM_ENGINE, command[1:], log)
         if process is None:
             process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
-    (run_dir / "engine.pid").write_text(str(process.pid))
+    (run_dir / "engine.pid").write_text(f"{process.pid} {socket.gethostname()}")
     return process
 
 
@@ -171,7 +174,10 @@ def end_stray(run_dir: Path) -> None:
     """Kill an engine that outlived its worker and still writes into ``run_dir`` on this machine."""
     try:
         path = run_dir / "engine.pid"
-        pid = int(path.read_text())
+        number, _, host = path.read_text().partition(" ")
+        if host not in ("", socket.gethostname()):
+            return
+        pid = int(number)
         if psutil.Process(pid).create_time() < path.stat().st_mtime + 1:  # else the number is another process's by now
             _kill_tree(pid)
     except (FileNotFoundError, psutil.NoSuchProcess):
@@ -204,16 +210,18 @@ def _kill_tree(pid: int) -> None:
         time.sleep(0.02)
 
 
-def export(run_dir: Path, should_stop: Callable[[], bool]) -> Path:
+def export(run_dir: Path, data_dir: Path, should_stop: Callable[[], bool]) -> Path:
     """Make and prove ``model.zip``; raises EngineError, DataError or Stopped."""
-    _call(["automl_engine", "export", str(run_dir)], should_stop, limits=child.engine_limits())
+    command = ["automl_engine", "export", str(run_dir), "--data", str(data_dir)]
+    read = [data_dir, settings.BASE_DIR / "LICENSE", *weights.places()]
+    _call(command, read, run_dir, should_stop, limits=child.engine_limits())
     return run_dir / "model.zip"
 
 
 def compare_classes(data_dir: Path, modality: str, out_json: Path, should_stop: Callable[[], bool]) -> None:
     """Which known class each of a data set's looks most like; raises DataError, EngineError or Stopped."""
     command = ["automl_engine", "meta", "classes", str(data_dir), "--modality", modality, "--out", str(out_json)]
-    _call(command, should_stop, limits=child.engine_limits())
+    _call(command, [data_dir, *weights.places()], out_json.parent, should_stop, limits=child.engine_limits())
 
 
 def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[[], bool]) -> None:
@@ -249,7 +257,7 @@ def _ask_predictor(command: list[str], should_stop: Callable[[], bool]) -> None:
         if code >= 0:
             _check(command, code, errors)
         else:  # nobody waits, or it died: this tells why
-            _call(command, should_stop)
+            _call(command, [model_zip, source], out_csv.parent, should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
@@ -260,7 +268,8 @@ def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> 
     """
     lines: list[str] = []
     limits = {"AUTODL_MAX_UNPACKED_BYTES": str(most_bytes), "AUTODL_MAX_FILES": str(most_files)}
-    _call(["formatters.unpacking.archive", str(archive), str(target)], lambda: False, lines.append, limits)
+    command = ["formatters.unpacking.archive", str(archive), str(target)]
+    _call(command, [archive], target.parent, lambda: False, lines.append, limits)
     return Path(lines[-1])
 
 
@@ -320,6 +329,8 @@ def _python(command: Sequence[str]) -> list[str]:
 
 def _call(
     command: Sequence[str],
+    read: Sequence[Path],
+    folder: Path,
     should_stop: Callable[[], bool],
     on_line: Callable[[str], None] | None = None,
     extra: dict[str, str] | None = None,
@@ -327,11 +338,12 @@ def _call(
 ) -> None:
     """Run to the end, with ``extra`` in the environment and by default the limits of a reader.
 
+    It reads what ``read`` names, and reads and writes in ``folder``.
     stderr goes to a file object so that neither pipe can block the other.
     """
     with tempfile.TemporaryFile() as errors:
         process = child.launch(
-            _python(command),
+            confined.wrap(_python(command), read, [folder]),
             limits or child.reader_limits(),
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -219,6 +219,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 2**20
 ANONYMOUS_BODY_MAX_BYTES = env.int("ANONYMOUS_BODY_MAX_BYTES", default=2**20)  # of a request by nobody we know
 BODIES_MAX_BYTES = env.int("BODIES_MAX_BYTES", default=2 * UPLOAD_MAX_BYTES)  # of all requests at once, on this server
 BODY_STALL_S = env.int("BODY_STALL_S", default=30)  # how long a request that is not whole may be silent
+VIEWERS_MAX = env.int("VIEWERS_MAX", default=1000)  # pages that follow a run live, of this web process
 DATA_UPLOAD_MAX_NUMBER_FILES = 100
 RUNS_PER_DAY = env.int("RUNS_PER_DAY", default=5)  # as the original; a user's own numbers override them
 RUNS_TOTAL = env.int("RUNS_TOTAL", default=100)

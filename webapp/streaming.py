@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
@@ -40,6 +42,17 @@ def stream_csv(path: Path, filename: str) -> StreamingHttpResponse:
 def stream_zip(members: Sequence[tuple[Path | bytes, str]], filename: str) -> StreamingHttpResponse:
     """A zip (stored, not compressed) of ``(path or content, name inside)``, made while it is sent."""
     return _response(_zip_blocks(members), filename, "application/zip")
+
+
+async def release_thread() -> None:
+    """Give back the thread and the database connection that Django keeps for a request until its answer has ended.
+
+    For answers that may last for hours; what needs a thread afterwards gets a new one.
+    """
+    await sync_to_async(close_old_connections)()
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context and (thread := SyncToAsync.context_to_thread_executor.pop(context, None)):
+        thread.shutdown(wait=False)
 
 
 def _response(blocks: Iterator[bytes], filename: str, content_type: str) -> StreamingHttpResponse:

@@ -33,9 +33,9 @@ LIBRARIES = ("onnxruntime", "lightgbm", "xgboost", "cv2", "PIL.Image", "soundfil
 
 
 class Resident:
-    """The fork of one model."""
+    """The fork of one model, which reads and writes in the folder of that model alone."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, model: Path, listener: socket.socket) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
 
@@ -44,7 +44,8 @@ class Resident:
                 self._control.close()
                 return _serve(theirs)
 
-            self._process = psutil.Process(fork(serve, child.reader_limits(), sys.stderr.buffer).pid)
+            forked = fork(serve, child.reader_limits(), sys.stderr.buffer, [], [model.parent])
+            self._process = psutil.Process(forked.pid)
 
     def hand_over(self, arguments: list[str], connection: socket.socket, log: int) -> bool:
         """Let it answer the connection; False if it is gone."""
@@ -80,7 +81,7 @@ def _pass_on(
     _, model, *_ = arguments
     resident = residents.pop(model, None)
     if resident is None or not resident.hand_over(arguments, connection, log):
-        resident = Resident(listener)
+        resident = Resident(Path(model), listener)
         resident.hand_over(arguments, connection, log)
     os.close(log)
     residents[model] = resident

@@ -201,8 +201,8 @@ def prepare(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes,) * 2)
     if limits.cpu_s:  # should the supervisor get no time itself
         resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s + 10,) * 2)
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    if sys.platform == "linux" and Path("/proc/self/oom_score_adj").read_text().strip() != OOM_SCORE:
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)  # a confined process has it already, and may not write
 
 
 def _watch(process: Process, limits: Limits, is_abandoned: Callable[[], bool]) -> str:

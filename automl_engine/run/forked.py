@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from automl_engine.run import child
+from automl_engine.run.confined import confine
 
 POLL_S = 0.01
 
@@ -47,12 +49,15 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def fork(function: Callable[[], int], limits: child.Limits, log: IO[bytes]) -> Forked:
-    """Run a function of ours in a child under limits, as ``child.launch`` does with a command."""
+def fork(
+    function: Callable[[], int], limits: child.Limits, log: IO[bytes], read: Sequence[Path], write: Sequence[Path]
+) -> Forked:
+    """Run a function of ours in a confined child under limits, as ``child.launch`` does with a command."""
     parent = os.getpid()
 
     def limited() -> int:
         child.prepare(limits)
+        confine(read, write)
         return function()
 
     def supervised() -> int:

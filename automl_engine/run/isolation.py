@@ -22,9 +22,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parents[1]
 NO_TOOLS = "/var/empty"
 """A PATH without programs: no package managers, no download tools."""
-SYSTEM = ("/bin", "/sbin", "/lib*", "/usr/bin", "/usr/lib*", "/usr/share", "/usr/local/cuda*", "/usr/local/lib*")
+SYSTEM = (
+    *("/bin", "/sbin", "/lib*", "/usr/bin", "/usr/lib*", "/usr/share", "/nix/store"),
+    *("/usr/local/cuda*", "/usr/local/lib*", "/usr/local/nvidia*"),
+)
 """Programs and libraries; not /opt or /usr/src, where a site may stand."""
-CONFIGURATION = ("alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "passwd")
+CONFIGURATION = (
+    *("alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
+    *("localtime", "mime.types", "nsswitch.conf", "passwd", "timezone"),
+)
 """What programs need of /etc; no keys and no password hashes."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "dri", "kfd")
 TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108  in memory, empty, gone afterwards
@@ -83,17 +89,17 @@ def main(arguments: Sequence[str]) -> int:
 def _begin(root: Path, order: dict[str, list[str]], command: Sequence[str]) -> None:
     """In the first process: change the root, drop privileges, start.  Does not return."""
     try:
-        _libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _unshare("mount")
         _build(root, order["read"], order["write"])
         os.chdir(root)
-        _libc("pivot_root", b".", b".")  # the new root on top of the old one, which then is detached
-        _libc("umount2", b".", _DETACH)
+        libc("pivot_root", b".", b".")  # the new root on top of the old one, which then is detached
+        libc("umount2", b".", _DETACH)
         os.chdir(HERE.parent)
-        _libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         for capability in range(64):
             if ctypes.CDLL(None).prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
-                _libc("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
+                libc("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
         _forbid_links()
         places = {"PATH": NO_TOOLS, "HOME": TEMPORARY[0], "TMPDIR": TEMPORARY[0]}
         os.execve(command[0], list(command), os.environ | places)  # noqa: S606  a list needs no shell
@@ -112,23 +118,34 @@ def _build(root: Path, read: Sequence[str], write: Sequence[str]) -> None:
     _make(root, "/proc", is_folder=True)
     _mount("proc", f"{root}/proc", "proc", _NOSUID | _NODEV)
     _set_attributes(f"{root}/proc", _ATTR_RDONLY)
-    system = {str(path) for pattern in SYSTEM for path in Path("/").glob(pattern[1:])}
-    configuration = {f"/etc/{name}" for name in CONFIGURATION}
-    for path in sorted({*system, *configuration, "/sys", *_python_paths(), *read}):
+    packages = (str(HERE), str(HERE.parent / "formatters"))
+    for path in sorted({*system_paths(), "/sys", *packages, *read}):
         _show(root, path, _ATTR_RDONLY | _ATTR_NOSUID)
-    for device in (*DEVICES, *(path.name for path in Path("/dev").glob("nvidia*"))):
+    for device in devices():
         _show(root, f"/dev/{device}", _ATTR_NOSUID)
     for path in sorted(write):
         _show(root, path, _ATTR_NOSUID)
     _set_attributes(str(root), _ATTR_RDONLY, recursive=False)
 
 
-def _python_paths() -> set[str]:
-    """The interpreter, its packages and the engine, but nothing else of the folder that the engine stands in."""
-    ours = {HERE.parent, Path.cwd()}
-    found = {Path(path) for path in (sys.prefix, sys.base_prefix, *sys.path) if path}
-    packages = {HERE, HERE.parent / "formatters"}
-    return {str(path.absolute()) for path in (found | packages) - ours}
+def system_paths() -> set[str]:
+    """Programs, libraries, their configuration, the interpreter and its packages; nothing of the site's folder."""
+    system = {str(path) for pattern in SYSTEM for path in Path("/").glob(pattern[1:])}
+    configuration = {f"/etc/{name}" for name in CONFIGURATION}
+    python = {Path(path) for path in (sys.prefix, sys.base_prefix, *sys.path) if path} - {HERE.parent, Path.cwd()}
+    return system | configuration | _linker_paths() | {str(path.absolute()) for path in python}
+
+
+def _linker_paths() -> set[str]:
+    """Folders elsewhere, such as /opt/rocm/lib, where the dynamic linker is told to look for libraries."""
+    lines = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    for file in Path("/etc/ld.so.conf.d").glob("*.conf"):
+        lines += file.read_text(errors="replace").splitlines()
+    return {line.strip() for line in lines if line.strip().startswith("/")} - {"/"}
+
+
+def devices() -> list[str]:
+    return [*DEVICES, *(path.name for path in Path("/dev").glob("nvidia*"))]
 
 
 def _show(root: Path, path: str, attributes: int) -> None:
@@ -158,42 +175,47 @@ def _forbid_links() -> None:
 
     Files may still move from one folder to another, as TensorFlow's do (Linux 5.19 or newer: older ones forbid it too).
     """
-    libc = ctypes.CDLL(None, use_errno=True)
+    create = ctypes.CDLL(None).syscall
     forbidden = _MAKE_FIFO | _MAKE_SYMLINK
-    rules = libc.syscall(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden | _REFER), 8, 0)
+    rules = create(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden | _REFER), 8, 0)
     if rules >= 0:
         root = os.open("/", os.O_PATH)
-        _libc("syscall", _SYS_LANDLOCK_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", _REFER, root), 0)
+        libc("syscall", _SYS_LANDLOCK_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", _REFER, root), 0)
         os.close(root)
     else:
-        rules = libc.syscall(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden), 8, 0)
+        rules = create(_SYS_LANDLOCK_CREATE, struct.pack("Q", forbidden), 8, 0)
     if rules >= 0:
-        _libc("syscall", _SYS_LANDLOCK_RESTRICT, rules, 0)
+        libc("syscall", _SYS_LANDLOCK_RESTRICT, rules, 0)
 
 
 # System calls
 
 
 def _unshare(*names: str) -> None:
-    _libc("unshare", sum(_NEW[name] for name in names))
+    libc("unshare", sum(_NEW[name] for name in names))
 
 
 def _mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str = "") -> None:
     texts = [text.encode() if text else None for text in (source, target, kind)]
-    _libc("mount", *texts, ctypes.c_ulong(flags), options.encode() or None, name=target)
+    libc("mount", *texts, ctypes.c_ulong(flags), options.encode() or None, name=target)
 
 
 def _set_attributes(path: str, attributes: int, recursive: bool = True) -> None:
     """Of a mount, by default with all mounts below it."""
     values = struct.pack("4Q", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if recursive else 0
-    _libc("syscall", _SYS_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, values, len(values), name=path)
+    libc("syscall", _SYS_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, values, len(values), name=path)
 
 
-def _libc(function: str, *arguments: int | bytes | ctypes.c_ulong | None, name: str = "") -> None:
-    if ctypes.CDLL(None, use_errno=True)[function](*arguments) < 0:
+def libc(
+    function: str, *arguments: int | bytes | ctypes.c_ulong | ctypes.Array[ctypes.c_char] | None, name: str = ""
+) -> int:
+    """What a function of the C library returns; raises OSError below 0."""
+    returned = ctypes.CDLL(None, use_errno=True)[function](*arguments)
+    if returned < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{function}: {os.strerror(number)}", name or None)
+    return int(returned)
 
 
 if __name__ == "__main__":

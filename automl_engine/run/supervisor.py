@@ -6,6 +6,7 @@ whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it en
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import signal
@@ -28,10 +29,11 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.files import write_json
 from automl_engine.models.challenge import interpreter
-from automl_engine.run import events, isolation
+from automl_engine.run import confined, events, isolation
 from automl_engine.run.child import EXIT_LIMIT, Process, engine_limits, launch
 from automl_engine.run.child import environment as child_environment
 from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start
+from automl_engine.weights import places
 
 CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the constructor
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
@@ -113,16 +115,38 @@ def run(
     board = Scoreboard(run_dir, solution, spec.labels, about)
     board.write()
     supervisor, arguments = Supervisor(board, on_line), [str(data_dir), str(run_dir)]
-    if child is None and model != FOREIGN and not costs:
-        return supervisor.supervise(partial(_fork, arguments))
-    command = [*(other.command if other else child or CHILD), *arguments]
     if code is None:
+        readable = [data_dir, *places(), *named_paths(order), *([costs] if costs else [])]
+        if child is None and not costs:
+            return supervisor.supervise(partial(_fork, arguments, readable, run_dir))
+        command = confined.wrap([*(child or CHILD), *arguments], readable, [run_dir])
         return supervisor.supervise(partial(_launch, command, STEADY if costs else {}))
-    if obstacle := isolation.obstacle():
-        supervisor.note(f"This code is not isolated from this machine's files and network: {obstacle}.")
-    else:
-        command = isolation.wrap(command, read=[data_dir, code, *(other.paths if other else [])], write=[run_dir])
-    return supervisor.supervise(partial(_launch, command, {"PATH": isolation.NO_TOOLS}))
+    command = [*(other.command if other else child or CHILD), *arguments]
+    readable = [data_dir, code, *(other.paths if other else [])]
+    variables = {"PATH": isolation.NO_TOOLS, "HOME": str(run_dir.absolute())}
+    return supervisor.supervise(partial(_launch, _isolated(command, readable, run_dir, supervisor.note), variables))
+
+
+def _isolated(command: Sequence[str], read: Sequence[Path], run_dir: Path, note: Callable[[str], None]) -> list[str]:
+    """Foreign code in namespaces, or where the kernel makes none confined as our own code is.
+
+    Raises:
+        DataError: it would reach this machine's files or network.
+    """
+    if refusal := confined.refusal():
+        raise DataError(refusal)
+    if not (obstacle := isolation.obstacle()):
+        return isolation.wrap(command, read, [run_dir])
+    if missing := confined.obstacle():
+        note(f"This code is not isolated from this machine's files and network: {obstacle}; {missing}.")
+    return confined.wrap(command, read, [run_dir])
+
+
+def named_paths(value: Any) -> list[Path]:
+    """All paths in an order's parameters, such as tables and weights."""
+    if isinstance(value, dict | list):
+        return [path for part in (value.values() if isinstance(value, dict) else value) for path in named_paths(part)]
+    return [Path(value)] if isinstance(value, str) and os.sep in value else []
 
 
 def _launch(command: Sequence[str], variables: Mapping[str, str], log: IO[bytes]) -> Process:
@@ -136,10 +160,10 @@ def _launch(command: Sequence[str], variables: Mapping[str, str], log: IO[bytes]
     )
 
 
-def _fork(arguments: list[str], log: IO[bytes]) -> Process:
+def _fork(arguments: list[str], read: Sequence[Path], run_dir: Path, log: IO[bytes]) -> Process:
     from automl_engine.run import forked, ingestion
 
-    return forked.fork(lambda: ingestion.main(arguments), engine_limits(), log)
+    return forked.fork(lambda: ingestion.main(arguments), engine_limits(), log, read, [run_dir])
 
 
 def _solution_of(data_dir: Path, spec: Spec, path: Path) -> np.ndarray:

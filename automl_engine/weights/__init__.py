@@ -52,13 +52,18 @@ def find_weights(name: str) -> Path | None:
         return None
     if name.endswith(".safetensors") or os.sep in name:
         return Path(name) if Path(name).is_file() and (permitted == "all" or is_own(Path(name))) else None
-    folders = [os.environ.get("AUTODL_WEIGHTS_DIR"), torch_cache(), FOLDER] if permitted == "all" else [FOLDER]
-    for folder in (Path(folder) for folder in folders if folder):
+    for folder in places() if permitted == "all" else [FOLDER]:
         for end in ("safetensors", "pth"):
             for pattern in (f"{name}.{end}", f"{name}-*.{end}", f"{name}_*.{end}"):
                 for file in sorted(folder.glob(pattern)):
                     return file
     return packaged(name) if permitted == "all" else None
+
+
+def places() -> list[Path]:
+    """Folders where weights are looked for, the first one first."""
+    own = os.environ.get("AUTODL_WEIGHTS_DIR")
+    return [*([Path(own)] if own else []), torch_cache(), FOLDER]
 
 
 def known_weights(network: str) -> Path | None:

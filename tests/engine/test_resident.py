@@ -75,7 +75,7 @@ def ask(path: Path, model: str = "a.zip", what: str = "data") -> int:
     """The process that answered."""
     source, out = path.with_name(what), path.with_name("out.csv")
     source.write_text(what)
-    engine.predict(Path(model), source, out, lambda: False)
+    engine.predict(path.with_name(model), source, out, lambda: False)
     return int(out.read_text())
 
 
@@ -136,7 +136,7 @@ def test_stopped_means_killed_and_the_next_is_answered(path: Path) -> None:
     source, out = path.with_name("slow"), path.with_name("out.csv")
     source.write_text("slow")
     with pytest.raises(engine.Stopped):
-        engine.predict(Path("a.zip"), source, out, out.exists)
+        engine.predict(path.with_name("a.zip"), source, out, out.exists)
     assert ask(path) > 0
 
 

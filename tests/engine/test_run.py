@@ -24,7 +24,7 @@ from automl_engine.run.supervisor import find_dataset, restore_model, run
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
-CHILD = (sys.executable, str(Path(__file__).with_name("toy_child.py")))
+CHILD = (sys.executable, "-m", "tests.engine.toy_child")
 
 
 @pytest.fixture
@@ -112,17 +112,17 @@ def test_stop_now_keep_the_best(folder: Path, tmp_path: Path, number: signal.Sig
 
 
 def test_no_orphan_when_the_supervisor_is_killed(folder: Path, tmp_path: Path) -> None:
-    process = start_supervisor(folder, tmp_path / "run", {"pid_file": str(tmp_path / "pids")}, "spawner")
-    wait_for(lambda: len(read(tmp_path / "pids").split()) == 2)
-    child, grandchild = (int(pid) for pid in read(tmp_path / "pids").split())
+    process = start_supervisor(folder, tmp_path / "run", {"pid_file": str(tmp_path / "run" / "pids")}, "spawner")
+    wait_for(lambda: len(read(tmp_path / "run" / "pids").split()) == 2)
+    child, grandchild = (int(pid) for pid in read(tmp_path / "run" / "pids").split())
     process.kill()
     process.wait()
     wait_for(lambda: not alive(child) and not alive(grandchild))
 
 
 def test_the_budget_ends_what_the_child_started(folder: Path, tmp_path: Path) -> None:
-    run_toy(folder, budget_s=1, model="spawner", pid_file=str(tmp_path / "pids"))
-    for pid in read(tmp_path / "pids").split():
+    run_toy(folder, budget_s=1, model="spawner", pid_file=str(tmp_path / "run" / "pids"))
+    for pid in read(tmp_path / "run" / "pids").split():
         wait_for(lambda pid=int(pid): not alive(pid))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from tests.webapp.conftest import PASSWORD
 from webapp.accounts.models import User
@@ -37,7 +39,7 @@ def dataset(owner: User, make_dataset: MakeDataset) -> Dataset:
 
 
 def test_a_token_is_shown_once_and_only_its_hash_is_kept(owner_client: Client, owner: User) -> None:
-    page = owner_client.post("/account/tokens", {"name": "nightly"})
+    page = owner_client.post("/account/tokens", {"name": "nightly", "scope": ["read"], "days": "30"})
     secret = page.context["secret"]
     assert secret in page.content.decode()
     assert "no-store" in page["Cache-Control"]
@@ -45,7 +47,12 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(owner_client: Client, o
     assert secret.startswith(token.prefix)
     assert secret not in str(vars(token))
     assert secret not in owner_client.get("/account/tokens").content.decode()
-    assert ApiToken.user_of(secret) == owner
+    assert ApiToken.find(secret) == token
+    assert (token.owner, token.scopes) == (owner, "read")
+    assert (token.expires - timezone.now()).days in (29, 30)
+    for wrong in ({"days": "30"}, {"scope": ["all"], "days": "30"}, {"scope": ["read"], "days": "9"}):
+        assert "Choose what the token may do" in owner_client.post("/account/tokens", wrong).content.decode()
+    assert ApiToken.objects.count() == 1
 
 
 def test_a_revoked_token_is_refused(owner_client: Client, owner: User, stranger_client: Client) -> None:
@@ -57,6 +64,42 @@ def test_a_revoked_token_is_refused(owner_client: Client, owner: User, stranger_
     assert stranger_client.post(f"/account/tokens/{token.pk}/revoke").status_code == 404
     owner_client.post(f"/account/tokens/{token.pk}/revoke")
     assert script.get("/api/datasets").status_code == 401
+
+
+def test_a_token_ends_when_it_expires(owner: User, owner_client: Client) -> None:
+    secret = ApiToken.make(owner, "test", lasts=timedelta(days=1))[1]
+    script = Client(headers={"Authorization": f"Bearer {secret}"})
+    assert script.get("/api/datasets").status_code == 200
+    ApiToken.objects.update(expires=timezone.now())
+    assert script.get("/api/datasets").status_code == 401
+    assert "expired" in owner_client.get("/account/tokens").content.decode()
+
+
+CALLS = {
+    "read": [("GET", "/api/datasets"), ("GET", "/api/runs"), ("GET", "/api/runs/{run}/points")],
+    "run": [
+        ("POST", "/api/datasets/{dataset}/runs"),
+        ("POST", "/api/runs/{run}/stop"),
+        ("POST", "/api/models/{run}/predict"),
+    ],
+    "write": [("POST", "/api/datasets"), ("DELETE", "/api/datasets/{dataset}"), ("POST", "/uploads/")],
+}
+
+
+@pytest.mark.parametrize("scope", CALLS)
+def test_a_token_does_what_its_scope_allows(
+    scope: str, owner: User, dataset: Dataset, make_run: Callable[..., Run]
+) -> None:
+    run = make_run(dataset)
+    script = Client(headers={"Authorization": f"Bearer {ApiToken.make(owner, 'test', [scope])[1]}"})
+    for needed, calls in CALLS.items():
+        for method, path in calls:
+            response = script.generic(
+                method, path.format(run=run.pk, dataset=dataset.pk), content_type="application/json"
+            )
+            assert (response.status_code == 403) == (needed != scope), (method, path, response.status_code)
+            if needed != scope:
+                assert "lacks the scope" in response.content.decode()
 
 
 def test_tokens_of_inactive_users_are_refused(script: Client, owner: User) -> None:

@@ -127,7 +127,7 @@ def scored(run: Run) -> int:
 
 def family(run: Run) -> list[psutil.Process]:
     """The engine's processes: a watcher, the supervisor, its watcher, the training process."""
-    first = psutil.Process(int((run.dir / "engine.pid").read_text()))
+    first = psutil.Process(int((run.dir / "engine.pid").read_text().split()[0]))
     return [first, *first.children(recursive=True)]
 
 

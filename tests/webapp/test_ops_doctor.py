@@ -117,9 +117,15 @@ def test_isolation_matters_with_foreign_code(healthy: Doctor, monkeypatch: pytes
     monkeypatch.setattr(engine.isolation, "obstacle", lambda: "no namespaces")
     code, text = healthy()
     assert code == 0
-    assert "Not active (no namespaces)" in text
+    assert "confined as all child processes are" in text
+    monkeypatch.setattr(engine.confined, "obstacle", lambda: "the kernel does not restrict sockets")
+    monkeypatch.setattr(engine.confined, "refusal", lambda: "no")
+    is_told(healthy, "isolation", "does not restrict sockets", "uname -r")
     PortfolioRow.objects.create(name="foreign", modality="image", model="challenge")
-    is_told(healthy, "isolation", "1 configurations", "user.max_user_namespaces")
+    code, text = healthy()
+    assert code == 1
+    assert "It is refused (no namespaces); 1 configurations" in text
+    assert "user.max_user_namespaces" in text
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_guard_ends_what_the_supervisor_left() -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     listed = subprocess.Popen(sleep)
     inherited = subprocess.Popen(sleep, env=environment, start_new_session=True)
-    guard = subprocess.Popen([sys.executable, "-m", "webapp.ops.guard", mark], cwd=ROOT, stdin=subprocess.PIPE)
+    guard = subprocess.Popen([sys.executable, "-m", "webapp.ops.services.guard", mark], cwd=ROOT, stdin=subprocess.PIPE)
     guard.communicate(f"{listed.pid}\n".encode(), timeout=20)
     assert listed.wait(1) == inherited.wait(1) == -signal.SIGTERM
 

@@ -442,7 +442,7 @@ def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
 
 def test_export_tells_success_and_failure(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
     run = make_run(make_dataset(owner), export_state="queued")
-    monkeypatch.setattr(engine, "export", lambda run_dir, should_stop: run_dir / "model.zip")
+    monkeypatch.setattr(engine, "export", lambda run_dir, data_dir, should_stop: run_dir / "model.zip")
     export(run.pk)
     run.refresh_from_db()
     assert run.export_state == Run.Export.READY

@@ -27,7 +27,7 @@ from webapp.portfolio.models import PortfolioRow
 from webapp.runs import start, tryout
 from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
-from webapp.runs.pages import figure, page, stream
+from webapp.runs.pages import figure, live, page, stream
 
 
 @pytest.fixture(autouse=True)
@@ -174,9 +174,9 @@ def test_stream_replays_what_came_after_last_event_id(run: Run, owner: User) -> 
 
 def test_stream_follows_a_run_to_its_end(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
     run = make_run(make_dataset(owner), state="running")
-    monkeypatch.setattr(stream, "POLL_S", 0)
+    monkeypatch.setattr(live, "POLL_S", 0)
     looks = []
-    original = stream._look
+    original = live._versions
 
     def look(*arguments: Any) -> Any:
         looks.append(1)
@@ -187,7 +187,7 @@ def test_stream_follows_a_run_to_its_end(owner: User, make_dataset: Any, make_ru
             Run.objects.update(state="finished")
         return original(*arguments)
 
-    monkeypatch.setattr(stream, "_look", look)
+    monkeypatch.setattr(live, "_versions", look)
     found = [message["event"] for message in _messages(run, owner)]
     assert found == ["point"] * 3 + ["page", "point", "page", "page", "end"]
 
@@ -208,7 +208,7 @@ def test_stop_is_shown_by_a_heartbeat_when_nothing_moves(
 ) -> None:
     run = make_run(make_dataset(owner), state="running")
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0)
-    monkeypatch.setattr(stream, "POLL_S", 0)
+    monkeypatch.setattr(live, "POLL_S", 0)
 
     async def third_quiet() -> str:
         async for text in stream.messages(run.pk, owner):

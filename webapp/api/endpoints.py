@@ -16,6 +16,7 @@ from ninja.files import UploadedFile
 
 from webapp import engine
 from webapp.access import get_owned, get_visible, owns, signed_in, visible
+from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
@@ -26,15 +27,22 @@ from webapp.streaming import stream_file, stream_zip
 MAX_OFFSET_BYTES = 2**40  # no journal is longer, and every file system can seek to it
 
 
-def authenticate(request: HttpRequest) -> Any:
-    """Session or token; the endpoints then find the user where pages do."""
-    user = caller(request)
-    if user:
-        request.user = user
-    return user
+class Scope:
+    """Session, or a token with this scope; the endpoints then find the user where pages do."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        user = caller(request, self.name)
+        if user:
+            request.user = user
+        return user
 
 
-api = NinjaAPI(title="AutoDL Self-Service", version="1", docs_url=None, auth=authenticate, urls_namespace="api")
+READ, RUN, WRITE = Scope("read"), Scope("run"), Scope("write")
+# Without a scope of its own an endpoint needs the strongest one.
+api = NinjaAPI(title="AutoDL Self-Service", version="1", docs_url=None, auth=WRITE, urls_namespace="api")
 
 
 class DatasetOut(Schema):
@@ -132,7 +140,7 @@ def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponse
     return api.create_response(request, {"detail": str(reason)}, status=409)
 
 
-@api.get("/datasets", response=list[DatasetOut], tags=["data"])
+@api.get("/datasets", auth=READ, response=list[DatasetOut], tags=["data"])
 def list_datasets(request: HttpRequest) -> QuerySet[Dataset]:
     """Your data sets and the public ones, newest first."""
     return visible(Dataset.objects.all(), request.user)[:500]
@@ -144,18 +152,23 @@ def create_dataset(request: HttpRequest, file: UploadedFile = File(...)) -> Stat
     return Status(201, uploads.receive(signed_in(request), file))
 
 
-@api.get("/datasets/{dataset_id}", response=DatasetOut, tags=["data"])
+@api.get("/datasets/{dataset_id}", auth=READ, response=DatasetOut, tags=["data"])
 def get_dataset(request: HttpRequest, dataset_id: str) -> Dataset:
     return _dataset(request, dataset_id)
 
 
-@api.get("/datasets/{dataset_id}/report", response=dict[str, Any], tags=["data"])
+@api.get("/datasets/{dataset_id}/report", auth=READ, response=dict[str, Any], tags=["data"])
 def get_report(request: HttpRequest, dataset_id: str) -> dict[str, Any]:
     """What was found in the data (docs/formats.md, report.json)."""
     return _ready(_dataset(request, dataset_id)).report
 
 
-@api.get("/datasets/{dataset_id}/download", tags=["data"], openapi_extra={"responses": {200: {"description": "zip"}}})
+@api.get(
+    "/datasets/{dataset_id}/download",
+    auth=READ,
+    tags=["data"],
+    openapi_extra={"responses": {200: {"description": "zip"}}},
+)
 def download_dataset(request: HttpRequest, dataset_id: str) -> HttpResponseBase:
     """The converted data set as a zip."""
     dataset = _ready(_dataset(request, dataset_id))
@@ -171,31 +184,31 @@ def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
     return {"freed_bytes": storage.delete_dataset(dataset)}
 
 
-@api.post("/datasets/{dataset_id}/runs", response={201: RunOut}, tags=["runs"])
+@api.post("/datasets/{dataset_id}/runs", auth=RUN, response={201: RunOut}, tags=["runs"])
 def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run]:
     """Start learning."""
     dataset = _dataset(request, dataset_id)
     return Status(201, start.create_run(dataset, signed_in(request), **order.dict()))
 
 
-@api.get("/runs", response=list[RunOut], tags=["runs"])
+@api.get("/runs", auth=READ, response=list[RunOut], tags=["runs"])
 def list_runs(request: HttpRequest) -> QuerySet[Run]:
     """Your runs and the public ones, newest first."""
     return visible(Run.objects.select_related("dataset"), request.user)[:500]
 
 
-@api.get("/runs/{run_id}", response=RunOut, tags=["runs"])
+@api.get("/runs/{run_id}", auth=READ, response=RunOut, tags=["runs"])
 def get_run(request: HttpRequest, run_id: str) -> Run:
     return _run(request, run_id)
 
 
-@api.get("/runs/{run_id}/points", response=list[PointOut], tags=["runs"])
+@api.get("/runs/{run_id}/points", auth=READ, response=list[PointOut], tags=["runs"])
 def get_points(request: HttpRequest, run_id: str) -> Any:
     """The learning curve so far."""
     return _run(request, run_id).points.all()
 
 
-@api.get("/runs/{run_id}/events", response=EventsOut, tags=["runs"])
+@api.get("/runs/{run_id}/events", auth=READ, response=EventsOut, tags=["runs"])
 def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, Any]:
     """The journal behind ``offset``: what the engine does and why.  For those who may see the data."""
     run = _opened(request, run_id)
@@ -203,7 +216,7 @@ def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, 
     return {"events": found, "offset": end}
 
 
-@api.post("/runs/{run_id}/stop", response=RunOut, tags=["runs"])
+@api.post("/runs/{run_id}/stop", auth=RUN, response=RunOut, tags=["runs"])
 def stop_run(request: HttpRequest, run_id: str) -> Run:
     """Stop now and keep the best."""
     run = get_owned(Run.objects.all(), request.user, id=run_id)
@@ -212,7 +225,7 @@ def stop_run(request: HttpRequest, run_id: str) -> Run:
     return run
 
 
-@api.get("/runs/{run_id}/model", tags=["runs"], openapi_extra={"responses": {200: {"description": "zip"}}})
+@api.get("/runs/{run_id}/model", auth=READ, tags=["runs"], openapi_extra={"responses": {200: {"description": "zip"}}})
 def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """model.zip, once export_state is ready."""
     run = _opened(request, run_id)

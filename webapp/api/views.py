@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,9 +13,11 @@ from django.views.decorators.http import require_http_methods
 
 from webapp.access import posted_from, signed_in
 from webapp.accounts import audit
-from webapp.api.models import ApiToken
+from webapp.api.models import SCOPES, ApiToken
 
 NAME_LETTERS = 60
+DAYS = {"30": "30 days", "90": "90 days", "365": "a year", "": "until it is revoked"}
+"""How long a token may last; the first is the default."""
 
 
 @login_required
@@ -24,10 +28,17 @@ def tokens(request: HttpRequest) -> HttpResponse:
     secret = ""
     if request.method == "POST":
         name = request.POST.get("name", "").strip()[:NAME_LETTERS] or "my script"
-        token, secret = ApiToken.make(signed_in(request), name)
-        audit.note(request, "made", token)
+        scopes = [scope for scope in SCOPES if scope in request.POST.getlist("scope")]
+        days = request.POST.get("days", "")
+        if scopes and days in DAYS:
+            lasts = timedelta(days=int(days)) if days else None
+            token, secret = ApiToken.make(signed_in(request), name, scopes, lasts)
+            audit.note(request, "made", token)
+        else:
+            messages.error(request, "Choose what the token may do, and how long.")
     base = request.build_absolute_uri("/").rstrip("/")
     context = {"tokens": ApiToken.of(signed_in(request)), "secret": secret, "base": base}
+    context |= {"scopes": SCOPES, "durations": DAYS}
     return render(request, "api/tokens.html", context)
 
 

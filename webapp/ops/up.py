@@ -1,12 +1,15 @@
-"""The supervisor behind ``make run``: ``python -m webapp.ops.up``.
+"""The supervisor behind ``make run``: ``python -m webapp.ops.up [--role all|web|worker] [--workers N]``.
 
 It starts Redis, the web server, the workers and the reaper, restarts what crashes, and on Ctrl-C or SIGTERM ends
 everything that any of them started.  Should it be killed itself, its guard (guard.py) does that.
+The role web starts no workers; the role worker starts nothing else, and works for the site that DATABASE_URL and
+REDIS_URL name, or for the one of this data folder.
 Settings: PORT, HOST, DATA_DIR and whatever webapp/settings.py reads.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -16,7 +19,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
@@ -25,70 +27,18 @@ from typing import IO
 import psutil
 
 from webapp import settings
-from webapp.ops import devices, faults, processes, redis_server
+from webapp.ops import faults, processes, redis_server
+from webapp.ops.services.plan import MANAGE, ROLES, Service, services, sockets
 
 GRACE_S = 5.0
+TABLES_LIMIT_S = 300.0
 BACK_OFF_S = (1, 2, 5, 10, 30)
 HEALTHY_S = 60.0  # a service that ran so long starts again at once when it crashes
 LOG_MAX_BYTES = 10 * 2**20
-WORDS = {
-    "prepare": "preparation",
-    "redis": "job queue (Redis)",
-    "web": "web server",
-    "engine": "engine that waits for a run",
-    "predictor": "process that keeps models loaded",
-    "train": "training worker",
-    "convert": "conversion worker",
-    "pack": "packing worker",
-    "predict": "prediction worker",
-    "starters": "generator of starter data",
-}
-MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
 
 class StartError(Exception):
     """We cannot start; the message is one sentence with what to do."""
-
-
-@dataclass
-class Service:
-    """One child process that should be running."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)
-    pass_fds: tuple[int, ...] = ()
-    once: bool = False  # it ends by itself
-    forks: bool = False  # what it leaves running works for others, and ends with them
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    failures: int = 0
-    due: float = 0.0  # monotonic time of the next start
-
-    @property
-    def what(self) -> str:
-        return WORDS.get(self.name.split("-gpu")[0], self.name)
-
-
-def services(port_fd: int) -> list[Service]:
-    """What runs beside Redis, in the order of starting."""
-    found = [Service("web", [sys.executable, "-m", "webapp.ops.web", str(port_fd)], pass_fds=(port_fd,))]
-    for number, gpu in enumerate(devices.visible_gpus() or [""]):
-        suffix = f"-gpu{gpu}" if gpu else ""
-        waiting = settings.REDIS_SOCKET.with_name(f"engine{number}.sock")  # short, as a socket's path must be
-        device = {"CUDA_VISIBLE_DEVICES": gpu}
-        engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
-        found.append(Service(f"engine{suffix}", engine, device, forks=True))
-        found.append(Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)}))
-    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, settings.REDIS_SOCKET.with_name("predictor.sock")
-    predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
-    found.append(Service("predictor", predictor, no_gpu))
-    for name in ("convert", "pack", "predict"):
-        found.append(Service(name, [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)}))
-    found.append(Service("reaper", [*MANAGE, "reaper"]))
-    if settings.STARTER_DATA:
-        found.append(Service("starters", [*MANAGE, "load_starters"], once=True))
-    return found
 
 
 class Supervisor:
@@ -102,7 +52,7 @@ class Supervisor:
         self.logs = settings.DATA_DIR / "logs"
         self.logs.mkdir(exist_ok=True)
         self.guard = subprocess.Popen(
-            [sys.executable, "-m", "webapp.ops.guard", self.mark],
+            [sys.executable, "-m", "webapp.ops.services.guard", self.mark],
             cwd=settings.BASE_DIR,
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -162,12 +112,22 @@ class Supervisor:
                 raise StartError(f"Redis did not start: {self.last_line(redis)}")
             time.sleep(0.05)
 
-    def watch(self, url: str, address: tuple[str, int]) -> None:
-        """Restart what crashes, until asked to stop."""
+    def await_tables(self) -> None:
+        """In the role of a worker: the web server's host makes the tables.  Raises StartError when they do not come."""
+        deadline = time.monotonic() + TABLES_LIMIT_S
+        while subprocess.run([*MANAGE, "migrate", "--check"], cwd=settings.BASE_DIR, capture_output=True).returncode:
+            if self.stopping:
+                return
+            if time.monotonic() > deadline:
+                raise StartError("The database lacks the tables of this version: start the site in the role web first.")
+            time.sleep(1)
+
+    def watch(self, url: str, address: tuple[str, int] | None) -> None:
+        """Restart what crashes, until asked to stop; ``address``: of the web server, if there is one."""
         while not self.stopping:
             for service in self.services:
                 self.look_after(service)
-            if not self.ready and answers(address):
+            if not self.ready and (address is None or answers(address)):
                 self.ready = True
                 say(f"AutoDL Self-Service is ready: {url}")
                 say(f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.")
@@ -235,13 +195,16 @@ def wait(alive: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subproc
     return alive
 
 
-def take_lock(data_dir: Path) -> IO[str]:
-    """Only one of us at a time works on a DATA_DIR.  The lock lives as long as we or our guard do.
+def take_lock(data_dir: Path, role: str) -> IO[str]:
+    """Only one of us at a time, and one of each machine in the role of a worker, works on a DATA_DIR.
+
+    The lock lives as long as we or our guard do.
 
     Raises:
         StartError: another one is running.
     """
-    lock = open(data_dir / "up.lock", "a+")  # noqa: SIM115  held until the process ends
+    name = f"worker-{socket.gethostname()}.lock" if role == "worker" else "up.lock"
+    lock = open(data_dir / name, "a+")  # noqa: SIM115  held until the process ends
     deadline = time.monotonic() + 15
     while True:
         try:
@@ -312,26 +275,38 @@ def listen_to_signals(supervisor: Supervisor) -> None:
             signal.signal(signum, supervisor.ask_to_stop)
 
 
-def main() -> int:
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m webapp.ops.up", description="The site, or a part of it.")
+    parser.add_argument("--role", choices=ROLES, default="all", help="web: no workers; worker: nothing else (all)")
+    parser.add_argument("--workers", type=int, choices=range(1, 65), default=1, metavar="N", help="trainers a GPU (1)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parsed(arguments)
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
     try:
-        lock = take_lock(settings.DATA_DIR)
-        listener = take_port(host, port)
+        lock = take_lock(settings.DATA_DIR, options.role)
+        listener = None if options.role == "worker" else take_port(host, port)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
-    address = local_address(listener)
-    url = f"http://{address[0] if ':' not in address[0] else f'[{address[0]}]'}:{address[1]}"
+    address = local_address(listener) if listener else None
+    url = settings.SITE_URL if address is None else _url(*address)
     lock.write(json.dumps({"pid": os.getpid(), "url": url}))
     lock.flush()
     supervisor = Supervisor(lock)
     listen_to_signals(supervisor)
     try:
-        redis_server.make_private(settings.REDIS_SOCKET.parent)  # the engines wait there, too
-        supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
-        if not settings.REDIS_URL and not supervisor.stopping:
-            supervisor.start_redis()
-        supervisor.services += services(listener.fileno())
+        for folder in {settings.REDIS_SOCKET.parent, sockets(options.role)}:
+            redis_server.make_private(folder)
+        if listener:
+            supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
+            if not settings.REDIS_URL and not supervisor.stopping:
+                supervisor.start_redis()
+        else:
+            supervisor.await_tables()
+        supervisor.services += services(options.role, options.workers, listener.fileno() if listener else None)
         supervisor.watch(url, address)
         say("Stopping ...")
     except (StartError, redis_server.NoRedis) as error:
@@ -341,6 +316,10 @@ def main() -> int:
         supervisor.stop()
     say("Everything is stopped.")
     return 0
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{host if ':' not in host else f'[{host}]'}:{port}"
 
 
 if __name__ == "__main__":

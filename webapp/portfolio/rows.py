@@ -45,6 +45,8 @@ def obstacle(row: PortfolioRow) -> str:
     """Why a configuration cannot run on this machine, in one sentence; empty if it can."""
     if why := refusal(row.model, row.params):
         return why
+    if row.model in engine.configuration.ALONE and (why := engine.confined.refusal()):
+        return why
     try:
         lacks = engine.configuration.missing(row.model, files.located(row.model, row.params) or {})
     except DataError as error:  # a setting of the server

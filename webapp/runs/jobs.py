@@ -135,12 +135,13 @@ def _hangs(run: Run, silent_s: float) -> bool:
 def export(run_id: str) -> None:
     """Make and prove ``model.zip``."""
     waiting = Run.objects.filter(pk=run_id, export_state=Run.Export.QUEUED)
-    run = patiently(waiting.first)
+    run = patiently(waiting.select_related("dataset").first)
     if run is None:
         return
     error = ""
     try:
-        engine.export(run.dir, queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S))
+        should_stop = queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S)
+        engine.export(run.dir, run.dataset.autodl_dir, should_stop)
     except engine.DataError as reason:
         error = str(reason)
     except engine.Stopped:

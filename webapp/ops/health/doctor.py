@@ -52,7 +52,8 @@ def examine() -> Iterator[Finding]:
         yield from workers()
     if not database.fix:
         yield files()
-        yield isolation()
+        yield foreign_code()
+    yield children()
     yield weights()
 
 
@@ -129,14 +130,25 @@ def files() -> Finding:
     return Finding("files", "All belong to something in the database.")
 
 
-def isolation() -> Finding:
+def children() -> Finding:
+    obstacle = engine.confined.obstacle()
+    if not obstacle:
+        return Finding("isolation", "Active: child processes see the files of their job and no network.")
+    return Finding("isolation", f"Not complete: {obstacle}.", "uname -r    # Linux 6.2 or newer restricts both")
+
+
+def foreign_code() -> Finding:
     obstacle = engine.isolation.obstacle()
     if not obstacle:
-        return Finding("isolation", "Active: foreign code sees neither network nor files.")
+        return Finding("foreign code", "It runs in namespaces of its own.")
+    if not engine.confined.obstacle():
+        return Finding("foreign code", f"It is confined as all child processes are; no namespaces: {obstacle}.")
+    refusal = engine.confined.refusal()
     foreign = PortfolioRow.objects.filter(model="challenge", enabled=True).count()
-    sentence = f"Not active ({obstacle}); {foreign} configurations with foreign code are enabled."
+    what = "is refused" if refusal else f"has all rights of the worker ({engine.confined.OVERRIDE})"
+    sentence = f"It {what} ({obstacle}); {foreign} configurations with foreign code are enabled."
     fix = "sysctl -w user.max_user_namespaces=15000    # or switch them off on the page Portfolio"
-    return Finding("isolation", sentence, fix if foreign else "")
+    return Finding("foreign code", sentence, fix if foreign else "")
 
 
 def weights() -> Finding:

@@ -57,6 +57,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         "engine_bytes": engine.waiting_bytes(settings.REDIS_SOCKET.parent, "engine"),
         "predictor_bytes": engine.waiting_bytes(settings.REDIS_SOCKET.parent, "predictor"),
         "disk": status.disk(),
+        "unrestricted": engine.confined.obstacle(),
         "faults": Fault.objects.all()[:20],
         "now": timezone.now(),
     }

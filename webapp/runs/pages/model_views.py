@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
+from ninja.errors import HttpError
 
 from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, visible
@@ -141,7 +142,10 @@ def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
 @require_POST
 async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """``curl -H "Authorization: Bearer TOKEN" -F files=@new.png ADDRESS``: the CSV of predictions, once it is there."""
-    user = await sync_to_async(caller)(request)
+    try:
+        user = await sync_to_async(caller)(request, "run")
+    except HttpError as lacking:
+        return JsonResponse({"error": str(lacking)}, status=lacking.status_code)
     if user is None:
         return JsonResponse({"error": "Log in first, or send a valid token."}, status=401)
     run = await sync_to_async(get_visible)(Run.objects.select_related("dataset"), user, id=run_id)

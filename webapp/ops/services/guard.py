@@ -1,7 +1,7 @@
 """Outlives the supervisor to clean up after it, should it be killed.
 
-``python -m webapp.ops.guard MARK``: one process id a line on stdin; when stdin ends, all of them and every process
-with the mark are ended.  After an orderly stop there is nothing left to do.
+``python -m webapp.ops.services.guard MARK``: one process id a line on stdin; when stdin ends, all of them and every
+process with the mark are ended.  After an orderly stop there is nothing left to do.
 """
 
 from __future__ import annotations

@@ -1,0 +1,122 @@
+"""Jobs, pages, accounts and API with a real PostgreSQL and a real Redis or Valkey, started here: the Debian packages.
+
+They fail, rather than skip, where one of them is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = (
+    *("accounts_guests", "accounts_pages", "api_endpoints", "database", "datasets_jobs", "datasets_tus"),
+    *(
+        "jobs_stop",
+        "ops_health",
+        "ops_turns",
+        "portfolio_scores",
+        "query_counts",
+        "runs_jobs",
+        "runs_pages",
+        "security_urls",
+    ),
+)
+START_LIMIT_S = 60
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def program(*names: str) -> str:
+    """The first of them that is installed; Debian keeps PostgreSQL's beside the PATH."""
+    folders = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    found = next(filter(None, (shutil.which(name, path=folders) for name in names)), None)
+    assert found, f"{names[0]} is missing: apt-get install postgresql redis-server"
+    return found
+
+
+def ends(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a new server.  It refuses to be run by root, so root runs it as the package's user."""
+    folder, port = Path(f"/tmp/autodl-postgres-{os.getpid()}"), free_port()  # all above it can be entered by that user
+    folder.mkdir(mode=0o700)
+    user = "postgres" if os.getuid() == 0 else None
+    if user:
+        shutil.chown(folder, user)
+    command = [program("initdb"), "-D", str(folder / "data"), "-U", "autodl", "-A", "trust", "--no-sync"]
+    subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder)
+    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off"}
+    command = [program("postgres"), "-D", str(folder / "data"), *(f"--{key}={value}" for key, value in options.items())]
+    server = subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
+    ready = [program("pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+    deadline = time.monotonic() + START_LIMIT_S
+    while subprocess.run(ready).returncode:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield f"postgres://autodl@127.0.0.1:{port}/postgres"
+    ends(server)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    command = [
+        program("valkey-server", "redis-server"),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(tmp_path),
+    ]
+    server = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            redis.Redis(port=port).ping()
+            break
+        except redis.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    yield f"redis://127.0.0.1:{port}/0"
+    ends(server)
+
+
+@pytest.mark.long  # a part of the suite once more
+def test_the_site_on_servers_of_its_own(postgres: str, redis_url: str) -> None:
+    files = [f"tests/webapp/test_{name}.py" for name in FILES]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "not long and not slow and not browser",
+            "-p",
+            "no:cacheprovider",
+            *files,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": postgres, "REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

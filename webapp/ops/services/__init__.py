@@ -1,0 +1,1 @@
+"""What ``up`` starts, and the programs that only it starts."""

@@ -1,0 +1,101 @@
+"""The processes of a site, by role."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from webapp import settings
+from webapp.ops import devices
+
+ROLES = ("all", "web", "worker")
+WORDS = {
+    "prepare": "preparation",
+    "redis": "job queue (Redis)",
+    "web": "web server",
+    "engine": "engine that waits for a run",
+    "predictor": "process that keeps models loaded",
+    "train": "training worker",
+    "convert": "conversion worker",
+    "pack": "packing worker",
+    "predict": "prediction worker",
+    "starters": "generator of starter data",
+}
+MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+
+
+@dataclass
+class Service:
+    """One child process that should be running."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    pass_fds: tuple[int, ...] = ()
+    once: bool = False  # it ends by itself
+    forks: bool = False  # what it leaves running works for others, and ends with them
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    due: float = 0.0  # monotonic time of the next start
+
+    @property
+    def what(self) -> str:
+        return WORDS.get(self.name.split("-")[0], self.name)
+
+
+def services(role: str, workers: int, port_fd: int | None) -> list[Service]:
+    """What runs beside Redis, in the order of starting.
+
+    Args:
+        workers: training workers on each GPU, or on the processor.
+        port_fd: the socket of the web server; None in the role of a worker.
+    """
+    found = []
+    if port_fd is not None:
+        found.append(
+            Service("web", [sys.executable, "-m", "webapp.ops.services.web", str(port_fd)], pass_fds=(port_fd,))
+        )
+    if role != "web":
+        found += _workers(role, workers)
+    if role != "worker":
+        found.append(Service("reaper", [*MANAGE, "reaper"]))
+    if role != "worker" and settings.STARTER_DATA:
+        found.append(Service("starters", [*MANAGE, "load_starters"], once=True))
+    return found
+
+
+def sockets(role: str) -> Path:
+    """The folder where processes of this start wait: of this machine alone, which others may share DATA_DIR with."""
+    if role != "worker":
+        return settings.REDIS_SOCKET.parent
+    return Path(tempfile.gettempdir()) / f"autodl-worker-{sha256(bytes(settings.DATA_DIR)).hexdigest()[:12]}"
+
+
+def _workers(role: str, count: int) -> Iterator[Service]:
+    """In the role of a worker their names, and so their logs, tell the machine."""
+    place, host = sockets(role), f"-{socket.gethostname()}" if role == "worker" else ""
+    for number, gpu in enumerate(gpu for gpu in devices.visible_gpus() or [""] for _ in range(count)):
+        suffix = host + (f"-gpu{gpu}" if gpu else "") + (f"-{number + 1}" if count > 1 else "")
+        waiting = place / f"engine{number}.sock"  # short, as a socket's path must be
+        device = {"CUDA_VISIBLE_DEVICES": gpu} | ({} if gpu or count == 1 else _shared_cores(count))
+        engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
+        yield Service(f"engine{suffix}", engine, device, forks=True)
+        yield Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)})
+    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / "predictor.sock"
+    predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
+    yield Service(f"predictor{host}", predictor, no_gpu)
+    for name in ("convert", "pack", "predict"):
+        yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
+
+
+def _shared_cores(count: int) -> dict[str, str]:
+    """Several trainers on one processor: each uses its share of the cores."""
+    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}

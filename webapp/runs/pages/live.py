@@ -1,0 +1,143 @@
+"""Looks at all watched runs together, and makes a page once for all who see the same.
+
+A viewer costs a connection; a watched run costs a row of one query; a run that has moved costs one page for each user
+who looks, and one for all visitors without an account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.db import close_old_connections
+
+from webapp.access import visible
+from webapp.database import UNAVAILABLE
+from webapp.runs.models import Run
+from webapp.runs.pages import page
+
+POLL_S = 0.4
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Shown(NamedTuple):
+    """A page at one moment, as some viewers see it."""
+
+    version: list[Any]
+    tries: int
+    state: str
+    is_final: bool
+    points: list[dict[str, Any]]
+    text: str
+    """The whole page in JSON, made once for all of them."""
+
+
+class Watched:
+    """A run that somebody looks at."""
+
+    def __init__(self, run_id: str, context: Context) -> None:
+        self.viewers = 0
+        self.moved = asyncio.Event()
+        """Set once the pages made so far are old; then another event takes its place."""
+        self._run_id, self._context = run_id, context
+        self._version: list[Any] | None = None
+        self._pages: dict[tuple[Any, ...], asyncio.Task[Shown | None]] = {}
+
+    async def page(self, viewer: Any, compared: Sequence[str]) -> Shown | None:
+        """As this viewer sees it; None if the run is gone or not theirs to see."""
+        key = (viewer.pk, *compared)
+        if key not in self._pages:
+            making = sync_to_async(_asked)(lambda: _make(self._run_id, viewer, compared))
+            self._pages[key] = asyncio.get_running_loop().create_task(making, context=self._context)
+        shown = await asyncio.shield(self._pages[key])
+        if self._version is None and shown:
+            self._version = shown.version
+        return shown
+
+    def take(self, version: list[Any] | None) -> None:
+        if version != self._version:
+            self._version, self._pages = version, {}
+            self.moved.set()
+            self.moved = asyncio.Event()
+
+
+class Hub:
+    """The watched runs of this event loop, and the one thread that asks the database about them."""
+
+    def __init__(self) -> None:
+        self._watched: dict[str, Watched] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._context = copy_context()
+        self._context.run(SyncToAsync.thread_sensitive_context.set, ThreadSensitiveContext())
+
+    @property
+    def viewers(self) -> int:
+        return sum(watched.viewers for watched in self._watched.values())
+
+    @asynccontextmanager
+    async def watching(self, run_id: str) -> AsyncIterator[Watched]:
+        watched = self._watched.setdefault(run_id, Watched(run_id, self._context))
+        watched.viewers += 1
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look_again(), context=self._context)
+        try:
+            yield watched
+        finally:
+            watched.viewers -= 1
+            if not watched.viewers:
+                del self._watched[run_id]
+            if not self._watched:
+                self._task.cancel()
+                self._task = None
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            watched = dict(self._watched)
+            try:
+                versions = await sync_to_async(_asked)(lambda: _versions(watched))  # noqa: B023  awaited here
+            except UNAVAILABLE as error:
+                log.warning("the database does not answer (%s); live pages wait", error)
+                continue
+            for run_id, one in watched.items():
+                one.take(versions.get(run_id))
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+def _asked(question: Callable[[], T]) -> T:
+    """The answer; the connection of this thread stays open, unless it failed."""
+    try:
+        return question()
+    except UNAVAILABLE:
+        close_old_connections()
+        raise
+
+
+def _versions(run_ids: Collection[str]) -> dict[str, list[Any]]:
+    runs = Run.objects.select_related("dataset").filter(pk__in=run_ids)
+    return {run.pk: page.version(run) for run in runs}
+
+
+def _make(run_id: str, viewer: Any, compared: Sequence[str]) -> Shown | None:
+    run = visible(Run.objects.select_related("dataset"), viewer).filter(pk=run_id).first()
+    if run is None:
+        return None
+    shown = page.payload(run, viewer, compared)
+    return Shown(shown["version"], run.tries, run.state, shown["final"], shown["points"], json.dumps(shown))
