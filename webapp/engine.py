@@ -233,7 +233,7 @@ def predict(model_zip: Path, source: Path, out_csv: Path, should_stop: Callable[
     """
     command = ["automl_engine", "predict", str(model_zip), str(source), "-o", str(out_csv)]
     command += ["--notes", str(out_csv.with_name("notes.json"))]
-    _ask_predictor(command, should_stop)
+    _ask_predictor(command, [model_zip, source], out_csv.parent, should_stop)
 
 
 def explain(
@@ -245,19 +245,21 @@ def explain(
         source: one input, or, with ``test_index``, the folder of a data set.
     """
     command = ["automl_engine", "why", str(model_zip), str(source), "-o", str(out_json)]
-    command += [] if test_index is None else ["--test", str(test_index)]
-    _ask_predictor(command, should_stop)
+    if test_index is None:
+        _ask_predictor(command, [model_zip, source], out_json.parent, should_stop)
+    else:  # the process that keeps models loaded may not read data sets
+        _call([*command, "--test", str(test_index)], [model_zip, source], out_json.parent, should_stop)
 
 
-def _ask_predictor(command: list[str], should_stop: Callable[[], bool]) -> None:
-    """Let the process that keeps models loaded do it, or else one of its own."""
+def _ask_predictor(command: list[str], read: Sequence[Path], folder: Path, should_stop: Callable[[], bool]) -> None:
+    """Let the process that keeps models loaded do it, or else one of its own, as ``_call``."""
     with tempfile.TemporaryFile() as errors:
         resident = warm.start(settings.WARM_PREDICTOR, command[1:], errors)
         code = _wait(resident, should_stop) if resident else -1
         if code >= 0:
             _check(command, code, errors)
         else:  # nobody waits, or it died: this tells why
-            _call(command, [model_zip, source], out_csv.parent, should_stop)
+            _call(command, read, folder, should_stop)
 
 
 def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> Path:
