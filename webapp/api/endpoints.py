@@ -6,11 +6,11 @@ Large uploads go to /uploads/ (tus 1.0), with the same tokens.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
-from ninja import Field, File, NinjaAPI, Schema, Status
+from ninja import Field, File, NinjaAPI, Query, Schema, Status
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
@@ -23,6 +23,8 @@ from webapp.runs import control, start
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
+Limit = Annotated[int, Query(ge=1, le=500, description="how many")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="how many newer ones to leave out")]
 MAX_OFFSET_BYTES = 2**40  # no journal is longer, and every file system can seek to it
 
 
@@ -133,9 +135,9 @@ def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponse
 
 
 @api.get("/datasets", response=list[DatasetOut], tags=["data"])
-def list_datasets(request: HttpRequest) -> QuerySet[Dataset]:
+def list_datasets(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Dataset]:
     """Your data sets and the public ones, newest first."""
-    return visible(Dataset.objects.all(), request.user)[:500]
+    return visible(Dataset.objects.all(), request.user)[offset : offset + limit]
 
 
 @api.post("/datasets", response={201: DatasetOut}, tags=["data"])
@@ -179,9 +181,9 @@ def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run
 
 
 @api.get("/runs", response=list[RunOut], tags=["runs"])
-def list_runs(request: HttpRequest) -> QuerySet[Run]:
+def list_runs(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Run]:
     """Your runs and the public ones, newest first."""
-    return visible(Run.objects.select_related("dataset"), request.user)[:500]
+    return visible(Run.objects.select_related("dataset"), request.user)[offset : offset + limit]
 
 
 @api.get("/runs/{run_id}", response=RunOut, tags=["runs"])

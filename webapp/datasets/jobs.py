@@ -18,6 +18,7 @@ from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import measure_versions
 from webapp.ops import queues
+from webapp.runs import starter_runs
 
 log = logging.getLogger(__name__)
 State = Dataset.State
@@ -36,6 +37,7 @@ TOO_LONG = (
 
 def enqueue(dataset: Dataset) -> None:
     """Queue the conversion of a row in state QUEUED (sent when the transaction commits)."""
+    starter_runs.give_way()
     job_id = _job_id(dataset.id, dataset.tries + 1)
     queues.send("convert", dataset.owner, "webapp.datasets.jobs.convert", dataset.id, job_id=job_id, limit_s=LIMIT_S)
 

@@ -76,6 +76,11 @@ class Dataset(models.Model):
 
     class Meta:
         ordering = ("-created",)
+        indexes = (
+            models.Index(fields=("-created",), name="dataset_newest"),
+            models.Index(fields=("owner", "-created"), name="dataset_newest_of_owner"),
+            models.Index(fields=("owner", "size_bytes"), name="dataset_sizes"),
+        )
 
     def __str__(self) -> str:
         return self.name if self.version == 1 else f"{self.name} (version {self.version})"

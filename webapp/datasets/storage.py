@@ -8,11 +8,11 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Aggregate, OuterRef, QuerySet, Subquery, Sum
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
@@ -31,8 +31,17 @@ class Refused(Exception):
 class Storage:
     """One user's disk space, in bytes."""
 
-    used_bytes: int
+    datasets_bytes: int
+    runs_bytes: int
+    models_bytes: int
+    """Part of the runs."""
+    uploads_bytes: int
+    """Of uploads in progress, at their full size: the space is promised to them."""
     max_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        return self.datasets_bytes + self.runs_bytes + self.uploads_bytes
 
     @property
     def left_bytes(self) -> int:
@@ -71,26 +80,25 @@ def measure_versions(dataset: Dataset) -> None:
 
 
 def storage_of(user: User) -> Storage:
-    """Data sets, runs, and uploads in progress at their full size (the space is promised to them)."""
-    stored = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
-    promised = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
-    runs = Run.objects.filter(owner=user)
-    ended = runs.aggregate(total=Sum("size_bytes"))["total"] or 0
-    growing = sum(directory_bytes(run.dir) for run in runs.filter(state__in=Run.OPEN).only("id"))
-    return Storage(stored + promised + ended + growing, user.max_storage_bytes)
+    """What the rows say; jobs keep it up to date."""
+    datasets = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
+    uploads = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
+    runs = Run.objects.filter(owner=user).aggregate(total=Sum("size_bytes"), models=Sum("model_bytes"))
+    return Storage(datasets or 0, runs["total"] or 0, runs["models"] or 0, uploads or 0, user.max_storage_bytes)
 
 
-def largest(user: User, count: int = 20) -> QuerySet[Dataset]:
-    """The user's data sets that take most space, with ``runs_bytes`` (of the user's own runs) and ``total_bytes``."""
-    mine = Sum("runs__size_bytes", filter=Q(runs__owner=user))
-    sized = Dataset.objects.filter(owner=user).annotate(runs_bytes=Coalesce(mine, 0))
-    return sized.annotate(total_bytes=F("size_bytes") + F("runs_bytes")).order_by("-total_bytes")[:count]
+def of_runs(aggregate: Aggregate, **which: Any) -> Subquery:
+    """An aggregate of each data set's runs, found only for the data sets that are shown."""
+    runs = Run.objects.filter(dataset=OuterRef("pk"), **which).order_by().values("dataset")
+    return Subquery(runs.annotate(found=aggregate).values("found"))
 
 
 def measure_run(run_id: str) -> None:
     """Keep what a run takes on disk in its row, so that no page walks its folder."""
     run = Run(id=run_id)
-    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir))
+    model = run.dir / "model.zip"
+    model_bytes = model.stat().st_size if model.exists() else 0
+    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir), model_bytes=model_bytes)
 
 
 def frees_bytes(dataset: Dataset) -> int:

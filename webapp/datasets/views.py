@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
@@ -33,7 +34,7 @@ State = Dataset.State
 def index(request: HttpRequest) -> HttpResponse:
     """My data sets and what they take."""
     me = signed_in(request)
-    mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs")).order_by("-created")
+    mine = Dataset.objects.filter(owner=me).annotate(run_count=Coalesce(storage.of_runs(Count("pk")), 0))
     listed = Paginator(mine, LISTED).get_page(request.GET.get("page"))
     return render(request, "datasets/index.html", {"datasets": listed, "storage": storage.storage_of(me)})
 
@@ -68,8 +69,8 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     dataset = get_visible(Datasets, request.user, id=id)
     context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
     if context["is_owner"]:
-        scored = dataset.versions().annotate(run_count=Count("runs"), accuracy=Max("runs__accuracy"))
-        context["versions"] = scored.order_by("-version")
+        about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
+        context["versions"] = dataset.versions().annotate(**about).order_by("-version")
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
