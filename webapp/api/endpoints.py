@@ -120,6 +120,10 @@ class RunIn(Schema):
     )
 
 
+class ImportIn(Schema):
+    url: str = Field(max_length=2000)
+
+
 class Deleted(Schema):
     freed_bytes: int
 
@@ -144,6 +148,12 @@ def list_datasets(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) 
 def create_dataset(request: HttpRequest, file: UploadedFile = File(...)) -> Status[Dataset]:  # noqa: B008
     """Upload one file (multipart); its conversion is queued.  Ask for its state until it is ready or failed."""
     return Status(201, uploads.receive(signed_in(request), file))
+
+
+@api.post("/datasets/import", response={201: DatasetOut}, tags=["data"])
+def import_dataset(request: HttpRequest, source: ImportIn) -> Status[Dataset]:
+    """Fetch a file from a public web address and convert it, as if it had been uploaded."""
+    return Status(201, uploads.receive_from(signed_in(request), source.url))
 
 
 @api.get("/datasets/{dataset_id}", response=DatasetOut, tags=["data"])

@@ -69,6 +69,7 @@ class Dataset(models.Model):
     )
     size_bytes = models.PositiveBigIntegerField(default=0, help_text="raw upload and converted files")
     raw_name = models.CharField(max_length=255, help_text="file name of the upload, in dir/raw/")
+    source_url = models.CharField(max_length=2000, blank=True, help_text="where the upload is fetched from, if it is")
     state_since = models.DateTimeField(auto_now_add=True)
     heartbeat = models.DateTimeField(null=True)
     tries = models.PositiveSmallIntegerField(default=0)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
 from webapp.accounts import audit
 from webapp.datasets import jobs, report, storage, uploads, versions
-from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
+from webapp.datasets.forms import AddressForm, ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
 from webapp.engine_pictures import stored_picture
 from webapp.leaderboard.dataset_board import dataset_board
@@ -50,6 +50,20 @@ def upload_form(request: HttpRequest) -> HttpResponse:
     before = get_owned(Datasets, request.user, id=continues) if continues else None
     try:
         return redirect(uploads.receive(signed_in(request), form.cleaned_data["file"], before))
+    except storage.Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("dataset-list")
+
+
+@posted_from("dataset-list")
+def import_from(request: HttpRequest) -> HttpResponse:
+    """Fetch a file from a web address."""
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Type the address of a file, such as https://example.org/photos.zip.")
+        return redirect("dataset-list")
+    try:
+        return redirect(uploads.receive_from(signed_in(request), form.cleaned_data["url"]))
     except storage.Refused as refused:
         messages.error(request, refused.sentence)
         return redirect("dataset-list")
