@@ -49,14 +49,14 @@ def get(url: str) -> Iterator[tuple[HTTPResponse, str]]:
 
 
 def blocks(response: HTTPResponse, most_bytes: int = 2**18) -> Iterator[bytes]:
-    """The body as it comes.  Raises Failed when the connection breaks off."""
+    """The body as it comes.  Raises Failed when the connection is lost."""
     try:
         while block := response.read1(most_bytes):
             yield block
     except (OSError, HTTPException) as error:
-        raise Failed(f"the connection broke off ({error or type(error).__name__})") from error
+        raise Failed(f"the connection was lost ({error or type(error).__name__})") from error
     if response.length:
-        raise Failed(f"the connection broke off, {response.length} bytes before the end")
+        raise Failed(f"the connection was lost, {response.length} bytes before the end")
 
 
 @contextmanager

@@ -56,6 +56,6 @@ def test_pages_of_the_main_job(page: Any, site: str, tmp_path: Path) -> None:
     page.get_by_role("link", name="Use the model").click()
     page.get_by_role("link", name=re.compile("Download model.zip")).wait_for(timeout=120_000)
     check(page)
-    for path in ("/", "/data/", "/runs/", "/account/", "/account/tokens"):
+    for path in ("/", "/data/", "/runs/", "/account/", "/account/storage", "/account/tokens"):
         page.goto(site + path)
         check(page)

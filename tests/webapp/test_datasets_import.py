@@ -110,7 +110,7 @@ def test_a_file_becomes_a_data_set(imported: Callable[[str], Dataset], path: str
         ("/page", "leads to a web page, not to a file"),
         ("/inward", "10.0.0.1 is in a private network"),
         ("/circle", "the server answered with status 302"),
-        ("/cut.csv", "the connection broke off, 500 bytes before the end"),
+        ("/cut.csv", "the connection was lost, 500 bytes before the end"),
         ("/large.csv", "one upload may have"),
         ("/packed.csv", "a compressed form"),
         ("/empty.csv", "The file is empty"),
