@@ -82,6 +82,8 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
     dataset = get_visible(Datasets, request.user, id=id)
     context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
+    if dataset.state == State.READY and request.headers.get("X-Part") == "samples":  # of the gallery, while it scrolls
+        return render(request, "datasets/_samples.html", context | _samples_context(request, dataset))
     if context["is_owner"]:
         about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
         context["versions"] = dataset.versions().annotate(**about).order_by("-version")
@@ -98,23 +100,28 @@ def _choices_form(dataset: Dataset, posted: QueryDict | None = None) -> ChoicesF
 
 
 def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
-    found = dataset.report
+    samples = _samples_context(request, dataset)
+    found = samples["report"]
     bars = report.class_bars(found)
     runs = dataset.runs.all() if owns(request.user, dataset) else dataset.runs.filter(public=True)
     return {
-        "report": found,
         "doubts": report.doubts(found),
         "bars": bars[: report.FIRST_CLASSES],
         "more_bars": bars[report.FIRST_CLASSES :],
         "columns": report.columns(found),
-        "page": _sample_page(request, dataset),
+        **samples,
         "runs": runs[:5],
         "board": dataset_board(dataset) if dataset.public else None,
-        "fixable": owns(request.user, dataset) and found.get("editable", True),
         "fix_labels": [label["name"] for label in found["labels"]],
         "several": found["task"] == "multi_label",
         **start_context(dataset, request.user),
     }
+
+
+def _samples_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    found = dataset.report
+    fixable = owns(request.user, dataset) and found.get("editable", True)
+    return {"report": found, "page": _sample_page(request, dataset), "fixable": fixable}
 
 
 def _sample_page(request: HttpRequest, dataset: Dataset) -> report.SamplePage:
