@@ -71,6 +71,7 @@ class Run(models.Model):
             models.Index(fields=("owner", "-created"), name="run_newest_of_owner"),
             models.Index(fields=("dataset", "-created"), name="run_newest_of_dataset"),
             models.Index(fields=("owner", "size_bytes", "model_bytes"), name="run_sizes"),
+            models.Index(fields=("dataset", "owner", "size_bytes"), name="run_sizes_of_dataset"),
             models.Index(fields=("owner", "charged", "created"), name="run_quota"),
             models.Index(fields=("state", "state_since"), name="run_queue"),
             models.Index(fields=("public", "state", "budget_s", "dataset", "model"), name="run_board"),

@@ -40,6 +40,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="run",
+            index=models.Index(fields=["dataset", "owner", "size_bytes"], name="run_sizes_of_dataset"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
             index=models.Index(fields=["owner", "charged", "created"], name="run_quota"),
         ),
         migrations.AddIndex(
