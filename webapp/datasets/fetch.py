@@ -24,7 +24,7 @@ from webapp.filenames import safe_name
 
 TOO_SLOW = "The import took too long and was stopped: download the file yourself, and upload it here."
 SAID_S = 1.0  # how often the progress is said
-Say = Callable[[str, int], None]
+Say = Callable[[str, int], object]
 """A line for the page, and the bytes that the import takes or will take."""
 
 

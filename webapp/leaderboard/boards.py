@@ -78,7 +78,7 @@ def board(budget_s: int | None = None, modality: str = "") -> Board:
         modalities.add(kind["dataset__modality"])
     if budget_s not in counts:
         budget_s = max(counts, key=lambda b: (counts[b], b)) if counts else None
-    places = _places(budget_s, modality) if counts else []
+    places = [] if budget_s is None else _places(budget_s, modality)
     kinds = dict(PortfolioRow.objects.values_list("name", "model"))
     rows = [replace(row, baseline=is_baseline(kinds.get(row.model, row.model))) for row in model_rows(places)]
     return Board(budget_s, modality, sorted(counts), sorted(modalities), rows, dataset_rows(places))
@@ -88,7 +88,7 @@ def _counted() -> QuerySet[Run]:
     return Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, alc__isnull=False)
 
 
-def _places(budget_s: int | None, modality: str) -> list[dict[str, Any]]:
+def _places(budget_s: int, modality: str) -> list[dict[str, Any]]:
     """For each model on each data set its best run, with means and counts over all its runs there."""
     runs = _counted().filter(budget_s=budget_s, **({"dataset__modality": modality} if modality else {}))
     number = Window(RowNumber(), order_by=[F("alc").desc(), F("id").asc()], **_PLACE)
