@@ -10,13 +10,16 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import SplitResult, urljoin, urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 TIMEOUT_S = 10.0
 REDIRECTS = 3
+REDIRECTING = {"POST": (301, 302, 307, 308), "GET": (301, 302, 303, 307, 308)}
 PORTS = {"http": 80, "https": 443}
+SAFE = "%/:=&?~#+!$,;'@()*[]"  # stays as it is in an address
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # no IPv4 address in disguise lies here, but for 6to4
 
 
@@ -34,13 +37,43 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
         Refused: the address, or one that it redirects to, is not public.
         Failed: it does not answer, or not with success.
     """
+    with _answer("POST", url, body, headers):
+        pass
+
+
+@contextmanager
+def get(url: str) -> Iterator[tuple[HTTPResponse, str]]:
+    """The answer and the address that gave it; its ``blocks`` are read within.  Raises Refused or Failed."""
+    with _answer("GET", url, None, {"Accept-Encoding": "identity"}) as answer:
+        yield answer
+
+
+def blocks(response: HTTPResponse, most_bytes: int = 2**18) -> Iterator[bytes]:
+    """The body as it comes.  Raises Failed when the connection is lost."""
+    try:
+        while block := response.read1(most_bytes):
+            yield block
+    except (OSError, HTTPException) as error:
+        raise Failed(f"the connection was lost ({error or type(error).__name__})") from error
+    if response.length:
+        raise Failed(f"the connection was lost, {response.length} bytes before the end")
+
+
+@contextmanager
+def _answer(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+) -> Iterator[tuple[HTTPResponse, str]]:
+    """The successful answer behind all redirects."""
     for _ in range(REDIRECTS + 1):
-        status, location = _post(url, body, headers)
-        if status not in (301, 302, 307, 308) or not location:
-            break
-        url = urljoin(url, location)
-    if not 200 <= status < 300:
-        raise Failed(f"the server answered with status {status}")
+        with _asked(method, url, body, headers) as response:
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTING[method] or not location:
+                if not 200 <= response.status < 300:
+                    break
+                yield response, url
+                return
+            url = urljoin(url, quote(location.encode("latin-1"), SAFE))  # the bytes as they came
+    raise Failed(f"the server answered with status {response.status}")
 
 
 def resolve(url: str) -> tuple[SplitResult, str, int]:
@@ -74,24 +107,27 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
-    """Status and place of a redirect."""
+@contextmanager
+def _asked(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Iterator[HTTPResponse]:
+    """The answer of this very address."""
     parts, address, port = resolve(url)
     assert parts.hostname
     connection = (HTTPSConnection if parts.scheme == "https" else HTTPConnection)(parts.hostname, port)
-    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    try:
-        with _connected(address, port, parts.hostname if parts.scheme == "https" else "") as connection.sock:
+    path = quote(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", SAFE)
+    with ExitStack() as stack:
+        try:
+            secure_host = parts.hostname if parts.scheme == "https" else ""
+            connection.sock = stack.enter_context(_connected(address, port, secure_host))
             overdue = threading.Timer(TIMEOUT_S, connection.sock.shutdown, [socket.SHUT_RDWR])
             overdue.start()  # for a server that answers bit by bit
             try:
-                connection.request("POST", path, body, {"User-Agent": "AutoDL-Self-Service", **headers})
-                response = connection.getresponse()
+                connection.request(method, path, body, {"User-Agent": "AutoDL-Self-Service", **headers})
+                response = stack.enter_context(connection.getresponse())
             finally:
                 overdue.cancel()
-            return response.status, response.headers.get("Location", "")
-    except (OSError, HTTPException) as error:
-        raise Failed(f"the server does not answer ({error or type(error).__name__})") from error
+        except (OSError, HTTPException) as error:
+            raise Failed(f"the server does not answer ({error or type(error).__name__})") from error
+        yield response
 
 
 def _connected(address: str, port: int, secure_host: str) -> socket.socket:

@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "webapp.headers.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -209,6 +210,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+PERMISSIONS_POLICY = "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -227,6 +229,7 @@ GUEST_MAX_BYTES = env.int("GUEST_MAX_BYTES", default=100 * 2**20)  # before regi
 GUEST_RUN_S = env.int("GUEST_RUN_S", default=60)  # longest run before registering, one an hour; 0: none
 STORAGE_MAX_BYTES = env.int("STORAGE_MAX_BYTES", default=20 * 2**30)
 STARTER_DATA = env.bool("STARTER_DATA", default=True)
+STARTER_RUNS = env.bool("STARTER_RUNS", default=True)
 BUDGETS_S = (20, 60, 300, 1200)
 
 LOGGING = {

@@ -24,6 +24,7 @@ function start(form) {
       input.click();
     });
   }
+  form.addEventListener("autodl:files", ({ detail }) => zone.send(detail)); // recorded (record.js)
   form.addEventListener("dragover", (event) => {
     event.preventDefault();
     form.classList.add("over");

@@ -61,6 +61,6 @@ def test_pages_of_the_main_job(page: Any, site: str, tmp_path: Path) -> None:
     page.get_by_role("link", name="Why this answer").first.click()
     page.get_by_text("Each column took the values of other rows").wait_for()
     check(page)
-    for path in ("/", "/data/", "/runs/", "/account/", "/account/tokens"):
+    for path in ("/", "/data/", "/runs/", "/account/", "/account/storage", "/account/tokens"):
         page.goto(site + path)
         check(page)

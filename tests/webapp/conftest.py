@@ -191,15 +191,17 @@ def make_run() -> Callable[..., Run]:
 
 
 @pytest.fixture
-def page(live_server: Any, owner: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A browser page of the logged-in owner."""
+def page(
+    live_server: Any, owner: User, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """A browser page of the logged-in owner; its parameter, if any, holds more arguments for the browser."""
     from playwright.sync_api import sync_playwright
 
     monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
     client = _logged_in(owner)
     cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value}
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", *getattr(request, "param", [])]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         context = browser.new_context(base_url=live_server.url)
         context.add_cookies([cookie | {"url": live_server.url}])

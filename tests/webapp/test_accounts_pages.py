@@ -138,10 +138,12 @@ def test_what_takes_the_space(owner: User, owner_client: Client, make_dataset: A
     Dataset.objects.filter(pk=large.pk).update(size_bytes=2**20, name="large")
     run = Run.objects.create(owner=owner, dataset=large, number=1, budget_s=5, state="finished", size_bytes=4 * 2**20)
     Run.objects.create(owner=other, dataset=large, number=2, budget_s=5, state="finished", size_bytes=9 * 2**20)
-    page = owner_client.get("/account/").content.decode()
-    assert page.index(">large<") < page.index(">small<")
-    assert "5.0\xa0MB" in page
-    assert "14.0\xa0MB" not in page
+    page = owner_client.get("/account/storage").content.decode()
+    assert page.index(">small<") < page.index(">large<") < page.index(">large · run 1<")
+    assert "large · run 2" not in page, "a run of somebody else takes their space"
+    assert page.count("4.0\xa0MB") == 4, "of all data sets, of all runs, of the runs of one, of the run"
+    assert f'href="/data/{small.pk}/delete"' in page
+    assert f'action="/runs/{run.pk}/delete"' in page
     assert storage_of(owner).used_bytes == 8 * 2**20
     assert not run.dir.exists()  # no folder is walked
 
@@ -152,4 +154,20 @@ def test_what_a_run_takes_is_measured_when_its_job_ends_and_daily(owner: User, m
     (run.dir / "model.zip").write_bytes(b"x" * 5000)
     sweep.measure()
     run.refresh_from_db()
-    assert run.size_bytes == 5000
+    assert (run.size_bytes, run.model_bytes) == (5000, 5000)
+
+
+def test_a_run_is_deleted_on_the_storage_page(owner: User, owner_client: Client, make_dataset: Any) -> None:
+    run = Run.objects.create(owner=owner, dataset=make_dataset(owner), number=1, budget_s=5, state="finished")
+    answer = owner_client.post(f"/runs/{run.pk}/delete", {"back": "storage"})
+    assert answer.url == "/account/storage"  # type: ignore[attr-defined]
+    assert not Run.objects.exists()
+
+
+def test_long_storage_lists_have_pages_each(owner: User, owner_client: Client, make_dataset: Any) -> None:
+    dataset = make_dataset(owner)
+    Run.objects.bulk_create(Run(owner=owner, dataset=dataset, number=i, budget_s=5, size_bytes=i) for i in range(60))
+    second = owner_client.get("/account/storage?runs=2").content.decode()
+    assert "run 34<" in second
+    assert "run 35<" not in second
+    assert 'href="?runs=3">Smaller' in second

@@ -74,6 +74,16 @@ def test_resumes_after_a_cut(owner_client: Client, url: str) -> None:
     assert Dataset.objects.get().raw_path.read_bytes() == DATA
 
 
+def test_uploads_that_failed_at_once_do_not_pile_up(owner_client: Client, url: str) -> None:
+    patch(owner_client, url, DATA[:1000], 0)
+    for _ in range(3):
+        create(owner_client)
+    assert Upload.objects.count() == 4, "several tabs may begin at once"
+    Upload.objects.update(created=timezone.now() - uploads.ABANDONED)
+    create(owner_client)
+    assert sorted(upload.offset_bytes for upload in Upload.objects.all()) == [0, 1000], "what has bytes can be resumed"
+
+
 def test_offset_comes_from_the_file(owner_client: Client, url: str) -> None:
     """Bytes that a killed server had written count, though nobody wrote them down."""
     Upload.objects.get().path.write_bytes(DATA[:123])

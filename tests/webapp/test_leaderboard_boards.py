@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from webapp.accounts.models import User
+from webapp.leaderboard import views
 from webapp.leaderboard.boards import board, fullest
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.portfolio.models import PortfolioRow, Score
@@ -59,13 +60,25 @@ def test_ranks_are_over_common_data_sets(run_on: dict[str, str], models: str, da
     assert fullest({model: frozenset(sets) for model, sets in run_on.items()}) == (list(models), list(datasets))
 
 
-def test_two_queries_however_many_runs(
+def test_three_queries_however_many_runs(
     client: Any, contest: Any, django_assert_max_num_queries: Any, make_run: Any
 ) -> None:
     for _ in range(20):
         make_run(contest["auto two"].dataset, public=True)
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(3):
         assert client.get("/boards").status_code == 200
+
+
+def test_many_data_sets_have_pages_and_the_files_have_all(
+    client: Any, contest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "LISTED", 1)
+    first, second = (client.get(f"/boards?budget_s=20&page={n}").content.decode() for n in (1, 2))
+    assert "page=2" in first
+    assert "budget_s=20&amp;modality=&amp;page=1" in second
+    of_one = f"/boards/data/{contest['linear one'].dataset_id}"
+    assert (of_one in first, of_one in second) == (True, False)
+    assert len(client.get("/boards/datasets.json").json()["datasets"]) == 2
 
 
 def test_page_shows_public_things_only(client: Any, contest: Any) -> None:

@@ -15,7 +15,7 @@ from webapp.runs import start
 from webapp.runs.models import Run, ScorePoint
 
 ROWS = 60
-MOST_QUERIES = 16
+MOST_QUERIES = 15
 
 
 @pytest.fixture
@@ -45,7 +45,19 @@ def full_site(administrator: User, make_dataset: Any, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "page", ["/", "/data/", "/runs/", "/boards", "/portfolio", "/account/", "/api/datasets", "/api/runs", "/status"]
+    "page",
+    [
+        "/",
+        "/data/",
+        "/runs/",
+        "/boards",
+        "/portfolio",
+        "/account/",
+        "/account/storage",
+        "/api/datasets",
+        "/api/runs",
+        "/status",
+    ],
 )
 @pytest.mark.parametrize("who", ["client", "admin_client"])
 def test_lists(

@@ -6,6 +6,9 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
@@ -14,10 +17,13 @@ from webapp import outgoing
 from webapp.access import posted_from, signed_in
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.datasets.storage import largest, storage_of
+from webapp.datasets.models import Dataset, Upload
+from webapp.datasets.storage import of_runs, storage_of
 from webapp.runs import notices
-from webapp.runs.models import Notice
+from webapp.runs.models import Notice, Run
 from webapp.runs.start import quota
+
+LISTED = 25  # data sets, and runs, on a page
 
 
 class LeaveForm(forms.Form):
@@ -70,6 +76,24 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, LeaveForm(signed_in(request)))
 
 
+@login_required
+@require_safe
+def storage(request: HttpRequest) -> HttpResponse:
+    """What takes how much of the user's space, the largest first."""
+    user = signed_in(request)
+    mine = {"run_count": of_runs(Count("pk"), owner=user), "runs_bytes": of_runs(Sum("size_bytes"), owner=user)}
+    of_dataset = {name: Coalesce(found, 0) for name, found in mine.items()}
+    datasets = Dataset.objects.filter(owner=user).annotate(**of_dataset).order_by("-size_bytes", "-pk")
+    runs = Run.objects.filter(owner=user).select_related("dataset").order_by("-size_bytes", "-pk")
+    context = {
+        "storage": storage_of(user),
+        "datasets": Paginator(datasets, LISTED).get_page(request.GET.get("page")),
+        "runs": Paginator(runs, LISTED).get_page(request.GET.get("runs")),
+        "uploads": Upload.objects.filter(owner=user).order_by("-size_bytes"),
+    }
+    return render(request, "account/storage.html", context)
+
+
 @posted_from("account")
 def delete(request: HttpRequest) -> HttpResponse:
     """Delete the account, its data sets and runs: rows at once, files with them (webapp.datasets.storage)."""
@@ -105,7 +129,6 @@ def _page(
         "last_webhook": webhooks.order_by("-created").first(),
         "quota": quota(user),
         "storage": storage_of(user),
-        "largest": largest(user),
         "dataset_count": user.datasets.count(),
         "run_count": user.runs.count(),
         "only_administrator": _is_only_administrator(user),

@@ -6,11 +6,11 @@ Large uploads go to /uploads/ (tus 1.0), with the same tokens.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
-from ninja import Field, File, NinjaAPI, Schema, Status
+from ninja import Field, File, NinjaAPI, Query, Schema, Status
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
@@ -24,6 +24,8 @@ from webapp.runs import control, start
 from webapp.runs.models import Run
 from webapp.streaming import stream_file, stream_zip
 
+Limit = Annotated[int, Query(ge=1, le=500, description="how many")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="how many newer ones to leave out")]
 MAX_OFFSET_BYTES = 2**40  # no journal is longer, and every file system can seek to it
 
 
@@ -126,6 +128,10 @@ class RunIn(Schema):
     )
 
 
+class ImportIn(Schema):
+    url: str = Field(max_length=2000)
+
+
 class Deleted(Schema):
     freed_bytes: int
 
@@ -141,15 +147,21 @@ def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponse
 
 
 @api.get("/datasets", auth=READ, response=list[DatasetOut], tags=["data"])
-def list_datasets(request: HttpRequest) -> QuerySet[Dataset]:
+def list_datasets(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Dataset]:
     """Your data sets and the public ones, newest first."""
-    return visible(Dataset.objects.all(), request.user)[:500]
+    return visible(Dataset.objects.all(), request.user)[offset : offset + limit]
 
 
 @api.post("/datasets", response={201: DatasetOut}, tags=["data"])
 def create_dataset(request: HttpRequest, file: UploadedFile = File(...)) -> Status[Dataset]:  # noqa: B008
     """Upload one file (multipart); its conversion is queued.  Ask for its state until it is ready or failed."""
     return Status(201, uploads.receive(signed_in(request), file))
+
+
+@api.post("/datasets/import", response={201: DatasetOut}, tags=["data"])
+def import_dataset(request: HttpRequest, source: ImportIn) -> Status[Dataset]:
+    """Fetch a file from a public web address and convert it, as if it had been uploaded."""
+    return Status(201, uploads.receive_from(signed_in(request), source.url))
 
 
 @api.get("/datasets/{dataset_id}", auth=READ, response=DatasetOut, tags=["data"])
@@ -192,9 +204,9 @@ def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run
 
 
 @api.get("/runs", auth=READ, response=list[RunOut], tags=["runs"])
-def list_runs(request: HttpRequest) -> QuerySet[Run]:
+def list_runs(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Run]:
     """Your runs and the public ones, newest first."""
-    return visible(Run.objects.select_related("dataset"), request.user)[:500]
+    return visible(Run.objects.select_related("dataset"), request.user)[offset : offset + limit]
 
 
 @api.get("/runs/{run_id}", auth=READ, response=RunOut, tags=["runs"])

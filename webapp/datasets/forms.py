@@ -24,6 +24,12 @@ class UploadForm(forms.Form):
     file = forms.FileField(label="File")
 
 
+class AddressForm(forms.Form):
+    """Where raw data can be fetched."""
+
+    url = forms.URLField(label="Web address of a file", max_length=2000, assume_scheme="https")
+
+
 class NameForm(forms.ModelForm):
     class Meta:
         model = Dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from django.utils import timezone
 from automl_engine.files import replace_folder
 from webapp import engine
 from webapp.database import briefly, patiently
+from webapp.datasets import fetch
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import measure_versions
 from webapp.ops import queues
+from webapp.runs import starter_runs
 
 log = logging.getLogger(__name__)
 State = Dataset.State
@@ -36,6 +39,7 @@ TOO_LONG = (
 
 def enqueue(dataset: Dataset) -> None:
     """Queue the conversion of a row in state QUEUED (sent when the transaction commits)."""
+    starter_runs.give_way()
     job_id = _job_id(dataset.id, dataset.tries + 1)
     queues.send("convert", dataset.owner, "webapp.datasets.jobs.convert", dataset.id, job_id=job_id, limit_s=LIMIT_S)
 
@@ -95,6 +99,8 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
     for leftover in (*dataset.dir.glob("autodl.try*"), *dataset.dir.glob("autodl.old")):
         shutil.rmtree(leftover, ignore_errors=True)
     should_stop = queues.stop_unless(lambda: _mine(dataset).update(heartbeat=timezone.now()), LIMIT_S)
+    if dataset.source_url and not dataset.raw_path.exists():
+        _fetch(dataset, should_stop)
     options = dataset.options | {"more": dataset.more_paths}
     engine.convert(dataset.raw_path, fresh, options, lambda line: _say(dataset, line), should_stop)
     report = engine.read_json(fresh / "report.json")
@@ -112,6 +118,22 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
         class_count=report["counts"]["classes"],
         majority_accuracy=majority_accuracy(report),
     )
+
+
+def _fetch(dataset: Dataset, should_stop: Callable[[], bool]) -> None:
+    """Get the raw data from its address; its row promises the space meanwhile."""
+    about: dict[str, Any] = {"size_bytes": 0}
+    patiently(lambda: _mine(dataset).update(**about))  # what a lost try had promised
+    try:
+        fetch.fetch(
+            dataset,
+            lambda line, size_bytes: briefly(lambda: _mine(dataset).update(progress=line, size_bytes=size_bytes), 0),
+            should_stop,
+        )
+        about = {"raw_name": dataset.raw_name, "name": dataset.raw_path.stem[:100]}
+        about["size_bytes"] = dataset.raw_path.stat().st_size
+    finally:
+        patiently(lambda: _mine(dataset).update(**about))
 
 
 def _mine(dataset: Dataset) -> QuerySet[Dataset]:

@@ -69,6 +69,7 @@ class Dataset(models.Model):
     )
     size_bytes = models.PositiveBigIntegerField(default=0, help_text="raw upload and converted files")
     raw_name = models.CharField(max_length=255, help_text="file name of the upload, in dir/raw/")
+    source_url = models.CharField(max_length=2000, blank=True, help_text="where the upload is fetched from, if it is")
     state_since = models.DateTimeField(auto_now_add=True)
     heartbeat = models.DateTimeField(null=True)
     tries = models.PositiveSmallIntegerField(default=0)
@@ -76,6 +77,11 @@ class Dataset(models.Model):
 
     class Meta:
         ordering = ("-created",)
+        indexes = (
+            models.Index(fields=("-created",), name="dataset_newest"),
+            models.Index(fields=("owner", "-created"), name="dataset_newest_of_owner"),
+            models.Index(fields=("owner", "size_bytes"), name="dataset_sizes"),
+        )
 
     def __str__(self) -> str:
         return self.name if self.version == 1 else f"{self.name} (version {self.version})"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from functools import lru_cache
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,22 @@ SPARK_WIDTH, SPARK_HEIGHT = 100.0, 40.0
 
 @dataclass(frozen=True)
 class SamplePage:
-    """One page of the sample grid, with what it was filtered by."""
+    """One page of the samples, with what they were filtered by."""
 
     split: str
     label: str
     number: int
     samples: list[dict[str, Any]]
-    has_next: bool
+    count: int
+    """Of all pages."""
+
+    @property
+    def last_number(self) -> int:
+        return max(1, ceil(self.count / PAGE_SAMPLES))
+
+    @property
+    def has_next(self) -> bool:
+        return self.number < self.last_number
 
 
 def doubts(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,18 +115,20 @@ def _bars(column: dict[str, Any]) -> list[dict[str, Any]]:
 
 def sample_page(dataset: Dataset, split: str, label: str, number: int) -> SamplePage:
     """Samples of one split, of one class if ``label`` is given; pages are numbered from 1."""
-    chosen = (s for s in _previews(dataset, split) if not label or label in s["labels"])
-    first = (number - 1) * PAGE_SAMPLES
-    found = list(islice(chosen, first, first + PAGE_SAMPLES + 1))
-    samples = [_card(sample) for sample in found[:PAGE_SAMPLES]]
-    return SamplePage(split, label, number, samples, len(found) > PAGE_SAMPLES)
-
-
-def _previews(dataset: Dataset, split: str) -> Iterator[dict[str, Any]]:
     path = dataset.autodl_dir / "previews" / f"{split}.jsonl"
-    if path.exists():
-        with open(path, encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+    lines = _lines(path, path.stat().st_mtime_ns) if path.exists() else ()
+    if label:
+        quoted = json.dumps(label, ensure_ascii=False).encode()
+        lines = tuple(line for line in lines if quoted in line and label in json.loads(line)["labels"])
+    first = (number - 1) * PAGE_SAMPLES
+    samples = [_card(json.loads(line)) for line in lines[first : first + PAGE_SAMPLES]]
+    return SamplePage(split, label, number, samples, len(lines))
+
+
+@lru_cache(maxsize=2)
+def _lines(path: Path, _mtime_ns: int) -> tuple[bytes, ...]:
+    """The previews as JSON; a gallery that is scrolled asks for them again and again."""
+    return tuple(path.read_bytes().splitlines())
 
 
 def _card(sample: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Aggregate, OuterRef, QuerySet, Subquery, Sum
+from django.template.defaultfilters import filesizeformat
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
@@ -31,8 +32,17 @@ class Refused(Exception):
 class Storage:
     """One user's disk space, in bytes."""
 
-    used_bytes: int
+    datasets_bytes: int
+    runs_bytes: int
+    models_bytes: int
+    """Part of the runs."""
+    uploads_bytes: int
+    """Of uploads in progress, at their full size: the space is promised to them."""
     max_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        return self.datasets_bytes + self.runs_bytes + self.uploads_bytes
 
     @property
     def left_bytes(self) -> int:
@@ -71,26 +81,50 @@ def measure_versions(dataset: Dataset) -> None:
 
 
 def storage_of(user: User) -> Storage:
-    """Data sets, runs, and uploads in progress at their full size (the space is promised to them)."""
-    stored = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
-    promised = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"] or 0
-    runs = Run.objects.filter(owner=user)
-    ended = runs.aggregate(total=Sum("size_bytes"))["total"] or 0
-    growing = sum(directory_bytes(run.dir) for run in runs.filter(state__in=Run.OPEN).only("id"))
-    return Storage(stored + promised + ended + growing, user.max_storage_bytes)
+    """What the rows say; jobs keep it up to date."""
+    datasets = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
+    uploads = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
+    runs = Run.objects.filter(owner=user).aggregate(total=Sum("size_bytes"), models=Sum("model_bytes"))
+    return Storage(datasets or 0, runs["total"] or 0, runs["models"] or 0, uploads or 0, user.max_storage_bytes)
 
 
-def largest(user: User, count: int = 20) -> QuerySet[Dataset]:
-    """The user's data sets that take most space, with ``runs_bytes`` (of the user's own runs) and ``total_bytes``."""
-    mine = Sum("runs__size_bytes", filter=Q(runs__owner=user))
-    sized = Dataset.objects.filter(owner=user).annotate(runs_bytes=Coalesce(mine, 0))
-    return sized.annotate(total_bytes=F("size_bytes") + F("runs_bytes")).order_by("-total_bytes")[:count]
+def refusal(user: User, size_bytes: int) -> Refused | None:
+    """Why this user cannot send a file of this size now, or None."""
+    storage, size = storage_of(user), filesizeformat(size_bytes)
+    if size_bytes <= 0:
+        return Refused(400, "The file is empty: choose one that holds data.")
+    if size_bytes > settings.UPLOAD_MAX_BYTES:
+        most = filesizeformat(settings.UPLOAD_MAX_BYTES)
+        return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
+    if user.guest and size_bytes > storage.left_bytes:
+        most = filesizeformat(storage.max_bytes)
+        return Refused(413, f"The upload has {size}; without an account you may send {most} in all. {invitation()}")
+    if size_bytes > storage.left_bytes:
+        left = filesizeformat(storage.left_bytes)
+        return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")
+    if 2 * size_bytes > shutil.disk_usage(settings.DATA_DIR).free:
+        return Refused(507, f"This server's disk has no room for {size}: tell its administrator.")
+    return None
+
+
+def invitation() -> str:
+    """What registering brings to a guest."""
+    most_bytes = min(settings.UPLOAD_MAX_BYTES, settings.STORAGE_MAX_BYTES)
+    return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
+
+
+def of_runs(aggregate: Aggregate, **which: Any) -> Subquery:
+    """An aggregate of each data set's runs, found only for the data sets that are shown."""
+    runs = Run.objects.filter(dataset=OuterRef("pk"), **which).order_by().values("dataset")
+    return Subquery(runs.annotate(found=aggregate).values("found"))
 
 
 def measure_run(run_id: str) -> None:
     """Keep what a run takes on disk in its row, so that no page walks its folder."""
     run = Run(id=run_id)
-    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir))
+    model = run.dir / "model.zip"
+    model_bytes = model.stat().st_size if model.exists() else 0
+    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir), model_bytes=model_bytes)
 
 
 def frees_bytes(dataset: Dataset) -> int:

@@ -9,55 +9,29 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 from datetime import timedelta
 from io import BufferedWriter
 from pathlib import Path
 from typing import Protocol
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from webapp.accounts.models import User
-from webapp.datasets import jobs, versions
+from webapp.datasets import fetch, jobs, versions
 from webapp.datasets.models import Dataset, Upload
-from webapp.datasets.storage import Refused, storage_of
+from webapp.datasets.storage import Refused, refusal
 from webapp.filenames import safe_name
 
 LIFETIME = timedelta(days=7)
+ABANDONED = timedelta(minutes=10)
+"""An upload without a byte after so long has failed."""
 BLOCK_BYTES = 2**18
 
 
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
-
-
-def refusal(user: User, size_bytes: int) -> Refused | None:
-    """Why this user cannot send a file of this size now, or None."""
-    storage, size = storage_of(user), filesizeformat(size_bytes)
-    if size_bytes <= 0:
-        return Refused(400, "The file is empty: choose one that holds data.")
-    if size_bytes > settings.UPLOAD_MAX_BYTES:
-        most = filesizeformat(settings.UPLOAD_MAX_BYTES)
-        return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
-    if user.guest and size_bytes > storage.left_bytes:
-        most = filesizeformat(storage.max_bytes)
-        return Refused(413, f"The upload has {size}; without an account you may send {most} in all. {invitation()}")
-    if size_bytes > storage.left_bytes:
-        left = filesizeformat(storage.left_bytes)
-        return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")
-    if 2 * size_bytes > shutil.disk_usage(settings.DATA_DIR).free:
-        return Refused(507, f"This server's disk has no room for {size}: tell its administrator.")
-    return None
-
-
-def invitation() -> str:
-    """What registering brings to a guest."""
-    most_bytes = min(settings.UPLOAD_MAX_BYTES, settings.STORAGE_MAX_BYTES)
-    return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
 
 
 def begin(owner: User, filename: str, size_bytes: int, continues: Dataset | None = None) -> Upload:
@@ -68,12 +42,21 @@ def begin(owner: User, filename: str, size_bytes: int, continues: Dataset | None
     )
     with transaction.atomic():
         User.objects.select_for_update().get(pk=owner.pk)  # two uploads begun at once cannot both take the last space
+        _forget_empty(upload)
         if refused := refusal(owner, size_bytes):
             raise refused
         upload.save(force_insert=True)
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     upload.path.touch()
     return upload
+
+
+def _forget_empty(upload: Upload) -> None:
+    """Earlier uploads of the same file that failed before their first byte do not pile up."""
+    same = Upload.objects.filter(owner=upload.owner, filename=upload.filename, size_bytes=upload.size_bytes)
+    for earlier in same.filter(created__lt=timezone.now() - ABANDONED):
+        if not earlier.offset_bytes:
+            earlier.delete()
 
 
 def append(upload: Upload, stream: Readable, offset: int, checksum: tuple[str, bytes] | None = None) -> int:
@@ -136,3 +119,12 @@ def receive(owner: User, file: UploadedFile, continues: Dataset | None = None) -
     upload = begin(owner, file.name or "upload", file.size or 0, continues)
     append(upload, file, 0)
     return finish(upload)
+
+
+def receive_from(owner: User, url: str) -> Dataset:
+    """Raw data at a web address, which the conversion fetches.  Raises Refused."""
+    dataset = fetch.plan(owner, url)
+    with transaction.atomic():
+        dataset.save(force_insert=True)
+        jobs.enqueue(dataset)
+    return dataset

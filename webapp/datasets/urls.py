@@ -7,6 +7,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("uploads/<slug:id>", tus.part, name="upload-part"),
     path("data/", views.index, name="dataset-list"),
     path("data/upload", views.upload_form, name="upload-form"),
+    path("data/import", views.import_from, name="dataset-import"),
     path("data/upload/<slug:id>/discard", views.upload_discard, name="upload-discard"),
     path("data/<slug:id>", views.detail, name="dataset"),
     path("data/<slug:id>/progress", views.progress, name="dataset-progress"),

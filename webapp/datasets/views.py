@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
 from webapp.accounts import audit
 from webapp.datasets import jobs, report, storage, uploads, versions
-from webapp.datasets.forms import ChoicesForm, NameForm, UploadForm
+from webapp.datasets.forms import AddressForm, ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
 from webapp.engine_pictures import stored_picture
 from webapp.leaderboard.dataset_board import dataset_board
@@ -33,7 +34,7 @@ State = Dataset.State
 def index(request: HttpRequest) -> HttpResponse:
     """My data sets and what they take."""
     me = signed_in(request)
-    mine = Dataset.objects.filter(owner=me).annotate(run_count=Count("runs")).order_by("-created")
+    mine = Dataset.objects.filter(owner=me).annotate(run_count=Coalesce(storage.of_runs(Count("pk")), 0))
     listed = Paginator(mine, LISTED).get_page(request.GET.get("page"))
     return render(request, "datasets/index.html", {"datasets": listed, "storage": storage.storage_of(me)})
 
@@ -55,6 +56,20 @@ def upload_form(request: HttpRequest) -> HttpResponse:
 
 
 @posted_from("dataset-list")
+def import_from(request: HttpRequest) -> HttpResponse:
+    """Fetch a file from a web address."""
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Type the address of a file, such as https://example.org/photos.zip.")
+        return redirect("dataset-list")
+    try:
+        return redirect(uploads.receive_from(signed_in(request), form.cleaned_data["url"]))
+    except storage.Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("dataset-list")
+
+
+@posted_from("dataset-list")
 def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
     """Give up an unfinished upload and free its space."""
     get_owned(Upload.objects.all(), request.user, id=id).delete()
@@ -67,9 +82,11 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
     dataset = get_visible(Datasets, request.user, id=id)
     context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
+    if dataset.state == State.READY and request.headers.get("X-Part") == "samples":  # of the gallery, while it scrolls
+        return render(request, "datasets/_samples.html", context | _samples_context(request, dataset))
     if context["is_owner"]:
-        scored = dataset.versions().annotate(run_count=Count("runs"), accuracy=Max("runs__accuracy"))
-        context["versions"] = scored.order_by("-version")
+        about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
+        context["versions"] = dataset.versions().annotate(**about).order_by("-version")
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
@@ -83,23 +100,28 @@ def _choices_form(dataset: Dataset, posted: QueryDict | None = None) -> ChoicesF
 
 
 def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
-    found = dataset.report
+    samples = _samples_context(request, dataset)
+    found = samples["report"]
     bars = report.class_bars(found)
     runs = dataset.runs.all() if owns(request.user, dataset) else dataset.runs.filter(public=True)
     return {
-        "report": found,
         "doubts": report.doubts(found),
         "bars": bars[: report.FIRST_CLASSES],
         "more_bars": bars[report.FIRST_CLASSES :],
         "columns": report.columns(found),
-        "page": _sample_page(request, dataset),
+        **samples,
         "runs": runs[:5],
         "board": dataset_board(dataset) if dataset.public else None,
-        "fixable": owns(request.user, dataset) and found.get("editable", True),
         "fix_labels": [label["name"] for label in found["labels"]],
         "several": found["task"] == "multi_label",
         **start_context(dataset, request.user),
     }
+
+
+def _samples_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    found = dataset.report
+    fixable = owns(request.user, dataset) and found.get("editable", True)
+    return {"report": found, "page": _sample_page(request, dataset), "fixable": fixable}
 
 
 def _sample_page(request: HttpRequest, dataset: Dataset) -> report.SamplePage:

@@ -8,34 +8,31 @@ which all models compared were run: others would compare unlike.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Avg, Count, F, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
 
 from webapp.leaderboard.dataset_board import is_baseline
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Run
 
-FIELDS = (
-    "id",
-    "number",
-    "model",
-    "alc",
-    "nauc",
-    "accuracy",
-    "first_prediction_s",
-    "budget_s",
-    "dataset_id",
-    "dataset__name",
-    "dataset__modality",
-    "dataset__title",
-    "dataset__majority_accuracy",
-    "ended",
-)
+OF_DATASET = ("dataset_id", "dataset__name", "dataset__modality", "dataset__title", "dataset__majority_accuracy")
+OF_BEST = ("id", "number", "model", "alc", "nauc", "accuracy", "budget_s")
+_PLACE: dict[str, Any] = {"partition_by": ["dataset_id", "model"]}
+IN_PLACE = {
+    "mean_alc": Window(Avg("alc"), **_PLACE),
+    "runs": Window(Count("id"), **_PLACE),
+    "accuracy_sum": Window(Sum("accuracy"), **_PLACE),
+    "accuracy_count": Window(Count("accuracy"), **_PLACE),
+    "first_sum_s": Window(Sum("first_prediction_s"), **_PLACE),
+    "first_count": Window(Count("first_prediction_s"), **_PLACE),
+}
+"""Over all runs of a model on a data set."""
 
 
 @dataclass
@@ -79,82 +76,96 @@ class Board:
 
 
 def board(budget_s: int | None = None, modality: str = "") -> Board:
-    """Two queries; by default the budget with most runs, and all modalities."""
-    runs = list(_counted().values(*FIELDS))
-    budgets = Counter(run["budget_s"] for run in runs)
-    if budget_s not in budgets:
-        budget_s = max(budgets, key=lambda b: (budgets[b], b)) if budgets else None
-    modalities = sorted({run["dataset__modality"] for run in runs})
-    shown = [
-        run for run in runs if run["budget_s"] == budget_s and (not modality or run["dataset__modality"] == modality)
-    ]
+    """Three queries; by default the budget with most runs, and all modalities."""
+    counts: dict[int, int] = defaultdict(int)
+    modalities = set()
+    for kind in _counted().values("budget_s", "dataset__modality").annotate(runs=Count("id")).order_by():
+        counts[kind["budget_s"]] += kind["runs"]
+        modalities.add(kind["dataset__modality"])
+    if budget_s not in counts:
+        budget_s = max(counts, key=lambda b: (counts[b], b)) if counts else None
+    places = [] if budget_s is None else _places(budget_s, modality)
     kinds = dict(PortfolioRow.objects.values_list("name", "model"))
-    found, common = model_rows(shown)
+    found, common = model_rows(places)
     rows = [replace(row, baseline=is_baseline(kinds.get(row.model, row.model))) for row in found]
-    return Board(budget_s, modality, sorted(budgets), modalities, rows, common, dataset_rows(shown))
+    return Board(budget_s, modality, sorted(counts), sorted(modalities), rows, common, dataset_rows(places))
 
 
 def _counted() -> QuerySet[Run]:
     return Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, alc__isnull=False)
 
 
-def model_rows(runs: list[dict[str, Any]]) -> tuple[list[ModelRow], int]:
+def _places(budget_s: int, modality: str) -> list[dict[str, Any]]:
+    """For each model on each data set its best run, with means and counts over all its runs there."""
+    runs = _counted().filter(budget_s=budget_s, **({"dataset__modality": modality} if modality else {}))
+    number = Window(RowNumber(), order_by=[F("alc").desc(), F("id").asc()], **_PLACE)
+    best = runs.annotate(place=number, **IN_PLACE).filter(place=1).order_by()
+    return list(best.values(*OF_DATASET, *OF_BEST, *IN_PLACE))
+
+
+def model_rows(places: list[dict[str, Any]]) -> tuple[list[ModelRow], int]:
     """(best average rank first, then what cannot be compared; the number of common data sets)."""
-    cells = _cells(runs)
-    compared, common = fullest({model: frozenset(of_model) for model, of_model in cells.items()})
-    alcs = [[cells[model][dataset_id].alc for model in compared] for dataset_id in common]
-    rows = [
-        _model_row(model, of_model, [run for run in runs if run["model"] == model]) for model, of_model in cells.items()
-    ]
+    of_datasets: dict[str, list[float]] = defaultdict(list)
+    of_models: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for place in places:
+        of_datasets[place["dataset_id"]].append(place["mean_alc"])
+        of_models[place["model"]].append(place)
+    rows = [_model_row(model, own, of_datasets) for model, own in of_models.items()]
+    compared, common = fullest({row.model: list(row.cells) for row in rows})
     for row in rows:
         if row.model in compared:
-            own = [of_dataset[compared.index(row.model)] for of_dataset in alcs]
-            row.average_rank = _mean([_rank(alc, all_) for alc, all_ in zip(own, alcs, strict=True)])
+            of_others = [[other.cells[name].alc for other in rows if other.model in compared] for name in common]
+            own = [row.cells[name].alc for name in common]
+            row.average_rank = _mean([_rank(alc, alcs) for alc, alcs in zip(own, of_others, strict=True)])
             row.mean_alc = _mean(own)
     return sorted(rows, key=lambda row: (row.average_rank or inf, -(row.mean_alc or 0), row.model)), len(common)
 
 
-def _cells(runs: list[dict[str, Any]]) -> dict[str, dict[str, Cell]]:
-    """By model and data set."""
-    by_dataset: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        by_dataset[run["dataset_id"]][run["model"]].append(run)
-    cells: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for dataset_id, of_models in by_dataset.items():
-        means = {model: _mean([run["alc"] for run in own]) for model, own in of_models.items()}
-        for model, own in of_models.items():
-            best = max(own, key=lambda run: run["alc"])
-            cells[model][dataset_id] = Cell(
-                means[model], _rank(means[model], list(means.values())), len(own), best["id"]
-            )
-    return cells
-
-
-def fullest(run_on: Mapping[str, frozenset[str]]) -> tuple[list[str], list[str]]:
+def fullest(run_on: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]]:
     """The models and the data sets of the largest table without holes, from the data sets that each model was run on.
 
     Tables of several models come first, then those with most cells, then those of most models.
     """
-    choices = {a & b for a in run_on.values() for b in run_on.values()} - {frozenset()}
-    tables = [([model for model, own in run_on.items() if sets <= own], sorted(sets)) for sets in choices]
-    return max(
-        tables,
-        key=lambda table: (len(table[0]) > 1, len(table[0]) * len(table[1]), len(table[0]), table[1]),
-        default=([], []),
+    names = sorted({name for own in run_on.values() for name in own})
+    bits = {name: 1 << at for at, name in enumerate(names)}
+    sets = {model: sum(bits[name] for name in own) for model, own in run_on.items()}
+    choices = {a & b for a in sets.values() for b in sets.values()} - {0}
+    models = {chosen: [model for model, own in sets.items() if chosen & own == chosen] for chosen in choices}
+    best = max(
+        choices,
+        key=lambda chosen: (
+            len(models[chosen]) > 1,
+            len(models[chosen]) * chosen.bit_count(),
+            len(models[chosen]),
+            chosen,
+        ),
+        default=0,
     )
+    return models.get(best, []), [name for name in names if bits[name] & best]
 
 
-def _model_row(model: str, cells: dict[str, Cell], runs: list[dict[str, Any]]) -> ModelRow:
-    first = [run["first_prediction_s"] for run in runs if run["first_prediction_s"] is not None]
-    accuracies = [run["accuracy"] for run in runs if run["accuracy"] is not None]
+def _model_row(model: str, places: list[dict[str, Any]], alcs: dict[str, list[float]]) -> ModelRow:
+    cells = {
+        place["dataset_id"]: Cell(
+            place["mean_alc"], _rank(place["mean_alc"], alcs[place["dataset_id"]]), place["runs"], place["id"]
+        )
+        for place in places
+    }
+
     return ModelRow(
         model=model,
-        modalities=sorted({run["dataset__modality"] for run in runs}),
-        mean_accuracy=_mean(accuracies) if accuracies else None,
-        mean_first_prediction_s=_mean(first) if first else None,
+        modalities=sorted({place["dataset__modality"] for place in places}),
+        mean_accuracy=_ratio(places, "accuracy_sum", "accuracy_count"),
+        mean_first_prediction_s=_ratio(places, "first_sum_s", "first_count"),
         wins=sum(cell.rank == 1 for cell in cells.values()),
         cells=cells,
     )
+
+
+def _ratio(places: list[dict[str, Any]], total: str, count: str) -> float | None:
+    """The mean over all runs."""
+    runs = sum(place[count] for place in places)
+    return sum(place[total] or 0 for place in places) / runs if runs else None
 
 
 def _rank(value: float, values: list[float]) -> float:
@@ -166,11 +177,11 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def dataset_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each data set with its number of runs and its best one, by name."""
+def dataset_rows(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each data set with its number of runs and its best one, by kind and name."""
     of_dataset: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in runs:
-        of_dataset[run["dataset_id"]].append(run)
+    for place in places:
+        of_dataset[place["dataset_id"]].append(place)
     rows = [
         {
             "id": dataset_id,
@@ -178,8 +189,8 @@ def dataset_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "title": own[0]["dataset__title"],
             "modality": own[0]["dataset__modality"],
             "majority_accuracy": own[0]["dataset__majority_accuracy"],
-            "runs": len(own),
-            "best": max(own, key=lambda run: run["alc"]),
+            "runs": sum(place["runs"] for place in own),
+            "best": max(own, key=lambda place: place["alc"]),
         }
         for dataset_id, own in of_dataset.items()
     ]

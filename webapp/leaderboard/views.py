@@ -6,6 +6,7 @@ import mimetypes
 from dataclasses import asdict
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -17,14 +18,16 @@ from webapp.leaderboard import benchmark
 from webapp.leaderboard.boards import Board, ModelRow, board
 from webapp.leaderboard.dataset_board import dataset_board
 
+LISTED = 20  # data sets on a page
+
 
 @require_GET
 def boards(request: HttpRequest) -> HttpResponse:
     found = _board(request)
-    matrix = [
-        {"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in found.datasets]} for row in found.models
-    ]
-    context = {"board": found, "matrix": matrix, "benchmark": benchmark.file("summary.json"), "now": timezone.now()}
+    listed = Paginator(found.datasets, LISTED).get_page(request.GET.get("page"))
+    matrix = [{"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in listed]} for row in found.models]
+    context = {"board": found, "datasets": listed, "matrix": matrix, "now": timezone.now()}
+    context["benchmark"] = benchmark.file("summary.json")
     return render(request, "leaderboard/boards.html", context)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.db.models.query import QuerySet
 
 from webapp.accounts.models import User
@@ -112,11 +112,10 @@ def _start(evaluation: Evaluation) -> None:
     dataset = Dataset.objects.select_for_update().get(pk=evaluation.dataset_id)
     if not Evaluation.objects.filter(pk=evaluation.pk, run=None).exists():
         return
-    number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
     run = Run.objects.create(
         owner=evaluation.by,
         dataset=dataset,
-        number=number,
+        number=Run.next_number(dataset),
         budget_s=evaluation.budget_s,
         t0_s=evaluation.t0_s,
         model=evaluation.row.name,

@@ -18,7 +18,7 @@ from django.utils import timezone
 from webapp import engine
 from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
-from webapp.datasets.storage import measure_run
+from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, knowledge, queue, why
@@ -116,7 +116,7 @@ def _follow(run: Run, process: engine.Process) -> tuple[int, str]:
                 heard_at = now
             if now > beat_at + HEARTBEAT_S:
                 beat_at = now
-                briefly(lambda: row.update(heartbeat=timezone.now()), 0)
+                briefly(lambda: row.update(heartbeat=timezone.now(), size_bytes=directory_bytes(run.dir)), 0)
             time.sleep(POLL_S)
     finally:
         engine.end(process)  # also when RQ's timeout or a shutdown ends this job

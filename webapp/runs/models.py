@@ -48,7 +48,8 @@ class Run(models.Model):
     nauc = models.FloatField(null=True)
     accuracy = models.FloatField(null=True)
     first_prediction_s = models.FloatField(null=True)
-    size_bytes = models.PositiveBigIntegerField(default=0, help_text="of its folder, when a job on it last ended")
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="of its folder, as last measured")
+    model_bytes = models.PositiveBigIntegerField(default=0, help_text="of model.zip, which its folder holds")
     job_id = models.CharField(max_length=64, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
     teaches = models.BooleanField(default=False, help_text="the owner agrees to share the scores")
@@ -65,6 +66,16 @@ class Run(models.Model):
     class Meta:
         ordering = ("-created",)
         constraints = (models.UniqueConstraint(fields=("dataset", "number"), name="run_number"),)
+        indexes = (
+            models.Index(fields=("-created",), name="run_newest"),
+            models.Index(fields=("owner", "-created"), name="run_newest_of_owner"),
+            models.Index(fields=("dataset", "-created"), name="run_newest_of_dataset"),
+            models.Index(fields=("owner", "size_bytes", "model_bytes"), name="run_sizes"),
+            models.Index(fields=("dataset", "owner", "size_bytes"), name="run_sizes_of_dataset"),
+            models.Index(fields=("owner", "charged", "created"), name="run_quota"),
+            models.Index(fields=("state", "state_since"), name="run_queue"),
+            models.Index(fields=("public", "state", "budget_s", "dataset", "model"), name="run_board"),
+        )
 
     def __str__(self) -> str:
         return f"{self.dataset} · run {self.number}"
@@ -79,6 +90,11 @@ class Run(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state in self.OPEN
+
+    @staticmethod
+    def next_number(dataset: Dataset) -> int:
+        """Of a new run; the caller has locked the data set."""
+        return (dataset.runs.aggregate(last=models.Max("number"))["last"] or 0) + 1
 
     def opens_to(self, viewer: Any) -> bool:
         """Whether this viewer sees more than the curve and the scores: classes, samples, events, the model."""

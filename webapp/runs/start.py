@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Count, Q
 from django.utils import timezone
 from rq import Worker
 
@@ -23,7 +23,7 @@ from webapp.datasets.storage import storage_of
 from webapp.ops import queues, turns
 from webapp.portfolio.models import PortfolioRow
 from webapp.portfolio.rows import obstacle
-from webapp.runs import queue, words
+from webapp.runs import queue, starter_runs, words
 from webapp.runs.models import Run, SpentRun
 
 START_UP_S = 15  # loading, decoding before the clock, packing after it: what a run takes beside its budget
@@ -74,18 +74,17 @@ def quota(user: User) -> Quota:
     """What is left of the user's runs; those that failed by our fault do not count, deleted ones do.  A guest may start
     one an hour."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-
-    def used(since: datetime | None) -> int:
-        period = {"created__gte": since} if since else {}
-        charged = Run.objects.filter(owner=user, charged=True, **period).count()
-        return charged + SpentRun.objects.filter(owner=user, **period).count()
-
+    since = timezone.now() - GUEST_PAUSE if user.guest else midnight
+    lately = Count("pk", filter=Q(created__gte=since))
+    runs = Run.objects.filter(owner=user, charged=True).aggregate(lately=lately, total=Count("pk"))
+    deleted = SpentRun.objects.filter(owner=user).aggregate(lately=lately, total=Count("pk"))
+    used_lately, used = runs["lately"] + deleted["lately"], runs["total"] + deleted["total"]
     if user.guest:
-        left = 0 if used(timezone.now() - GUEST_PAUSE) else 1
+        left = 0 if used_lately else 1
         return Quota(left, left, 1)
     return Quota(
-        left_today=max(0, user.max_runs_per_day - used(midnight)),
-        left_total=max(0, user.max_runs_total - used(None)),
+        left_today=max(0, user.max_runs_per_day - used_lately),
+        left_total=max(0, user.max_runs_total - used),
         per_day=user.max_runs_per_day,
     )
 
@@ -207,10 +206,10 @@ def create_run(
             raise StartError(reason)
         if model != "auto":
             _check_row(model, dataset)
-        number = (dataset.runs.aggregate(last=Max("number"))["last"] or 0) + 1
+        starter_runs.give_way()
         chosen = {"budget_s": budget_s, "model": model, "seed": seed}
         chosen["teaches"] = dataset.public if teaches is None else teaches
-        run = Run.objects.create(owner=user, dataset=dataset, number=number, **chosen)
+        run = Run.objects.create(owner=user, dataset=dataset, number=Run.next_number(dataset), **chosen)
         queue.enqueue_train(run)
     return run
 

@@ -10,9 +10,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from webapp.accounts import guests
-from webapp.datasets import uploads
 from webapp.datasets.models import Upload
-from webapp.datasets.storage import storage_of
+from webapp.datasets.storage import invitation, storage_of
 
 register = template.Library()
 
@@ -33,7 +32,7 @@ def upload_limits(context: dict[str, Any]) -> dict[str, Any]:
     ``open`` tells whether this visitor may upload.
     """
     limits: dict[str, Any] = {"max_bytes": settings.UPLOAD_MAX_BYTES, "chunk_bytes": settings.UPLOAD_CHUNK_BYTES}
-    limits["invitation"] = uploads.invitation()
+    limits["invitation"] = invitation()
     user = context["request"].user
     if user.is_authenticated:
         storage = storage_of(user)

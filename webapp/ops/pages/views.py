@@ -29,8 +29,8 @@ def home(request: HttpRequest) -> HttpResponse:
         context |= _mine(request.user)
         if not request.user.guest:
             return render(request, "ops/home_user.html", context)
-    latest = Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, points__isnull=False)
-    context["latest"] = latest.select_related("dataset").prefetch_related("points").order_by("-ended").first()
+    latest = Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, nauc__isnull=False)
+    context["latest"] = latest.select_related("dataset").prefetch_related("points").first()
     return render(request, "ops/home.html", context)
 
 

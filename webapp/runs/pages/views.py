@@ -134,6 +134,8 @@ def run_delete(request: HttpRequest, run_id: str) -> HttpResponse:
     name = str(run)
     run.delete()
     messages.success(request, f"{name} and its files are deleted.")
+    if request.POST.get("back") == "storage":
+        return redirect("storage")
     return redirect(run.dataset if start.is_guest(signed_in(request)) else "run-list")
 
 
