@@ -9,7 +9,8 @@ from django.test import Client
 
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
-from webapp.runs import start, starter_runs
+from webapp.ops import starter_runs
+from webapp.runs import start
 from webapp.runs.models import Run
 
 

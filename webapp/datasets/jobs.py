@@ -19,8 +19,7 @@ from webapp.datasets import fetch
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import measure_versions
-from webapp.ops import queues
-from webapp.runs import starter_runs
+from webapp.ops import queues, starter_runs
 
 log = logging.getLogger(__name__)
 State = Dataset.State

@@ -20,10 +20,10 @@ from webapp.accounts import guests
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
-from webapp.ops import queues, turns
+from webapp.ops import queues, starter_runs, turns
 from webapp.portfolio.models import PortfolioRow
 from webapp.portfolio.rows import obstacle
-from webapp.runs import queue, starter_runs, words
+from webapp.runs import queue, words
 from webapp.runs.models import Run, SpentRun
 
 START_UP_S = 15  # loading, decoding before the clock, packing after it: what a run takes beside its budget

@@ -44,7 +44,7 @@ DUTIES = (
     ("runs", "webapp.runs.jobs.reap"),
     ("notices", "webapp.runs.notices.resend"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
-    ("runs on starter data", "webapp.runs.starter_runs.advance"),
+    ("runs on starter data", "webapp.ops.starter_runs.advance"),
     ("guests", "webapp.accounts.guests.reap"),
     ("old audit entries", "webapp.accounts.audit.forget_old"),
     ("files without a row", "webapp.datasets.sweep.daily"),
