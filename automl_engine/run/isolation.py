@@ -141,7 +141,7 @@ def _linker_paths() -> set[str]:
     lines = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     for file in Path("/etc/ld.so.conf.d").glob("*.conf"):
         lines += file.read_text(errors="replace").splitlines()
-    return {line.strip() for line in lines if line.strip().startswith("/")} - {"/"}
+    return {str(Path(line.strip()).resolve()) for line in lines if line.strip().startswith("/")} - {"/"}
 
 
 def devices() -> list[str]:

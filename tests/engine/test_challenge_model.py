@@ -170,4 +170,4 @@ def test_without_isolation_it_runs_only_where_that_is_allowed(
     main(arguments)
     confined.refusal.cache_clear()
     journal = (tmp_path / "run" / "events.jsonl").read_text()
-    assert "not isolated from this machine's files and network: the kernel refuses." in journal
+    assert "not isolated from this machine's files and network: the kernel refuses" in journal

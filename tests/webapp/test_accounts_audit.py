@@ -50,7 +50,7 @@ def test_sharing(owner_client: Client, owner: User, make_dataset: Any, make_run:
     owner_client.post(f"/data/{dataset.pk}/publish", {"public": "yes"})  # it is already
     owner_client.post(f"/runs/{run.pk}/share", {"public": "1"})
     owner_client.post(f"/runs/{run.pk}/share", {"public": ""})
-    owner_client.post("/account/tokens", {"name": "script"})
+    owner_client.post("/account/tokens", {"name": "script", "scope": "read", "days": ""})
     told = [(entry.action, entry.subject, entry.actor) for entry in AuditEntry.objects.order_by("pk")]
     assert told[:3] == [
         ("published", f"dataset {dataset.pk}", owner),

@@ -130,7 +130,11 @@ def _take(connection: redis.Redis) -> int:
 
 
 def test_every_queue_has_a_worker_that_the_site_starts_and_shows(real_queues: redis.Redis, db: None) -> None:
-    assert set(settings.RQ_QUEUES) == set(status.PURPOSES) <= {service.name.split("-gpu")[0] for service in services(3)}
+    assert (
+        set(settings.RQ_QUEUES)
+        == set(status.PURPOSES)
+        <= {service.name.split("-gpu")[0] for service in services("all", 1, 3)}
+    )
     machinery = status.machinery()
     assert machinery is not None
     assert [queue.purpose for queue in machinery[1]] == ["training", "conversion", "packing", "prediction"]

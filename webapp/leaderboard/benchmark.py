@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
 
 from automl_engine.files import replace_folder
 from webapp.engine import read_json
@@ -53,7 +54,8 @@ def export(out: Path) -> None:
     shutil.copytree(folder(), out)
     css = Path(settings.BASE_DIR) / "static" / "css"
     styles = "\n".join((css / name).read_text("utf-8") for name in STYLES)
-    page = render_to_string("leaderboard/benchmark_static.html", {"found": summary(), "styles": styles})
+    shown = {"found": summary(), "styles": mark_safe(styles)}  # noqa: S308  our own files
+    page = render_to_string("leaderboard/benchmark_static.html", shown)
     (out / "index.html").write_text(page, encoding="utf-8")
 
 

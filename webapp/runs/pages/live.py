@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -75,8 +75,7 @@ class Hub:
     def __init__(self) -> None:
         self._watched: dict[str, Watched] = {}
         self._task: asyncio.Task[None] | None = None
-        self._context = copy_context()
-        self._context.run(SyncToAsync.thread_sensitive_context.set, ThreadSensitiveContext())
+        self._context = own_context()
 
     @property
     def viewers(self) -> int:
@@ -109,6 +108,13 @@ class Hub:
                 continue
             for run_id, one in watched.items():
                 one.take(versions.get(run_id))
+
+
+def own_context() -> Context:
+    """In which all questions to the database go to one thread; that of the first request would end with it."""
+    context = Context()
+    context.run(SyncToAsync.thread_sensitive_context.set, ThreadSensitiveContext())
+    return context
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
