@@ -85,7 +85,12 @@ def test_the_first_model_is_quick_and_learns_again_if_it_took_all_its_time(
     member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[float] = []
-    monkeypatch.setattr(Counting, "train", lambda self, split, s: told.append(s) or setattr(self, "done_training", 1))
+
+    def train(model: Counting, split: Examples, remaining_time_budget: float) -> None:
+        told.append(remaining_time_budget)
+        model.done_training = True
+
+    monkeypatch.setattr(Counting, "train", train)
     member.fit_first(TRAIN, np.arange(len(TRAIN)))
     assert member.full_model is not None
     monkeypatch.setattr("automl_engine.auto.member.HURRIED", 0)
