@@ -124,7 +124,8 @@ class Schedule:
         return is_checked and 0.7 * _learning_s(member) < self.remaining_s() - 2 * member.test_s
 
     def can_vary(self, member: Member) -> bool:
-        if member.is_settled or member.full_model is None or np.isnan(member.oof).any():
+        oof = member.ensemble_oof
+        if member.is_settled or member.full_model is None or oof is None or np.isnan(oof).any():
             return False
         fits = 2 + int(member.folds.max(initial=0))
         return 1.5 * fits * member.fit_s < self.remaining_s() - 2 * member.test_s
