@@ -21,7 +21,7 @@ CALIBRATION = 0.05
 FEW = 15.0
 """Number of examples on the rarer side of a class at which it counts half: the AUC of a few examples is chance."""
 NOISE = 0.05
-"""Fraction of the standard error of the NAUC that a new state of a member must gain."""
+"""Fraction of the standard error of the NAUC that a new state or version of a member must gain."""
 DOUBT = 0.25
 """Fraction of the standard error by which the objectives of two equally likely weights may differ."""
 LEAST_WEIGHT = 0.05
@@ -71,6 +71,15 @@ class Ensemble:
         ):
             member.ensemble_model = member.current.frozen()
         return bool(weights), self._report(member, seen, bool(weights) or first_known)
+
+    def gains(self, member: Member, oof: np.ndarray) -> bool:
+        """Whether it is clearly better with other out-of-fold predictions of a member."""
+        known = self.known()
+        seen = np.logical_and.reduce([~np.isnan(predictions).any(1) for predictions in known.values()])
+        labels, now = self.labels[seen], mix(known, self.weights)[seen]
+        then = mix({**known, member.name: oof}, self.weights)[seen]
+        gain = objective(labels, then, self.multi_label) - objective(labels, now, self.multi_label)
+        return gain > NOISE * standard_error(labels, now)
 
     def known(self) -> dict[str, np.ndarray]:
         """The out-of-fold predictions of the members; the first model may have none."""

@@ -32,6 +32,9 @@ from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.configuration import can_join
 
+SEED_STEP = 1000
+"""Between the random numbers of two versions: runs of neighbouring seeds share none."""
+
 
 class AutoModel(AnytimeModel):
     """Params: ``rows`` (the configurations in order), ``knowledge`` (folder of tables), ``seed``, ``device``."""
@@ -75,9 +78,7 @@ class AutoModel(AnytimeModel):
         self.schedule.end_s = clock.now_s() + remaining_time_budget
         if self.schedule.start_s is None:
             self.schedule.start(remaining_time_budget)
-            affordable = affordable_count(split)
-            self._begin(split, affordable)
-            return self._fit_first_model(split, affordable)
+            return self._fit_first_model(split, self._begin(split))
         while not self.done_training:
             if reason := self.schedule.why_over():
                 self.done_training = True
@@ -114,8 +115,9 @@ class AutoModel(AnytimeModel):
         self.schedule.written()
         return mix({name: self.members[name].predict(split, remaining_time_budget) for name in weights}, weights)
 
-    def _begin(self, split: Examples, affordable: int) -> None:
-        """Find the modality, the folds and the configurations that are worth running."""
+    def _begin(self, split: Examples) -> int:
+        """Find the modality, the folds and the configurations that are worth running; how many examples the first
+        model can afford."""
         for name, error in self._broken.items():
             self._report.failure(name, error)
         self.modality, kind_reason = modality(split)
@@ -124,12 +126,14 @@ class AutoModel(AnytimeModel):
             raise DataError(f"No configuration for {self.modality} data is enabled; enable one or choose a model.")
         self.ensemble.labels, self.ensemble.multi_label = split.labels, is_multi_label(split.labels)
         self.emit("note", text=f"This is {self.modality} data: {kind_reason}.")
+        affordable = affordable_count(split, self.modality)
         self.folds = fold_numbers(split.labels, fold_count(len(split), affordable), self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
         if len(self.schedule.queue) < len(self.configurations):
             left_out = ", ".join(row["name"] for row in self.configurations if row not in self.schedule.queue)
             self.emit("note", text=f"{len(split)} examples are too few to validate {left_out}; the others run.")
+        return affordable
 
     def _fit_first_model(self, split: Examples, affordable: int) -> None:
         """Fit the first configuration that works to a small sample."""
@@ -186,18 +190,23 @@ class AutoModel(AnytimeModel):
                 member.current = member.current.frozen()  # releases what only training needs
 
     def _improve(self, member: Member, split: Examples) -> None:
-        """Use the time after the queue: another bagged network, or the folds left out so far."""
-        if member.refits:
+        """Use the time after the queue: the folds left out so far, or another version."""
+        if member.refits and len(member.unchecked_folds):
             if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
                 self._consider(member, split)
-        elif not self._attempt(member, lambda: self._bag(member, split)):
-            member.spare_folds.clear()  # it would fail again
+        elif not self._attempt(member, lambda: self._add_version(member, split)):
+            member.is_settled = True  # it would fail again
 
-    def _bag(self, member: Member, split: Examples) -> None:
-        number = len(member.versions) + 1
-        label = f"version {number} on other examples"
-        if not member.bag(split, self.ensemble.labels, lambda: self._report_progress(member, label, after=False)):
-            self.emit("note", text=f"Version {number} of {member.name} learned less and is left out.")
+    def _add_version(self, member: Member, split: Examples) -> None:
+        number, kind = len(member.versions) + 1, "random numbers" if member.refits else "examples"
+        report = partial(self._report_progress, member, f"version {number} with other {kind}", after=False)
+        if member.refits:
+            joins, why = member.vary(split, partial(self.ensemble.gains, member)), "gains nothing on unseen examples"
+            report()
+        else:
+            joins, why = member.bag(split, self.ensemble.labels, report), "learned less"
+        if not joins:
+            self.emit("note", text=f"Version {number} of {member.name} {why} and is left out.")
 
     def _consider(self, member: Member, split: Examples) -> None:
         with clock.work("consider", scores=self.ensemble.labels.size):
@@ -211,12 +220,14 @@ class AutoModel(AnytimeModel):
         name = row["name"]
         self.emit("chosen", row=name, reason=row.get("origin", ""))
         model, oof = self._new_model(name), np.full(self.ensemble.labels.shape, np.nan, np.float32)
-        self.members[name] = Member(name, lambda: self._new_model(name), self.schedule, self.folds, oof, model)
+        self.members[name] = Member(name, partial(self._new_model, name), self.schedule, self.folds, oof, model)
         return self.members[name]
 
-    def _new_model(self, name: str) -> AnytimeModel:
+    def _new_model(self, name: str, version: int = 0) -> AnytimeModel:
         row = next(row for row in self.configurations if row["name"] == name)
         shared = {key: self.params[key] for key in ("seed", "device") if key in self.params}
+        if version:
+            shared["seed"] = self.seed + SEED_STEP * version
         model = model_class(row["model"])(self.spec, **{**shared, **row.get("params", {})})
         model.emit = self._report.relay
         self._report.forget_progress()

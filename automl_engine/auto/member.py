@@ -9,12 +9,12 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.auto.ensemble import clearly_worse
-from automl_engine.auto.schedule import Schedule
+from automl_engine.auto.schedule import HURRIED, Schedule
 from automl_engine.dataset.examples import Examples
 from automl_engine.models.base import AnytimeModel
 
 MOST_VERSIONS = 5
-"""The most models of one network whose mean predicts: the first and the bagged ones."""
+"""The most models of one configuration whose mean predicts: the first and the bagged ones."""
 
 
 @dataclass(eq=False)
@@ -22,7 +22,8 @@ class Member:
     """A configuration at work.  One that is cheap to refit is fitted fold by fold; a network learns slice by slice."""
 
     name: str
-    new_model: Callable[[], AnytimeModel]
+    new_model: Callable[..., AnytimeModel]
+    """Makes one; its argument, 0 by default, chooses other random numbers."""
     schedule: Schedule
     folds: np.ndarray
     """(N,) fold of each training example."""
@@ -35,7 +36,9 @@ class Member:
     ensemble_oof: np.ndarray | None = None
     """The out-of-fold predictions of the best state so far."""
     bagged: list[AnytimeModel] = field(default_factory=list)
-    """Networks that were trained without other folds; the member predicts the mean of all."""
+    """Networks trained without other folds, or models refit with other random numbers; the mean of all predicts."""
+    is_settled: bool = False
+    """Whether another version would be of no use."""
     full_model: AnytimeModel | None = None
     """The model that was refit on all training examples."""
     fit_s: float = 0.0
@@ -76,12 +79,13 @@ class Member:
         return np.unique(self.folds[np.isnan(self.oof).any(1)])
 
     def fit_first(self, split: Examples, sample: np.ndarray) -> None:
-        """Fit the first model to a sample, by one step: more would be late.  A new one follows, which has not seen the
-        examples held out later."""
-        self.current.train(split.subset(sample), max(1.0, self.schedule.remaining_s()))
+        """Fit the first model to a sample, by one quick step: more would be late.  A new one follows, which has not
+        seen the examples held out later."""
+        start, time_s = clock.now_s(), self.schedule.first_fit_s()
+        self.current.train(split.subset(sample), time_s)
         self.ensemble_model = self.current
-        is_full = len(sample) == len(split) and self.refits and self.current.done_training
-        self.full_model = self.current if is_full else None
+        is_whole = self.current.done_training and clock.now_s() - start < HURRIED * time_s
+        self.full_model = self.current if is_whole and self.refits and len(sample) == len(split) else None
 
     def check_first(self, split: Examples, examples: np.ndarray) -> None:
         """Predict examples that the first model has not seen."""
@@ -129,6 +133,26 @@ class Member:
         if clearly_worse((labels[held_out], self.oof[held_out]), (labels[first], self.ensemble_oof[first])):
             return False
         self.bagged.append(model.frozen())
+        return True
+
+    def vary(self, split: Examples, gains: Callable[[np.ndarray], bool]) -> bool:
+        """Learn again with other random numbers, without each fold and then from all examples; whether the mean with
+        the other versions, by its out-of-fold predictions, ``gains``."""
+        assert self.ensemble_oof is not None
+        count, oof = len(self.versions), np.empty_like(self.ensemble_oof)
+        for fold in np.unique(self.folds):
+            model, held_out = self.new_model(count), np.flatnonzero(self.folds == fold)
+            self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
+            oof[held_out] = self._predictions(model, split, held_out)
+        mean = self.ensemble_oof + (oof - self.ensemble_oof) / (count + 1)
+        joins = gains(mean)
+        self.is_settled = not joins or count + 1 == MOST_VERSIONS
+        if not joins:
+            return False
+        model = self.new_model(count)
+        self._fit(model, split)
+        self.bagged.append(model)
+        self.oof = self.ensemble_oof = mean
         return True
 
     def predict(self, split: Examples, remaining_s: float) -> np.ndarray:

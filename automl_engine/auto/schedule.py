@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
 """Number of examples behind the first prediction, at most."""
-FIRST_BYTES = 40e6
-"""Size of the first sample, at most: large photographs take long to decode."""
+FIRST_BYTES = {"image": 40e6, "video": 40e6, "audio": 40e6, "text": 4e6, "tabular": 16e6, "timeseries": 40e6}
+"""Size of the first sample, at most: large photographs take long to decode, long texts to count, wide tables to fit."""
+FIRST_S = 1.0
+"""When the first prediction should be there, whatever there are of classes and columns."""
+HURRIED = 0.1
+"""Fraction of its time from which the first model may have stopped before it had learned all it could."""
 FEWEST, FEWEST_PRETRAINED = 100, 30
 """Number of examples below which a network, or a pretrained one, is not run: too few remain to validate it."""
 FOLDS, MOST_FOLDS = 5, 50
@@ -73,6 +77,10 @@ class Schedule:
     def elapsed_s(self) -> float:
         return 0.0 if self.start_s is None else clock.now_s() - self.start_s
 
+    def first_fit_s(self) -> float:
+        """Time that the first model believes to have: it takes up to about a quarter, and reading comes on top."""
+        return min(2 * max(0.1, FIRST_S - self.elapsed_s()), max(1.0, self.remaining_s()))
+
     def remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""
         tests_s = sum(max(member.test_s, member.next_test_s) for member in self.members.values())
@@ -88,7 +96,7 @@ class Schedule:
         if self.remaining_s() < 0.02 * self.budget_s:
             return "the time budget is used"
         if not self.queue and not self.unfinished():
-            return "no model improved any more"
+            return "no further version of a model gains on unseen examples"
         return ""
 
     def prediction_is_due(self) -> bool:
@@ -99,17 +107,28 @@ class Schedule:
         return has_news and (clock.now_s() - self.written_s >= pause_s or not self.queue)
 
     def unfinished(self) -> list[Member]:
-        """Members that can use the time after the queue: networks to bag, or else those without some folds."""
+        """Members that can use the time after the queue: networks to bag, or else those without some folds, or else
+        those to vary, the cheapest for its weight first."""
         in_ensemble = [self.members[name] for name in self.ensemble.weights]
         networks = [member for member in in_ensemble if not member.refits]
         if networks:  # they predict fold 0 only: other folds of the others cannot be compared with them
             return [member for member in networks if self.can_bag(member)]
         begun = [member for member in self.members.values() if not np.isnan(member.oof).all()]
-        return [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
+        known = [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
+        weights = self.ensemble.weights
+        more = [member for member in in_ensemble if self.can_vary(member)]
+        return known or sorted(more, key=lambda member: member.fit_s / weights[member.name])
 
     def can_bag(self, member: Member) -> bool:
-        is_checked = bool(member.spare_folds) and member.ensemble_oof is not None
+        is_checked = bool(member.spare_folds) and not member.is_settled and member.ensemble_oof is not None
         return is_checked and 0.7 * _learning_s(member) < self.remaining_s() - 2 * member.test_s
+
+    def can_vary(self, member: Member) -> bool:
+        oof = member.ensemble_oof
+        if member.is_settled or member.full_model is None or oof is None or np.isnan(oof).any():
+            return False
+        fits = 2 + int(member.folds.max(initial=0))
+        return 1.5 * fits * member.fit_s < self.remaining_s() - 2 * member.test_s
 
     def bagging_s(self, member: Member) -> float:
         """Training time of the next bagged version."""
@@ -147,6 +166,6 @@ def fold_count(example_count: int, affordable: int) -> int:
     return int(np.clip(-(-example_count // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS))
 
 
-def affordable_count(split: Examples) -> int:
+def affordable_count(split: Examples, modality: str) -> int:
     """How many examples hold FIRST_BYTES, estimated from a few of them; at least two."""
-    return max(2, int(FIRST_BYTES / max(1.0, split.stored_bytes())))
+    return max(2, int(FIRST_BYTES[modality] / max(1.0, split.stored_bytes())))

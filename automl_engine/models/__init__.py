@@ -48,6 +48,7 @@ MODELS: dict[str, str] = {
     "video_frames": "automl_engine.models.video.frames:VideoFrames",
     "video_linear": "automl_engine.models.video.linear:VideoLinear",
     "video_mc3": "automl_engine.models.video.mc3:VideoMc3",
+    "video_pretrained": "automl_engine.models.video.pretrained:VideoPretrained",
     "video_resnet": "automl_engine.models.video.resnet:VideoResnet",
 }
 

@@ -59,6 +59,7 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "video_frames": TRAINING | {"frames", "side"},
     "video_linear": HEAD | {"frames", "size"},
     "video_mc3": TRAINING | {"frames", "side", "width"},
+    "video_pretrained": HEAD | {"frames", "limit_s", "network", "sides", "weights"},
     "video_resnet": RESIDUAL | {"frames", "side"},
 }
 """The parameters of each model that a configuration may use; a test compares them with what the models read."""
@@ -67,6 +68,7 @@ WEIGHTS = {
     "image_pretrained": "mobilenet_v2_035",
     "series_trunk": "series_small_dynamics",
     "text_words": "word_vectors_documentation",
+    "video_pretrained": "efficientnet_lite0",
 }
 """Models that are nothing without weights, and those that they start from by default: a network or a file."""
 ALONE = ("challenge",)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from automl_engine.auto.loop import AutoModel
-from automl_engine.auto.schedule import FIRST_SAMPLE
+from automl_engine.auto.schedule import FIRST_BYTES, FIRST_SAMPLE
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.modality import modality
@@ -245,8 +245,8 @@ def test_a_version_that_fails_is_told_once_and_the_first_goes_on(
     made = itertools.count()
     usual = model._new_model
 
-    def breaking(name: str) -> AnytimeModel:
-        toy = usual(name)
+    def breaking(name: str, version: int = 0) -> AnytimeModel:
+        toy = usual(name, version)
         if name == "second" and next(made) > 0:
             toy.params = {"skill": []}
         return toy
@@ -364,7 +364,7 @@ def test_the_first_look_is_at_few_large_examples(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, _ = tables
-    monkeypatch.setattr("automl_engine.auto.schedule.FIRST_BYTES", 30 * train.tensor(0).nbytes)
+    monkeypatch.setitem(FIRST_BYTES, "tabular", 30 * train.tensor(0).nbytes)
     model, _ = auto(train, toy_rows(only=[0.5]))
     model.train(train, 10)
     assert "on 30 of 200" in model.why

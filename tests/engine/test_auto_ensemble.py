@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from automl_engine.auto.ensemble import (
     LEAST_WEIGHT,
+    Ensemble,
     best_weight,
     clearly_worse,
     difference_error,
@@ -59,6 +62,17 @@ def test_only_a_clear_difference_on_other_examples_counts() -> None:
     assert clearly_worse(predicted(0.0, 1), predicted(0.6, 2))
     assert not clearly_worse(predicted(0.6, 1), predicted(0.0, 2))
     assert not any(clearly_worse(predicted(0.3, seed), predicted(0.3, seed + 100)) for seed in range(50))
+
+
+def test_another_version_must_gain_more_than_noise() -> None:
+    labels, first = predicted(0.3, 1)
+    oof = {"only": first}
+    members = {"only": SimpleNamespace(ensemble_oof=oof["only"])}
+    ensemble = Ensemble(members)  # type: ignore[arg-type]
+    ensemble.labels, ensemble.weights = labels, {"only": 1.0}
+    member = SimpleNamespace(name="only")
+    assert ensemble.gains(member, (first + predicted(0.3, 2)[1]) / 2)  # type: ignore[arg-type]
+    assert not ensemble.gains(member, first)  # type: ignore[arg-type]
 
 
 def test_a_candidate_that_harms_changes_no_weight() -> None:

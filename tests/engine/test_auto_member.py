@@ -7,7 +7,7 @@ import pytest
 
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
-from automl_engine.auto.schedule import Schedule
+from automl_engine.auto.schedule import FIRST_S, Schedule
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.splits import fold_numbers
 from automl_engine.models.base import AnytimeModel
@@ -79,6 +79,38 @@ def test_bagged_models_predict_their_mean_and_no_split_twice(member: Member) -> 
     member.bagged = [Counting(TRAIN.spec, value=3.0)]
     assert member.predict(TRAIN, 10).mean() == 2
     assert member.next_test_s == 0
+
+
+def test_the_first_model_is_quick_and_learns_again_if_it_took_all_its_time(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+
+    def train(model: Counting, split: Examples, remaining_time_budget: float) -> None:
+        told.append(remaining_time_budget)
+        model.done_training = True
+
+    monkeypatch.setattr(Counting, "train", train)
+    member.fit_first(TRAIN, np.arange(len(TRAIN)))
+    assert member.full_model is not None
+    monkeypatch.setattr("automl_engine.auto.member.HURRIED", 0)
+    member.fit_first(TRAIN, np.arange(len(TRAIN)))
+    assert member.full_model is None
+    assert max(told) <= 2 * FIRST_S
+
+
+def test_versions_with_other_random_numbers_join_as_long_as_they_gain(member: Member) -> None:
+    member.new_model = lambda version=0: Counting(TRAIN.spec, value=float(version))
+    member.check_folds(TRAIN, limit_s=50)
+    member.refit(TRAIN)
+    member.ensemble_oof = member.oof.copy()
+    assert member.schedule.can_vary(member)
+    assert member.vary(TRAIN, lambda oof: bool((oof == 0.5).all()))
+    assert member.predict(TRAIN, 10).mean() == 0.5
+    assert member.schedule.can_vary(member)
+    assert not member.vary(TRAIN, lambda oof: bool((oof != 1).any()))
+    assert not member.schedule.can_vary(member)
+    assert member.predict(TRAIN, 10).mean() == 0.5
 
 
 def test_nan_is_an_error_that_names_the_member(member: Member) -> None:

@@ -14,7 +14,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.writer import write_split
 from automl_engine.errors import DataError
 from automl_engine.features.tabular import tabular_values
-from automl_engine.lab.bench.synthetic import Table, make_set
+from automl_engine.lab.bench.synthetic import Documents, Table, make_set
 
 WIDTH = 5
 
@@ -91,3 +91,14 @@ def test_a_table_made_for_measuring(tmp_path: Path) -> None:
     assert set(np.unique(values[:, 0][~np.isnan(values[:, 0])])) <= set(range(8))
     assert (train.labels.sum(1) == 1).all()
     assert np.loadtxt(tmp_path / "made" / "made.solution").sum() == 40
+
+
+def test_wide_tables_of_many_labels_and_long_documents_are_made_for_measuring(tmp_path: Path) -> None:
+    wide = open_split(make_set(tmp_path, "wide", Table(50, 300, 20, 40, several=True)) / "wide.data", "train")
+    assert 0.05 < wide.labels.mean() < 0.2
+    assert (wide.labels.sum(1) != 1).any()
+    assert np.loadtxt(tmp_path / "wide" / "wide.solution").shape == (20, 40)
+    long = open_split(make_set(tmp_path, "long", Documents(700, 20, 10)) / "long.data", "train")
+    assert long.spec.domain == "text"
+    assert {len(long.steps(i)) for i in range(20)} == {700}
+    assert (long.labels.sum(0) == 2).all()

@@ -147,9 +147,9 @@ class RecordingAuto(AutoModel):
             test = self._tests[name]
         self.note(STATE, member, member.oof, test)
 
-    def _bag(self, member: Member, split: Examples) -> None:
+    def _add_version(self, member: Member, split: Examples) -> None:
         known, versions = member.oof.copy(), len(member.bagged)
-        super()._bag(member, split)
+        super()._add_version(member, split)
         if len(member.bagged) > versions:
             oof = np.where(np.isnan(known), member.oof, np.nan)
             self.note(VERSION, member, oof, self._predicted(member.bagged[-1]))

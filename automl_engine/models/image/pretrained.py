@@ -7,7 +7,7 @@ network sees in an example is computed once, whichever fold asks for it; so anot
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -69,13 +69,19 @@ class Head(nn.Module):
 
 
 class ColourNetwork(PixelNetwork[nn.Sequential]):
-    """Sees three channels, standardised as the backbone knows them: grey three times, of more than three the first."""
+    """Sees three channels, standardised as the backbone knows them: grey three times, of more than three the first.
 
-    def __init__(self, backbone_name: str, body: nn.Sequential, channels: int, multi_label: bool) -> None:
-        super().__init__(body, 3, multi_label)
-        self.picks = [min(i, channels - 1) for i in range(3)]
+    Of ``frames`` side by side it sees three each.
+    """
+
+    def __init__(
+        self, backbone_name: str, body: nn.Sequential, channels: int, multi_label: bool, frames: int = 1
+    ) -> None:
+        super().__init__(body, 3 * frames, multi_label)
+        each = channels // frames
+        self.picks = [each * frame + min(i, each - 1) for frame in range(frames) for i in range(3)]
         for buffer, value in zip((self.mean, self.scale), standard_pixels(backbone_name), strict=True):
-            buffer.copy_(value)
+            buffer.copy_(value.repeat(1, frames, 1, 1))
 
     def standardise(self, images: torch.Tensor) -> torch.Tensor:
         return super().standardise(images[..., self.picks])
@@ -95,11 +101,17 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         self.sides: Sequence[int] = params.get("sides", SIDES)
         self._backbone()
         slow = self.device.type == "cpu"
-        self.costs_s = [seconds_per_image(self.backbone_name, side) if slow else 0.0 for side in self.sides]
+        one_s = [seconds_per_image(self.backbone_name, side) if slow else 0.0 for side in self.sides]
+        self.costs_s = [self.frames * cost_s for cost_s in one_s]
 
     @property
     def backbone_name(self) -> str:
         return self.params.get("network", DEFAULT)
+
+    @property
+    def frames(self) -> int:
+        """Pictures in an example."""
+        return 1
 
     def _backbone(self) -> Backbone:
         file = self.params.get("weights")
@@ -107,9 +119,17 @@ class ImagePretrained(ImageModel[nn.Sequential]):
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
+        return cls.around(build(config["trunk"], config["padded"]), config)
+
+    @classmethod
+    def around(cls, backbone: nn.Module, config: dict[str, Any]) -> ColourNetwork:
+        """The backbone with an empty head behind it."""
         name = config["trunk"]
-        body = nn.Sequential(build(name, config["padded"]), Head(NETWORKS[name].features, config["classes"]))
+        body = nn.Sequential(backbone, Head(NETWORKS[name].features, config["classes"]))
         return ColourNetwork(name, body, config["shape"][2], config["multi_label"])
+
+    def feature_params(self, side: int) -> dict[str, Any]:
+        return {"height": side, "width": side}
 
     def frozen(self) -> Self:
         return copy.copy(self)  # train makes a new network
@@ -120,20 +140,18 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         limit_s = min(max(self.params.get("limit_s", LIMIT_S), least_s), most_s)
         side = self._side(split, found, limit_s, most_s)
         self.config = {
-            "feature_params": {"height": side, "width": side},
-            "shape": [side, side, split.spec.num_channels],
+            "feature_params": self.feature_params(side),
+            "shape": [side, side, self.frames * split.spec.num_channels],
             "classes": split.spec.output_dim,
             "multi_label": is_multi_label(split.labels),
             "trunk": self.backbone_name,
             "padded": found.padded,
             "weights": describe_weights(found.source),
         }
-        head = Head(NETWORKS[self.backbone_name].features, split.spec.output_dim)
-        body = nn.Sequential(found.network, head).to(self.device)
-        self.network = ColourNetwork(self.backbone_name, body, split.spec.num_channels, self.config["multi_label"]).to(
-            self.device
-        )
+        self.network = self.around(found.network, self.config).to(self.device)
         seen, order = self._seen_in_time(split, SLACK * limit_s)
+        head = self.network.body[1]
+        assert isinstance(head, Head)
         head.copy_from(self._fit(seen, split.labels[order], remaining_time_budget))
         self.done_training = True
 
@@ -178,7 +196,16 @@ class ImagePretrained(ImageModel[nn.Sequential]):
 
     def _seen(self, split: Examples) -> np.ndarray:
         """(N, D) float32."""
-        return np.stack(cached(split, (self.network.body[0], *self.config["shape"][:2]), self._look))
+        key = self.trunk(self.network), self.feature, *self.config["shape"]
+        return np.stack(cached(split, key, self._look))
+
+    def trunk(self, network: PixelNetwork[nn.Sequential]) -> nn.Module:
+        """The backbone in it."""
+        return network.body[0]
+
+    def through(self, see: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+        """(n, D) of standardised inputs (n, 3 × frames, H, W) by what sees one picture."""
+        return see(inputs)
 
     def _look(self, examples: Examples) -> np.ndarray:
         """A round at a time: the images of all may not fit in memory."""
@@ -186,13 +213,13 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         return np.concatenate([self._look_at(self.pixels(examples.subset(part))) for part in rounds])
 
     def _look_at(self, images: torch.Tensor) -> np.ndarray:
-        network, device = self.network, self.network.mean.device
-        found, pixels = self._backbone(), 3 * images[..., 0].numel()
-        see = found.see if network.body[0] is found.network and device.type == "cpu" else network.body[0]
+        network, device, trunk = self.network, self.network.mean.device, self.trunk(self.network)
+        found, pixels = self._backbone(), len(images) * network.mean.numel() * images[0, ..., 0].numel()
+        see = found.see if trunk is found.network and device.type == "cpu" else trunk
 
         def look(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return see(network.standardise(piece.to(device)).contiguous()).cpu()
+                return self.through(see, network.standardise(piece.to(device)).contiguous()).cpu()
 
         with clock.work(f"{self.backbone_name} forward", pixels=pixels):
             return (in_pieces(look, images) if device.type == "cpu" else look(images)).numpy()
