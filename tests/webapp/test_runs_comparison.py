@@ -114,3 +114,23 @@ def test_thresholds_of_several_labels_and_where_there_are_none(run: Run, make_ru
 )
 def test_numbers_have_sensible_digits(value: float, shown: str) -> None:
     assert words.number(value) == shown
+
+
+def test_several_labels_are_told_by_their_f1(run: Run, owner_client: Any) -> None:
+    classes = [
+        {"label": "rain", "n": 8, "nauc": 0.5, "precision": 0.5, "recall": 1.0},
+        {"label": "fog", "n": 2, "nauc": 0.5, "precision": None, "recall": 0.0},
+    ]
+    path = run.dir / "results.json"
+    results = json.loads(path.read_text()) | {
+        "task": "multi_label",
+        "confusion": None,
+        "n_test": 10,
+        "classes": classes,
+    }
+    path.write_text(json.dumps(results))
+    html = re.sub(r"<[^>]+>", "", owner_client.get(run.get_absolute_url()).content.decode()).replace(NBSP, " ")
+    assert "33 % mean F1 of the labels" in html
+    assert "Always the more common answer: 44 %" in html
+    assert "“fog” is found least often: in 0 % of the test" in html
+    assert "yes-or-no" not in html

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import Any
 
 NOUNS = {
@@ -89,13 +90,40 @@ def accuracy_of(results: dict[str, Any] | None) -> dict[str, str] | None:
     }
 
 
+def f1_of(results: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Of several labels at once, from ``results.json``: the mean F1, what the more common answers would reach, and the
+    label that is found least often: ``{"share": "71 %", "trivial": "38 %", "label": "cat", "recall": "12 %"}``.
+    """
+    if not results or results["task"] != "multi_label":
+        return None
+    known = [found for found in results["classes"] if found["n"]]
+    if not known:
+        return None
+    commons = [found["n"] / results["n_test"] for found in known]
+    trivial = [2 * share / (1 + share) if share > 0.5 else 0.0 for share in commons]  # "yes" finds all of them
+    least = min(known, key=lambda found: found["recall"])
+    return {
+        "share": percent(fmean(_f1(found) for found in known)),
+        "trivial": percent(fmean(trivial)),
+        "label": least["label"],
+        "recall": percent(least["recall"]),
+    }
+
+
+def _f1(found: dict[str, Any]) -> float:
+    total = (found["precision"] or 0.0) + found["recall"]
+    return 2 * (found["precision"] or 0.0) * found["recall"] / total if total else 0.0
+
+
 def result_sentence(results: dict[str, Any] | None, modality: str) -> str:
     """One sentence: "97 % of the test images are classified correctly; the most common mistake: 4 predicted as 9." """
     accuracy = accuracy_of(results)
     if not results or not accuracy:
         return ""
     if results["task"] == "multi_label":
-        return f"{accuracy['share']} of the yes-or-no decisions on test {noun(modality)} are correct."
+        f1 = f1_of(results)
+        found = f"; “{f1['label']}” is found least often, in {f1['recall']} of its {noun(modality)}" if f1 else ""
+        return f"The mean F1 of the labels is {f1['share'] if f1 else '0 %'}{found}."
     sentence = f"{accuracy['share']} of the test {noun(modality)} are classified correctly"
     worst = _worst_pair(results)
     return f"{sentence}; the most common mistake: “{worst[0]}” predicted as “{worst[1]}”." if worst else f"{sentence}."

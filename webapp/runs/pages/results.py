@@ -47,6 +47,7 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
         "results": results,
         "noun": words.noun(run.dataset.modality),
         "accuracy": words.accuracy_of(results),
+        "f1": words.f1_of(results),
         "majority_accuracy": run.dataset.majority_accuracy,
         "sentence": words.result_sentence(results, run.dataset.modality),
         "matrix": matrix(results),
