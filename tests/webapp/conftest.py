@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ from webapp.runs.models import Run, ScorePoint
 
 PASSWORD = "correct horse battery"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(autouse=True)
+def live_pages_in_the_thread_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transaction is seen there alone; a real server has a thread for them."""
+    if not {"transactional_db", "live_server"} & set(request.fixturenames):
+        monkeypatch.setattr("webapp.runs.pages.live.own_context", copy_context)
 
 
 @pytest.fixture(autouse=True)

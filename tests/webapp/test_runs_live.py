@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -16,12 +15,6 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.runs.models import Run
 from webapp.runs.pages import live, stream
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Live pages ask the database in the thread of the test, which holds its transaction."""
-    monkeypatch.setattr(live, "own_context", copy_context)
 
 
 @pytest.fixture

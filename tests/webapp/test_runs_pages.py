@@ -9,7 +9,6 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
-from contextvars import copy_context
 from datetime import timedelta
 from typing import Any
 
@@ -29,12 +28,6 @@ from webapp.runs import start, tryout
 from webapp.runs import words as run_words
 from webapp.runs.models import Prediction, Run, ScorePoint, SpentRun
 from webapp.runs.pages import figure, live, page, stream
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Live pages ask the database in the thread of the test, which holds its transaction."""
-    monkeypatch.setattr(live, "own_context", copy_context)
 
 
 @pytest.fixture(autouse=True)
