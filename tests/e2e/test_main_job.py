@@ -148,6 +148,7 @@ def test_from_raw_data_to_the_model_in_your_hand(page: Any, site: str, tmp_path:
         assert [float(v) for v in home[2:]] == pytest.approx([float(v) for v in seen[2:]], abs=TOLERANCE)
 
 
+@pytest.mark.long
 def test_stop_and_keep_the_best(page: Any, site: str, tmp_path: Path) -> None:
     register(page, site)
     upload(page, site, make_starter("digits", tmp_path / "raw"))

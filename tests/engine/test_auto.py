@@ -58,7 +58,10 @@ def auto(train: MemoryExamples, rows: list[dict[str, Any]] | None = None) -> tup
     return model, journal
 
 
-@pytest.mark.parametrize("kind", sorted(TOYS))
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.long if kind in ("audio", "video") else ()) for kind in sorted(TOYS)],
+)
 def test_auto_learns_every_modality(kind: str, tmp_path: Path) -> None:
     train, test = toy(kind, 60, False, seed=1), toy(kind, 30, False, seed=2)
     unlabelled = hidden(test)

@@ -150,6 +150,7 @@ def test_a_signal_ends_the_run_too(data: Path, tmp_path: Path, number: signal.Si
     assert json.loads((run_dir / "scores.json").read_text())["stopped"] in ("user", "done")
 
 
+@pytest.mark.long
 def test_challenge_code_that_predicts_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = tmp_path / "my_code"
     code.mkdir()

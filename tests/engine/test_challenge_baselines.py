@@ -73,6 +73,7 @@ def test_the_linear_one_has_one_layer_on_the_pixels(images: MemoryExamples) -> N
     assert model.choose_feature_params(variable) == {"height": 112, "width": 112}
 
 
+@pytest.mark.long
 def test_resnet_50_v2() -> None:
     network = resnet50_v2(3, 7)
     assert sum(p.numel() for p in network[:-1].parameters()) == pytest.approx(23.5e6, rel=0.01)

@@ -109,6 +109,7 @@ def test_the_run_says_whose_weights_and_on_which_terms(monkeypatch: pytest.Monke
     assert vision.describe_weights(None) == "random weights: AUTODL_PRETRAINED is none"
 
 
+@pytest.mark.long
 def test_fine_tuning_begins_with_the_frozen_network_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
