@@ -8,6 +8,7 @@ each other the sigmoids are divided by their sum, as everywhere in this engine.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -91,9 +92,9 @@ class Baseline(ImageModel[nn.Module]):
         self.training: Training | None = None
 
     @classmethod
+    @abstractmethod
     def body(cls, config: dict[str, Any]) -> nn.Module:
         """(N, C, H, W) -> logits."""
-        raise NotImplementedError
 
     def scaling(self, images: torch.Tensor) -> tuple[float, float]:
         """What is subtracted from the values 0 to 255, and what they are then divided by."""
