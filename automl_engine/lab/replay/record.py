@@ -1,0 +1,219 @@
+"""Record each configuration alone, step by step, so that any order and any ensemble of them can be replayed.
+
+    python -m automl_engine.lab.replay.record DATA OUT [--sets A,B] [--rows NAME,...] [--seeds 1] [--budget 60]
+
+Each set is converted once.  OUT/NAME-SEED/ holds labels.npz and one file a configuration: how long each of its steps
+took on the virtual clock, and what it then predicted for held-out training examples and for the test set.  What is
+there already is kept.  Test labels only serve to score a replay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from automl_engine import clock
+from automl_engine.auto.ensemble import Ensemble
+from automl_engine.auto.member import Member
+from automl_engine.auto.schedule import (
+    FIRST_SAMPLE,
+    Schedule,
+    affordable_count,
+    fold_count,
+    has_enough_examples,
+)
+from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.reader import open_split
+from automl_engine.dataset.splits import fold_numbers, stratified_sample
+from automl_engine.errors import exit_code
+from automl_engine.files import atomic_write
+from automl_engine.lab.bench.sets import convert, find_sets
+from automl_engine.models import model_class
+from automl_engine.models.base import AnytimeModel
+from automl_engine.models.configuration import can_join
+from automl_engine.portfolio import Row, load
+from automl_engine.run.scoring import read_matrix
+from automl_engine.run.supervisor import find_dataset
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one configuration did alone.  N training and M test examples, K classes, S steps."""
+
+    refits: bool
+    """Whether a step is a fold; otherwise it is a slice of training that ends with a prediction of fold 0."""
+    first_s: float
+    """Time to fit to the first sample."""
+    first_test: np.ndarray
+    """(M, K) predictions of that model."""
+    first_oof: np.ndarray
+    """(n, K) its predictions of the examples of fold 0 outside the sample; n = 0 if these are too few."""
+    steps_s: np.ndarray
+    """(S,) time of each step."""
+    oof: np.ndarray
+    """(N, K) where a step is a fold, NaN for folds without a step; else (S, n, K) of the n examples of fold 0."""
+    test: np.ndarray
+    """(1, M, K) of the model of all examples, if there was time for it, or (S, M, K)."""
+    refit_s: float
+    test_s: float
+    """Time of one prediction of the test set."""
+
+    def write(self, path: Path) -> None:
+        with atomic_write(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **{item.name: getattr(self, item.name) for item in fields(self)})
+
+    @classmethod
+    def read(cls, path: Path) -> Course:
+        with np.load(path) as saved:
+            values = {item.name: saved[item.name] for item in fields(cls)}
+            scalars = {name: value.item() for name, value in values.items() if value.ndim == 0}
+            return cls(**{**values, **scalars})
+
+
+class Soloist:
+    """A configuration that learns alone as a member of an ensemble does."""
+
+    def __init__(self, row: Row, train: Examples, test: Examples, folds: np.ndarray, seed: int) -> None:
+        self.train, self.test, self.folds = train, test, folds
+        members: dict[str, Member] = {}
+        self.schedule = Schedule(members, Ensemble(members))
+        params = {"seed": seed, "device": "cpu", **row.params}
+        make = partial(_new_model, row.model, train, params)
+        oof = np.full(train.labels.shape, np.nan, np.float32)
+        self.member = members[row.name] = Member(row.name, make, self.schedule, folds, oof, make())
+
+    def learn(self, sample: np.ndarray, budget_s: float) -> Course:
+        self.schedule.start(budget_s)
+        self.schedule.end_s, self.schedule.test_count = clock.now_s() + budget_s, len(self.test)
+        member, start_s = self.member, clock.now_s()
+        member.fit_first(self.train, sample)
+        first_s, model = clock.now_s() - start_s, member.current
+        first_test, first_test_s = self._tested(model)
+        fold = np.flatnonzero(self.folds == 0)
+        unseen = np.setdiff1d(fold, sample)
+        first_oof = np.empty((0, self.train.labels.shape[1]))
+        if 2 * len(unseen) > len(fold):
+            first_oof = np.asarray(model.test(self.train.subset(unseen), budget_s))
+        member.current, self.schedule.end_s = member.new_model(), clock.now_s() + budget_s
+        member.test_s = 0.0
+        known = partial(Course, member.refits, first_s, _half(first_test), _half(first_oof))
+        return self._folds(known, first_test_s) if member.refits else self._slices(known, first_test_s, budget_s)
+
+    def _folds(self, known: partial[Course], test_s: float) -> Course:
+        member, steps_s = self.member, list[float]()
+        while len(member.unchecked_folds) and self.schedule.remaining_s() > (steps_s[-1] if steps_s else 0.0):
+            start_s = clock.now_s()
+            member.check_folds(self.train, 0.0)
+            steps_s.append(clock.now_s() - start_s)
+        start_s = clock.now_s()
+        self.schedule.end_s = np.inf  # one without time for it is refit too: the replay knows what it costs
+        member.refit(self.train)
+        refit_s, test = clock.now_s() - start_s, np.empty((0, *self.test.labels.shape))
+        if member.full_model:
+            prediction, test_s = self._tested(member.full_model)
+            test = prediction[None]
+        return known(np.array(steps_s), _half(member.oof), _half(test), refit_s, test_s)
+
+    def _slices(self, known: partial[Course], test_s: float, budget_s: float) -> Course:
+        member, end_s, steps_s = self.member, clock.now_s() + budget_s, list[float]()
+        oof, tests = list[np.ndarray](), list[np.ndarray]()
+        while clock.now_s() < end_s and not member.current.done_training:
+            start_s = clock.now_s()
+            member.slice(self.train)
+            steps_s.append(clock.now_s() - start_s)
+            oof.append(member.oof[self.folds == 0])
+            paused_s = clock.now_s()
+            prediction, test_s = self._tested(member.current)
+            end_s += clock.now_s() - paused_s
+            self.schedule.end_s = end_s
+            tests.append(prediction)
+        return known(np.array(steps_s), _half(np.array(oof)), _half(np.array(tests)), 0.0, test_s)
+
+    def _tested(self, model: AnytimeModel) -> tuple[np.ndarray, float]:
+        """The predictions of the test set, and their time; random numbers of the training stay as they were."""
+        start_s = clock.now_s()
+        with torch.random.fork_rng():
+            prediction = model.test(self.test, 600.0)
+        assert prediction is not None
+        return np.asarray(prediction), clock.now_s() - start_s
+
+
+def _new_model(name: str, train: Examples, params: dict[str, object], version: int = 0) -> AnytimeModel:
+    return model_class(name)(train.spec, **params)
+
+
+def _half(predictions: np.ndarray) -> np.ndarray:
+    return predictions.astype(np.float16)
+
+
+@contextmanager
+def repeatable(seed: int) -> Iterator[None]:
+    """One thread, the virtual clock, known random numbers."""
+    with clock.using(clock.Virtual(clock.Costs.read())):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        np.random.seed(seed)
+        yield
+
+
+def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: int, budget_s: float) -> None:
+    """The courses of those configurations that are not in ``folder`` yet; they share the features that they read."""
+    data_dir, solution = find_dataset(data)
+    train, test = open_split(data_dir, "train"), open_split(data_dir, "test")
+    affordable = affordable_count(train, modality)
+    folds = fold_numbers(train.labels, fold_count(len(train), affordable), seed)
+    sample = stratified_sample(train.labels, min(FIRST_SAMPLE[modality], affordable), seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"modality": modality, "labels": train.labels.astype(np.int8), "folds": folds, "sample": sample}
+    with atomic_write(folder / "labels.npz") as part, open(part, "wb") as file:
+        np.savez_compressed(file, **about, test_labels=read_matrix(solution).astype(np.int8), budget_s=budget_s)
+    for row in rows:
+        path, begun = folder / f"{row.name}.npz", time.monotonic()
+        enough = has_enough_examples({"model": row.model, "params": row.params}, len(train))
+        if row.modality != modality or path.exists() or not enough or not can_join(row.model, row.params):
+            continue
+        try:
+            with repeatable(seed):
+                Soloist(row, train, test, folds, seed).learn(sample, budget_s).write(path)
+        except Exception:  # a model's failure is a result; the others go on
+            path.with_suffix(".error").write_text(traceback.format_exc())
+        print(f"{folder.name} {row.name} {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m automl_engine.lab.replay.record", description=about)
+    parser.add_argument("data", type=Path, metavar="DATA", help="holds zips and AutoDL data sets")
+    parser.add_argument("out", type=Path, metavar="OUT", help="what is there already is kept")
+    names = {"type": lambda text: text.split(","), "default": [], "metavar": "A,B"}
+    parser.add_argument("--sets", **names, help="these alone, in this order")
+    parser.add_argument("--rows", **names, help="these configurations, also those that are off (all that are on)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N - 1 (1)")
+    parser.add_argument("--budget", type=float, default=60.0, metavar="S", help="of each configuration (60)")
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _record_all(options))
+
+
+def _record_all(options: argparse.Namespace) -> int:
+    sources = find_sets(options.data, options.out, options.sets)
+    rows = [row for row in load() if (row.name in options.rows if options.rows else row.enabled)]
+    for seed in range(options.seeds):
+        for name in options.sets or sources:
+            data = options.out / "sets" / name
+            modality = convert(sources[name], data)
+            record(data, modality, rows, options.out / f"{name}-{seed}", seed, options.budget)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
