@@ -2,7 +2,7 @@
 # make demo     the whole job without a browser        (BUDGET=60)
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make challenge-env   Python 3.6 or 3.7 for challenge code of 2019 and 2020 (CHALLENGE_BASE_PYTHON=, CHALLENGE_ENV=)
-# make test     the test suite
+# make test     the test suite (test-site and test-engine beside each other)
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
 # make test-load   300 viewers, 50 uploads, 1,000 waiting runs: time and memory of the web server
@@ -13,7 +13,7 @@ BIN := .venv/bin
 CHALLENGE_ENV ?= .challenge-env
 CHALLENGE_BASE_PYTHON ?= python3.6 python3.7 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.[67].*/bin/python)
 
-.PHONY: run setup demo weights challenge-env test test-long test-faults test-load check test-data
+.PHONY: run setup demo weights challenge-env test test-site test-engine test-long test-faults test-load check test-data
 .DEFAULT_GOAL := run
 
 run: setup
@@ -55,8 +55,15 @@ $(CHALLENGE_ENV)/.installed: requirements-challenge.txt
 	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-challenge.txt
 	@touch $@
 
+# The site's tests beside the engine's: two processes use two cores better than one
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O) test-site test-engine
+
+test-site: .venv/.installed-dev
+	$(BIN)/python -m pytest tests/webapp tests/e2e
+
+test-engine: .venv/.installed-dev
+	$(BIN)/python -m pytest --ignore=tests/webapp --ignore=tests/e2e
 
 test-long: .venv/.installed-dev
 	$(BIN)/python -m pytest -m ""
