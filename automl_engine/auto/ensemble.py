@@ -72,6 +72,15 @@ class Ensemble:
             member.ensemble_model = member.current.frozen()
         return bool(weights), self._report(member, seen, bool(weights) or first_known)
 
+    def weigh_anew(self) -> None:
+        """What was decided on one fold, while the others were left out, is decided again by the members that have
+        predicted all folds."""
+        known = {name: member.oof for name, member in self.members.items() if not np.isnan(member.oof).any()}
+        self.weights = weights = weighed_anew(self.labels, known, self.multi_label)
+        for name in weights:
+            self.members[name].ensemble_oof = known[name].copy()
+        self.validation = validation_nauc(self.labels, mix({name: known[name] for name in weights}, weights))
+
     def gains(self, member: Member, oof: np.ndarray) -> bool:
         """Whether it is clearly better with other out-of-fold predictions of a member."""
         known = self.known()
@@ -225,6 +234,20 @@ def reweighed(
     updated = {other: (1 - weight) * weights[other] / total for other in others} | {name: weight}
     kept = {who: part for who, part in updated.items() if part >= min(LEAST_WEIGHT, max(updated.values()))}
     return {who: part / sum(kept.values()) for who, part in kept.items()}
+
+
+def weighed_anew(labels: np.ndarray, known: Mapping[str, np.ndarray], multi_label: bool) -> dict[str, float]:
+    """The weights of all members at once.  The worst enters first: later ones take more, so the best weigh most.
+
+    ``labels`` (N, K); out-of-fold predictions (N, K) by member, at least one.
+    """
+    objectives = {name: objective(labels, oof, multi_label) for name, oof in known.items()}
+    first, *others = sorted(known, key=lambda name: objectives[name])
+    weights = {first: 1.0}
+    for name in others:
+        inside = {other: known[other] for other in weights}
+        weights = reweighed(labels, inside, weights, {name: known[name]}, multi_label) or weights
+    return weights
 
 
 def holds_up(

@@ -194,6 +194,8 @@ class AutoModel(AnytimeModel):
         if member.refits and len(member.unchecked_folds):
             if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
                 self._consider(member, split)
+                if self.schedule.folds_are_complete():
+                    self._weigh_anew(split)
         elif not self._attempt(member, lambda: self._add_version(member, split)):
             member.is_settled = True  # it would fail again
 
@@ -215,6 +217,15 @@ class AutoModel(AnytimeModel):
                 self._report_progress(member, report)
         if entered and member.refits:
             self._attempt(member, lambda: member.refit(split))
+
+    def _weigh_anew(self, split: Examples) -> None:
+        before = self.ensemble.weights
+        with clock.work("consider", scores=self.ensemble.labels.size):
+            self.ensemble.weigh_anew()
+        chosen = [self.members[name] for name in self.ensemble.weights]
+        fitted = [m for m in chosen if self._attempt(m, partial(m.refit, split)) and m.ensemble_model is not None]
+        self.ensemble.weights = {m.name: self.ensemble.weights[m.name] for m in fitted} or before
+        self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on all training examples, unseen")
 
     def _open(self, row: Mapping[str, Any]) -> Member:
         name = row["name"]

@@ -119,6 +119,12 @@ class Schedule:
         more = [member for member in in_ensemble if self.can_vary(member)]
         return known or sorted(more, key=lambda member: member.fit_s / weights[member.name])
 
+    def folds_are_complete(self) -> bool:
+        """Whether each member of the ensemble has predicted every fold, and no other will go on with its folds."""
+        in_ensemble = [self.members[name] for name in self.ensemble.weights]
+        going_on = self.unfinished()[:1]
+        return not any(len(member.unchecked_folds) for member in in_ensemble + going_on)
+
     def can_bag(self, member: Member) -> bool:
         is_checked = bool(member.spare_folds) and not member.is_settled and member.ensemble_oof is not None
         return is_checked and 0.7 * _learning_s(member) < self.remaining_s() - 2 * member.test_s

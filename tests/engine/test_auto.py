@@ -331,6 +331,22 @@ def test_folds_left_out_at_first_are_checked_when_there_is_time(
     assert not np.isnan(model.members["only"].oof).any()
 
 
+def test_when_all_folds_are_known_the_weights_are_decided_again(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
+    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
+    model, _ = auto(train, toy_rows(fair=[0.3], good=[0.5]))
+    decided = list[dict[str, float]]()
+    anew = model.ensemble.weigh_anew
+    monkeypatch.setattr(model.ensemble, "weigh_anew", lambda: (anew(), decided.append(dict(model.ensemble.weights))))
+    drive(model, train, hidden(test), budget_s=30)
+    assert [weights["good"] > weights.get("fair", 0) for weights in decided] == [True]
+    assert all(model.members[name].full_model for name in model.ensemble.weights)
+    assert "on all training examples" in model.why
+
+
 def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:

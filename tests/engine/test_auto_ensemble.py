@@ -75,6 +75,18 @@ def test_another_version_must_gain_more_than_noise() -> None:
     assert not ensemble.gains(member, first)  # type: ignore[arg-type]
 
 
+def test_weighed_anew_the_best_weighs_most_and_one_with_an_unknown_fold_is_left_out() -> None:
+    labels, good = predicted(0.2, 1, 300)
+    oof = {"good": good, "fair": predicted(0.1, 2, 300)[1], "bad": predicted(0.0, 3, 300)[1]}
+    oof["unknown"] = np.where(np.arange(300)[:, None] < 60, labels, np.nan)
+    ensemble = Ensemble({name: SimpleNamespace(oof=o, ensemble_oof=None) for name, o in oof.items()})  # type: ignore[misc]
+    ensemble.labels, ensemble.weights = labels, {"unknown": 0.9, "bad": 0.1}
+    ensemble.weigh_anew()
+    assert max(ensemble.weights, key=lambda name: ensemble.weights[name]) == "good"
+    assert "unknown" not in ensemble.weights
+    assert ensemble.validation > nauc(labels, good)
+
+
 def test_a_candidate_that_harms_changes_no_weight() -> None:
     labels, known = predicted(0.6, 1, 400)
     assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2, 400)[1]}, False) is None

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,7 +175,7 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
     folds = fold_numbers(train.labels, fold_count(len(train), affordable), seed)
     sample = stratified_sample(train.labels, min(FIRST_SAMPLE[modality], affordable), seed)
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"modality": modality, "labels": train.labels.astype(np.int8), "folds": folds, "sample": sample}
+    about: dict[str, Any] = {"modality": modality, "labels": train.labels.astype(np.int8), "folds": folds, "sample": sample}
     with atomic_write(folder / "labels.npz") as part, open(part, "wb") as file:
         np.savez_compressed(file, **about, test_labels=read_matrix(solution).astype(np.int8), budget_s=budget_s)
     for row in rows:
@@ -195,9 +196,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m automl_engine.lab.replay.record", description=about)
     parser.add_argument("data", type=Path, metavar="DATA", help="holds zips and AutoDL data sets")
     parser.add_argument("out", type=Path, metavar="OUT", help="what is there already is kept")
-    names = {"type": lambda text: text.split(","), "default": [], "metavar": "A,B"}
-    parser.add_argument("--sets", **names, help="these alone, in this order")
-    parser.add_argument("--rows", **names, help="these configurations, also those that are off (all that are on)")
+    listed: dict[str, Any] = {"type": lambda text: text.split(","), "default": [], "metavar": "A,B"}
+    parser.add_argument("--sets", **listed, help="these alone, in this order")
+    parser.add_argument("--rows", **listed, help="these configurations, also those that are off (all that are on)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N - 1 (1)")
     parser.add_argument("--budget", type=float, default=60.0, metavar="S", help="of each configuration (60)")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Replay: a run of ``auto`` from the recorded courses of its configurations, with any order and any rule for the weights.
+"""Replay: a run of ``auto`` from recorded courses, with any order of its configurations and any rule for the weights.
 
 What is left out: bagged versions, versions with other random numbers, and failures.  Features that several
 configurations share count for the one that was recorded first.
@@ -7,13 +7,13 @@ configurations share count for the one that was recorded first.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from automl_engine.auto.ensemble import LEAST_WEIGHT, holds_up, mix, objective, reweighed, validation_nauc
+from automl_engine.auto.ensemble import LEAST_WEIGHT, holds_up, mix, objective, reweighed, validation_nauc, weighed_anew
 from automl_engine.auto.schedule import PATIENCE_S, PERFECT, SPACING
 from automl_engine.lab.replay.record import Course
 from automl_engine.lab.replay.rules import Rule
@@ -86,6 +86,10 @@ class Mixture(ABC):
     def consider(self, name: str, refits: bool, oof: np.ndarray, test: np.ndarray) -> bool:
         """A member has learned more; whether the best state is a new one."""
 
+    @abstractmethod
+    def settle(self) -> None:
+        """Every member has predicted all folds, of which some were left out before."""
+
     def predict(self) -> np.ndarray:
         return mix({name: self.test[name] for name in self.weights}, self.weights)
 
@@ -98,9 +102,15 @@ class Mixture(ABC):
 
 
 class Engine(Mixture):
-    """The rule of ``Ensemble.consider``."""
+    """The rules of ``Ensemble.consider`` and ``weigh_anew``."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self.latest: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        """Predictions (out of fold, test) of all members, also of those without weight."""
 
     def consider(self, name: str, refits: bool, oof: np.ndarray, test: np.ndarray) -> bool:
+        self.latest[name] = oof, test
         known = {other: self.oof[other] for other in self.weights if other in self.oof}
         seen = _seen(oof, *known.values())
         if not seen.any():
@@ -113,6 +123,13 @@ class Engine(Mixture):
         elif name in known and not refits and holds_up(labels, known, self.weights, candidate, self.multi_label):
             self.test[name] = test
         return bool(weights)
+
+    def settle(self) -> None:
+        whole = {name: pair for name, pair in self.latest.items() if not np.isnan(pair[0]).any()}
+        weights = weighed_anew(self.labels, {name: oof for name, (oof, _) in whole.items()}, self.multi_label)
+        self.weights = weights
+        self.oof |= {name: whole[name][0] for name in weights}
+        self.test |= {name: whole[name][1] for name in weights}
 
 
 class Anew(Mixture):
@@ -132,6 +149,9 @@ class Anew(Mixture):
         least = min(LEAST_WEIGHT, max(weights))
         self.weights = {n: w for n, w in zip(self.oof, weights, strict=True) if w >= least}
         return is_best
+
+    def settle(self) -> None:
+        """The weights are those of all folds already."""
 
     def _keep(self, name: str, refits: bool, oof: np.ndarray, test: np.ndarray) -> bool:
         """The best state of a network counts; a later one predicts unless it is clearly worse."""
@@ -162,6 +182,8 @@ class Replay:
         self.times_s, self.scores = list[float](), list[float]()
         self.written: dict[str, tuple[int, float]] = {}
         self.refitted: set[str] = set()
+        self.folds: dict[str, int] = {}
+        """How many folds of a member are known."""
 
     def run(self) -> Outcome:
         if self.queue:
@@ -174,6 +196,7 @@ class Replay:
                     break
                 self._predict(course)
             self.queue.pop(0)
+        self._finish()
         self._write()
         return Outcome(self.times_s, self.scores, self.record.budget_s)
 
@@ -195,20 +218,44 @@ class Replay:
 
     def _folds(self, name: str, course: Course) -> Iterator[None]:
         limit_s = max(1.0, min(0.25 * self.now_s, 0.05 * self._remaining_s()))
-        known = np.zeros(len(self.record.folds), bool)
+        count = len(course.steps_s)
         for done, step_s in enumerate(course.steps_s, 1):
-            self.now_s += float(step_s)
-            known |= self.record.folds == done - 1
-            if step_s * (len(course.steps_s) - done) > limit_s:
+            if step_s * (count - done) > limit_s:
+                count = done
                 break
-        oof = np.where(known[:, None], course.oof, np.nan).astype(np.float32)
+        yield from self._check(name, course, count)
+
+    def _check(self, name: str, course: Course, count: int) -> Iterator[None]:
+        """So many folds of a member are known after this."""
+        self.now_s += float(course.steps_s[self.folds.get(name, 0) : count].sum())
+        self.folds[name] = count
+        oof = np.where((self.record.folds < count)[:, None], course.oof, np.nan).astype(np.float32)
         test = course.test[0] if len(course.test) else course.first_test
         self.mixture.consider(name, True, oof, test)
+        self._refit()
+        yield
+
+    def _refit(self) -> None:
         for member in self.mixture.weights:
             if self.record.courses[member].refits and member not in self.refitted and member in self.mixture.oof:
                 self.now_s += self.record.courses[member].refit_s
                 self.refitted.add(member)
-        yield
+
+    def _finish(self) -> None:
+        """The folds that were left out so far, unless the ensemble holds networks, which know fold 0 only."""
+        if not all(self.record.courses[name].refits for name in self.mixture.weights):
+            return
+        begun = [name for name, known in self.folds.items() if known < len(self.record.courses[name].steps_s)]
+        left_out = set(begun)
+        for name in begun:
+            course = self.record.courses[name]
+            if 2 * course.steps_s[self.folds[name] :].sum() < self._remaining_s():
+                for _ in self._check(name, course, len(course.steps_s)):
+                    self._predict(course)
+                left_out.discard(name)
+        if begun and not left_out & set(self.mixture.weights):
+            self.mixture.settle()
+            self._refit()
 
     def _slices(self, name: str, course: Course) -> Iterator[None]:
         gained_s = self.now_s
@@ -251,15 +298,6 @@ class Replay:
             self.scores.append(validation_nauc(self.record.test_labels, self.mixture.predict()))
 
 
-def alone(course: Course, record: Record) -> Outcome:
-    """The configuration as the only member."""
-    return Replay(record, [next(n for n, c in record.courses.items() if c is course)], Engine(record)).run()
-
-
 def replayed(record: Record, order: Sequence[str], rule: Rule | None = None) -> Outcome:
     """``order`` with the engine's rule for the weights, or another."""
     return Replay(record, order, Anew(record, rule) if rule else Engine(record)).run()
-
-
-def best_alone(record: Record) -> Mapping[str, Outcome]:
-    return {name: replayed(record, [name]) for name in record.courses}
