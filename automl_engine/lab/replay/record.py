@@ -175,7 +175,12 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
     folds = fold_numbers(train.labels, fold_count(len(train), affordable), seed)
     sample = stratified_sample(train.labels, min(FIRST_SAMPLE[modality], affordable), seed)
     folder.mkdir(parents=True, exist_ok=True)
-    about: dict[str, Any] = {"modality": modality, "labels": train.labels.astype(np.int8), "folds": folds, "sample": sample}
+    about: dict[str, Any] = {
+        "modality": modality,
+        "labels": train.labels.astype(np.int8),
+        "folds": folds,
+        "sample": sample,
+    }
     with atomic_write(folder / "labels.npz") as part, open(part, "wb") as file:
         np.savez_compressed(file, **about, test_labels=read_matrix(solution).astype(np.int8), budget_s=budget_s)
     for row in rows:
