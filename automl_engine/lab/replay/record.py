@@ -39,6 +39,7 @@ from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import exit_code
 from automl_engine.files import atomic_write
 from automl_engine.lab.bench.sets import convert, find_sets
+from automl_engine.metalearning.features import meta_features
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.configuration import can_join
@@ -182,7 +183,8 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
         "sample": sample,
     }
     with atomic_write(folder / "labels.npz") as part, open(part, "wb") as file:
-        np.savez_compressed(file, **about, test_labels=read_matrix(solution).astype(np.int8), budget_s=budget_s)
+        about |= {"test_labels": read_matrix(solution).astype(np.int8), "budget_s": budget_s}
+        np.savez_compressed(file, **about, features=list(meta_features(train, modality, seed).values()))
     for row in rows:
         path, begun = folder / f"{row.name}.npz", time.monotonic()
         enough = has_enough_examples({"model": row.model, "params": row.params}, len(train))

@@ -35,6 +35,8 @@ class Record:
     """(N, K)"""
     folds: np.ndarray
     test_labels: np.ndarray
+    features: np.ndarray
+    """(F,) meta-features."""
     courses: dict[str, Course]
 
     @classmethod
@@ -43,8 +45,8 @@ class Record:
             about = {key: saved[key] for key in saved.files}
         paths = [path for path in sorted(folder.glob("*.npz")) if path.stem != "labels"]
         courses = {path.stem: Course.read(path) for path in paths if not names or path.stem in names}
-        budget_s, modality = float(about["budget_s"]), str(about["modality"])
-        return cls(folder.name, modality, budget_s, about["labels"], about["folds"], about["test_labels"], courses)
+        arrays = {key: about[key] for key in ("labels", "folds", "test_labels", "features")}
+        return cls(folder.name, str(about["modality"]), float(about["budget_s"]), courses=courses, **arrays)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""How to weigh the members of ``auto``: rules compared on recorded runs."""
