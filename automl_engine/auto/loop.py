@@ -20,7 +20,7 @@ from automl_engine.auto.choice import MetaModel
 from automl_engine.auto.ensemble import Ensemble, mix
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
-from automl_engine.auto.schedule import FIRST_SAMPLE, Schedule, affordable_count, fold_count, has_enough_examples
+from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
@@ -78,7 +78,8 @@ class AutoModel(AnytimeModel):
         self.schedule.end_s = clock.now_s() + remaining_time_budget
         if self.schedule.start_s is None:
             self.schedule.start(remaining_time_budget)
-            return self._fit_first_model(split, self._begin(split))
+            self._begin(split)
+            return self._fit_first_model(split)
         while not self.done_training:
             if reason := self.schedule.why_over():
                 self.done_training = True
@@ -115,9 +116,8 @@ class AutoModel(AnytimeModel):
         self.schedule.written()
         return mix({name: self.members[name].predict(split, remaining_time_budget) for name in weights}, weights)
 
-    def _begin(self, split: Examples) -> int:
-        """Find the modality, the folds and the configurations that are worth running; how many examples the first
-        model can afford."""
+    def _begin(self, split: Examples) -> None:
+        """Find the modality, the folds and the configurations that are worth running."""
         for name, error in self._broken.items():
             self._report.failure(name, error)
         self.modality, kind_reason = modality(split)
@@ -126,18 +126,17 @@ class AutoModel(AnytimeModel):
             raise DataError(f"No configuration for {self.modality} data is enabled; enable one or choose a model.")
         self.ensemble.labels, self.ensemble.multi_label = split.labels, is_multi_label(split.labels)
         self.emit("note", text=f"This is {self.modality} data: {kind_reason}.")
-        affordable = affordable_count(split, self.modality)
-        self.folds = fold_numbers(split.labels, fold_count(len(split), affordable), self.seed)
+        count = fold_count(len(split), affordable_count(split, self.modality))
+        self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
         if len(self.schedule.queue) < len(self.configurations):
             left_out = ", ".join(row["name"] for row in self.configurations if row not in self.schedule.queue)
             self.emit("note", text=f"{len(split)} examples are too few to validate {left_out}; the others run.")
-        return affordable
 
-    def _fit_first_model(self, split: Examples, affordable: int) -> None:
+    def _fit_first_model(self, split: Examples) -> None:
         """Fit the first configuration that works to a small sample."""
-        sample = stratified_sample(self.ensemble.labels, min(FIRST_SAMPLE[self.modality], affordable), self.seed)
+        sample = stratified_sample(self.ensemble.labels, first_count(split, self.modality), self.seed)
         while self.schedule.queue and not self.ensemble.weights:
             member = self._open(self.schedule.queue[0])
             if self._attempt(member, partial(member.fit_first, split, sample)):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular": 4000, "timeseries": 400}
 """Number of examples behind the first prediction, at most."""
+MANY_CLASSES, FIRST_OF_CLASS = 100, {"tabular": 20}
+"""Number of classes above which the first sample holds so many examples of each on average: rows cost little."""
 FIRST_BYTES = {"image": 40e6, "video": 40e6, "audio": 40e6, "text": 4e6, "tabular": 16e6, "timeseries": 40e6}
 """Size of the first sample, at most: large photographs take long to decode, long texts to count, wide tables to fit."""
 FIRST_S = 1.0
@@ -170,6 +172,14 @@ def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:
 def fold_count(example_count: int, affordable: int) -> int:
     """Number of folds; ``affordable`` examples are read for the first model."""
     return int(np.clip(-(-example_count // np.clip(4 * affordable, *FOLD_EXAMPLES)), FOLDS, MOST_FOLDS))
+
+
+def first_count(split: Examples, modality: str) -> int:
+    """Number of examples behind the first prediction."""
+    classes, count = split.spec.output_dim, FIRST_SAMPLE[modality]
+    if classes > MANY_CLASSES:
+        count = max(count, FIRST_OF_CLASS.get(modality, 0) * classes)
+    return min(count, affordable_count(split, modality))
 
 
 def affordable_count(split: Examples, modality: str) -> int:

@@ -64,14 +64,17 @@ def tabular_basis(examples: Examples, columns: np.ndarray, low: np.ndarray, high
         return np.where(indicator, missing, basis).astype(np.float32)
 
 
-def fit_basis(values: np.ndarray, range_count: int) -> dict[str, np.ndarray]:
+def fit_basis(values: np.ndarray, range_count: int, chosen: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The arrays of ``tabular_basis`` for training values (N, F): categories for columns of few whole numbers,
-    up to ``range_count`` ranges between quantiles for the others, an indicator where values are missing."""
+    up to ``range_count`` ranges between quantiles for the others, an indicator where values are missing; of all columns
+    or the ``chosen`` ones."""
     entries: list[tuple[int, float, float]] = []
-    if values.shape[1] * range_count > BASIS_WIDTH:
+    chosen = np.arange(values.shape[1]) if chosen is None else chosen
+    if len(chosen) * range_count > BASIS_WIDTH:
         range_count = 1
-    with clock.work("fit basis", columns=values.shape[1], cells=values.size):
-        for column, cells in enumerate(values.T):
+    with clock.work("fit basis", columns=len(chosen), cells=len(values) * len(chosen)):
+        for column in chosen.tolist():
+            cells = values[:, column]
             known = cells[~np.isnan(cells)]
             if len(known) < len(cells):
                 entries.append((column, np.nan, np.nan))

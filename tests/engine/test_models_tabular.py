@@ -10,11 +10,13 @@ import onnxruntime
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
+from automl_engine import clock
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.spec import Spec
 from automl_engine.features.tabular import category_columns, tabular_values
 from automl_engine.models.base import AnytimeModel
+from automl_engine.models.shared.linear import fit_logistic_head
 from automl_engine.models.tabular import ensemble as tabular_ensemble
 from automl_engine.models.tabular import forest
 from automl_engine.models.tabular.boosting import (
@@ -29,7 +31,7 @@ from automl_engine.models.tabular.catboost import TabularCatBoost
 from automl_engine.models.tabular.ensemble import TabularEnsemble
 from automl_engine.models.tabular.forest import Forest, TabularForest, shrink
 from automl_engine.models.tabular.lightgbm import TabularLightGBM
-from automl_engine.models.tabular.linear import TabularLinear
+from automl_engine.models.tabular.linear import TabularLinear, telling_columns
 from automl_engine.models.tabular.network import TabularNetwork
 from automl_engine.models.tabular.xgboost import TabularXGBoost
 
@@ -235,3 +237,24 @@ def test_a_forest_looks_at_as_many_columns_as_it_is_told() -> None:
     for model in (usual, all_columns):
         model.train(examples, 60)
     assert [model._trees[0].max_features for model in (usual, all_columns)] == [2, 4]
+
+
+def test_of_a_wide_table_only_columns_that_tell_the_classes_apart_count() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(400, 1500)).astype(np.float32)
+    values[::7, 3], values[:, 8] = np.nan, np.nan
+    labels = np.eye(2)[(np.nan_to_num(values[:, :5]).sum(1) > 0).astype(int)]
+    columns = telling_columns(values, labels)
+    assert set(range(5)) <= set(columns.tolist())
+    assert 10 <= len(columns) < 40
+    noise = telling_columns(values, np.eye(2)[generator.integers(2, size=400)])
+    assert len(noise) < 40
+
+
+def test_many_classes_are_told_apart_by_their_means_where_there_is_no_time_for_a_step() -> None:
+    generator = np.random.default_rng(0)
+    centres, classes = generator.normal(size=(60, 10)), np.arange(1200) % 60
+    features = (centres[classes] + 0.7 * generator.normal(size=(1200, 10))).astype(np.float32)
+    head = fit_logistic_head(features[:600], np.eye(60)[classes[:600]], False, end=clock.now_s())
+    assert nauc(np.eye(60)[classes[600:]], head.predict(features[600:])) > 0.8
+    assert 0.1 < head.predict(features[600:]).max(1).mean() < 0.99

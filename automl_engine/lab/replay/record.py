@@ -27,9 +27,9 @@ from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
 from automl_engine.auto.schedule import (
-    FIRST_SAMPLE,
     Schedule,
     affordable_count,
+    first_count,
     fold_count,
     has_enough_examples,
 )
@@ -172,9 +172,8 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
     """The courses of those configurations that are not in ``folder`` yet; they share the features that they read."""
     data_dir, solution = find_dataset(data)
     train, test = open_split(data_dir, "train"), open_split(data_dir, "test")
-    affordable = affordable_count(train, modality)
-    folds = fold_numbers(train.labels, fold_count(len(train), affordable), seed)
-    sample = stratified_sample(train.labels, min(FIRST_SAMPLE[modality], affordable), seed)
+    folds = fold_numbers(train.labels, fold_count(len(train), affordable_count(train, modality)), seed)
+    sample = stratified_sample(train.labels, first_count(train, modality), seed)
     folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, Any] = {
         "modality": modality,

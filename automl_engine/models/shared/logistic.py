@@ -23,18 +23,20 @@ def fit_logistic(
     l2: float,
     end: float = np.inf,
     scale: np.ndarray | None = None,
+    start: np.ndarray | None = None,
     *,
     work: str,
     amounts: Mapping[str, float],
     **options: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (D, K) and bias (K,) from zero; ``l2`` is the penalty on the sum over examples (scikit-learn's 1 / C).
+    """Weights (D, K) and bias (K,); ``l2`` is the penalty on the sum over examples (scikit-learn's 1 / C).
 
     Args:
         inputs: (N, D) float32.
         labels: (N, K) in 0..1.
         end: on the clock; what is found until then counts.
         scale: (D, K), multiplies the inputs, differently for each class.
+        start: (D + 1, K) where to begin, the bias last; zero if it is not given.
         work, amounts: what the clock is told of each step.
         options: of SciPy's L-BFGS-B.
     """
@@ -60,10 +62,10 @@ def fit_logistic(
         if clock.now_s() > end:
             raise StopIteration
 
-    start = np.zeros((width + 1) * classes)
+    start = np.zeros((width + 1, classes)) if start is None else start
     with clock.work(work) as lap:
         found = minimize(
-            loss_and_gradient, start, jac=True, method="L-BFGS-B", callback=stop_in_time, options=options
+            loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", callback=stop_in_time, options=options
         ).x
     found = found.reshape(width + 1, classes).astype(np.float32)
     return found[:-1] if scale is None else found[:-1] * scale, found[-1]
