@@ -5,6 +5,24 @@ export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
+/** Disable a button while ``work`` is done; then it has the focus again. */
+export async function whileDisabled(button, work) {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
+  try {
+    await work();
+  } finally {
+    button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.type !== "file") return; // browsers open the dialog with Space only
+  event.preventDefault();
+  event.target.click();
+});
+
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
