@@ -1,4 +1,4 @@
-"""From the upload to a prediction with the keyboard alone: each stop of the Tab key can be seen, and nothing needs a mouse."""
+"""From the upload to a prediction with the keyboard alone, and the focus can always be seen."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PAGES = ENTRANCES | {
     "dataset",
     "dataset-progress",
     "dataset-preview",
-    "dataset-picture",
+    "dataset-sample",
     "dataset-choices",
     "dataset-rename",
     "dataset-more",

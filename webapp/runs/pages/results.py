@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from webapp import engine
 from webapp.access import owns
 from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
+from webapp.datasets.report import previews
 from webapp.runs import words
 from webapp.runs.models import Run
 from webapp.runs.pages.label_errors import probable_errors
@@ -20,6 +19,7 @@ from webapp.runs.pages.label_errors import probable_errors
 HEAT_LEVELS = 9
 SHOWN_MISTAKES = 12  # each fills the screen of a phone
 GALLERY_SIZE = 200
+COMPARED = 1000  # test samples that are searched for label errors whenever the page is shown
 
 
 def load(run: Run) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
         "with_samples": with_samples,
     }
     if with_samples:
-        seen = previews(run.dataset)
+        seen = previews(run.dataset, "test")
         shown["samples"] = [
             sample
             | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
@@ -70,12 +70,11 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
 
 
 def _label_errors(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the test samples with a preview."""
+    """Of the first test samples."""
     if results["task"] != "single_label":
         return []
-    given = {index: preview["labels"] for index, preview in previews(run.dataset).items()}
-    first = takewhile(lambda row: row[0] in given, _predictions(run, results["k"]))
-    return probable_errors(results["labels"], first, given)
+    given = {one["index"]: one["labels"] for one in previews(run.dataset, "test").first(COMPARED)}
+    return probable_errors(results["labels"], islice(_predictions(run, results["k"]), len(given)), given)
 
 
 def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -96,46 +95,27 @@ def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def previews(dataset: Dataset) -> dict[int, dict[str, Any]]:
-    """Previews of the first test samples by index."""
-    path = dataset.autodl_dir / "previews" / "test.jsonl"
-    try:
-        return _previews(path, path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return {}
-
-
-@lru_cache(maxsize=32)
-def _previews(path: Path, _mtime_ns: int) -> dict[int, dict[str, Any]]:
-    with open(path, encoding="utf-8") as file:
-        found = (json.loads(line) for line in file)
-        return {preview["index"]: preview for preview in found}
-
-
 def cell(run: Run, results: dict[str, Any], true: str, predicted: str) -> list[dict[str, Any]]:
-    """Samples of one cell of the matrix among those with a preview, most confident first."""
-    labels = results["labels"]
+    """Samples of one cell of the matrix among those that are listed, most confident first."""
+    labels, seen = results["labels"], previews(run.dataset, "test")
     found: list[dict[str, Any]] = []
-    for index, row in _predictions(run, results["k"]):
-        preview = previews(run.dataset).get(index)
-        if preview is None or preview["labels"] != [true]:
-            continue
+    for index, row in islice(_predictions(run, results["k"]), len(seen)):
         best = max(range(len(row)), key=row.__getitem__)
-        if labels[best] == predicted:
+        if labels[best] == predicted and (preview := seen.read(index))["labels"] == [true]:
             found.append({"index": index, "preview": preview, "confidence": row[best] / (sum(row) or 1)})
     return sorted(found, key=lambda sample: -sample["confidence"])[:GALLERY_SIZE]
 
 
 def predictions_csv(run: Run, results: dict[str, Any]) -> Iterator[str]:
     """Lines of a CSV: index, name where known, predicted label, a probability a label."""
-    labels, seen = results["labels"], previews(run.dataset)
+    labels, seen = results["labels"], previews(run.dataset, "test")
     many = results["task"] == "multi_label"
     yield csv_line(["index", "name", "prediction", *labels])
     for index, row in _predictions(run, results["k"]):
         best = (
             [label for label, p in zip(labels, row, strict=True) if p >= 0.5] if many else [labels[row.index(max(row))]]
         )
-        yield csv_line([index, seen.get(index, {}).get("source", ""), ";".join(best), *row])
+        yield csv_line([index, (seen.get(index) or {}).get("source", ""), ";".join(best), *row])
 
 
 def points_csv(points: list[dict[str, Any]]) -> str:
