@@ -29,5 +29,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "models/<slug:run_id>/predictions/<slug:prediction_id>.csv", model_views.prediction_csv, name="prediction-csv"
     ),
     path("models/<slug:run_id>/predictions/<slug:prediction_id>/why", why.prediction_why, name="prediction-why"),
+    path("models/<slug:run_id>/link", model_views.model_link, name="model-link"),
+    path("try/<slug:key>", model_views.shared_page, name="try"),
+    path("try/<slug:key>/predict", model_views.shared_predict, name="try-predict"),
+    path("try/<slug:key>/predictions/<slug:prediction_id>", model_views.shared_prediction, name="try-prediction"),
+    path("try/<slug:key>/predictions/<slug:prediction_id>.csv", model_views.shared_csv, name="try-csv"),
     path("api/models/<slug:run_id>/predict", model_views.model_api, name="model-api"),
 ]
