@@ -256,6 +256,7 @@ notify.addEventListener("click", async () => {
 });
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
+document.addEventListener("autodl:theme", () => draw(lastFigure));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());
 const clock = setInterval(tick, 1000);
 

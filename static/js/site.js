@@ -38,5 +38,15 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => (button.textContent = label), 1500);
 });
 
+const theme = document.getElementById("theme");
+theme.hidden = false;
+theme.value = document.documentElement.dataset.theme ?? "";
+theme.addEventListener("change", () => {
+  if (theme.value) document.documentElement.dataset.theme = theme.value;
+  else delete document.documentElement.dataset.theme;
+  document.cookie = `theme=${theme.value}; path=/; samesite=lax; max-age=${theme.value ? 31536000 : 0}`; // the server writes it into each page
+  document.dispatchEvent(new Event("autodl:theme"));
+});
+
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) time.title = format.format(new Date(time.dateTime));
