@@ -87,7 +87,9 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
         return render(request, "datasets/_samples.html", context | _samples_context(request, dataset))
     if context["is_owner"]:
         about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
-        context["versions"] = dataset.versions().annotate(**about).order_by("-version")
+        most = None if request.GET.get("versions") == "all" else VERSIONS
+        found = list(dataset.versions().annotate(**about).order_by("-version")[: most and most + 1])
+        context |= {"versions": found[:most], "has_older": most is not None and len(found) > most}
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
