@@ -61,6 +61,7 @@ PAGES = ENTRANCES | {
     "run-delete",
     "run-log",
     "run-samples",
+    "run-map",
     "run-predictions",
     "run-scores",
     "model",

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
     path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),
     path("runs/<slug:run_id>/why/<int:index>", why.run_why, name="run-why"),
+    path("runs/<slug:run_id>/map", views.run_map, name="run-map"),
     path("runs/<slug:run_id>/predictions.csv", views.run_predictions, name="run-predictions"),
     path("runs/<slug:run_id>/challenge-result.zip", views.run_challenge_result, name="run-challenge-result"),
     path("runs/<slug:run_id>/curve.csv", views.run_scores, name="run-scores"),

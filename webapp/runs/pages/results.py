@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from webapp import engine
 from webapp.access import owns
 from webapp.csv_lines import csv_line
@@ -19,6 +21,8 @@ from webapp.runs.pages.label_errors import probable_errors
 HEAT_LEVELS = 9
 SHOWN_MISTAKES = 12  # each fills the screen of a phone
 GALLERY_SIZE = 200
+MOST_MAPPED_CLASSES = 100
+LEAST_SHARE = 1e-3  # smaller probabilities count as this one
 COMPARED = 1000  # test samples that are searched for label errors whenever the page is shown
 
 
@@ -61,6 +65,7 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
             | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
             for sample in results["samples"]
         ]
+        shown["can_map"] = results["task"] == "single_label" and 3 <= len(results["labels"]) <= MOST_MAPPED_CLASSES
         errors = [] if run.is_open else _label_errors(run, results)
         told = {error["index"] for error in errors}
         mistakes = [mistake for mistake in results["mistakes"] if mistake["index"] not in told]
@@ -104,6 +109,29 @@ def cell(run: Run, results: dict[str, Any], true: str, predicted: str) -> list[d
         if labels[best] == predicted and (preview := seen.read(index))["labels"] == [true]:
             found.append({"index": index, "preview": preview, "confidence": row[best] / (sum(row) or 1)})
     return sorted(found, key=lambda sample: -sample["confidence"])[:GALLERY_SIZE]
+
+
+def sample_map(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first test samples in the plane in which the predictions differ most: a PCA of their log-probabilities.
+
+    Empty where a sample has several labels, and where there are few or very many classes.
+    """
+    labels = results["labels"]
+    if results["task"] != "single_label" or not 3 <= len(labels) <= MOST_MAPPED_CLASSES:
+        return []
+    seen = previews(run.dataset, "test").first(COMPARED)
+    rows = np.array([words.shares(row) for _, row in islice(_predictions(run, results["k"]), len(seen))])
+    if len(rows) < len(seen) or len(rows) < 3:
+        return []
+    logs = np.log(np.clip(rows, LEAST_SHARE, None))
+    left, sizes, _ = np.linalg.svd(logs - logs.mean(0), full_matrices=False)
+    plane = left[:, :2] * sizes[:2]
+    low, spread = plane.min(0), float(np.ptp(plane, axis=0).max()) or 1.0
+    places = np.round(100 * (plane - low) / spread, 1)
+    return [
+        {"x": x, "y": y, "predicted": labels[best], "hue": 360 * labels.index(one["labels"][0]) // len(labels), **one}
+        for one, (x, y), best in zip(seen, places.tolist(), rows.argmax(1), strict=True)
+    ]
 
 
 def predictions_csv(run: Run, results: dict[str, Any]) -> Iterator[str]:
