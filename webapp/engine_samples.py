@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.dataset import records
-from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES
+from automl_engine.dataset.records import FOOTER_BYTES, HEADER_BYTES, FeatureList
 
 LENGTH_BYTES = 8  # at the beginning of a header
 RATE_HZ = 16_000
@@ -29,13 +29,12 @@ def shown(autodl_dir: Path, split: str, index: int) -> tuple[bytes, str] | None:
     if data is None:
         return None
     picture = records.sole_image(data)
-    steps = [picture] if picture is not None else next(iter(records.decode_lists(data).values()), [])
+    steps: FeatureList = [[picture]] if picture is not None else next(iter(records.decode_lists(data).values()), [])
     if isinstance(steps, np.ndarray):
         return (_wav(steps[: SOUND_S * RATE_HZ, 0]), "audio/wav") if steps.shape[1] == 1 else None
-    first = steps[0] if len(steps) else b""
-    content = first[0] if isinstance(first, list) else first
-    kinds = (kind for start, kind in PICTURE_STARTS.items() if isinstance(content, bytes) and content.startswith(start))
-    kind = next(kinds, None)
+    first = steps[0] if steps else []
+    content = first[0] if isinstance(first, list) and first else b""
+    kind = next((kind for start, kind in PICTURE_STARTS.items() if content.startswith(start)), None)
     return (content, kind) if kind else None
 
 
