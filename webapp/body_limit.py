@@ -6,6 +6,7 @@ Django spools a body to disk before it looks at who sent it; without these limit
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from io import BytesIO
 from typing import Any
@@ -20,10 +21,13 @@ from django.db import close_old_connections
 from webapp.accounts import guests
 from webapp.api.models import ApiToken
 from webapp.portfolio.imports import MAX_BYTES as IMPORT_MAX_BYTES
+from webapp.runs.models import Run
 from webapp.runs.tryout import MAX_BYTES as TRY_MAX_BYTES
+from webapp.runs.tryout import VISITOR_MAX_BYTES
 
 MARGIN_BYTES = 2**20  # the other fields of a form, and the lines between them
 FORM_MAX_BYTES = 4 * 2**20  # a pasted text
+SHARED = re.compile("/try/([^/]+)/predict")
 STEP_BYTES = 2**16  # at least so much must come within BODY_STALL_S: a slow line may take long, a silent one may not
 
 
@@ -41,13 +45,15 @@ def limit_bytes(path: str) -> int:
         return settings.UPLOAD_MAX_BYTES + MARGIN_BYTES
     if path == "/portfolio/import":
         return IMPORT_MAX_BYTES + MARGIN_BYTES
+    if SHARED.fullmatch(path):
+        return VISITOR_MAX_BYTES + MARGIN_BYTES
     if path.endswith("/predict"):
         return TRY_MAX_BYTES + MARGIN_BYTES
     return FORM_MAX_BYTES
 
 
 def sender_is_known(scope: Any) -> bool:
-    """Whether a token, a user's session or a guest's session stands behind the request."""
+    """Whether a token, a user's session, a guest's session or a shared link stands behind the request."""
     close_old_connections()  # no request of Django's has begun that would do it
     try:
         request = ASGIRequest(scope, BytesIO())
@@ -55,9 +61,16 @@ def sender_is_known(scope: Any) -> bool:
         if scheme.lower() == "bearer":
             return ApiToken.find(secret.strip()) is not None
         request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-        return auth.get_user(request).is_authenticated or guests.of_session(request) is not None
+        is_somebody = auth.get_user(request).is_authenticated or guests.of_session(request) is not None
+        return is_somebody or _is_shared(request.path)
     finally:
         close_old_connections()
+
+
+def _is_shared(path: str) -> bool:
+    """Whether it is the address of a model that anybody may try."""
+    found = SHARED.fullmatch(path)
+    return found is not None and Run.objects.filter(link=found[1]).exists()
 
 
 class Body:

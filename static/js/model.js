@@ -1,5 +1,6 @@
 // Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
+import { whileDisabled } from "./site.js";
 import { showWhy } from "./why.js";
 
 const answer = document.getElementById("answer");
@@ -46,8 +47,6 @@ function illustrate(files) {
 }
 
 async function send(form, body) {
-  const button = form.querySelector("button");
-  button.disabled = true;
   try {
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     const reply = response.headers.get("Content-Type")?.includes("json") ? await response.json() : {};
@@ -55,15 +54,13 @@ async function send(form, body) {
     await follow(reply.id, body.getAll("files").filter((file) => file.size));
   } catch (error) {
     complain(`The connection to the server is lost (${error.message}); try again.`);
-  } finally {
-    button.disabled = false;
   }
 }
 
 for (const form of document.querySelectorAll("form[data-try]")) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(form, new FormData(form));
+    whileDisabled(form.querySelector("button"), () => send(form, new FormData(form)));
   });
 }
 

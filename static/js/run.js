@@ -1,6 +1,8 @@
 // The run page, live: the server sends regions of HTML and a Plotly figure; this file puts them in place.
 // It uses server-sent events; if they fail, it polls the same JSON every three seconds.
 
+import { whileDisabled } from "./site.js";
+
 const root = document.getElementById("run");
 const plot = document.getElementById("plot");
 const compare = document.getElementById("compare");
@@ -32,11 +34,20 @@ function address(base) {
 function show(page) {
   heard();
   for (const [name, html] of Object.entries(page.regions)) replace(document.querySelector(`[data-region="${name}"]`), html);
-  for (const part of document.querySelectorAll("[data-when]")) part.hidden = !part.dataset.when.split(" ").includes(page.state);
+  showActions(page.state);
   document.getElementById("summary").textContent = page.summary;
   announce(page);
   draw(page.figure);
   tick();
+}
+
+/** What may be done now; if the button with the focus is gone, the next one gets it. */
+function showActions(state) {
+  const focused = document.activeElement?.closest("[data-when]");
+  const parts = [...document.querySelectorAll("[data-when]")];
+  for (const part of parts) part.hidden = !part.dataset.when.split(" ").includes(state);
+  const next = focused?.hidden && parts.find((part) => !part.hidden);
+  if (next) (next.querySelector("button") ?? next).focus();
 }
 
 function heard() {
@@ -224,14 +235,10 @@ for (const form of document.querySelectorAll("form[data-quiet]")) {
   form.addEventListener("submit", async (event) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    try {
+    whileDisabled(form.querySelector("button"), async () => {
       await fetch(form.action, { method: "POST", body: new FormData(form) });
       await fetchState();
-    } finally {
-      button.disabled = false;
-    }
+    });
   });
 }
 
@@ -249,6 +256,7 @@ notify.addEventListener("click", async () => {
 });
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
+document.addEventListener("autodl:theme", () => draw(lastFigure));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());
 const clock = setInterval(tick, 1000);
 

@@ -5,6 +5,24 @@ export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
+/** Disable a button while ``work`` is done; then it has the focus again. */
+export async function whileDisabled(button, work) {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
+  try {
+    await work();
+  } finally {
+    button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.type !== "file") return; // browsers open the dialog with Space only
+  event.preventDefault();
+  event.target.click();
+});
+
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
@@ -18,6 +36,16 @@ document.addEventListener("click", async (event) => {
   const label = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = label), 1500);
+});
+
+const theme = document.getElementById("theme");
+theme.hidden = false;
+theme.value = document.documentElement.dataset.theme ?? "";
+theme.addEventListener("change", () => {
+  if (theme.value) document.documentElement.dataset.theme = theme.value;
+  else delete document.documentElement.dataset.theme;
+  document.cookie = `theme=${theme.value}; path=/; samesite=lax; max-age=${theme.value ? 31536000 : 0}`; // the server writes it into each page
+  document.dispatchEvent(new Event("autodl:theme"));
 });
 
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });

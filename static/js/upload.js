@@ -1,6 +1,7 @@
 // The upload form: sends one file unchanged, several files or a folder as one zip; resumable (tus, vendored).
 // It resumes after a lost connection, a restarted server, and a closed tab (when the same files are chosen again).
 
+import { announce } from "./site.js";
 import { crc32, Zip } from "./zip.js";
 
 const RETRY_MS = [0, 1000, 3000, 5000, 10000, ...Array(30).fill(20000)];
@@ -18,11 +19,6 @@ function start(form) {
     };
     input.addEventListener("change", take);
     take(); // chosen before this script was there
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter") return; // browsers open the dialog with Space only
-      event.preventDefault();
-      input.click();
-    });
   }
   form.addEventListener("autodl:files", ({ detail }) => zone.send(detail)); // recorded (record.js)
   form.addEventListener("dragover", (event) => {
@@ -41,11 +37,6 @@ function start(form) {
     if (dropped.length) zone.send(dropped);
     else zone.fail("You dropped no files.");
   });
-}
-
-/** Tell screen readers. */
-function announce(text) {
-  document.getElementById("announcer").textContent = text;
 }
 
 /** All files below a dropped file or folder as {path, file}. */
@@ -196,8 +187,10 @@ class Zone {
   }
 
   show(running) {
-    this.find("[data-do=pause]").hidden = !running;
-    this.find("[data-do=resume]").hidden = running;
+    const [pause, resume] = [this.find("[data-do=pause]"), this.find("[data-do=resume]")];
+    const hadFocus = this.form.contains(document.activeElement); // on a button that is hidden now
+    [pause.hidden, resume.hidden] = [!running, running];
+    if (hadFocus) (running ? pause : resume).focus();
     if (running) this.find(".upload-error").hidden = true;
   }
 

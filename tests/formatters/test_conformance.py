@@ -11,10 +11,11 @@ import pytest
 
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
-from formatters import FORMATTERS, recipe
+from formatters import FORMATTERS, previews, recipe
 from formatters.base import Options
 from formatters.convert import convert
 from tests.formatters.toys import TOYS
+from webapp.engine_samples import shown
 
 REPORT_KEYS = {
     "version", "name", "modality", "title", "why", "task", "labels", "counts", "size_bytes", "spec", "split", "stats",
@@ -98,6 +99,39 @@ def test_previews_line_up_with_the_records(toy: tuple[str, Path, Path]) -> None:
         assert key != "file" or (out / "previews" / line["file"]).stat().st_size > 0
     train = [json.loads(line) for line in (out / "previews" / "train.jsonl").read_text().splitlines()]
     assert Counter(label for line in train for label in line["labels"]).keys() == set(names)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("image", "image/"), ("video", "image/"), ("audio", "audio/wav")])
+def test_samples_without_a_file_are_drawn_from_their_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, kind: str
+) -> None:
+    monkeypatch.setattr(previews, "MADE_TEST", 1)
+    monkeypatch.setattr(previews, "MADE_TRAIN", 2)
+    out = tmp_path / "out"
+    report = convert(TOYS[key](tmp_path / "raw"), out, Options(), say=lambda line: None)
+    for side, made in (("test", 1), ("train", 2)):
+        lines = [json.loads(line) for line in (out / "previews" / f"{side}.jsonl").read_text().splitlines()]
+        assert [line["index"] for line in lines] == list(range(report["counts"][side]))
+        assert sum("file" in line for line in lines) == made
+        for line in lines:
+            found = shown(out, side, line["index"])
+            assert found
+            assert found[1].startswith(kind)
+    assert shown(out, "test", report["counts"]["test"]) is None
+
+
+def test_of_a_very_large_data_set_the_list_has_an_end_and_all_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "MADE_TEST", 2)
+    monkeypatch.setattr(previews, "MOST_LISTED_BYTES", 1)
+    convert(TOYS["text"](tmp_path / "raw"), tmp_path / "out", Options(), say=lambda line: None)
+    for side in ("train", "test"):
+        lines = [
+            json.loads(line) for line in (tmp_path / "out" / "previews" / f"{side}.jsonl").read_text().splitlines()
+        ]
+        assert len(lines) == 2
+        assert side == "test" or len({line["labels"][0] for line in lines}) == 2
 
 
 def test_same_input_and_seed_give_the_same_bytes(toy: tuple[str, Path, Path], tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rq
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -23,6 +28,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.webapp import toys
+from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import majority_accuracy
@@ -219,3 +225,81 @@ def page(
         yield page
         browser.close()
         assert errors == []
+
+
+@pytest.fixture
+def run(owner: User, make_dataset: Any, make_run: Any) -> Run:
+    """A finished run of the owner, with a packed model."""
+    run = make_run(make_dataset(owner), export_state="ready", reason="It was done before the budget ended.")
+    (run.dir / "toy.predict_2").write_text("0.9 0.1\n0.2 0.8\n0.9 0.1\n0.7 0.3\n1 0\n0 1\n")
+    with zipfile.ZipFile(run.dir / "model.zip", "w") as archive:
+        archive.writestr("predict.py", "print()")
+        archive.writestr("lib/formatters/image.py", "x" * 10)
+        archive.writestr(
+            "verify.json", json.dumps({"samples": 32, "agree": 32, "max_difference": 3e-7, "tolerance": 1e-3})
+        )
+    return run
+
+
+def blocks(response: Any) -> list[bytes]:
+    """The content of a streamed response."""
+
+    async def collect() -> list[bytes]:
+        return [block async for block in response.streaming_content]
+
+    return async_to_sync(collect)() if response.is_async else list(response.streaming_content)
+
+
+ENGINE = """
+import json, signal, sys, time
+from pathlib import Path
+from automl_engine.run import events
+out, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
+def finish(stopped, reason):
+    if plan["points"]:
+        scores = dict(alc=0.7, nauc=plan["points"][-1][1], accuracy=0.9, first_prediction_s=0.5)
+        (out / "scores.json").write_text(json.dumps(scores | dict(stopped=stopped, reason=reason)))
+    elif stopped == "budget":
+        (out / "scores.json").write_text(json.dumps(dict(stopped="budget", reason="")))
+    events.append(out / "events.jsonl", "finished", alc=0.7, nauc=0.9, accuracy=0.9, reason=reason, predictions=1)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, lambda *_: finish("user", "stopped by the user"))
+events.append(out / "events.jsonl", "started", t=0.0, device="cpu", budget_s=20)
+for k, (t, nauc) in enumerate(plan["points"]):
+    scores = dict(nauc=nauc, accuracy=nauc, soft_accuracy=nauc, alc=nauc / 2)
+    events.append(out / "events.jsonl", "score", k=k, t=t, by="toy", **scores)
+print(plan.get("say", "working"), flush=True)
+time.sleep(plan.get("sleep_s", 0))
+if plan.get("code"):
+    sys.exit(plan["code"])
+finish(plan.get("stopped", "done"), "nothing left to learn")
+"""
+POINTS = [(0.5, 0.2), (2.0, 0.8), (6.0, 0.9)]
+
+
+@pytest.fixture
+def engine_plan(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., None]:
+    """``engine_plan(points=[(t, nauc)], sleep_s=, code=, say=, stopped=)``: what the engine will do."""
+
+    def plan(**wishes: Any) -> None:
+        def start(_data: Path, run_dir: Path, **_: Any) -> subprocess.Popen[bytes]:
+            with open(run_dir / "engine.log", "ab") as log:
+                command = [sys.executable, "-c", ENGINE, str(run_dir), json.dumps({"points": []} | wishes)]
+                process = subprocess.Popen(command, stdout=log, stderr=log, cwd=settings.BASE_DIR)
+            (run_dir / "engine.pid").write_text(str(process.pid))
+            return process
+
+        monkeypatch.setattr(engine, "start_run", start)
+
+    return plan
+
+
+@pytest.fixture
+def queued(owner: User, make_dataset: Any, make_run: Any) -> Run:
+    return make_run(make_dataset(owner), state="queued")
+
+
+def silent(run: Run) -> None:
+    """Nobody has heard of it for 90 s."""
+    long_ago = timezone.now() - timedelta(seconds=90)
+    Run.objects.filter(pk=run.pk).update(heartbeat=long_ago, state_since=long_ago)

@@ -19,7 +19,7 @@ STALLED = b"stalled"
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The sender is known, except where a test asks who it is."""
-    if "nobody" not in request.node.name:
+    if "nobody" not in request.node.name and "known_at" not in request.node.name:
         monkeypatch.setattr(body_limit, "sender_is_known", lambda scope: True)
 
 
@@ -100,9 +100,17 @@ def test_a_token_tells_who_sends_and_nobody_has_none(owner: User) -> None:
     assert not body_limit.sender_is_known(_scope("authorization", "Bearer adl_wrong"))
 
 
-def _scope(header: str, value: str) -> dict[str, Any]:
+def test_a_shared_link_is_known_at_its_own_address(owner: User, make_dataset: Any, make_run: Any) -> None:
+    make_run(make_dataset(owner), link="open")
+    assert body_limit.sender_is_known(_scope("accept", "*/*", "/try/open/predict"))
+    assert body_limit.limit_bytes("/try/open/predict") < body_limit.TRY_MAX_BYTES
+    for other in ("/try/revoked/predict", "/try//predict", "/uploads/open"):
+        assert not body_limit.sender_is_known(_scope("accept", "*/*", other))
+
+
+def _scope(header: str, value: str, path: str = "/uploads/") -> dict[str, Any]:
     headers = [(header.encode(), value.encode())]
-    return {"type": "http", "method": "POST", "path": "/uploads/", "query_string": b"", "headers": headers}
+    return {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
 
 
 def test_all_bodies_in_progress_have_a_limit(settings: Any) -> None:

@@ -103,7 +103,7 @@ def test_samples_by_class_and_split(dataset: Dataset, owner_client: Client) -> N
     assert "dark/train0.png" in page
     assert "light/train" not in page
     odd = owner_client.get(f"/data/{dataset.id}?label=none&split=x&page=-1")
-    assert "This class has no sample" in odd.content.decode()
+    assert "This class has no test sample" in odd.content.decode()
 
 
 def test_states_are_told(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
@@ -343,17 +343,53 @@ def test_a_data_set_of_several_is_chosen_on_its_page(
 
 def test_a_picture_in_full_size(dataset: Dataset, owner_client: Client, stranger_client: Client) -> None:
     page = owner_client.get(f"/data/{dataset.id}").content.decode()
-    assert f'data-picture="/data/{dataset.id}/picture/test/1"' in page
+    assert f'data-picture="/data/{dataset.id}/sample/test/1"' in page
     for split, index in (("test", 0), ("test", 5), ("train", 11)):
-        response = owner_client.get(f"/data/{dataset.id}/picture/{split}/{index}")
+        response = owner_client.get(f"/data/{dataset.id}/sample/{split}/{index}")
         assert (response["Content-Type"], response["X-Content-Type-Options"]) == ("image/png", "nosniff")
         assert response.content.startswith(b"\x89PNG")
         assert response.content.endswith(b"IEND\xaeB`\x82")
     for wrong in ("test/6", "test/99999", "raw/0", "test/-1"):
-        assert owner_client.get(f"/data/{dataset.id}/picture/{wrong}").status_code == 404
-    assert stranger_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404
+        assert owner_client.get(f"/data/{dataset.id}/sample/{wrong}").status_code == 404
+    assert stranger_client.get(f"/data/{dataset.id}/sample/test/0").status_code == 404
 
 
 def test_rows_are_no_pictures(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
     dataset = make_dataset(owner, "tabular")
-    assert owner_client.get(f"/data/{dataset.id}/picture/test/0").status_code == 404
+    assert owner_client.get(f"/data/{dataset.id}/sample/test/0").status_code == 404
+
+
+def test_all_samples_are_listed_and_it_is_said_where_they_are_not(dataset: Dataset, owner_client: Client) -> None:
+    path = dataset.autodl_dir / "previews" / "test.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[2:]:
+        del line["file"]  # not made in advance
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    assert "6 samples<" in page
+    assert f'src="/data/{dataset.id}/preview/test-1.png"' in page
+    assert f'src="/data/{dataset.id}/sample/test/5"' in page
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines[:4]))
+    assert "4 of 6 samples are listed" in owner_client.get(f"/data/{dataset.id}").content.decode()
+    dark = owner_client.get(f"/data/{dataset.id}?label=dark").content.decode()
+    assert "2 of 3 samples are listed" in dark
+    assert "light/test1.png" not in dark
+
+
+def test_long_decimals_are_cut(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
+    dataset = make_dataset(owner, "tabular")
+    path = dataset.autodl_dir / "previews" / "test.jsonl"
+    row = {
+        "a": 0.30000001192,
+        "b": "12.3456789",
+        "c": 2020.0,
+        "d": "1.50",
+        "e": "00012",
+        "f": 0,
+        "g": "-0.000012345678",
+    }
+    line = {"index": 0, "source": "row 1", "labels": ["dark"], "kind": "row", "row": row}
+    path.write_text(json.dumps(line) + "\n")
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    for shown in ("0.3", "12.346", "2020", "1.50", "00012", "0", "-0.000012346"):
+        assert f"<td>{shown}</td>" in page

@@ -15,7 +15,7 @@ from django.test import Client
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets import jobs as conversion
-from webapp.datasets import storage, versions
+from webapp.datasets import storage, versions, views
 from webapp.datasets.models import Dataset, Upload
 from webapp.runs.models import Run
 
@@ -259,7 +259,9 @@ def test_raw_samples_that_are_no_upload_cannot_be_edited(dataset: Dataset, owner
     assert 'name="item"' not in owner_client.get(f"/data/{dataset.id}").content.decode()
 
 
-def test_versions_are_listed(dataset: Dataset, owner_client: Client, django_assert_max_num_queries: Any) -> None:
+def test_versions_are_listed(
+    dataset: Dataset, owner_client: Client, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "Best accuracy" not in owner_client.get(f"/data/{dataset.id}").content.decode()
     last = dataset
     for number in range(8):
@@ -267,6 +269,14 @@ def test_versions_are_listed(dataset: Dataset, owner_client: Client, django_asse
     with django_assert_max_num_queries(16):
         page = owner_client.get(f"/data/{last.id}").content.decode()
     assert all(f"change {number}" in page for number in range(8))
+    assert "Older versions" not in page
+    monkeypatch.setattr(views, "VERSIONS", 3)
+    page, every = (owner_client.get(f"/data/{last.id}{query}").content.decode() for query in ("", "?versions=all"))
+    assert "Older versions" in page
+    assert "change 5" in page
+    assert "change 4" not in page
+    assert "change 0" in every
+    assert "Older versions" not in every
     assert "version 9" in owner_client.get("/data/").content.decode()
     owner_client.post(f"/data/{last.id}/rename", {"name": "renamed"})
     assert set(Dataset.objects.values_list("name", flat=True)) == {"renamed"}

@@ -28,6 +28,7 @@ SECRET = "confidential"  # stands in everything that is private
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 NOBODYS = dict.fromkeys(("id", "dataset_id", "run_id", "prediction_id", "name", "suffix"), "aaaaaaaaaa") | {
     "pk": "999",
+    "key": "aaaaaaaaaaaaaaaa",
     "split": "test",
     **dict.fromkeys(("index", "finding", "number"), "0"),
 }
@@ -82,6 +83,7 @@ def things(owner: User, administrator: User, make_dataset: Any, make_run: Any) -
         "name": row.name,
         "pk": str(ApiToken.make(owner, SECRET)[0].pk),
         "suffix": "csv",
+        "key": "revoked-revoked-",
         "split": "test",
         **dict.fromkeys(("index", "finding", "number"), "0"),
     }

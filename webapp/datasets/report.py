@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from django.urls import reverse
+
 from webapp.datasets.models import Dataset
+from webapp.runs.words import cell, number
 
 PAGE_SAMPLES = 24
 FIRST_CLASSES = 30  # more are folded away
@@ -23,7 +27,6 @@ PREVIEW_TYPES = {
     ".gif": "image/gif",
     ".wav": "audio/wav",
 }
-PICTURE_STARTS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 SPARK_WIDTH, SPARK_HEIGHT = 100.0, 40.0
 
 
@@ -37,6 +40,8 @@ class SamplePage:
     samples: list[dict[str, Any]]
     count: int
     """Of all pages."""
+    total: int
+    """That there are: of a very large data set not all are listed."""
 
     @property
     def last_number(self) -> int:
@@ -95,10 +100,10 @@ def _bars(column: dict[str, Any]) -> list[dict[str, Any]]:
     histogram = column.get("histogram") or {}
     if histogram.get("counts"):
         edges, counts = histogram["edges"], histogram["counts"]
-        names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
+        names = [f"{number(low, 4)} to {number(high, 4)}" for low, high in pairwise(edges)]
     else:
         top = column.get("top") or []
-        names, counts = [str(value) for value, _ in top], [count for _, count in top]
+        names, counts = [str(cell(value)) for value, _ in top], [count for _, count in top]
     largest = max(counts, default=0) or 1
     width = SPARK_WIDTH / (len(counts) or 1)
     return [
@@ -113,32 +118,80 @@ def _bars(column: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def sample_page(dataset: Dataset, split: str, label: str, number: int) -> SamplePage:
+def sample_page(dataset: Dataset, about: dict[str, Any], split: str, label: str, page: int) -> SamplePage:
     """Samples of one split, of one class if ``label`` is given; pages are numbered from 1."""
+    found = previews(dataset, split)
+    places = found.of_label(label) if label else range(len(found))
+    shown = places[(page - 1) * PAGE_SAMPLES : page * PAGE_SAMPLES]
+    counts = {one["name"]: one[split] for one in about["labels"]}
+    total = counts.get(label, 0) if label else about["counts"][split]
+    samples = [card(dataset.id, split, found.read(place)) for place in shown]
+    return SamplePage(split, label, page, samples, len(places), total)
+
+
+@dataclass(frozen=True)
+class Previews:
+    """The listed samples of a split; each is read when it is asked for."""
+
+    path: Path
+    starts: array[int]
+    """Of the lines, and the end of the last."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def read(self, place: int) -> dict[str, Any]:
+        with open(self.path, "rb") as file:
+            file.seek(self.starts[place])
+            return json.loads(file.readline())
+
+    def get(self, index: int) -> dict[str, Any] | None:
+        """The preview of a test sample: the first are listed, without a gap."""
+        return self.read(index) if index < len(self) else None
+
+    def first(self, count: int) -> list[dict[str, Any]]:
+        """All at once."""
+        if not len(self):
+            return []
+        with open(self.path, "rb") as file:
+            return [json.loads(line) for line in islice(file, count)]
+
+    def of_label(self, label: str) -> Sequence[int]:
+        return _places(self.path, self.path.stat().st_mtime_ns, label)
+
+
+def previews(dataset: Dataset, split: str) -> Previews:
     path = dataset.autodl_dir / "previews" / f"{split}.jsonl"
-    lines = _lines(path, path.stat().st_mtime_ns) if path.exists() else ()
-    if label:
-        quoted = json.dumps(label, ensure_ascii=False).encode()
-        lines = tuple(line for line in lines if quoted in line and label in json.loads(line)["labels"])
-    first = (number - 1) * PAGE_SAMPLES
-    samples = [_card(json.loads(line)) for line in lines[first : first + PAGE_SAMPLES]]
-    return SamplePage(split, label, number, samples, len(lines))
+    return Previews(path, _starts(path, path.stat().st_mtime_ns) if path.exists() else array("Q", [0]))
 
 
-@lru_cache(maxsize=2)
-def _lines(path: Path, _mtime_ns: int) -> tuple[bytes, ...]:
-    """The previews as JSON; a gallery that is scrolled asks for them again and again."""
-    return tuple(path.read_bytes().splitlines())
+@lru_cache(maxsize=16)
+def _starts(path: Path, _mtime_ns: int) -> array[int]:
+    """A gallery that is scrolled asks for it again and again."""
+    starts = array("Q", [0])
+    with open(path, "rb") as file:
+        for line in file:
+            starts.append(starts[-1] + len(line))
+    return starts
 
 
-def _card(sample: dict[str, Any]) -> dict[str, Any]:
-    """A sample as the template shows it: file name without folder, series as SVG points."""
-    card = dict(sample)
-    if "file" in card:
-        card["file"] = Path(card["file"]).name
-    if card["kind"] == "series":
-        card["lines"] = sparklines(card["series"])
-    return card
+@lru_cache(maxsize=16)
+def _places(path: Path, _mtime_ns: int, label: str) -> array[int]:
+    quoted = json.dumps(label, ensure_ascii=False).encode()
+    with open(path, "rb") as file:
+        lines = enumerate(file)
+        return array("Q", (at for at, line in lines if quoted in line and label in json.loads(line)["labels"]))
+
+
+def card(dataset_id: str, split: str, sample: dict[str, Any]) -> dict[str, Any]:
+    """A sample as a template shows it: the address of its picture or sound, series as SVG points."""
+    if "file" in sample:
+        return sample | {"address": reverse("dataset-preview", args=[dataset_id, Path(sample["file"]).name])}
+    if sample["kind"] == "series":
+        return sample | {"lines": sparklines(sample["series"])}
+    if sample["kind"] in ("image", "video", "audio"):
+        return sample | {"address": reverse("dataset-sample", args=[dataset_id, split, sample["index"]])}
+    return sample
 
 
 def sparklines(channels: list[list[float | None]]) -> list[str]:

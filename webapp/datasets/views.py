@@ -19,12 +19,13 @@ from webapp.accounts import audit
 from webapp.datasets import jobs, report, storage, uploads, versions
 from webapp.datasets.forms import AddressForm, ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
-from webapp.engine_pictures import stored_picture
+from webapp.engine_samples import shown
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
 LISTED = 50  # on a page
+VERSIONS = 10  # that are shown at first
 Datasets = Dataset.objects.all()
 State = Dataset.State
 
@@ -86,7 +87,9 @@ def detail(request: HttpRequest, id: str) -> HttpResponse:
         return render(request, "datasets/_samples.html", context | _samples_context(request, dataset))
     if context["is_owner"]:
         about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
-        context["versions"] = dataset.versions().annotate(**about).order_by("-version")
+        most = None if request.GET.get("versions") == "all" else VERSIONS
+        found = list(dataset.versions().annotate(**about).order_by("-version")[: most and most + 1])
+        context |= {"versions": found[:most], "has_older": most is not None and len(found) > most}
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
     if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
@@ -121,14 +124,14 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
 def _samples_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     found = dataset.report
     fixable = owns(request.user, dataset) and found.get("editable", True)
-    return {"report": found, "page": _sample_page(request, dataset), "fixable": fixable}
+    return {"report": found, "page": _sample_page(request, dataset, found), "fixable": fixable}
 
 
-def _sample_page(request: HttpRequest, dataset: Dataset) -> report.SamplePage:
+def _sample_page(request: HttpRequest, dataset: Dataset, about: dict[str, Any]) -> report.SamplePage:
     split = "train" if request.GET.get("split") == "train" else "test"
     number = request.GET.get("page", "1")
     page = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1
-    return report.sample_page(dataset, split, request.GET.get("label", ""), max(1, page))
+    return report.sample_page(dataset, about, split, request.GET.get("label", ""), max(1, page))
 
 
 @require_safe
@@ -160,15 +163,15 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 
 
 @require_safe
-def picture(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
-    """A sample in full size; its type is one of ours and may not be guessed by the browser."""
+def sample(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
+    """A picture in full size, or a sound; its type is one of ours and may not be guessed by the browser."""
     dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
-    found = stored_picture(dataset.autodl_dir, split, index) if split in ("train", "test") else None
-    kind = next((kind for start, kind in report.PICTURE_STARTS.items() if found and found.startswith(start)), None)
-    if kind is None:
+    found = shown(dataset.autodl_dir, split, index) if split in ("train", "test") else None
+    if found is None:
         raise Http404
+    content, kind = found
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=300"}
-    return HttpResponse(found, content_type=kind, headers=headers)
+    return HttpResponse(content, content_type=kind, headers=headers)
 
 
 @require_safe

@@ -11,17 +11,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import inf
 from typing import Any
 
-from django.db.models import Avg, Count, F, QuerySet, Sum, Window
+from django.db.models import Avg, Count, F, Max, Min, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
+from webapp.datasets.models import Dataset
 from webapp.leaderboard.dataset_board import is_baseline
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Run
 
-OF_DATASET = ("dataset_id", "dataset__name", "dataset__modality", "dataset__title", "dataset__majority_accuracy")
+OF_DATASET = ("dataset_id", "dataset__modality")
+SHOWN = ("id", "name", "title", "modality", "majority_accuracy")
 OF_BEST = ("id", "number", "model", "alc", "nauc", "accuracy", "budget_s")
 _PLACE: dict[str, Any] = {"partition_by": ["dataset_id", "model"]}
 IN_PLACE = {
@@ -33,6 +36,14 @@ IN_PLACE = {
     "first_count": Window(Count("first_prediction_s"), **_PLACE),
 }
 """Over all runs of a model on a data set."""
+STATE_OF_RUNS: dict[str, Any] = {
+    "runs": Count("id"),
+    "alc_sum": Sum("alc"),
+    "last": Max("ended"),
+    "first_id": Min("id"),
+    "last_id": Max("id"),
+}
+"""Changes with every run that comes, goes or is scored."""
 
 
 @dataclass
@@ -76,23 +87,43 @@ class Board:
 
 
 def board(budget_s: int | None = None, modality: str = "") -> Board:
-    """Three queries; by default the budget with most runs, and all modalities."""
+    """Four queries, or three where nothing has changed; by default the budget with most runs, and all modalities."""
     counts: dict[int, int] = defaultdict(int)
-    modalities = set()
-    for kind in _counted().values("budget_s", "dataset__modality").annotate(runs=Count("id")).order_by():
-        counts[kind["budget_s"]] += kind["runs"]
-        modalities.add(kind["dataset__modality"])
+    groups = _counted().values("budget_s", "dataset__modality").annotate(**STATE_OF_RUNS).order_by()
+    state = tuple(sorted(tuple(group.values()) for group in groups))
+    for budget, _, runs, *_ in state:
+        counts[budget] += runs
     if budget_s not in counts:
         budget_s = max(counts, key=lambda b: (counts[b], b)) if counts else None
-    places = [] if budget_s is None else _places(budget_s, modality)
+    ranking = _ranking(budget_s, modality, state)
     kinds = dict(PortfolioRow.objects.values_list("name", "model"))
-    found, common = model_rows(places)
-    rows = [replace(row, baseline=is_baseline(kinds.get(row.model, row.model))) for row in found]
-    return Board(budget_s, modality, sorted(counts), sorted(modalities), rows, common, dataset_rows(places))
+    rows = [replace(row, baseline=is_baseline(kinds.get(row.model, row.model))) for row in ranking.models]
+    modalities = sorted({modality for _, modality, *_ in state})
+    return Board(budget_s, modality, sorted(counts), modalities, rows, ranking.common, _dataset_rows(ranking))
 
 
 def _counted() -> QuerySet[Run]:
     return Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, alc__isnull=False)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What follows from the runs alone."""
+
+    models: list[ModelRow]
+    common: int
+    of_datasets: dict[str, list[dict[str, Any]]]
+    """The places on each data set."""
+
+
+@lru_cache(maxsize=16)
+def _ranking(budget_s: int | None, modality: str, _state: tuple[Any, ...]) -> Ranking:
+    """Found once for each state of the runs, which tells also when one was deleted, or is not public any more."""
+    places = [] if budget_s is None else _places(budget_s, modality)
+    of_datasets: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for place in places:
+        of_datasets[place["dataset_id"]].append(place)
+    return Ranking(*model_rows(places), of_datasets)
 
 
 def _places(budget_s: int, modality: str) -> list[dict[str, Any]]:
@@ -177,21 +208,15 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def dataset_rows(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _dataset_rows(ranking: Ranking) -> list[dict[str, Any]]:
     """Each data set with its number of runs and its best one, by kind and name."""
-    of_dataset: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for place in places:
-        of_dataset[place["dataset_id"]].append(place)
     rows = [
         {
-            "id": dataset_id,
-            "name": own[0]["dataset__name"],
-            "title": own[0]["dataset__title"],
-            "modality": own[0]["dataset__modality"],
-            "majority_accuracy": own[0]["dataset__majority_accuracy"],
-            "runs": sum(place["runs"] for place in own),
-            "best": max(own, key=lambda place: place["alc"]),
+            **shown,
+            "runs": sum(place["runs"] for place in ranking.of_datasets[shown["id"]]),
+            "best": max(ranking.of_datasets[shown["id"]], key=lambda place: place["alc"]),
         }
-        for dataset_id, own in of_dataset.items()
+        for shown in Dataset.objects.filter(public=True).order_by().values(*SHOWN)
+        if shown["id"] in ranking.of_datasets
     ]
     return sorted(rows, key=lambda row: (row["modality"], row["name"]))

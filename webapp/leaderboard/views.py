@@ -18,7 +18,7 @@ from webapp.leaderboard import benchmark
 from webapp.leaderboard.boards import Board, ModelRow, board
 from webapp.leaderboard.dataset_board import dataset_board
 
-LISTED = 20  # data sets on a page
+LISTED = 10  # data sets on a page, as many columns as fit
 
 
 @require_GET

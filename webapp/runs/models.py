@@ -53,6 +53,9 @@ class Run(models.Model):
     job_id = models.CharField(max_length=64, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
     teaches = models.BooleanField(default=False, help_text="the owner agrees to share the scores")
+    link = models.CharField(
+        max_length=32, blank=True, db_index=True, help_text="secret of the address where anybody may try the model"
+    )
     charged = models.BooleanField(
         default=True, help_text="counts against the quota; false if the run failed because of the server"
     )
@@ -166,7 +169,13 @@ class Prediction(models.Model):
         FAILED = "failed", "failed"
 
     id = models.CharField(primary_key=True, max_length=16, default=new_id, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="predictions")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        related_name="predictions",
+        help_text="empty: a visitor with the shared link",
+    )
     run = models.ForeignKey(Run, models.CASCADE, related_name="predictions")
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     error = models.TextField(blank=True)

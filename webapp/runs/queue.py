@@ -28,7 +28,7 @@ def enqueue_export(run: Run) -> None:
 
 
 def enqueue_predict(prediction: Prediction, explain: bool) -> None:
-    job_id, owner = predict_job(prediction.pk), prediction.owner
+    job_id, owner = predict_job(prediction.pk), prediction.owner or prediction.run.owner
     function = "webapp.runs.jobs.predict_and_explain" if explain else "webapp.runs.jobs.predict"
     queues.send("predict", owner, function, prediction.pk, job_id=job_id, limit_s=PREDICT_LIMIT_S)
 

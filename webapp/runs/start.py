@@ -94,7 +94,8 @@ def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -
     now = timezone.now()
     waiting: list[tuple[turns.Ticket, float, str]] = []
     busy: list[tuple[float, int]] = []  # when each running one ends, in seconds from now, and its owner
-    for other in Run.objects.filter(state__in=Run.OPEN).select_related("owner").order_by("state_since"):
+    needed = ("state", "budget_s", "state_since", "owner__guest")
+    for other in Run.objects.filter(state__in=Run.OPEN).select_related("owner").only(*needed).order_by("state_since"):
         takes_s = float(other.budget_s + START_UP_S)
         if other.state == Run.State.QUEUED:
             waiting.append((turns.Ticket(other.owner_id, other.owner.guest), takes_s, other.pk))

@@ -18,8 +18,9 @@ from webapp.runs.models import Prediction, Run
 
 MAX_BYTES = 200 * 2**20
 MAX_FILES = 100
-MAX_WAITING = 5  # of one user
-KEPT = 50  # predictions of one user on one model; older ones are deleted
+VISITOR_MAX_BYTES = 20 * 2**20  # of somebody with the shared link
+MAX_WAITING = 5  # of one user, or of all visitors of one model
+KEPT = 50  # predictions of one user, or of all visitors, on one model; older ones are deleted
 
 
 class TryError(Exception):
@@ -52,10 +53,11 @@ def _range(column: dict[str, Any]) -> dict[str, float]:
     return {"low": min(values), "high": max(values)} if values else {}
 
 
-def take_files(run: Run, user: User, files: Sequence[UploadedFile], explain: bool) -> Prediction:
+def take_files(run: Run, user: User | None, files: Sequence[UploadedFile], explain: bool) -> Prediction:
     """Save uploaded files and enqueue their prediction.
 
     Args:
+        user: None is a visitor with the shared link, here and below.
         explain: also tell why, if there is only one input.
 
     Raises:
@@ -65,6 +67,8 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile], explain: boo
         raise TryError("No file was sent: choose at least one.")
     if len(files) > MAX_FILES:
         raise TryError(f"At most {MAX_FILES} files at once: put more of them into one zip.")
+    if user is None and sum(file.size or 0 for file in files) > VISITOR_MAX_BYTES:
+        raise TryError(f"At most {VISITOR_MAX_BYTES // 2**20} MB at once: send fewer or smaller files.")
     if sum(file.size or 0 for file in files) > MAX_BYTES:
         raise TryError(
             f"At most {MAX_BYTES // 2**20} MB at once: send fewer files, or download the model, which has no limit."
@@ -81,7 +85,7 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile], explain: boo
     return _send(prediction, explain)
 
 
-def take_row(run: Run, user: User, values: Sequence[str], explain: bool) -> Prediction:
+def take_row(run: Run, user: User | None, values: Sequence[str], explain: bool) -> Prediction:
     """One row, in the order of ``inputs``; empty values are missing.  JSON leaves no delimiter to be guessed."""
     if not any(value.strip() for value in values):
         raise TryError("The row is empty: fill in at least one value.")
@@ -92,7 +96,7 @@ def take_row(run: Run, user: User, values: Sequence[str], explain: bool) -> Pred
     return _send(prediction, explain)
 
 
-def take_text(run: Run, user: User, text: str, explain: bool) -> Prediction:
+def take_text(run: Run, user: User | None, text: str, explain: bool) -> Prediction:
     if not text.strip():
         raise TryError("The text is empty: write or paste something.")
     prediction = _new(run, user, f"“{text.strip()[:60]}”")
@@ -101,8 +105,8 @@ def take_text(run: Run, user: User, text: str, explain: bool) -> Prediction:
     return _send(prediction, explain)
 
 
-def _new(run: Run, user: User, name: str) -> Prediction:
-    _check_waiting(user)
+def _new(run: Run, user: User | None, name: str) -> Prediction:
+    _check_waiting(run, user)
     for old in Prediction.objects.filter(run=run, owner=user).order_by("-created")[KEPT - 1 :]:
         old.delete()
     prediction = Prediction(run=run, owner=user, input_name=name[:255])
@@ -114,8 +118,9 @@ def _send(prediction: Prediction, explain: bool) -> Prediction:
     """The row is written once its files are complete."""
     try:
         with transaction.atomic():
-            User.objects.select_for_update().get(pk=prediction.owner_id)  # many sent at once are counted, too
-            _check_waiting(prediction.owner)
+            sender = prediction.owner_id or prediction.run.owner_id
+            User.objects.select_for_update().get(pk=sender)  # many sent at once are counted, too
+            _check_waiting(prediction.run, prediction.owner)
             prediction.save(force_insert=True)
             queue.enqueue_predict(prediction, explain)
     except BaseException:
@@ -124,9 +129,12 @@ def _send(prediction: Prediction, explain: bool) -> Prediction:
     return prediction
 
 
-def _check_waiting(user: User) -> None:
-    if Prediction.objects.filter(owner=user, state=Prediction.State.QUEUED).count() >= MAX_WAITING:
+def _check_waiting(run: Run, user: User | None) -> None:
+    waiting = Prediction.objects.filter(state=Prediction.State.QUEUED, owner=user)
+    if user and waiting.count() >= MAX_WAITING:
         raise TryError(f"{MAX_WAITING} of your predictions are waiting: let them finish first.")
+    if user is None and waiting.filter(run=run).count() >= MAX_WAITING:
+        raise TryError("Many visitors try this model just now: try again in a minute.")
 
 
 def _name(file: UploadedFile) -> str:

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:run_id>/log", views.run_log, name="run-log"),
     path("runs/<slug:run_id>/samples", views.run_samples, name="run-samples"),
     path("runs/<slug:run_id>/why/<int:index>", why.run_why, name="run-why"),
+    path("runs/<slug:run_id>/map", views.run_map, name="run-map"),
     path("runs/<slug:run_id>/predictions.csv", views.run_predictions, name="run-predictions"),
     path("runs/<slug:run_id>/challenge-result.zip", views.run_challenge_result, name="run-challenge-result"),
     path("runs/<slug:run_id>/curve.csv", views.run_scores, name="run-scores"),
@@ -29,5 +30,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "models/<slug:run_id>/predictions/<slug:prediction_id>.csv", model_views.prediction_csv, name="prediction-csv"
     ),
     path("models/<slug:run_id>/predictions/<slug:prediction_id>/why", why.prediction_why, name="prediction-why"),
+    path("models/<slug:run_id>/link", model_views.model_link, name="model-link"),
+    path("try/<slug:key>", model_views.shared_page, name="try"),
+    path("try/<slug:key>/predict", model_views.shared_predict, name="try-predict"),
+    path("try/<slug:key>/predictions/<slug:prediction_id>", model_views.shared_prediction, name="try-prediction"),
+    path("try/<slug:key>/predictions/<slug:prediction_id>.csv", model_views.shared_csv, name="try-csv"),
     path("api/models/<slug:run_id>/predict", model_views.model_api, name="model-api"),
 ]

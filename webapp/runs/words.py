@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ NOUNS = {
     "tabular": "rows",
     "timeseries": "series",
 }
+LONG_DECIMAL = re.compile(r"[+-]?\d*\.\d{5,}(e[+-]?\d{1,3})?", re.IGNORECASE)
 BUDGET_WORDS = {20: "a first impression", 60: "a first model", 300: "a good model", 1200: "thorough"}
 
 
@@ -53,6 +55,15 @@ def number(value: float, digits: int = 3) -> str:
     decimals = 0 if value == round(value) else digits - 1 - math.floor(math.log10(abs(value)))
     text = f"{value:,.{max(0, decimals)}f}"
     return text.rstrip("0").rstrip(".") if decimals > 0 else text
+
+
+def cell(value: Any) -> Any:
+    """A value of a table: long decimals with five significant digits, without groups since it may be a year."""
+    if isinstance(value, str) and not LONG_DECIMAL.fullmatch(value.strip()):
+        return value
+    if value is None or isinstance(value, bool | int) or abs(float(value)) >= 1e15:
+        return value
+    return number(float(value), 5).replace(",", "")
 
 
 def score_value(value: float | None) -> str:

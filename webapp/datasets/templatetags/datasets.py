@@ -12,6 +12,7 @@ from django.utils import timezone
 from webapp.accounts import guests
 from webapp.datasets.models import Upload
 from webapp.datasets.storage import invitation, storage_of
+from webapp.runs import words
 
 register = template.Library()
 
@@ -21,8 +22,7 @@ def quantity(value: float, unit: str) -> str:
     """``1,250 px``, ``0.65 s``, ``4.2 KB``: three significant digits, whole numbers in full."""
     if unit == "bytes":
         return filesizeformat(value)
-    shown = f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.3g}"
-    return f"{shown} {unit}".strip()
+    return f"{words.number(value)} {unit}".strip()
 
 
 @register.simple_tag(takes_context=True)

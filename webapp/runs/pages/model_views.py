@@ -1,13 +1,17 @@
-"""The model page, predictions with the model, and its download."""
+"""The model page, predictions with the model, its download, and the link where anybody may try it."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
 
+from allauth.core import ratelimit
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -16,10 +20,11 @@ from ninja.errors import HttpError
 
 from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, visible
+from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets.models import Dataset
-from webapp.runs import queue, tryout
+from webapp.runs import queue, tryout, words
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import card, results
 from webapp.runs.pages.why import shaped
@@ -54,12 +59,29 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "columns": tryout.inputs(run.dataset) if may else [],
             "max_mb": tryout.MAX_BYTES // 2**20,
             "history": mine[:SHOWN_HISTORY],
-            "prediction": shown,
-            "answers": card.answers(shown) if shown and shown.state == Prediction.State.READY else None,
+            **_asked(run, shown),
             "why": shaped(engine.read_json(shown.why_path)) if shown else None,
             "address": request.build_absolute_uri(reverse("model-api", args=[run.pk])),
+            "link": request.build_absolute_uri(reverse("try", args=[run.link])) if run.link else "",
         },
     )
+
+
+def _asked(run: Run, prediction: Prediction | None, key: str = "") -> dict[str, Any]:
+    """Context of a prediction: its answers, and the addresses to send to and to find answers at.
+
+    Args:
+        key: of the shared link, if it was sent there.
+    """
+    page = reverse("try", args=[key]) if key else reverse("model", args=[run.pk])
+    is_ready = prediction is not None and prediction.state == Prediction.State.READY
+    return {
+        "prediction": prediction,
+        "answers": card.answers(prediction) if prediction and is_ready else None,
+        "predict_address": f"{page}/predict",
+        "base": f"{page}/predictions/",
+        "explains": not key,
+    }
 
 
 def _run(request: HttpRequest, run_id: str) -> Run:
@@ -89,22 +111,29 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
 def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     """Files, a row or a text; a script gets the address of the answer, a form is sent to the page that shows it."""
     run = _run(request, run_id)
-    scripted = request.headers.get("Accept") == "application/json"
+    return _answer(request, lambda: _take(request, run, signed_in(request), explain=True))
+
+
+def _answer(request: HttpRequest, take: Callable[[], Prediction]) -> HttpResponse:
+    """To a script the id of the prediction, to a form the page that shows it; or why it was not taken."""
+    scripted, page = request.headers.get("Accept") == "application/json", request.path.removesuffix("/predict")
     try:
-        prediction = _take(request, run, signed_in(request), explain=True)
+        prediction = take()
     except tryout.TryError as reason:
         if scripted:
             return JsonResponse({"error": str(reason)}, status=422)
         messages.error(request, str(reason))
-        return redirect("model", run.pk)
-    if scripted:
-        return JsonResponse({"id": prediction.pk})
-    return redirect(f"{request.path.removesuffix('/predict')}?prediction={prediction.pk}#answer")
+        return redirect(page)
+    return JsonResponse({"id": prediction.pk}) if scripted else redirect(f"{page}?prediction={prediction.pk}#answer")
 
 
 def _take(request: HttpRequest, run: Run, user: User, explain: bool = False) -> Prediction:
     if not run.opens_to(user):
         raise tryout.TryError("Only its owner may use this model: it was trained on private data.")
+    return _sent(request, run, user, explain)
+
+
+def _sent(request: HttpRequest, run: Run, user: User | None, explain: bool) -> Prediction:
     if run.export_state != Run.Export.READY:
         raise tryout.TryError("The model is not packed yet: try again in a moment.")
     if "text" in request.POST:
@@ -117,9 +146,11 @@ def _take(request: HttpRequest, run: Run, user: User, explain: bool = False) -> 
 @require_GET
 def prediction(request: HttpRequest, run_id: str, prediction_id: str) -> HttpResponse:
     """The prediction as a fragment of the page."""
-    found = _mine(request, run_id, prediction_id)
-    answers = card.answers(found) if found.state == Prediction.State.READY else None
-    response = render(request, "runs/_prediction.html", {"run": found.run, "prediction": found, "answers": answers})
+    return _fragment(request, _mine(request, run_id, prediction_id))
+
+
+def _fragment(request: HttpRequest, found: Prediction, key: str = "") -> HttpResponse:
+    response = render(request, "runs/_prediction.html", _asked(found.run, found, key))
     response["X-State"] = found.state
     response["Cache-Control"] = "no-store"
     return response
@@ -127,7 +158,10 @@ def prediction(request: HttpRequest, run_id: str, prediction_id: str) -> HttpRes
 
 @require_GET
 def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> StreamingHttpResponse:
-    found = _mine(request, run_id, prediction_id)
+    return _csv(_mine(request, run_id, prediction_id))
+
+
+def _csv(found: Prediction) -> StreamingHttpResponse:
     if found.state != Prediction.State.READY:
         raise Http404
     return streaming.stream_csv(found.output_path, f"predictions-{found.pk}.csv")
@@ -136,6 +170,70 @@ def prediction_csv(request: HttpRequest, run_id: str, prediction_id: str) -> Str
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
     """Predictions belong to the user who asked for them, also when the run is public."""
     return get_owned(Prediction.objects.select_related("run__dataset"), request.user, id=prediction_id, run_id=run_id)
+
+
+@require_POST
+def model_link(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Make the link where anybody may try the model, or revoke it; a new one has another address."""
+    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    if signed_in(request).guest:
+        raise Http404
+    shared = request.POST.get("shared") == "1"
+    Run.objects.filter(pk=run.pk).update(link=secrets.token_urlsafe(12) if shared else "")
+    audit.note(request, "shared the model" if shared else "revoked the link of the model", run)
+    said = "Everyone with the link can now try this model." if shared else "The link is revoked: nobody can use it now."
+    messages.success(request, said)
+    return redirect("model", run.pk)
+
+
+@require_GET
+def shared_page(request: HttpRequest, key: str) -> HttpResponse:
+    """Where anybody with the link may try the model."""
+    run = _shared(key)
+    asked = request.GET.get("prediction")
+    shown = {
+        "run": run,
+        "ready": run.export_state == Run.Export.READY,
+        "noun": words.noun(run.dataset.modality),
+        "columns": tryout.inputs(run.dataset),
+        "max_mb": tryout.VISITOR_MAX_BYTES // 2**20,
+        **_asked(run, _visitors(key, asked) if asked else None, key),
+    }
+    response = render(request, "runs/try.html", shown)
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@require_POST
+def shared_predict(request: HttpRequest, key: str) -> HttpResponse:
+    run = _shared(key)
+
+    def take() -> Prediction:
+        if not ratelimit.consume(request, action="try", key=key):
+            raise tryout.TryError("This model was asked very often in the last hour: try again later.")
+        return _sent(request, run, None, explain=False)
+
+    return _answer(request, take)
+
+
+@require_GET
+def shared_prediction(request: HttpRequest, key: str, prediction_id: str) -> HttpResponse:
+    return _fragment(request, _visitors(key, prediction_id), key)
+
+
+@require_GET
+def shared_csv(request: HttpRequest, key: str, prediction_id: str) -> StreamingHttpResponse:
+    return _csv(_visitors(key, prediction_id))
+
+
+def _shared(key: str) -> Run:
+    return get_object_or_404(Run.objects.select_related("dataset", "owner"), link=key)
+
+
+def _visitors(key: str, prediction_id: str) -> Prediction:
+    """Only who sent the data knows the id."""
+    predictions = Prediction.objects.select_related("run__dataset").filter(owner=None, run__link=key)
+    return get_object_or_404(predictions, id=prediction_id)
 
 
 @csrf_exempt  # caller() checks it for sessions

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from webapp import engine
 from webapp.access import owns
 from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
+from webapp.datasets.report import previews
 from webapp.runs import words
 from webapp.runs.models import Run
 from webapp.runs.pages.label_errors import probable_errors
@@ -20,6 +21,9 @@ from webapp.runs.pages.label_errors import probable_errors
 HEAT_LEVELS = 9
 SHOWN_MISTAKES = 12  # each fills the screen of a phone
 GALLERY_SIZE = 200
+MOST_MAPPED_CLASSES = 100
+LEAST_SHARE = 1e-3  # smaller probabilities count as this one
+COMPARED = 1000  # test samples that are searched for label errors whenever the page is shown
 
 
 def load(run: Run) -> dict[str, Any] | None:
@@ -55,12 +59,13 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
         "with_samples": with_samples,
     }
     if with_samples:
-        seen = previews(run.dataset)
+        seen = previews(run.dataset, "test")
         shown["samples"] = [
             sample
             | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
             for sample in results["samples"]
         ]
+        shown["can_map"] = results["task"] == "single_label" and 3 <= len(results["labels"]) <= MOST_MAPPED_CLASSES
         errors = [] if run.is_open else _label_errors(run, results)
         told = {error["index"] for error in errors}
         mistakes = [mistake for mistake in results["mistakes"] if mistake["index"] not in told]
@@ -70,12 +75,11 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
 
 
 def _label_errors(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the test samples with a preview."""
+    """Of the first test samples."""
     if results["task"] != "single_label":
         return []
-    given = {index: preview["labels"] for index, preview in previews(run.dataset).items()}
-    first = takewhile(lambda row: row[0] in given, _predictions(run, results["k"]))
-    return probable_errors(results["labels"], first, given)
+    given = {one["index"]: one["labels"] for one in previews(run.dataset, "test").first(COMPARED)}
+    return probable_errors(results["labels"], islice(_predictions(run, results["k"]), len(given)), given)
 
 
 def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -96,46 +100,50 @@ def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def previews(dataset: Dataset) -> dict[int, dict[str, Any]]:
-    """Previews of the first test samples by index."""
-    path = dataset.autodl_dir / "previews" / "test.jsonl"
-    try:
-        return _previews(path, path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return {}
-
-
-@lru_cache(maxsize=32)
-def _previews(path: Path, _mtime_ns: int) -> dict[int, dict[str, Any]]:
-    with open(path, encoding="utf-8") as file:
-        found = (json.loads(line) for line in file)
-        return {preview["index"]: preview for preview in found}
-
-
 def cell(run: Run, results: dict[str, Any], true: str, predicted: str) -> list[dict[str, Any]]:
-    """Samples of one cell of the matrix among those with a preview, most confident first."""
-    labels = results["labels"]
+    """Samples of one cell of the matrix among those that are listed, most confident first."""
+    labels, seen = results["labels"], previews(run.dataset, "test")
     found: list[dict[str, Any]] = []
-    for index, row in _predictions(run, results["k"]):
-        preview = previews(run.dataset).get(index)
-        if preview is None or preview["labels"] != [true]:
-            continue
+    for index, row in islice(_predictions(run, results["k"]), len(seen)):
         best = max(range(len(row)), key=row.__getitem__)
-        if labels[best] == predicted:
+        if labels[best] == predicted and (preview := seen.read(index))["labels"] == [true]:
             found.append({"index": index, "preview": preview, "confidence": row[best] / (sum(row) or 1)})
     return sorted(found, key=lambda sample: -sample["confidence"])[:GALLERY_SIZE]
 
 
+def sample_map(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first test samples in the plane in which the predictions differ most: a PCA of their log-probabilities.
+
+    Empty where a sample has several labels, and where there are few or very many classes.
+    """
+    labels = results["labels"]
+    if results["task"] != "single_label" or not 3 <= len(labels) <= MOST_MAPPED_CLASSES:
+        return []
+    seen = previews(run.dataset, "test").first(COMPARED)
+    rows = np.array([words.shares(row) for _, row in islice(_predictions(run, results["k"]), len(seen))])
+    if len(rows) < len(seen) or len(rows) < 3:
+        return []
+    logs = np.log(np.clip(rows, LEAST_SHARE, None))
+    left, sizes, _ = np.linalg.svd(logs - logs.mean(0), full_matrices=False)
+    plane = left[:, :2] * sizes[:2]
+    low, spread = plane.min(0), float(np.ptp(plane, axis=0).max()) or 1.0
+    places = np.round(100 * (plane - low) / spread, 1)
+    return [
+        {"x": x, "y": y, "predicted": labels[best], "hue": 360 * labels.index(one["labels"][0]) // len(labels), **one}
+        for one, (x, y), best in zip(seen, places.tolist(), rows.argmax(1), strict=True)
+    ]
+
+
 def predictions_csv(run: Run, results: dict[str, Any]) -> Iterator[str]:
     """Lines of a CSV: index, name where known, predicted label, a probability a label."""
-    labels, seen = results["labels"], previews(run.dataset)
+    labels, seen = results["labels"], previews(run.dataset, "test")
     many = results["task"] == "multi_label"
     yield csv_line(["index", "name", "prediction", *labels])
     for index, row in _predictions(run, results["k"]):
         best = (
             [label for label, p in zip(labels, row, strict=True) if p >= 0.5] if many else [labels[row.index(max(row))]]
         )
-        yield csv_line([index, seen.get(index, {}).get("source", ""), ";".join(best), *row])
+        yield csv_line([index, (seen.get(index) or {}).get("source", ""), ";".join(best), *row])
 
 
 def points_csv(points: list[dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from webapp import engine, streaming
 from webapp.access import get_owned, get_visible, posted_from, signed_in
 from webapp.accounts import audit, guests
 from webapp.datasets.models import Dataset
-from webapp.runs import control, knowledge, start
+from webapp.runs import control, knowledge, start, words
 from webapp.runs.models import Lesson, Run, ScorePoint
 from webapp.runs.pages import page, results
 
@@ -162,6 +162,19 @@ def run_samples(request: HttpRequest, run_id: str) -> HttpResponse:
     shown = {"run": run, "true": true, "predicted": predicted, "count": count}
     shown |= {"samples": results.cell(run, found, true, predicted), **results.fixing(run, found, request.user)}
     return render(request, "runs/samples.html", shown)
+
+
+@require_GET
+def run_map(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The test samples as points: those are near each other that the model takes for alike."""
+    run, found = _run_with_samples(request, run_id)
+    points = results.sample_map(run, found)
+    if not points:
+        raise Http404
+    shown = {"run": run, "points": points, "height": max(point["y"] for point in points)}
+    hues = {point["labels"][0]: point["hue"] for point in points}
+    shown |= {"classes": sorted(hues.items()), "noun": words.noun(run.dataset.modality), "test_count": found["n_test"]}
+    return render(request, "runs/map.html", shown)
 
 
 @require_GET

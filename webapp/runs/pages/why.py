@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from webapp import engine
 from webapp.access import get_owned, get_visible, posted_from, signed_in
 from webapp.datasets.models import Dataset
-from webapp.datasets.report import sparklines
+from webapp.datasets.report import previews, sparklines
 from webapp.ops import queues
 from webapp.runs import queue, why, words
 from webapp.runs.models import Prediction, Run
@@ -44,7 +44,7 @@ def _page(request: HttpRequest, run_id: str, index: int) -> HttpResponse:
     run = _run(request, run_id, index)
     found = engine.read_json(why.path(run, index))
     is_queued = found is None and queues.is_alive(queue.why_job(run.pk, index))
-    preview = results.previews(run.dataset).get(index)
+    preview = previews(run.dataset, "test").get(index)
     shown = {"run": run, "index": index, "why": shaped(found, preview), "queued": is_queued, "preview": preview}
     shown["noun"] = words.noun(run.dataset.modality)
     response = render(request, "runs/_why.html" if "part" in request.GET else "runs/why.html", shown)

@@ -9,7 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from webapp.datasets.report import sparklines
+from webapp.datasets.report import card
 from webapp.runs import words
 from webapp.runs.models import Run
 from webapp.runs.pages import figure
@@ -81,6 +81,12 @@ def number(value: float, digits: int = 3) -> str:
 
 
 @register.filter
+def cell(value: Any) -> Any:
+    """``0.3`` for a table's 0.30000001192; other texts as they are."""
+    return words.cell(value)
+
+
+@register.filter
 def score_value(value: float | None) -> str:
     """``0.934``: an NAUC or ALC; a dash for None."""
     return words.score_value(value)
@@ -94,6 +100,5 @@ def query(**values: str) -> str:
 
 @register.inclusion_tag("runs/_preview.html")
 def preview(sample: dict[str, Any] | None, dataset_id: str) -> dict[str, Any]:
-    """Preview of a sample: image, sound, text, curve or row."""
-    lines = sparklines(sample["series"]) if sample and sample["kind"] == "series" else []
-    return {"preview": sample, "dataset_id": dataset_id, "lines": lines}
+    """Preview of a test sample: image, sound, text, curve or row."""
+    return {"preview": sample and card(dataset_id, "test", sample)}
