@@ -121,16 +121,14 @@ class ImageCache:
         missing = np.unique(slots[slots >= 0])
         missing = missing[~store.done[missing]]
         if len(missing):
-            with clock.work("decode", lambda: self._amounts(store.owners[missing], shape)):
-                self._decode(store.owners[missing], store.images, missing, is_shared=FORKS)
+            self._decode(store.owners[missing], store.images, missing, is_shared=FORKS)
         store.done[missing] = True
         if len(slots) == len(store.images) and np.array_equal(slots, np.arange(len(slots))):
             return store.images  # all of them in their order: nothing is copied
         with clock.work("gather images", bytes=len(slots) * int(np.prod(shape))):
             out = store.images[slots]
         if len(homeless):
-            with clock.work("decode", lambda: self._amounts(indices[homeless], shape)):
-                self._decode(indices[homeless], out, homeless)
+            self._decode(indices[homeless], out, homeless)
         return out
 
     def _amounts(self, indices: np.ndarray, shape: tuple[int, ...]) -> dict[str, float]:
@@ -173,12 +171,13 @@ class ImageCache:
                         index = indices[at + contents.index(steps)]
                         raise DataError(f"Example {index} of {self._root.spec.name}: {error}") from error
 
-        if is_shared and len(indices) >= MANY and self._are_small(indices):
-            return in_processes(fill, len(indices))
-        bounds = np.linspace(0, len(indices), min(len(indices), 8 * THREADS) + 1).astype(int)
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(fill, map(slice, bounds[:-1], bounds[1:])))
-        return None
+        with clock.work("decode", lambda: self._amounts(indices, out.shape[1:])):
+            if is_shared and len(indices) >= MANY and self._are_small(indices):
+                in_processes(fill, len(indices))
+            else:
+                bounds = np.linspace(0, len(indices), min(len(indices), 8 * THREADS) + 1).astype(int)
+                with ThreadPoolExecutor(THREADS) as pool:
+                    list(pool.map(fill, map(slice, bounds[:-1], bounds[1:])))
 
     def _are_small(self, indices: np.ndarray) -> bool:
         some = [self._root.steps(int(index)) for index in indices[:: len(indices) // 8]]

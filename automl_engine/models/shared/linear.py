@@ -102,7 +102,8 @@ def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> n
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and 1 / standard deviation; a constant feature is scaled to zero, whatever it is in the test."""
-    mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
+    with clock.work("moments", cells=features.size):
+        mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
     varies = deviation > 1e-6 * (1 + np.abs(mean))
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     return mean.astype(np.float32), scale.astype(np.float32)
@@ -137,8 +138,7 @@ def fit_ridge(
         The head, and the leave-one-out probabilities of the training examples; of more than ``CHECKED`` every second,
         third, ... one.
     """
-    with clock.work("moments", cells=features.size):
-        mean, scale = _moments(features)
+    mean, scale = _moments(features)
     step = -(-len(features) // CHECKED)
     parts = ((_standardise(x, mean, scale), 2 * y.astype(np.float32) - 1) for x, y in chain([(features, labels)], more))
     found = _decompose_wide(*next(parts)) if features.shape[1] > len(features) else _decompose_tall(parts, step)
@@ -224,9 +224,8 @@ def fit_logistic_head(
     features: np.ndarray, labels: np.ndarray, multi_label: bool, l2: float = 1.0, end: float = np.inf
 ) -> LinearHead:
     """Logistic regression on standardised features; the arguments are those of ``fit_logistic``."""
-    with clock.work("moments", cells=features.size):
-        mean, scale = _moments(features)
-        inputs = _standardise(features, mean, scale)
+    mean, scale = _moments(features)
+    inputs = _standardise(features, mean, scale)
     (count, width), classes = inputs.shape, labels.shape[1]
     start, begun_s = None, clock.now_s()
     if classes >= MANY_CLASSES and not multi_label:

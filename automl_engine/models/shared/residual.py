@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from automl_engine import clock
 from automl_engine.models.shared.linear import fit_ridge
 from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.vision import load_weights
-from automl_engine.models.shared.workload import workload
+from automl_engine.models.shared.workload import passing
 
 SMALL_SIDE = 40
 STEMS = "small.weight", "large.weight"
@@ -137,10 +136,7 @@ def fit_last_layer(network: PixelNetwork[nn.Sequential], images: torch.Tensor, l
 
     def see(batch: torch.Tensor) -> torch.Tensor:
         inputs = network.standardise(batch.to(network.mean.device))
-        with (
-            clock.work(f"{name} forward", lambda: workload(body, inputs[:1], len(inputs))),
-            torch.inference_mode(),
-        ):
+        with passing(body, inputs, f"{name} forward"), torch.inference_mode():
             return body[:-1](inputs).cpu()
 
     parts = [see(batch) for batch in images.split(BATCH)]

@@ -19,7 +19,7 @@ from torch import nn
 
 from automl_engine import clock
 from automl_engine.models.shared.device import Pace
-from automl_engine.models.shared.workload import workload
+from automl_engine.models.shared.workload import passing
 
 FIRST_CYCLE_PASSES = 50
 FIRST_CYCLE_S = 40.0
@@ -176,10 +176,7 @@ def half_precision_is_faster(body: nn.Module, inputs: torch.Tensor, name: str) -
         times = []
         for _ in range(3):
             start = clock.now_s()
-            with (
-                clock.work(trial[enabled], lambda: workload(body, inputs[:1], len(inputs))),
-                torch.autocast("cpu", torch.bfloat16, enabled=enabled),
-            ):
+            with passing(body, inputs, trial[enabled]), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 body(inputs).float().sum().backward()
             times.append(clock.now_s() - start)
         return min(times)

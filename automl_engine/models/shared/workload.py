@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
+from automl_engine import clock
+
 _COUNTED: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], dict[str, float]]] = WeakKeyDictionary()
 _LOOKED_UP = (nn.Embedding, nn.EmbeddingBag)
+
+
+def passing(network: nn.Module, inputs: torch.Tensor, operation: str) -> AbstractContextManager[clock.Lap]:
+    """Around a pass of the inputs through the network, for the clock."""
+    return clock.work(operation, lambda: workload(network, inputs[:1], len(inputs)))
 
 
 def workload(network: nn.Module, example: torch.Tensor, count: int) -> dict[str, float]:

@@ -27,7 +27,7 @@ from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.shared.device import Pace, torch_device
 from automl_engine.models.shared.network_files import read_network, write_graph, write_network
 from automl_engine.models.shared.trainer import Decay, Trainer, classification_loss
-from automl_engine.models.shared.workload import workload
+from automl_engine.models.shared.workload import passing, workload
 from automl_engine.models.text.bodies import BODIES
 from automl_engine.weights import vectors_path
 
@@ -180,7 +180,7 @@ class TextNetwork(AnytimeModel):
         device, pace, name = network.head.weight.device, Pace(), f"text {self.config['body']} forward"
 
         def answer(batch: torch.Tensor) -> torch.Tensor:
-            with clock.work(name, lambda: workload(network, batch, len(batch))), torch.inference_mode():
+            with passing(network, batch, name), torch.inference_mode():
                 return pace(lambda: network(batch).cpu())
 
         for chosen in order.split(TEST_BATCH):
