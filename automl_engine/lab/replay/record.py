@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ class Course:
     refit_s: float
     test_s: float
     """Time of one prediction of the test set."""
+
+    def part(self, train: np.ndarray, held_out: np.ndarray, test: np.ndarray) -> Course:
+        """Of some training examples, of some of those of fold 0, and of some test examples, by their numbers."""
+        oof = self.oof[train] if self.refits else self.oof[:, held_out]
+        return replace(self, first_test=self.first_test[test], oof=oof, test=self.test[:, test])
 
     def write(self, path: Path) -> None:
         with atomic_write(path) as part, open(part, "wb") as file:

@@ -20,8 +20,8 @@ from automl_engine.lab.replay.rules import Rule
 from automl_engine.models.base import is_multi_label
 from automl_engine.run.curve import alc
 
-FALL = 0.01
-"""Distance of the final NAUC from the best of the curve that counts as a fall."""
+MOST = 2000
+"""Number of training and of test examples that a replay looks at: more cost time and change little."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,24 @@ class Record:
             about = {key: saved[key] for key in saved.files}
         paths = [path for path in sorted(folder.glob("*.npz")) if path.stem != "labels"]
         courses = {path.stem: Course.read(path) for path in paths if not names or path.stem in names}
-        arrays = {key: about[key] for key in ("labels", "folds", "test_labels", "features")}
-        return cls(folder.name, str(about["modality"]), float(about["budget_s"]), courses=courses, **arrays)
+        train, test = (_some(len(about[key])) for key in ("labels", "test_labels"))
+        held_out = np.flatnonzero((about["folds"] == 0)[train])  # of fold 0, in the order of the courses
+        place = np.cumsum(about["folds"] == 0) - 1
+        return cls(
+            folder.name,
+            str(about["modality"]),
+            float(about["budget_s"]),
+            about["labels"][train],
+            about["folds"][train],
+            about["test_labels"][test],
+            about["features"],
+            {name: course.part(train, place[train[held_out]], test) for name, course in courses.items()},
+        )
+
+
+def _some(count: int) -> np.ndarray:
+    """Numbers of at most ``MOST`` random examples, in order."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:MOST])
 
 
 @dataclass(frozen=True)
