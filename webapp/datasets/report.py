@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -115,7 +116,8 @@ def _bars(column: dict[str, Any]) -> list[dict[str, Any]]:
 
 def sample_page(dataset: Dataset, split: str, label: str, number: int) -> SamplePage:
     """Samples of one split, of one class if ``label`` is given; pages are numbered from 1."""
-    path = dataset.autodl_dir / "previews" / f"{split}.jsonl"
+    name = f"previews/{split}.jsonl"
+    path = dataset.files(name) / name
     lines = _lines(path, path.stat().st_mtime_ns) if path.exists() else ()
     if label:
         quoted = json.dumps(label, ensure_ascii=False).encode()
@@ -160,7 +162,8 @@ def _points(channel: list[float | None], low: float, spread: float) -> Iterator[
 
 def preview_file(dataset: Dataset, name: str) -> tuple[Path, str] | None:
     """Path and content type of a preview, or None; only kinds that a browser cannot take for a page."""
-    path = dataset.autodl_dir / "previews" / Path(name).name
+    name = f"previews/{Path(name).name}"
+    path = dataset.files(escape(name)) / name
     kind = PREVIEW_TYPES.get(path.suffix.lower())
     return (path, kind) if kind and path.is_file() and not path.is_symlink() else None
 

@@ -163,12 +163,16 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 def picture(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
     """A sample in full size; its type is one of ours and may not be guessed by the browser."""
     dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
-    found = stored_picture(dataset.autodl_dir, split, index) if split in ("train", "test") else None
+    found = _stored_picture(dataset, split, index) if split in ("train", "test") else None
     kind = next((kind for start, kind in report.PICTURE_STARTS.items() if found and found.startswith(start)), None)
     if kind is None:
         raise Http404
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=300"}
     return HttpResponse(found, content_type=kind, headers=headers)
+
+
+def _stored_picture(dataset: Dataset, split: str, index: int) -> bytes | None:
+    return stored_picture(dataset.files(f"*.data/{split}/*"), split, index)
 
 
 @require_safe

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import remove
 from webapp.filenames import safe_name
 from webapp.runs import queue
 from webapp.runs.models import Prediction, Run
@@ -72,7 +73,7 @@ def take_files(run: Run, user: User, files: Sequence[UploadedFile], explain: boo
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     prediction = _new(run, user, f"{_name(files[0])}{more}")
     for number, file in enumerate(files):
-        path = prediction.dir / "input" / _name(file)
+        path = prediction.folder / "input" / _name(file)
         if path.exists():
             path = path.with_name(f"{number}-{path.name}")
         with open(path, "wb") as target:
@@ -88,7 +89,7 @@ def take_row(run: Run, user: User, values: Sequence[str], explain: bool) -> Pred
     names = [column["name"] for column in inputs(run.dataset)]
     prediction = _new(run, user, "one row")
     row = dict(zip(names, values, strict=False))
-    (prediction.dir / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
+    (prediction.folder / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
     return _send(prediction, explain)
 
 
@@ -97,7 +98,7 @@ def take_text(run: Run, user: User, text: str, explain: bool) -> Prediction:
         raise TryError("The text is empty: write or paste something.")
     prediction = _new(run, user, f"“{text.strip()[:60]}”")
     line = " ".join(text.split())  # a model of lines would take each line for a text
-    (prediction.dir / "input" / "text.txt").write_text(line, encoding="utf-8")
+    (prediction.folder / "input" / "text.txt").write_text(line, encoding="utf-8")
     return _send(prediction, explain)
 
 
@@ -106,20 +107,21 @@ def _new(run: Run, user: User, name: str) -> Prediction:
     for old in Prediction.objects.filter(run=run, owner=user).order_by("-created")[KEPT - 1 :]:
         old.delete()
     prediction = Prediction(run=run, owner=user, input_name=name[:255])
-    (prediction.dir / "input").mkdir(parents=True)
+    (prediction.folder / "input").mkdir(parents=True)
     return prediction
 
 
 def _send(prediction: Prediction, explain: bool) -> Prediction:
     """The row is written once its files are complete."""
     try:
+        store.push(prediction.folder)
         with transaction.atomic():
             User.objects.select_for_update().get(pk=prediction.owner_id)  # many sent at once are counted, too
             _check_waiting(prediction.owner)
             prediction.save(force_insert=True)
             queue.enqueue_predict(prediction, explain)
     except BaseException:
-        shutil.rmtree(prediction.dir, ignore_errors=True)
+        remove(prediction.folder)
         raise
     return prediction
 

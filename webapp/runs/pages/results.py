@@ -98,7 +98,7 @@ def matrix(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 def previews(dataset: Dataset) -> dict[int, dict[str, Any]]:
     """Previews of the first test samples by index."""
-    path = dataset.autodl_dir / "previews" / "test.jsonl"
+    path = dataset.files("previews/test.jsonl") / "previews" / "test.jsonl"
     try:
         return _previews(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
@@ -145,7 +145,7 @@ def points_csv(points: list[dict[str, Any]]) -> str:
 
 
 def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
-    return enumerate(rows_of(run.dir, k))
+    return enumerate(rows_of(run.files(f"*.predict_{k}"), k))
 
 
 def rows_of(run_dir: Path, k: int) -> Iterator[list[float]]:
