@@ -11,6 +11,7 @@ from pathlib import Path
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -194,6 +195,10 @@ STORAGES = {
     },
 }
 MEDIA_ROOT = DATA_DIR / "media"  # never served as such: files go through their owner's view
+STORAGE_URL = env("STORAGE_URL", default="")  # s3://BUCKET/FOLDER: shared by machines with a DATA_DIR each
+if "@" in STORAGE_URL:  # addresses get into logs
+    raise ImproperlyConfigured("Give the keys as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in STORAGE_URL.")
+STORAGE_CACHE_BYTES = env.int("STORAGE_CACHE_BYTES", default=50 * 2**30)  # of local copies
 
 # No inline scripts, no external request. Plotly sets style attributes by script, which CSP allows; it also
 # inserts <style> elements, hence 'unsafe-inline' for styles alone.

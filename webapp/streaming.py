@@ -9,7 +9,7 @@ import asyncio
 import csv
 import mimetypes
 import zipfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from io import RawIOBase
 from itertools import islice
 from pathlib import Path
@@ -39,7 +39,7 @@ def stream_csv(path: Path, filename: str) -> StreamingHttpResponse:
     return _response(_csv_blocks(path), filename, "text/csv; charset=utf-8")
 
 
-def stream_zip(members: Sequence[tuple[Path | bytes, str]], filename: str) -> StreamingHttpResponse:
+def stream_zip(members: Iterable[tuple[Path | bytes, str]], filename: str) -> StreamingHttpResponse:
     """A zip (stored, not compressed) of ``(path or content, name inside)``, made while it is sent."""
     return _response(_zip_blocks(members), filename, "application/zip")
 
@@ -100,7 +100,7 @@ class _Pipe(RawIOBase):
         return taken
 
 
-def _zip_blocks(members: Sequence[tuple[Path | bytes, str]]) -> Iterator[bytes]:
+def _zip_blocks(members: Iterable[tuple[Path | bytes, str]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
         for path, name in members:

@@ -112,6 +112,18 @@ def test_leaving_needs_the_password(leaving: Callable[[Client, str], int], owner
     assert Dataset.objects.exists()
 
 
+def test_who_has_no_password_types_the_address(owner: User, client: Client) -> None:
+    """As after single sign-on."""
+    owner.set_unusable_password()
+    owner.save()
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    assert 'name="address"' in client.get("/account/").content.decode()
+    for wrong in ({}, {"password": "guess"}, {"address": "stranger@example.org"}):
+        assert client.post("/account/delete", wrong).status_code == 422
+    assert client.post("/account/delete", {"address": "Owner@example.org"}).status_code == 302
+    assert not User.objects.exists()
+
+
 def test_the_only_administrator_stays(admin_client: Client, administrator: User) -> None:
     assert admin_client.post("/account/delete", {"password": PASSWORD}).status_code == 422
     assert User.objects.filter(pk=administrator.pk).exists()

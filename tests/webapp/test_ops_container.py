@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -137,6 +138,34 @@ def test_compose_sets_what_the_site_reads() -> None:
     )
     for service in compose()["services"].values():
         assert not [name for name in service["environment"] if name not in read]
+
+
+def scaled() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.scale.yaml").read_text())
+
+
+def test_several_machines_start_the_roles_of_make_run() -> None:
+    services = scaled()["services"]
+    ours = {name: service for name, service in services.items() if "build" in service}
+    roles = {}
+    for name, service in ours.items():
+        python, *command = service["command"]
+        assert [python, *command[: len(started_by_make())]] == ["python", *started_by_make()]
+        roles[name] = up.parsed(command[len(started_by_make()) :]).role
+    assert roles == {"web": "web", "worker1": "worker", "worker2": "worker"}
+    assert all(re.fullmatch(r"[\w/]+:[\w.-]*\d[\w.-]*", s["image"]) for n, s in services.items() if n not in ours)
+
+
+def test_several_machines_share_no_disk_and_all_that_they_need() -> None:
+    content = scaled()
+    volumes = [volume.split(":")[0] for service in content["services"].values() for volume in service["volumes"]]
+    assert sorted(volumes) == sorted(content["volumes"])  # each has one, and its own
+    shared = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STORAGE_URL"}
+    ours = [service for service in content["services"].values() if "build" in service]
+    for name in shared:
+        assert len({service["environment"][name] for service in ours}) == 1
+    named = {urlsplit(str(ours[0]["environment"][name])).hostname for name in ("DATABASE_URL", "REDIS_URL")}
+    assert named | {urlsplit(ours[0]["environment"]["AWS_ENDPOINT_URL"]).hostname} == set(ours[0]["depends_on"])
 
 
 def test_there_is_time_to_stop() -> None:

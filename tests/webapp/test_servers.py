@@ -19,17 +19,8 @@ import redis
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
-    *("accounts_guests", "accounts_pages", "api_endpoints", "database", "datasets_jobs", "datasets_tus"),
-    *(
-        "jobs_stop",
-        "ops_health",
-        "ops_turns",
-        "portfolio_scores",
-        "query_counts",
-        "runs_jobs",
-        "runs_pages",
-        "security_urls",
-    ),
+    *("accounts_guests", "accounts_pages", "api_endpoints", "database", "datasets_jobs", "datasets_tus", "jobs_stop"),
+    *("ops_health", "ops_turns", "portfolio_scores", "query_counts", "runs_jobs", "runs_pages", "security_urls"),
 )
 START_LIMIT_S = 60
 
@@ -78,16 +69,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     port = free_port()
-    command = [
-        program("valkey-server", "redis-server"),
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--dir",
-        str(tmp_path),
-    ]
-    server = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+    options = {"port": port, "bind": "127.0.0.1", "dir": tmp_path, "save": ""}
+    command = [program("valkey-server", "redis-server"), *(f"--{key}={value}" for key, value in options.items())]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + START_LIMIT_S
     while True:
         try:
@@ -101,19 +85,15 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.long  # a part of the suite once more
-def test_the_site_on_servers_of_its_own(postgres: str, redis_url: str) -> None:
-    files = [f"tests/webapp/test_{name}.py" for name in FILES]
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [(FILES, "not long and not slow and not browser"), (("two_hosts",), "")],
+    ids=["suite", "hosts"],
+)
+def test_the_site_on_servers_of_its_own(postgres: str, redis_url: str, files: tuple[str, ...], chosen: str) -> None:
+    paths = [f"tests/webapp/test_{name}.py" for name in files]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-m",
-            "not long and not slow and not browser",
-            "-p",
-            "no:cacheprovider",
-            *files,
-        ],
+        [sys.executable, "-m", "pytest", "-m", chosen, "-p", "no:cacheprovider", *paths],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": postgres, "REDIS_URL": redis_url},
         capture_output=True,

@@ -6,5 +6,7 @@ urlpatterns = [
     path("account/", views.account, name="account"),
     path("account/storage", views.storage, name="storage"),
     path("account/notices", views.save_notices, name="account-notices"),
+    path("account/export", views.export, name="account-export"),
+    path("account/import", views.take, name="account-take"),
     path("account/delete", views.delete, name="account-delete"),
 ]

@@ -9,33 +9,43 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from webapp import outgoing
 from webapp.access import posted_from, signed_in
-from webapp.accounts import audit
+from webapp.accounts import audit, portable
 from webapp.accounts.models import User
+from webapp.datasets.forms import UploadForm
 from webapp.datasets.models import Dataset, Upload
-from webapp.datasets.storage import of_runs, storage_of
+from webapp.datasets.storage import Refused, of_runs, storage_of
 from webapp.runs import notices
 from webapp.runs.models import Notice, Run
 from webapp.runs.start import quota
+from webapp.streaming import stream_zip
 
 LISTED = 25  # data sets, and runs, on a page
 
 
 class LeaveForm(forms.Form):
-    """The password again, so that a forgotten open session cannot delete anything."""
+    """The password again, so that a forgotten open session cannot delete anything; who has none types the address."""
 
     password = forms.CharField(
         label="Your password, to be sure", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
+    address = forms.CharField(label="Your e-mail address, to be sure", widget=forms.EmailInput)
 
     def __init__(self, user: User, data: object = None) -> None:
         super().__init__(data)  # type: ignore[arg-type]
         self.user = user
+        del self.fields["address" if user.has_usable_password() else "password"]
+
+    def clean_address(self) -> str:
+        address: str = self.cleaned_data["address"]
+        if address.casefold() != self.user.email.casefold():
+            raise forms.ValidationError("This is not the address of this account. Nothing was deleted.")
+        return address
 
     def clean_password(self) -> str:
         password = self.cleaned_data["password"]
@@ -92,6 +102,29 @@ def storage(request: HttpRequest) -> HttpResponse:
         "uploads": Upload.objects.filter(owner=user).order_by("-size_bytes"),
     }
     return render(request, "account/storage.html", context)
+
+
+@login_required
+@require_safe
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Everything of the user as a zip, made while it is sent."""
+    return stream_zip(portable.members(signed_in(request)), "autodl-account.zip")
+
+
+@posted_from("account")
+def take(request: HttpRequest) -> HttpResponse:
+    """Data sets of an export, from this or another site."""
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        messages.error(request, "Choose the zip of an export.")
+        return redirect("account")
+    try:
+        count = portable.take(signed_in(request), form.cleaned_data["file"])
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("account")
+    messages.success(request, f"{count} data set{'' if count == 1 else 's'} taken over: each is being converted now.")
+    return redirect("dataset-list")
 
 
 @posted_from("account")

@@ -241,7 +241,7 @@ def stop_run(request: HttpRequest, run_id: str) -> Run:
 def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """model.zip, once export_state is ready."""
     run = _opened(request, run_id)
-    path = run.dir / "model.zip"
+    path = run.model_path
     if run.export_state != Run.Export.READY or not path.exists():
         raise HttpError(409, f"The model is not packed: {run.get_export_state_display()}.")
     return stream_file(path, f"model-{run.id}.zip", "application/zip")

@@ -25,7 +25,8 @@ def _remove_files(instance: Any, **_: Any) -> None:
     from webapp.datasets.models import Dataset, Upload
     from webapp.datasets.storage import measure_versions, remove_on_commit
 
-    remove_on_commit(instance.path if isinstance(instance, Upload) else instance.dir)
+    place = instance.path if isinstance(instance, Upload) else getattr(instance, "folder", None)
+    remove_on_commit(place or instance.dir)
     if isinstance(instance, Dataset):
         first = Dataset(pk=instance.pk, family=instance.family)
         transaction.on_commit(lambda: measure_versions(first), robust=True)  # the upload's files count for another now

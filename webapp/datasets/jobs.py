@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from automl_engine.files import replace_folder
-from webapp import engine
+from webapp import engine, store
 from webapp.database import briefly, patiently
 from webapp.datasets import fetch
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
-from webapp.datasets.storage import measure_versions
+from webapp.datasets.storage import measure_versions, remove
 from webapp.ops import queues, starter_runs
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def convert(dataset_id: str) -> None:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # gone already after success
         if not patiently(Dataset.objects.filter(id=dataset_id).exists):  # deleted meanwhile
-            shutil.rmtree(dataset.dir, ignore_errors=True)
+            remove(dataset.dir)
 
 
 def _convert_into(fresh: Path, dataset: Dataset) -> None:
@@ -100,12 +100,14 @@ def _convert_into(fresh: Path, dataset: Dataset) -> None:
     should_stop = queues.stop_unless(lambda: _mine(dataset).update(heartbeat=timezone.now()), LIMIT_S)
     if dataset.source_url and not dataset.raw_path.exists():
         _fetch(dataset, should_stop)
+        store.push(dataset.dir / "raw")
     options = dataset.options | {"more": dataset.more_paths}
     engine.convert(dataset.raw_path, fresh, options, lambda line: _say(dataset, line), should_stop)
     report = engine.read_json(fresh / "report.json")
     if report is None:
         raise engine.EngineError("the formatter ended well but left no report.json")
-    replace_folder(fresh, dataset.autodl_dir)
+    replace_folder(fresh, dataset.dir / "autodl")
+    store.push(dataset.dir / "autodl")
     patiently(lambda: measure_versions(dataset))
     _settle(
         dataset,

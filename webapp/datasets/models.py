@@ -10,7 +10,11 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from webapp import store
 from webapp.access import new_id
+
+FRESH_S = 60.0
+"""What changes in a data set without a word in its row (``alike.json``) is seen after so long at the latest."""
 
 
 class Upload(models.Model):
@@ -103,18 +107,26 @@ class Dataset(models.Model):
 
     @property
     def raw_path(self) -> Path:
-        return self.dir / "raw" / self.raw_name
+        return self._fetched("raw") / self.raw_name
 
     @property
     def more_paths(self) -> list[Path]:
         """The files that were added to the upload, in their order."""
-        return sorted((self.dir / "raw").glob("more-*/*"))
+        return sorted(self._fetched("raw").glob("more-*/*"))
 
     @property
     def autodl_dir(self) -> Path:
-        """What ``python -m formatters`` wrote (docs/formats.md)."""
-        return self.dir / "autodl"
+        """What ``python -m formatters`` wrote (docs/formats.md), all of it."""
+        return self.files()
+
+    def files(self, *patterns: str) -> Path:
+        """``autodl_dir`` with the files that pages need, which these patterns name (webapp/store)."""
+        return self._fetched("autodl", *patterns)
 
     @property
     def report(self) -> dict[str, Any]:
-        return json.loads((self.autodl_dir / "report.json").read_text())
+        return json.loads((self.files("report.json") / "report.json").read_text())
+
+    def _fetched(self, part: str, *patterns: str) -> Path:
+        stamp = (self.state, self.tries, self.state_since)
+        return store.fetch(self.dir / part, *patterns, stamp=stamp, fresh_s=FRESH_S)

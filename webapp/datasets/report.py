@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from itertools import islice, pairwise
 from math import ceil
 from pathlib import Path
@@ -161,7 +162,8 @@ class Previews:
 
 
 def previews(dataset: Dataset, split: str) -> Previews:
-    path = dataset.autodl_dir / "previews" / f"{split}.jsonl"
+    name = f"previews/{split}.jsonl"
+    path = dataset.files(name) / name
     return Previews(path, _starts(path, path.stat().st_mtime_ns) if path.exists() else array("Q", [0]))
 
 
@@ -213,7 +215,8 @@ def _points(channel: list[float | None], low: float, spread: float) -> Iterator[
 
 def preview_file(dataset: Dataset, name: str) -> tuple[Path, str] | None:
     """Path and content type of a preview, or None; only kinds that a browser cannot take for a page."""
-    path = dataset.autodl_dir / "previews" / Path(name).name
+    name = f"previews/{Path(name).name}"
+    path = dataset.files(escape(name)) / name
     kind = PREVIEW_TYPES.get(path.suffix.lower())
     return (path, kind) if kind and path.is_file() and not path.is_symlink() else None
 

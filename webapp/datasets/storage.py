@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Aggregate, OuterRef, QuerySet, Subquery, Sum
 from django.template.defaultfilters import filesizeformat
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
 from webapp.runs.models import Run
@@ -73,11 +74,16 @@ def directory_bytes(directory: Path, counted: set[tuple[int, int]] | None = None
     return total
 
 
+def stored_bytes(folder: Path, counted: set[tuple[int, int]] | None = None) -> int:
+    """What a folder takes, wherever it is kept; in a store no files are shared."""
+    return store.size_bytes(folder) if store.is_remote() else directory_bytes(folder, counted)
+
+
 def measure_versions(dataset: Dataset) -> None:
     """Keep what each version takes in its row: a file that several share counts for the first of them."""
     counted: set[tuple[int, int]] = set()
     for version in dataset.versions().only("id").order_by("version"):
-        Dataset.objects.filter(pk=version.pk).update(size_bytes=directory_bytes(version.dir, counted))
+        Dataset.objects.filter(pk=version.pk).update(size_bytes=stored_bytes(version.dir, counted))
 
 
 def storage_of(user: User) -> Storage:
@@ -121,18 +127,17 @@ def of_runs(aggregate: Aggregate, **which: Any) -> Subquery:
 
 def measure_run(run_id: str) -> None:
     """Keep what a run takes on disk in its row, so that no page walks its folder."""
-    run = Run(id=run_id)
-    model = run.dir / "model.zip"
-    model_bytes = model.stat().st_size if model.exists() else 0
-    Run.objects.filter(pk=run_id).update(size_bytes=directory_bytes(run.dir), model_bytes=model_bytes)
+    folder = Run(id=run_id).folder
+    sizes = {"size_bytes": stored_bytes(folder), "model_bytes": store.file_bytes(folder, "model.zip")}
+    Run.objects.filter(pk=run_id).update(**sizes)
 
 
 def frees_bytes(dataset: Dataset) -> int:
     """What deleting the data set gives back: its files, but for those that another version needs, and all its runs."""
     counted: set[tuple[int, int]] = set()
     for version in dataset.versions().exclude(pk=dataset.pk).only("id"):
-        directory_bytes(version.dir / "raw", counted)
-    return directory_bytes(dataset.dir, counted) + (dataset.runs.aggregate(total=Sum("size_bytes"))["total"] or 0)
+        stored_bytes(version.dir / "raw", counted)
+    return stored_bytes(dataset.dir, counted) + (dataset.runs.aggregate(total=Sum("size_bytes"))["total"] or 0)
 
 
 def blocking_runs(dataset: Dataset) -> QuerySet[Run]:
@@ -156,6 +161,8 @@ def remove_on_commit(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
+    """A file or a folder, here and in the store."""
+    store.remove(path)
     if path.is_dir():
         gone = path.with_name(f"{path.name}.deleted")
         path.rename(gone)  # at once out of the way of a process that still writes there

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from webapp import store
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.storage import measure_run, remove
 from webapp.portfolio.files import PARAMETER
@@ -42,7 +43,7 @@ def sweep() -> int:
 def stale() -> Iterator[Path]:
     """What no row names and nobody has touched for an hour."""
     for path in list(_orphans()):
-        if time.time() - path.stat().st_mtime > YOUNG_S:
+        if time.time() - (path.stat().st_mtime if path.exists() else store.changed_s(path)) > YOUNG_S:
             yield path
 
 
@@ -56,7 +57,7 @@ def _orphans() -> Iterator[Path]:
     """Folders are listed before their rows are asked for, so that what is made meanwhile is not taken for an orphan."""
     root = Path(settings.MEDIA_ROOT)
     for folder, model in (("uploads", Upload), ("datasets", Dataset), ("runs", Run)):
-        found = list((root / folder).glob("*"))
+        found = {*(root / folder).glob("*"), *store.within(root / folder)}
         known = set(model.objects.values_list("pk", flat=True))
         # a run's first try lies beside it, as ID-lost-try, while it is put aside
         yield from (path for path in found if _owner(path) not in known)
@@ -64,7 +65,7 @@ def _orphans() -> Iterator[Path]:
     known = set(Prediction.objects.values_list("pk", flat=True))
     living = set(Run.objects.values_list("pk", flat=True))
     yield from (path for path in found if path.name not in known and path.parts[-3] in living)
-    found = list((root / "portfolio").glob("*"))
+    found = {*(root / "portfolio").glob("*"), *store.within(root / "portfolio")}
     named = {name for row in PortfolioRow.objects.all() for name in _names(row)}
     yield from (path for path in found if path.name not in named)
 

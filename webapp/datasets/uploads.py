@@ -18,6 +18,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.datasets import fetch, jobs, versions
 from webapp.datasets.models import Dataset, Upload
@@ -107,6 +108,7 @@ def finish(upload: Upload) -> Dataset:
     path.parent.mkdir(parents=True, exist_ok=True)
     if upload.path.exists():
         os.replace(upload.path, path)
+    store.push(dataset.dir / "raw")
     with transaction.atomic():
         if Upload.objects.filter(id=upload.id).delete()[0]:  # only one of two requests sees the row go
             versions.save(dataset)

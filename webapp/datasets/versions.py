@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import Max
 from django.template.defaultfilters import filesizeformat
 
+from webapp import store
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
-from webapp.datasets.storage import Refused, delete_dataset, directory_bytes, storage_of
+from webapp.datasets.storage import Refused, delete_dataset, remove, storage_of, stored_bytes
 
 MAX_CHANGE_CHARS = 200
 PINNED = ("target", "modality", "encoding", "date_order", "label_cuts", "test_size", "seed")
@@ -33,11 +34,12 @@ def make(parent: Dataset, change: str, options: dict[str, Any]) -> Dataset:
     _check_room(parent)
     try:
         _share(parent.raw_path.parent, version.raw_path.parent)
+        store.push(version.dir / "raw")
         with transaction.atomic():
             save(version)
             jobs.enqueue(version)
     except BaseException:
-        shutil.rmtree(version.dir, ignore_errors=True)
+        remove(version.dir)
         raise
     return version
 
@@ -83,7 +85,7 @@ def undo(version: Dataset) -> bool:
 
 
 def _check_room(parent: Dataset) -> None:
-    needed = directory_bytes(parent.autodl_dir)
+    needed = stored_bytes(parent.dir / "autodl")
     left = storage_of(parent.owner).left_bytes
     if needed > left:
         sentence = f"A new version takes about {filesizeformat(needed)}, and {filesizeformat(left)} of your storage are"

@@ -166,7 +166,7 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 def sample(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
     """A picture in full size, or a sound; its type is one of ours and may not be guessed by the browser."""
     dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
-    found = shown(dataset.autodl_dir, split, index) if split in ("train", "test") else None
+    found = shown(dataset.files(f"*.data/{split}/*"), split, index) if split in ("train", "test") else None
     if found is None:
         raise Http404
     content, kind = found

@@ -12,6 +12,10 @@ from typing import Any
 
 from django.conf import settings
 
+from webapp import store
+
+FRESH_S = 60.0
+"""What is imported under a name that was used before is seen after so long."""
 PARAMETER = {
     "challenge": "path",
     "image_pretrained": "weights",
@@ -43,6 +47,7 @@ def located(model: str, params: dict[str, Any]) -> dict[str, Any] | None:
     path = (folder() / str(params[key])).resolve()
     if not path.is_relative_to(folder().resolve()) or path == folder().resolve():
         return None
+    store.fetch(folder() / path.relative_to(folder().resolve()).parts[0], fresh_s=FRESH_S)
     return params | {key: str(path)}
 
 

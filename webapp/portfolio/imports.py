@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Max
 from safetensors import SafetensorError, safe_open
 
-from webapp import engine
+from webapp import engine, store
 from webapp.accounts.models import User
 from webapp.engine import DataError
 from webapp.filenames import safe_name
@@ -85,6 +85,7 @@ def _adopted(row: PortfolioRow, thing: Path, place: str, by: User) -> PortfolioR
         target = files.folder() / place
         target.parent.mkdir(exist_ok=True)
         os.replace(thing, target)
+        store.push(files.folder() / row.name)
     return row
 
 

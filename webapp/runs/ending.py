@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +10,7 @@ from django.utils import timezone
 
 from webapp import engine
 from webapp.database import patiently
+from webapp.datasets.storage import remove
 from webapp.ops.models import Fault
 from webapp.runs import journal, knowledge, notices, queue, words
 from webapp.runs.models import Run
@@ -63,7 +63,7 @@ def _fail_for_us(run: Run, trouble: str, **fields: Any) -> bool:
 def forget_if_deleted(run: Run) -> None:
     """A run deleted while it learned may have left files written after the deletion."""
     if not patiently(Run.objects.filter(pk=run.pk).exists):
-        shutil.rmtree(run.dir, ignore_errors=True)
+        remove(run.folder)
 
 
 def _finish(run: Run, code: int | None, trouble: str) -> None:

@@ -11,11 +11,12 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from webapp import engine
+from webapp import engine, store
 from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
@@ -47,18 +48,25 @@ def train(run_id: str) -> None:
     if not patiently(lambda: queued.update(**claim)):
         return
     run = patiently(Run.objects.select_related("dataset", "owner").filter(pk=run_id).get)
+    with store.working_on(run.folder):
+        _train(run)
+
+
+def _train(run: Run) -> None:
     try:
-        code, trouble = _follow(run, _start(run))
+        with store.following(run.folder):
+            code, trouble = _follow(run, _start(run))
         if patiently(lambda: _was_taken_over(run)):
             return
         patiently(lambda: journal.take(run))
+        store.push(run.folder)
         patiently(lambda: ending.settle(run, code, trouble))
     except Exception as error:
         reason = f"The worker of this run failed ({type(error).__name__})."
         patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
-        patiently(lambda: measure_run(run_id))
+        patiently(lambda: measure_run(run.pk))
         ending.forget_if_deleted(run)
 
 
@@ -138,24 +146,31 @@ def export(run_id: str) -> None:
     run = patiently(waiting.select_related("dataset").first)
     if run is None:
         return
-    error = ""
-    try:
-        should_stop = queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S)
-        engine.export(run.dir, run.dataset.autodl_dir, should_stop)
-    except engine.DataError as reason:
-        error = str(reason)
-    except engine.Stopped:
-        queues.log_stop(f"export of run {run_id}", waiting.exists)
-        error = NOT_PACKED
-    except (engine.EngineError, OSError) as reason:
-        log.error("export of run %s: %s", run_id, reason)
-        error = NOT_PACKED
-        if run.dir.exists():
-            (run.dir / "export.log").write_text(str(reason))
+    with store.working_on(run.folder):
+        error = _export(run, waiting)
+        store.push(run.folder)
     state = Run.Export.FAILED if error else Run.Export.READY
     patiently(lambda: waiting.update(export_state=state, export_error=error))
     patiently(lambda: measure_run(run_id))
     ending.forget_if_deleted(run)
+
+
+def _export(run: Run, waiting: QuerySet[Run]) -> str:
+    """Why it could not be packed; empty if it could."""
+    try:
+        should_stop = queues.stop_unless(waiting.exists, queue.EXPORT_LIMIT_S)
+        engine.export(run.dir, run.dataset.autodl_dir, should_stop)
+    except engine.DataError as reason:
+        return str(reason)
+    except engine.Stopped:
+        queues.log_stop(f"export of run {run.pk}", waiting.exists)
+        return NOT_PACKED
+    except (engine.EngineError, OSError) as reason:
+        log.error("export of run %s: %s", run.pk, reason)
+        if run.dir.exists():
+            (run.dir / "export.log").write_text(str(reason))
+        return NOT_PACKED
+    return ""
 
 
 def compare(dataset_id: str) -> None:
@@ -164,14 +179,20 @@ def compare(dataset_id: str) -> None:
     dataset = patiently(rows.first)
     if dataset is None or not alike.is_missing(dataset):
         return
+    with store.working_on(dataset.dir / "autodl"):
+        _compare(dataset, rows)
+        store.push(dataset.dir / "autodl")
+
+
+def _compare(dataset: Dataset, rows: QuerySet[Dataset]) -> None:
     try:
         should_stop = queues.stop_unless(rows.exists, queue.COMPARE_LIMIT_S)
         engine.compare_classes(dataset.autodl_dir, dataset.modality, alike.path(dataset), should_stop)
     except engine.Stopped:
-        queues.log_stop(f"comparing the classes of data set {dataset_id}", rows.exists)
+        queues.log_stop(f"comparing the classes of data set {dataset.pk}", rows.exists)
         alike.give_up(dataset)
     except (engine.DataError, engine.EngineError, OSError) as reason:
-        log.error("comparing the classes of data set %s: %s", dataset_id, reason)
+        log.error("comparing the classes of data set %s: %s", dataset.pk, reason)
         alike.give_up(dataset)
 
 
@@ -190,33 +211,41 @@ def _predict(prediction_id: str, then: Callable[[Prediction], None]) -> None:
     prediction = patiently(waiting.select_related("run").first)
     if prediction is None:
         return
+    with store.working_on(prediction.folder):
+        _answer(prediction, waiting, then)
+        store.push(prediction.folder)
+    patiently(lambda: measure_run(prediction.run_id))
+
+
+def _answer(prediction: Prediction, waiting: QuerySet[Prediction], then: Callable[[Prediction], None]) -> None:
     error = ""
     try:
-        model, should_stop = prediction.run.dir / "model.zip", queues.stop_unless(waiting.exists, queue.PREDICT_LIMIT_S)
-        engine.predict(model, prediction.source, prediction.output_path, should_stop)
+        should_stop = queues.stop_unless(waiting.exists, queue.PREDICT_LIMIT_S)
+        engine.predict(prediction.run.model_path, prediction.source, prediction.output_path, should_stop)
     except engine.DataError as reason:
         error = str(reason)
     except engine.Stopped:
-        queues.log_stop(f"prediction {prediction_id}", waiting.exists)
+        queues.log_stop(f"prediction {prediction.pk}", waiting.exists)
         error = NOT_ANSWERED
     except (engine.EngineError, OSError) as reason:
-        log.error("prediction %s: %s", prediction_id, reason)
+        log.error("prediction %s: %s", prediction.pk, reason)
         error = NOT_ANSWERED
+    store.push(prediction.folder)
     try:
         if patiently(lambda: _settle(prediction, error)) and not error:
             then(prediction)
     finally:
         _forget_input(prediction)
-    patiently(lambda: measure_run(prediction.run_id))
 
 
 def _forget_input(prediction: Prediction) -> None:
     """Of what was given only the answers are kept."""
-    shutil.rmtree(prediction.dir / "input", ignore_errors=True)
+    shutil.rmtree(prediction.folder / "input", ignore_errors=True)
 
 
 def _end_prediction(prediction: Prediction, error: str) -> bool:
     _forget_input(prediction)
+    store.push(prediction.folder)
     return _settle(prediction, error)
 
 
@@ -266,24 +295,26 @@ def _lost(run: Run) -> bool:
     """The worker of this run is silent: try once more, or finish with what was scored."""
     mine = Run.objects.filter(pk=run.pk, state=run.state, heartbeat=run.heartbeat)
     retry = run.state == Run.State.RUNNING and run.tries < MAX_TRIES
-    now = timezone.now()
+    fields: dict[str, Any] = {"heartbeat": timezone.now()}  # ours to finish
     if retry:
-        won = mine.update(
-            state=Run.State.QUEUED,
-            state_since=now,
-            heartbeat=None,
-            error="The worker of this run was lost (a crash or a restart of the machine), so it starts once more, "
-            "with the full training time. Its earlier scores are kept.",
+        error = (
+            "The worker of this run was lost (a crash or a restart of the machine), so it starts once more, "
+            "with the full training time. Its earlier scores are kept."
         )
-    else:
-        won = mine.update(heartbeat=now)  # ours to finish
-    if not won:
-        return False
+        fields = {"state": Run.State.QUEUED, "state_since": timezone.now(), "heartbeat": None, "error": error}
+    with store.working_on(run.folder):
+        if not mine.update(**fields):
+            return False
+        _take_over(run, retry)
+    return True
+
+
+def _take_over(run: Run, retry: bool) -> None:
     engine.end_stray(run.dir)
     patiently(lambda: journal.take(run))
     if retry:
         journal.put_aside(run)
+        store.push(run.folder)
         queue.enqueue_train(run)
     else:
         patiently(lambda: ending.settle(run, None, "The worker of this run was lost."))
-    return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from webapp import engine
+from webapp import engine, store
 from webapp.database import patiently
 from webapp.runs.models import Run, ScorePoint
 
@@ -64,6 +64,7 @@ def bring_back(run: Run) -> bool:
     aside.rename(kept)
     shutil.rmtree(run.dir)
     kept.rename(run.dir)
+    store.push(run.folder)
     patiently(lambda: _reset(run))  # the files are moved already, so a second call would not find them
     patiently(lambda: take(run))
     return True

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from webapp import engine
+from webapp import engine, store
 from webapp.portfolio.scores import WHOLE, add_run_score, forget_run_score, name_of
 from webapp.runs.models import Lesson, Run
 
@@ -24,6 +24,8 @@ AUTO_VERSION = 1
 
 def folder() -> Path | None:
     """The tables for the engine instead of its own; None while no run is shared."""
+    if store.is_remote():
+        rewrite()  # another machine may have written down what is new
     path = _path()
     return path if path.exists() else None
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from webapp import store
 from webapp.access import new_id, owns
 from webapp.datasets.models import Dataset
 
@@ -87,8 +88,21 @@ class Run(models.Model):
         return reverse("run", args=[self.id])
 
     @property
-    def dir(self) -> Path:
+    def folder(self) -> Path:
+        """Where its files are, on the machine that works on them."""
         return settings.MEDIA_ROOT / "runs" / self.id
+
+    @property
+    def dir(self) -> Path:
+        """``folder`` with its small files up to date (webapp/store)."""
+        return self.files("*.json", "*.jsonl", "*.log", "*.txt", "*.yaml")
+
+    def files(self, *patterns: str) -> Path:
+        return store.fetch(self.folder, *patterns, stamp=(self.state, self.export_state, self.tries))
+
+    @property
+    def model_path(self) -> Path:
+        return self.files("model.zip") / "model.zip"
 
     @property
     def is_open(self) -> bool:
@@ -183,8 +197,12 @@ class Prediction(models.Model):
     created = models.DateTimeField(auto_now_add=True)
 
     @property
-    def dir(self) -> Path:
+    def folder(self) -> Path:
         return settings.MEDIA_ROOT / "runs" / self.run_id / "predictions" / self.id
+
+    @property
+    def dir(self) -> Path:
+        return store.fetch(self.folder, fresh_s=0)
 
     @property
     def source(self) -> Path:

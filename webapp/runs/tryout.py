@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import remove
 from webapp.filenames import safe_name
 from webapp.runs import queue
 from webapp.runs.models import Prediction, Run
@@ -76,7 +77,7 @@ def take_files(run: Run, user: User | None, files: Sequence[UploadedFile], expla
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     prediction = _new(run, user, f"{_name(files[0])}{more}")
     for number, file in enumerate(files):
-        path = prediction.dir / "input" / _name(file)
+        path = prediction.folder / "input" / _name(file)
         if path.exists():
             path = path.with_name(f"{number}-{path.name}")
         with open(path, "wb") as target:
@@ -92,7 +93,7 @@ def take_row(run: Run, user: User | None, values: Sequence[str], explain: bool) 
     names = [column["name"] for column in inputs(run.dataset)]
     prediction = _new(run, user, "one row")
     row = dict(zip(names, values, strict=False))
-    (prediction.dir / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
+    (prediction.folder / "input" / "row.json").write_text(json.dumps([row]), encoding="utf-8")
     return _send(prediction, explain)
 
 
@@ -101,7 +102,7 @@ def take_text(run: Run, user: User | None, text: str, explain: bool) -> Predicti
         raise TryError("The text is empty: write or paste something.")
     prediction = _new(run, user, f"“{text.strip()[:60]}”")
     line = " ".join(text.split())  # a model of lines would take each line for a text
-    (prediction.dir / "input" / "text.txt").write_text(line, encoding="utf-8")
+    (prediction.folder / "input" / "text.txt").write_text(line, encoding="utf-8")
     return _send(prediction, explain)
 
 
@@ -110,13 +111,14 @@ def _new(run: Run, user: User | None, name: str) -> Prediction:
     for old in Prediction.objects.filter(run=run, owner=user).order_by("-created")[KEPT - 1 :]:
         old.delete()
     prediction = Prediction(run=run, owner=user, input_name=name[:255])
-    (prediction.dir / "input").mkdir(parents=True)
+    (prediction.folder / "input").mkdir(parents=True)
     return prediction
 
 
 def _send(prediction: Prediction, explain: bool) -> Prediction:
     """The row is written once its files are complete."""
     try:
+        store.push(prediction.folder)
         with transaction.atomic():
             sender = prediction.owner_id or prediction.run.owner_id
             User.objects.select_for_update().get(pk=sender)  # many sent at once are counted, too
@@ -124,7 +126,7 @@ def _send(prediction: Prediction, explain: bool) -> Prediction:
             prediction.save(force_insert=True)
             queue.enqueue_predict(prediction, explain)
     except BaseException:
-        shutil.rmtree(prediction.dir, ignore_errors=True)
+        remove(prediction.folder)
         raise
     return prediction
 

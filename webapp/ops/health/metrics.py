@@ -119,7 +119,7 @@ def _score_latency() -> Metric:
     """From the journals of the newest runs that run or ended lately."""
     lately = Q(state=Run.State.RUNNING) | Q(ended__gt=timezone.now() - LATENCY_AGE)
     latencies_s: list[float] = []
-    for run in Run.objects.filter(lately).only("pk").order_by("-created")[:LATENCY_RUNS]:
+    for run in Run.objects.filter(lately).order_by("-created")[:LATENCY_RUNS]:
         events, _ = engine.events.read(run.dir / "events.jsonl")
         made = {event["k"]: event["time"] for event in events if event["event"] == "prediction"}
         scores = [event for event in events if event["event"] == "score"]

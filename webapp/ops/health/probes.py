@@ -15,6 +15,8 @@ from django.template.defaultfilters import pluralize
 from redis import Redis
 from redis.exceptions import RedisError
 
+from webapp.store import remote
+
 ANSWER_LIMIT_S = 2.0
 FULL_BYTES = 2**28
 """With less free space than this, neither the database nor the job queue can be relied upon."""
@@ -52,4 +54,14 @@ def disk() -> str:
     return ""
 
 
+def files() -> str:
+    try:
+        remote.names("")
+    except OSError:
+        return "The file store does not answer."
+    return ""
+
+
 PROBES: dict[str, Callable[[], str]] = {"database": database, "redis": redis, "disk": disk}
+if settings.STORAGE_URL:
+    PROBES["files"] = files

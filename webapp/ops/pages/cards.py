@@ -18,7 +18,7 @@ LOOKED_AT = 60  # lines of the preview file
 
 def samples(dataset: Dataset) -> list[dict[str, Any]]:
     """The first samples of each class in turn, ready for the template; empty until the data set is ready."""
-    path = dataset.autodl_dir / "previews" / "test.jsonl"
+    path = dataset.files("previews/test.jsonl") / "previews" / "test.jsonl"
     if dataset.state != Dataset.State.READY or not path.exists():
         return []
     with open(path, encoding="utf-8") as file:
@@ -46,7 +46,8 @@ def _ready(dataset: Dataset, sample: dict[str, Any]) -> dict[str, Any]:
 
 def _loudness(dataset: Dataset, file: str, bins: int = 50) -> list[float | None]:
     """The outline of a sound: its extremes in each of ``bins`` parts, alternating up and down."""
-    with wave.open(str(dataset.autodl_dir / "previews" / file.rsplit("/", 1)[-1])) as sound:
+    name = f"previews/{file.rsplit('/', 1)[-1]}"
+    with wave.open(str(dataset.files(name) / name)) as sound:
         if sound.getsampwidth() != 2:
             return []
         values = np.frombuffer(sound.readframes(sound.getnframes()), np.int16)[:: sound.getnchannels()]

@@ -31,7 +31,7 @@ class Alike:
 
 
 def path(dataset: Dataset) -> Path:
-    return dataset.autodl_dir / "alike.json"
+    return dataset.files("alike.json") / "alike.json"
 
 
 def is_missing(dataset: Dataset) -> bool:
@@ -41,7 +41,7 @@ def is_missing(dataset: Dataset) -> bool:
 
 def give_up(dataset: Dataset) -> None:
     """Write an empty result, so that the comparison is not repeated."""
-    if dataset.autodl_dir.exists():
+    if path(dataset).parent.exists():
         path(dataset).write_text('{"alike": []}')
 
 

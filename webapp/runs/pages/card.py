@@ -32,7 +32,7 @@ FILES = {
 
 def model_card(run: Run) -> dict[str, Any] | None:
     """``{"size_bytes", "contents": [{"name", "what", "size_bytes"}], "verified"}``; None while there is no zip."""
-    path = run.dir / "model.zip"
+    path = run.model_path
     try:
         return _card(path, path.stat().st_mtime_ns)
     except FileNotFoundError:

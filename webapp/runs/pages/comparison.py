@@ -60,10 +60,11 @@ def _sentence(gains: list[float], metric: str, n_test: int) -> str:
 
 def _item_scores(run: Run, found: dict[str, Any]) -> list[float]:
     """Of each test item: 1 if it is right, else 0; with several labels its F1."""
-    solution = next(run.dataset.autodl_dir.glob("*.solution"), None)
+    solution = next(run.dataset.files("*.solution").glob("*.solution"), None)
     if solution is None:
         return []
-    return _scored(run.dir, found["k"], solution, found["task"] == "multi_label", len(found["labels"]))
+    folder = run.files(f"*.predict_{found['k']}")
+    return _scored(folder, found["k"], solution, found["task"] == "multi_label", len(found["labels"]))
 
 
 @lru_cache(maxsize=32)

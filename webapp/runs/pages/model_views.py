@@ -91,10 +91,9 @@ def _run(request: HttpRequest, run_id: str) -> Run:
 @require_GET
 def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
     run = _run(request, run_id)
-    path = run.dir / "model.zip"
-    if not run.opens_to(request.user) or run.export_state != Run.Export.READY or not path.exists():
+    if not run.opens_to(request.user) or run.export_state != Run.Export.READY or not run.model_path.exists():
         raise Http404
-    return streaming.stream_file(path, f"{run.dataset.name}-model.zip", "application/zip")
+    return streaming.stream_file(run.model_path, f"{run.dataset.name}-model.zip", "application/zip")
 
 
 @require_POST
@@ -254,7 +253,7 @@ async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
     for _ in range(int(API_PATIENCE_S / API_POLL_S)):
         await sent.arefresh_from_db(fields=["state", "error"])
         if sent.state == Prediction.State.READY:
-            return streaming.stream_csv(sent.output_path, "predictions.csv")
+            return streaming.stream_csv(await asyncio.to_thread(lambda: sent.output_path), "predictions.csv")
         if sent.state == Prediction.State.FAILED:
             return JsonResponse({"error": sent.error}, status=422)
         await asyncio.sleep(API_POLL_S)

@@ -153,7 +153,7 @@ def points_csv(points: list[dict[str, Any]]) -> str:
 
 
 def _predictions(run: Run, k: int) -> Iterator[tuple[int, list[float]]]:
-    return enumerate(rows_of(run.dir, k))
+    return enumerate(rows_of(run.files(f"*.predict_{k}"), k))
 
 
 def rows_of(run_dir: Path, k: int) -> Iterator[list[float]]:

@@ -27,10 +27,10 @@ def choices(run: Run, found: dict[str, Any] | None) -> list[dict[str, Any]]:
     if found is None or run.is_open:
         return []
     has_several = found["task"] == "multi_label"
-    solution = next(run.dataset.autodl_dir.glob("*.solution"), None)
+    solution = next(run.dataset.files("*.solution").glob("*.solution"), None)
     if solution is None or not (has_several or len(found["labels"]) == 2):
         return []
-    return _choices(run.dir, found["k"], solution, has_several, tuple(found["labels"]))
+    return _choices(run.files(f"*.predict_{found['k']}"), found["k"], solution, has_several, tuple(found["labels"]))
 
 
 @lru_cache(maxsize=32)

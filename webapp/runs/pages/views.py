@@ -199,7 +199,7 @@ def run_scores(request: HttpRequest, run_id: str) -> HttpResponse:
 def run_challenge_result(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
     """The files that the challenge's ingestion and scoring programs would have left, for the owner."""
     run = get_owned(_runs(), request.user, id=run_id)
-    members = [] if run.is_open else engine.challenge_result.members(run.dir)
+    members = [] if run.is_open else engine.challenge_result.members(run.files())
     if not members:
         raise Http404
     return streaming.stream_zip(members, f"{run.dataset.name}-run-{run.number}-challenge-result.zip")

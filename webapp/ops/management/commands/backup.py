@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.ops.backup import site
@@ -24,3 +25,5 @@ class Command(BaseCommand):
         except BackupError as error:
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(f"Kept {len(manifest.files)} files and the rows of {manifest.made} in {folder}.")
+        if settings.STORAGE_URL:
+            self.stdout.write("Of the files in the store only local copies are among them: back up its bucket, too.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
+from webapp.datasets.storage import remove
 from webapp.ops.starters import STARTERS, Starter
 
 
@@ -51,12 +52,13 @@ def load(key: str, starter: Starter, owner: User) -> Dataset:
     try:
         subprocess.run(command, check=True, cwd=settings.BASE_DIR)
         dataset.size_bytes = dataset.raw_path.stat().st_size
+        store.push(dataset.dir / "raw")
         with transaction.atomic():
             dataset.save()
             jobs.enqueue(dataset)
             _mark(key).parent.mkdir(exist_ok=True)
             _mark(key).touch()
     except BaseException:
-        shutil.rmtree(dataset.dir, ignore_errors=True)
+        remove(dataset.dir)
         raise
     return dataset

@@ -13,8 +13,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from webapp import store
 from webapp.accounts.models import User
 from webapp.runs import knowledge
+from webapp.store import remote
 
 
 class Command(BaseCommand):
@@ -22,6 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
+        if store.is_remote():
+            remote.prepare()
         call_command("sync_portfolio", verbosity=0)
         collect_static()
         knowledge.rewrite()

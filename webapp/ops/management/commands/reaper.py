@@ -48,6 +48,7 @@ DUTIES = (
     ("guests", "webapp.accounts.guests.reap"),
     ("old audit entries", "webapp.accounts.audit.forget_old"),
     ("files without a row", "webapp.datasets.sweep.daily"),
+    ("copies of stored files", "webapp.store.copies.look_after"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )
 

@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 from webapp.datasets import jobs as conversions  # noqa: F401  a forked job has them loaded
 from webapp.ops import devices, queues
 from webapp.runs import jobs  # noqa: F401
+from webapp.store import copies
 
 
 class DeviceWorker(Worker):
@@ -26,6 +27,10 @@ class DeviceWorker(Worker):
     def register_birth(self) -> None:
         super().register_birth()
         self.connection.hset(self.key, "device", devices.describe())
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()
+        copies.look_after()
 
 
 def bury_the_dead(worker: Worker) -> None:

@@ -1,0 +1,189 @@
+"""Machines that share a database, a queue and an S3 store, but no disk: one is lost in the middle of a run.
+
+Each host is a set of processes with a DATA_DIR and, for root, a host name of its own.  test_servers.py runs this with
+PostgreSQL and Redis as well.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from moto.server import ThreadedMotoServer
+
+from automl_engine.run import events
+from formatters.base import Options
+from formatters.convert import convert
+from tests.formatters.toys import TOYS
+from tests.webapp.test_faults import MARGIN_S, NOTICED_S, ROOT, page, start_run, wait_for
+from webapp import store
+from webapp.accounts.models import User
+from webapp.database import patiently
+from webapp.datasets.models import Dataset
+from webapp.ops import processes
+from webapp.runs import control, journal
+from webapp.runs.models import Run
+from webapp.store import remote
+
+pytestmark = pytest.mark.long  # starts three hosts, and waits until one is missed
+FOLLOWED_S = 2
+
+
+class Host:
+    """Processes of one machine."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.data_dir, self.mark = name, folder / name, f"{name}-{secrets.token_hex(4)}"
+        self.data_dir.mkdir()
+        self.socket = Path(f"/tmp/{self.mark}.sock")
+        self.environment = {"DATA_DIR": str(self.data_dir), "CUDA_VISIBLE_DEVICES": "", processes.MARK: self.mark}
+
+    def start(self, *command: str, **environment: str) -> None:
+        own_name = ["unshare", "--uts", "sh", "-c", f'hostname {self.name}; exec "$@"', "-"]
+        with open(self.data_dir / "host.log", "ab") as log:
+            subprocess.Popen(
+                [*(own_name if os.getuid() == 0 else []), sys.executable, *command],
+                cwd=ROOT,
+                env=os.environ | self.environment | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def train(self) -> None:
+        self.start("-m", "automl_engine.run.warm", str(self.socket))
+        self.start("manage.py", "worker", "train", WARM_ENGINE=str(self.socket))
+
+    def kill(self) -> None:
+        while alive := processes.marked(self.mark):
+            for process in alive:
+                process.kill()
+            psutil.wait_procs(alive, 5)
+        self.socket.unlink(missing_ok=True)
+
+    def scored(self, run: Run) -> int:
+        path = self.data_dir / "media" / "runs" / run.pk / "events.jsonl"
+        return sum(event["event"] == "score" for event in events.read(path)[0])
+
+    def freeze(self, run: Run) -> None:
+        """Its training process, so that the run stays as it is."""
+        first = (self.data_dir / "media" / "runs" / run.pk / "engine.pid").read_text().split()[0]
+        psutil.Process(int(first)).children(recursive=True)[-1].suspend()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings.STORAGE_URL = "s3://autodl/site"
+    values = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}
+    for name, value in (values | {"ENDPOINT_URL": f"http://{host}:{port}"}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("STORAGE_URL", settings.STORAGE_URL)
+    remote.prepare()
+    yield
+    server.stop()
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Database and queue of this process are those of all hosts."""
+    if connection.vendor == "sqlite":
+        database = f"sqlite:///{request.getfixturevalue('database_file')}"
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 20)
+        connection.close()
+    else:
+        request.getfixturevalue("transactional_db")
+        database = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
+    monkeypatch.setenv("DATABASE_URL", database)
+    if not settings.REDIS_URL:
+        monkeypatch.setenv("REDIS_URL", f"unix://{request.getfixturevalue('redis_socket')}")
+    url = os.environ["REDIS_URL"]
+    settings.RQ_QUEUES = {name: queue | {"URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    call_command("sync_portfolio", verbosity=0)
+
+
+@pytest.fixture
+def hosts(bucket: None, servers: None, tmp_path: Path, settings: Any) -> Iterator[dict[str, Host]]:
+    found = {name: Host(name, tmp_path) for name in ("web", "one", "two")}
+    settings.DATA_DIR = found["web"].data_dir
+    settings.MEDIA_ROOT = found["web"].data_dir / "media"
+    yield found
+    for host in found.values():
+        host.kill()
+
+
+@pytest.fixture
+def dataset(hosts: dict[str, Host], owner: User, make_dataset: Any, tmp_path: Path) -> Dataset:
+    dataset = make_dataset(owner, "tabular", state="queued")
+    convert(TOYS["tabular"](tmp_path / "toy"), dataset.dir / "autodl", Options(name="toy"), say=lambda line: None)
+    store.push(dataset.dir / "autodl")
+    Dataset.objects.update(state="ready")
+    dataset.refresh_from_db()
+    return dataset
+
+
+def test_a_lost_host(hosts: dict[str, Host], dataset: Dataset, owner_client: Client) -> None:
+    """Each of two hosts takes a run; one is killed, and the other takes over what it had."""
+    workers = [hosts["one"], hosts["two"]]
+    for host in workers:
+        host.train()
+    for host in workers:
+        wait_for(host.socket.exists, 2 * MARGIN_S, "a waiting engine")
+    hosts["web"].start("manage.py", "reaper")
+    runs = [start_run(dataset, number) for number in (1, 2)]
+
+    def where(run: Run) -> Host | None:
+        return next((host for host in workers if host.scored(run)), None)
+
+    wait_for(lambda: all(where(run) for run in runs), MARGIN_S, "a score of each run")
+    begun = time.monotonic()
+    seen = [where(run).scored(run) for run in runs]  # type: ignore[union-attr]
+    wait_for(lambda: all(hosts["web"].scored(_fetched(run)) >= n for run, n in zip(runs, seen, strict=True)), 60, "it")
+    print(f"followed on the web host after {time.monotonic() - begun:.1f} s")
+    assert time.monotonic() - begun <= FOLLOWED_S
+    lost, kept = where(runs[0]), where(runs[1])
+    assert lost
+    assert kept
+    assert lost is not kept
+    lost.freeze(runs[0])
+    wait_for(lambda: runs[0].points.count() == lost.scored(runs[0]), MARGIN_S, "scores as rows")
+    time.sleep(FOLLOWED_S)
+    points = runs[0].points.count()
+    lost.kill()
+    killed_at = time.monotonic()
+    shutil.rmtree(lost.data_dir)
+
+    again = Run.objects.filter(pk=runs[0].pk, error__contains="starts once more")
+    wait_for(again.exists, NOTICED_S + MARGIN_S, "the lost host is noticed")
+    print(f"the lost host was noticed after {time.monotonic() - killed_at:.1f} s")
+    assert len(journal.lost_points(runs[0])) == points
+    for run in reversed(runs):
+        wait_for(lambda run=run: Run.objects.filter(pk=run.pk, points__gt=0).exists(), MARGIN_S, "a score")
+        run.refresh_from_db()
+        patiently(lambda run=run: control.stop(run))
+        wait_for(lambda run=run: Run.objects.filter(pk=run.pk, state="finished").exists(), MARGIN_S, "its end")
+        assert owner_client.get(f"/runs/{run.pk}").context["results"]
+    runs[0].refresh_from_db()
+    assert (runs[0].tries, runs[0].charged, runs[0].size_bytes > 0) == (2, True, True)
+    assert "first attempt, worker lost" in page(owner_client, runs[0])
+    owner_client.post(f"/data/{dataset.pk}/delete")
+    assert remote.names("runs") == remote.names("datasets") == set()
+
+
+def _fetched(run: Run) -> Run:
+    assert run.dir
+    return run
