@@ -61,7 +61,7 @@ def _orphans() -> Iterator[Path]:
         known = set(model.objects.values_list("pk", flat=True))
         # a run's first try lies beside it, as ID-lost-try, while it is put aside
         yield from (path for path in found if _owner(path) not in known)
-    found = list((root / "runs").glob("*/predictions/*"))
+    found = set((root / "runs").glob("*/predictions/*"))
     known = set(Prediction.objects.values_list("pk", flat=True))
     living = set(Run.objects.values_list("pk", flat=True))
     yield from (path for path in found if path.name not in known and path.parts[-3] in living)
