@@ -225,8 +225,8 @@ def test_results_of_another_machine_are_shown(
     host("packer")
     jobs.export(trained.pk)
     host("web")
-    assert b"".join(owner_client.get(f"/runs/{trained.pk}/model/download")) == b"zip"
-    owner_client.post(f"/runs/{trained.pk}/model/predict", {"files": SimpleUploadedFile("a.csv", b"yes")})
+    assert b"".join(owner_client.get(f"/models/{trained.pk}/model.zip")) == b"zip"
+    owner_client.post(f"/models/{trained.pk}/predict", {"files": SimpleUploadedFile("a.csv", b"yes")})
     prediction = Prediction.objects.get()
     host("predictor")
     jobs.predict(prediction.pk)
