@@ -46,7 +46,12 @@ class AutoModel(AnytimeModel):
         domains = ("audio", "timeseries") if spec.domain == "series" else (spec.domain,)
         rows = [row for row in rows if row["modality"] in domains and row.get("enabled", True)]
         self.seed = int(self.params.get("seed", 0))
-        self._report = Reporter(lambda kind, **fields: self.emit(kind, **fields))  # emit is set later
+        self.members: dict[str, Member] = {}
+        self.ensemble = Ensemble(self.members)
+        self.schedule = Schedule(self.members, self.ensemble)
+        self._report = Reporter(
+            lambda kind, **fields: self.emit(kind, **fields), self.schedule.fraction
+        )  # emit is set later
         self._broken: dict[str, Exception] = {}
         self.configurations = [row for row in rows if can_join(row["model"], row.get("params", {}))]
         for row in self.configurations:  # imports, weights and tables are not on the clock
@@ -59,9 +64,6 @@ class AutoModel(AnytimeModel):
         kinds = {row["modality"] for row in self.configurations}
         self._meta_models = {kind: MetaModel(kind, names, folder) for kind in kinds}
         self.modality = ""
-        self.members: dict[str, Member] = {}
-        self.ensemble = Ensemble(self.members)
-        self.schedule = Schedule(self.members, self.ensemble)
         self.folds = np.empty(0, np.int64)
         self._first: tuple[Member, np.ndarray] | None = None
 
@@ -200,7 +202,7 @@ class AutoModel(AnytimeModel):
 
     def _add_version(self, member: Member, split: Examples) -> None:
         number, kind = len(member.versions) + 1, "random numbers" if member.refits else "examples"
-        report = partial(self._report_progress, member, f"version {number} with other {kind}", after=False)
+        report = partial(self._report.progress, member.name, f"version {number} with other {kind}", after=False)
         if member.refits:
             joins, why = member.vary(split, partial(self.ensemble.gains, member)), "gains nothing on unseen examples"
             report()
@@ -213,7 +215,7 @@ class AutoModel(AnytimeModel):
         with clock.work("consider", scores=self.ensemble.labels.size):
             entered, report = self.ensemble.consider(member)
             if report:
-                self._report_progress(member, report)
+                self._report.progress(member.name, report)
         if entered and member.refits:
             self._attempt(member, lambda: member.refit(split))
 
@@ -242,10 +244,6 @@ class AutoModel(AnytimeModel):
         model.emit = self._report.relay
         self._report.forget_progress()
         return model
-
-    def _report_progress(self, member: Member, text: str, after: bool = True) -> None:
-        fraction = round(min(1.0, self.schedule.elapsed_s() / self.schedule.budget_s), 3)
-        self._report.progress(member.name, text, fraction, after)
 
     def _attempt(self, member: Member, work: Callable[[], Any]) -> bool:
         """Whether the work was done; a configuration that raises is reported and leaves the queue, the others go on."""

@@ -10,8 +10,8 @@ from typing import Any
 class Reporter:
     """Passes on progress together with a validation, each note once, and failures with their traceback."""
 
-    def __init__(self, emit: Callable[..., None]) -> None:
-        self._emit = emit
+    def __init__(self, emit: Callable[..., None], fraction: Callable[[], float]) -> None:
+        self._emit, self._fraction = emit, fraction
         self._progress, self._notes = "", set[str]()
 
     def forget_progress(self) -> None:
@@ -26,10 +26,10 @@ class Reporter:
             self._notes.add(fields.get("text", ""))
             self._emit(kind, **fields)
 
-    def progress(self, name: str, text: str, fraction: float, after: bool = True) -> None:
+    def progress(self, name: str, text: str, after: bool = True) -> None:
         """A text before or ``after`` what the member itself last reported."""
         own = self._progress or name
-        self._emit("progress", by=name, text=f"{own}: {text}" if after else f"{text}: {own}", fraction=fraction)
+        self._emit("progress", by=name, text=f"{own}: {text}" if after else f"{text}: {own}", fraction=self._fraction())
 
     def failure(self, name: str, error: Exception) -> None:
         text, trace = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))

@@ -79,6 +79,10 @@ class Schedule:
     def elapsed_s(self) -> float:
         return 0.0 if self.start_s is None else clock.now_s() - self.start_s
 
+    def fraction(self) -> float:
+        """Of the budget that is used."""
+        return round(min(1.0, self.elapsed_s() / self.budget_s), 3)
+
     def first_fit_s(self) -> float:
         """Time that the first model believes to have: it takes up to about a quarter, and reading comes on top."""
         return min(2 * max(0.1, FIRST_S - self.elapsed_s()), max(1.0, self.remaining_s()))
