@@ -90,7 +90,7 @@ def board(budget_s: int | None = None, modality: str = "") -> Board:
     """Four queries, or three where nothing has changed; by default the budget with most runs, and all modalities."""
     counts: dict[int, int] = defaultdict(int)
     groups = _counted().values("budget_s", "dataset__modality").annotate(**STATE_OF_RUNS).order_by()
-    state = tuple(sorted(tuple(group.values()) for group in groups))
+    state: tuple[tuple[Any, ...], ...] = tuple(sorted(tuple(group.values()) for group in groups))
     for budget, _, runs, *_ in state:
         counts[budget] += runs
     if budget_s not in counts:
