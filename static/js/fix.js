@@ -1,6 +1,6 @@
 // Samples that are chosen for a change, also on other pages of a grid; one sample shown large.
 
-import { announce } from "./site.js";
+import { announce } from "./common.js";
 
 const form = document.getElementById("fix");
 const dialog = document.getElementById("enlarged");

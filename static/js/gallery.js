@@ -1,7 +1,7 @@
 // All samples in one scrolling box: each page of them is a part with a known height, and only parts near the view hold
 // elements, so that any number scrolls smoothly.  Without this script there are links to the pages.
 
-import { announce } from "./site.js";
+import { announce } from "./common.js";
 
 const MARGIN_PX = 800; // parts that are this near are loaded
 const REST_MS = 80; // a part that is scrolled past faster is not loaded

@@ -1,6 +1,6 @@
 // Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
-import { whileDisabled } from "./site.js";
+import { whileDisabled } from "./common.js";
 import { showWhy } from "./why.js";
 
 const answer = document.getElementById("answer");

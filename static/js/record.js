@@ -1,7 +1,7 @@
 // Recording with the webcam or the microphone into class folders: each picture or sound is a file, and upload.js sends
 // them as one zip.
 
-import { announce } from "./site.js";
+import { announce } from "./common.js";
 
 const PICTURE_MS = 250; // between two pictures
 const PICTURE_PX = 320; // the longer side

@@ -1,7 +1,7 @@
 // The run page, live: the server sends regions of HTML and a Plotly figure; this file puts them in place.
 // It uses server-sent events; if they fail, it polls the same JSON every three seconds.
 
-import { whileDisabled } from "./site.js";
+import { whileDisabled } from "./common.js";
 
 const root = document.getElementById("run");
 const plot = document.getElementById("plot");

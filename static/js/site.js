@@ -1,21 +1,6 @@
 // Shared by all pages: confirmation before actions that cannot be undone, copying code, times in the local time zone.
 
-/** Announce a change of the page to screen readers. */
-export function announce(text) {
-  document.getElementById("announcer").textContent = text;
-}
-
-/** Disable a button while ``work`` is done; then it has the focus again. */
-export async function whileDisabled(button, work) {
-  const hadFocus = document.activeElement === button;
-  button.disabled = true;
-  try {
-    await work();
-  } finally {
-    button.disabled = false;
-    if (hadFocus && document.activeElement === document.body) button.focus();
-  }
-}
+import { announce } from "./common.js";
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.target.type !== "file") return; // browsers open the dialog with Space only

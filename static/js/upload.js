@@ -1,7 +1,7 @@
 // The upload form: sends one file unchanged, several files or a folder as one zip; resumable (tus, vendored).
 // It resumes after a lost connection, a restarted server, and a closed tab (when the same files are chosen again).
 
-import { announce } from "./site.js";
+import { announce } from "./common.js";
 import { crc32, Zip } from "./zip.js";
 
 const RETRY_MS = [0, 1000, 3000, 5000, 10000, ...Array(30).fill(20000)];

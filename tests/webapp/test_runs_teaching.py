@@ -15,7 +15,7 @@ import pytest
 from django.urls import reverse
 
 from automl_engine.metalearning import tables
-from tests.webapp.test_runs_jobs import ENGINE
+from tests.webapp.conftest import ENGINE
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.api.models import ApiToken
