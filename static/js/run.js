@@ -41,9 +41,13 @@ function show(page) {
   tick();
 }
 
+let lastFocused = null; // a button that is disabled loses the focus
+document.addEventListener("focusin", ({ target }) => (lastFocused = target));
+
 /** What may be done now; if the button with the focus is gone, the next one gets it. */
 function showActions(state) {
-  const focused = document.activeElement?.closest("[data-when]");
+  const active = document.activeElement;
+  const focused = (active === document.body ? lastFocused : active)?.closest("[data-when]");
   const parts = [...document.querySelectorAll("[data-when]")];
   for (const part of parts) part.hidden = !part.dataset.when.split(" ").includes(state);
   const next = focused?.hidden && parts.find((part) => !part.hidden);

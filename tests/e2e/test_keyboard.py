@@ -49,6 +49,9 @@ def has_focus(page: Any) -> bool:
 
 
 def test_from_upload_to_prediction(page: Any, site: str, tmp_path: Path) -> None:
+    page.on(
+        "filechooser", lambda chooser: None
+    )  # the browser is told now to report dialogs, or the first would be missed
     page.goto(site)
     press(page, "Register$")
     page.wait_for_url(re.compile("signup"))
@@ -84,6 +87,7 @@ def test_from_upload_to_prediction(page: Any, site: str, tmp_path: Path) -> None
     press(page, "Use the model")
     page.locator("#try-files").wait_for(timeout=120_000)
 
+    press(page, "Enter one row")
     tab_to(page, "alcohol")
     page.keyboard.type("13.2")
     press(page, "Predict")
