@@ -42,7 +42,6 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "series_quant": FOREST,
     "series_statistics": HEAD | {"points"},
     "series_trunk": HEAD | {"weights"},
-    "tabular_catboost": frozenset(),
     "tabular_ensemble": frozenset(),
     "tabular_forest": FOREST,
     "tabular_lightgbm": frozenset(),

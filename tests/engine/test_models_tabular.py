@@ -27,7 +27,6 @@ from automl_engine.models.tabular.boosting import (
     row_weights,
     rows_in_time,
 )
-from automl_engine.models.tabular.catboost import TabularCatBoost
 from automl_engine.models.tabular.ensemble import TabularEnsemble
 from automl_engine.models.tabular.forest import Forest, TabularForest, shrink
 from automl_engine.models.tabular.lightgbm import TabularLightGBM
@@ -35,7 +34,7 @@ from automl_engine.models.tabular.linear import TabularLinear, telling_columns
 from automl_engine.models.tabular.network import TabularNetwork
 from automl_engine.models.tabular.xgboost import TabularXGBoost
 
-KINDS = (TabularCatBoost, TabularForest, TabularLightGBM, TabularLinear, TabularXGBoost)
+KINDS = (TabularForest, TabularLightGBM, TabularLinear, TabularXGBoost)
 
 
 def table(values: np.ndarray, labels: np.ndarray) -> MemoryExamples:
@@ -116,7 +115,7 @@ def test_folds_are_stratified_and_cover_every_row_once() -> None:
         assert not set(inside) & set(held)
 
 
-@pytest.mark.parametrize("kind", [TabularCatBoost, TabularLightGBM, TabularXGBoost])
+@pytest.mark.parametrize("kind", [TabularLightGBM, TabularXGBoost])
 def test_boosting_stops_in_time(kind: type[TabularBoosting]) -> None:
     train = xor(400, 1)
     model = kind(train.spec)

@@ -90,14 +90,10 @@ class Forest:
 
     def to_onnx(self, path: Path) -> None:
         """Input ``features`` (N, F) float32, output ``probabilities`` (N, K): one TreeEnsembleRegressor."""
-        graph = Graph(features=(np.float32, ["n", "f"]))
-        self.add_to(graph)
-        graph.save(path, self.values.shape[1])
-
-    def add_to(self, graph: Graph) -> str:
-        """The node of the graph whose output is that of ``predict``."""
-        attributes = self._onnx_attributes() | {"n_targets": self.values.shape[1]}
-        return graph.add("TreeEnsembleRegressor", "features", domain="ai.onnx.ml", **attributes)
+        graph, width = Graph(features=(np.float32, ["n", "f"])), self.values.shape[1]
+        attributes = self._onnx_attributes()
+        graph.add("TreeEnsembleRegressor", "features", domain="ai.onnx.ml", n_targets=width, **attributes)
+        graph.save(path, width)
 
     def _onnx_attributes(self) -> dict[str, np.ndarray]:
         """The node lists of the operator; only the leaves' non-zero shares are written."""
