@@ -308,12 +308,14 @@ class SlowToy(Toy):
         time.sleep(0.4)
 
 
-def half_checked(
-    train: MemoryExamples, test: MemoryExamples, monkeypatch: pytest.MonkeyPatch
-) -> tuple[AutoModel, Journal]:
-    """After the first look and the first of five folds."""
+@pytest.fixture
+def slow(tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
     monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
+
+
+def half_checked(train: MemoryExamples, test: MemoryExamples) -> tuple[AutoModel, Journal]:
+    """After the first look and the first of five folds."""
     model, journal = auto(train, toy_rows(only=[0.5]))
     model.train(train, 20)
     model.test(hidden(test), 20)
@@ -321,22 +323,20 @@ def half_checked(
     return model, journal
 
 
-def test_folds_left_out_at_first_are_checked_when_there_is_time(
-    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("slow")
+def test_folds_left_out_at_first_are_checked_when_there_is_time(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
-    model, _ = half_checked(train, test, monkeypatch)
+    model, _ = half_checked(train, test)
     assert np.isnan(model.members["only"].oof).any()
     drive(model, train, hidden(test), budget_s=20)
     assert not np.isnan(model.members["only"].oof).any()
 
 
+@pytest.mark.usefixtures("slow")
 def test_when_all_folds_are_known_the_weights_are_decided_again(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = tables
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:SlowToy")
-    monkeypatch.setitem(FIRST_SAMPLE, "tabular", 50)
     model, _ = auto(train, toy_rows(fair=[0.3], good=[0.5]))
     decided = list[dict[str, float]]()
     anew = model.ensemble.weigh_anew
@@ -347,11 +347,10 @@ def test_when_all_folds_are_known_the_weights_are_decided_again(
     assert "on all training examples" in model.why
 
 
-def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(
-    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("slow")
+def test_a_quick_row_that_fails_on_a_later_fold_is_told_once(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, test = tables
-    model, journal = half_checked(train, test, monkeypatch)
+    model, journal = half_checked(train, test)
     model.configurations[0]["params"]["skill"] = []
     drive(model, train, hidden(test), budget_s=20)
     assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: out of memory, say"]

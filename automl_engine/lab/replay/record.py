@@ -26,13 +26,7 @@ import torch
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
-from automl_engine.auto.schedule import (
-    Schedule,
-    affordable_count,
-    first_count,
-    fold_count,
-    has_enough_examples,
-)
+from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.splits import fold_numbers, stratified_sample
@@ -58,8 +52,6 @@ class Course:
     """Time to fit to the first sample."""
     first_test: np.ndarray
     """(M, K) predictions of that model."""
-    first_oof: np.ndarray
-    """(n, K) its predictions of the examples of fold 0 outside the sample; n = 0 if these are too few."""
     steps_s: np.ndarray
     """(S,) time of each step."""
     oof: np.ndarray
@@ -104,16 +96,11 @@ class Soloist:
         self.schedule.end_s, self.schedule.test_count = clock.now_s() + budget_s, len(self.test)
         member, start_s = self.member, clock.now_s()
         member.fit_first(self.train, sample)
-        first_s, model = clock.now_s() - start_s, member.current
-        first_test, first_test_s = self._tested(model)
-        fold = np.flatnonzero(self.folds == 0)
-        unseen = np.setdiff1d(fold, sample)
-        first_oof = np.empty((0, self.train.labels.shape[1]))
-        if 2 * len(unseen) > len(fold):
-            first_oof = np.asarray(model.test(self.train.subset(unseen), budget_s))
+        first_s = clock.now_s() - start_s
+        first_test, first_test_s = self._tested(member.current)
         member.current, self.schedule.end_s = member.new_model(), clock.now_s() + budget_s
         member.test_s = 0.0
-        known = partial(Course, member.refits, first_s, _half(first_test), _half(first_oof))
+        known = partial(Course, member.refits, first_s, _half(first_test))
         return self._folds(known, first_test_s) if member.refits else self._slices(known, first_test_s, budget_s)
 
     def _folds(self, known: partial[Course], test_s: float) -> Course:

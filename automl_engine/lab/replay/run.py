@@ -1,6 +1,6 @@
 """Replay: a run of ``auto`` from recorded courses, with any order of its configurations and any rule for the weights.
 
-What is left out: bagged versions, versions with other random numbers, and failures.  Features that several
+What is left out: the validation of the first model, versions of a model, and failures.  Features that several
 configurations share count for the one that was recorded first.
 """
 
@@ -95,10 +95,8 @@ class Mixture(ABC):
         self.test: dict[str, np.ndarray] = {}
         self.weights: dict[str, float] = {}
 
-    def first(self, name: str, oof: np.ndarray, test: np.ndarray) -> None:
+    def first(self, name: str, test: np.ndarray) -> None:
         self.weights, self.test[name] = {name: 1.0}, test
-        if not np.isnan(oof).all():
-            self.oof[name] = oof
 
     @abstractmethod
     def consider(self, name: str, refits: bool, oof: np.ndarray, test: np.ndarray) -> bool:
@@ -212,7 +210,7 @@ class Replay:
             for _ in self._folds(name, course) if course.refits else self._slices(name, course):
                 if self._is_over():
                     break
-                self._predict(course)
+                self._predict()
             self.queue.pop(0)
         self._finish()
         self._write()
@@ -229,9 +227,9 @@ class Replay:
         return self.record.courses[name].test_s
 
     def _first(self, name: str) -> None:
-        course, oof = self.record.courses[name], np.full(self.record.labels.shape, np.nan, np.float32)
+        course = self.record.courses[name]
         self.now_s += course.first_s
-        self.mixture.first(name, oof, course.first_test)
+        self.mixture.first(name, course.first_test)
         self._write()
 
     def _folds(self, name: str, course: Course) -> Iterator[None]:
@@ -241,9 +239,10 @@ class Replay:
             if step_s * (count - done) > limit_s:
                 count = done
                 break
-        yield from self._check(name, course, count)
+        self._check(name, course, count)
+        yield
 
-    def _check(self, name: str, course: Course, count: int) -> Iterator[None]:
+    def _check(self, name: str, course: Course, count: int) -> None:
         """So many folds of a member are known after this."""
         self.now_s += float(course.steps_s[self.folds.get(name, 0) : count].sum())
         self.folds[name] = count
@@ -251,7 +250,6 @@ class Replay:
         test = course.test[0] if len(course.test) else course.first_test
         self.mixture.consider(name, True, oof, test)
         self._refit()
-        yield
 
     def _refit(self) -> None:
         for member in self.mixture.weights:
@@ -268,8 +266,8 @@ class Replay:
         for name in begun:
             course = self.record.courses[name]
             if 2 * course.steps_s[self.folds[name] :].sum() < self._remaining_s():
-                for _ in self._check(name, course, len(course.steps_s)):
-                    self._predict(course)
+                self._check(name, course, len(course.steps_s))
+                self._predict()
                 left_out.discard(name)
         if begun and not left_out & set(self.mixture.weights):
             self.mixture.settle()
@@ -288,7 +286,7 @@ class Replay:
             if self.now_s - gained_s > max(patience_s, 0.5 * self.now_s):
                 break
 
-    def _predict(self, course: Course) -> None:
+    def _predict(self) -> None:
         cost_s = sum(self._test_s(name) for name in self._news())
         pause_s = max(SPACING * self.now_s, 2 * cost_s)
         if self._news() and (self.now_s - self.written_s >= pause_s or len(self.queue) < 2):
