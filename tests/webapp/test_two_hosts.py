@@ -6,6 +6,7 @@ PostgreSQL and Redis as well.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -27,7 +28,7 @@ from automl_engine.run import events
 from formatters.base import Options
 from formatters.convert import convert
 from tests.formatters.toys import TOYS
-from tests.webapp.test_faults import MARGIN_S, NOTICED_S, ROOT, page, start_run, wait_for
+from tests.webapp.test_faults import MARGIN_S, NOTICED_S, ROOT, start_run, wait_for
 from webapp import store
 from webapp.accounts.models import User
 from webapp.database import patiently
@@ -37,7 +38,10 @@ from webapp.runs import control, journal
 from webapp.runs.models import Run
 from webapp.store import remote
 
-pytestmark = pytest.mark.long  # starts three hosts, and waits until one is missed
+pytestmark = [  # starts three hosts, and waits until one is missed
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+]
 FOLLOWED_S = 2
 
 
@@ -179,7 +183,7 @@ def test_a_lost_host(hosts: dict[str, Host], dataset: Dataset, owner_client: Cli
         assert owner_client.get(f"/runs/{run.pk}").context["results"]
     runs[0].refresh_from_db()
     assert (runs[0].tries, runs[0].charged, runs[0].size_bytes > 0) == (2, True, True)
-    assert "first attempt, worker lost" in page(owner_client, runs[0])
+    assert "first attempt, worker lost" in json.dumps(owner_client.get(f"/runs/{runs[0].pk}/state").json()["figure"])
     owner_client.post(f"/data/{dataset.pk}/delete")
     assert remote.names("runs") == remote.names("datasets") == set()
 
