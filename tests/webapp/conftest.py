@@ -41,9 +41,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.fixture(autouse=True)
 def live_pages_in_the_thread_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its transaction is seen there alone; a real server has a thread for them."""
+    """Its transaction is seen there alone and ends with its connection; a real server has a thread for them."""
     if not {"transactional_db", "live_server"} & set(request.fixturenames):
         monkeypatch.setattr("webapp.runs.pages.live.own_context", copy_context)
+        monkeypatch.setattr("webapp.streaming.close_old_connections", lambda: None)
 
 
 @pytest.fixture(autouse=True)

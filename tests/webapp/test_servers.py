@@ -69,16 +69,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     port = free_port()
-    options = {"port": port, "bind": "127.0.0.1", "dir": tmp_path, "save": ""}
-    command = [program("valkey-server", "redis-server"), *(f"--{key}={value}" for key, value in options.items())]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
+    server = subprocess.Popen([program("valkey-server", "redis-server"), *options], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + START_LIMIT_S
     while True:
         try:
             redis.Redis(port=port).ping()
             break
         except redis.ConnectionError:
-            assert time.monotonic() < deadline
+            assert server.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
     yield f"redis://127.0.0.1:{port}/0"
     ends(server)
