@@ -5,7 +5,7 @@
 # make test     the test suite (test-site and test-engine beside each other)
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
-# make test-load   300 viewers, 50 uploads, 1,000 waiting runs: time and memory of the web server
+# make test-load   300 viewers, 50 uploads, 3 GB through cuts, 1,000 waiting runs: time and memory of the web server
 # make check    lint, format, types, import table
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))

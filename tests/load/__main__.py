@@ -1,9 +1,10 @@
 """The site under load, without training: its figures as CSV.
 
-    python -m tests.load [viewers] [uploads] [queue] [--write]
+    python -m tests.load [viewers] [uploads] [cuts] [queue] [--write]
 
-viewers: 300 people follow 20 runs live while pages are asked for.  uploads: 50 files of 20 MB come at once.  queue:
-1,000 runs of 20 users wait, two workers with a stub for the engine do them, and all of it is killed in between.
+viewers: 300 people follow 20 runs live while pages are asked for.  uploads: 50 files of 20 MB come at once.  cuts: one
+of 3 GB whose connection is cut five times.  queue: 1,000 runs of 20 users wait, two workers with a stub for the engine
+do them, and all of it is killed in between.
 Ends with 1 when a limit is missed.  ``--write`` leaves the figures in docs/results/load.csv.
 """
 
@@ -20,6 +21,7 @@ from datetime import date
 
 import psutil
 
+from tests.load.cuts import cuts
 from tests.load.queue import queue
 from tests.load.site import ROOT, Site, new_site
 from tests.load.uploads import uploads
@@ -27,7 +29,7 @@ from tests.load.viewers import viewers
 
 RESULTS = ROOT / "docs" / "results" / "load.csv"
 COLUMNS = ("part", "figure", "value", "limit", "unit", "command", "machine", "load average", "date")
-PARTS: dict[str, Callable[[Site], None]] = {"viewers": viewers, "uploads": uploads, "queue": queue}
+PARTS: dict[str, Callable[[Site], None]] = {"viewers": viewers, "uploads": uploads, "cuts": cuts, "queue": queue}
 
 
 def main() -> int:

@@ -48,6 +48,7 @@ def test_stream_replays_what_came_after_last_event_id(run: Run, owner: User) -> 
 def test_stream_follows_a_run_to_its_end(owner: User, make_dataset: Any, make_run: Any, monkeypatch: Any) -> None:
     run = make_run(make_dataset(owner), state="running")
     monkeypatch.setattr(live, "POLL_S", 0)
+    monkeypatch.setattr(live, "SHARE", 1.0)  # each page is made before the next look
     looks = []
     original = live._versions
 

@@ -77,7 +77,8 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
             redis.Redis(port=port).ping()
             break
         except redis.ConnectionError:
-            assert server.poll() is None and time.monotonic() < deadline
+            assert server.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.1)
     yield f"redis://127.0.0.1:{port}/0"
     ends(server)

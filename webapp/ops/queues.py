@@ -76,7 +76,7 @@ class FairQueue(DjangoRQ):
         if not waiting:
             return
         running = self._jobs(self.started_job_registry.get_job_ids(cleanup=False))
-        owners = [ticket(job).owner for job in running]
+        owners = [ticket(job).owner for job in running if _gives_signs_of_life(job)]  # a lost worker takes no turn
         job = waiting[turns.next_index([ticket(job) for job in waiting], owners, self.last_starts())]
         pipeline.multi()
         pipeline.lrem(self.key, 1, job.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -92,25 +93,30 @@ def quota(user: User) -> Quota:
 def forecast(run: Run | None = None, user: User | AnonymousUser | None = None) -> Forecast:
     """Simulate the train queue, in the order of the workers, up to ``run`` (None: one that ``user`` starts now)."""
     now = timezone.now()
-    waiting: list[tuple[turns.Ticket, float, str]] = []
+    waiting: dict[turns.Ticket, deque[tuple[int, float, str]]] = defaultdict(deque)  # place, time and id
     busy: list[tuple[float, int]] = []  # when each running one ends, in seconds from now, and its owner
-    needed = ("state", "budget_s", "state_since", "owner__guest")
-    for other in Run.objects.filter(state__in=Run.OPEN).select_related("owner").only(*needed).order_by("state_since"):
-        takes_s = float(other.budget_s + START_UP_S)
-        if other.state == Run.State.QUEUED:
-            waiting.append((turns.Ticket(other.owner_id, other.owner.guest), takes_s, other.pk))
+    needed = ("pk", "state", "budget_s", "state_since", "owner", "owner__guest")
+    open_runs = Run.objects.filter(state__in=Run.OPEN).order_by("state_since").values_list(*needed)
+    for place, (pk, state, budget_s, since, owner, guest) in enumerate(open_runs):
+        takes_s = float(budget_s + START_UP_S)
+        if state == Run.State.QUEUED:
+            waiting[turns.Ticket(owner, guest)].append((place, takes_s, pk))
         else:
-            busy.append((max(1.0, takes_s - (now - other.state_since).total_seconds()), other.owner_id))
+            busy.append((max(1.0, takes_s - (now - since).total_seconds()), owner))
     if run is None:
-        waiting.append((turns.Ticket((user and user.pk) or 0, user is not None and is_guest(user)), 0.0, ""))
+        own = turns.Ticket((user and user.pk) or 0, user is not None and is_guest(user))
+        waiting[own].append((len(open_runs), 0.0, ""))
     heapq.heapify(busy)
     workers, last_starts = max(worker_count(), len(busy)), _last_starts()
     starts_in_s, ahead = 0.0, len(busy)
     while waiting:
         if len(busy) >= max(workers, 1):
             starts_in_s, _ = heapq.heappop(busy)
-        index = turns.next_index([ticket for ticket, *_ in waiting], [owner for _, owner in busy], last_starts)
-        ticket, takes_s, pk = waiting.pop(index)
+        heads = sorted(waiting, key=lambda ticket: waiting[ticket][0])  # of each owner's runs the oldest
+        ticket = heads[turns.next_index(heads, [owner for _, owner in busy], last_starts)]
+        _, takes_s, pk = waiting[ticket].popleft()
+        if not waiting[ticket]:
+            del waiting[ticket]
         if pk == (run.pk if run else ""):
             return Forecast(ahead, starts_in_s, workers)
         heapq.heappush(busy, (starts_in_s + takes_s, ticket.owner))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +24,8 @@ from webapp.runs.models import Run
 from webapp.runs.pages import page
 
 POLL_S = 0.4
+SHARE = 0.3
+"""Of the time, what goes into making live pages: with many moving runs they come later, and other pages stay fast."""
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -43,28 +45,36 @@ class Shown(NamedTuple):
 class Watched:
     """A run that somebody looks at."""
 
-    def __init__(self, run_id: str, context: Context) -> None:
+    def __init__(self, run_id: str, hub: Hub) -> None:
         self.viewers = 0
         self.moved = asyncio.Event()
         """Set once the pages made so far are old; then another event takes its place."""
-        self._run_id, self._context = run_id, context
+        self._run_id, self._hub = run_id, hub
         self._version: list[Any] | None = None
         self._pages: dict[tuple[Any, ...], asyncio.Task[Shown | None]] = {}
+        self._waiting: set[tuple[Any, ...]] = set()
+        """Of the pages, those that nobody has begun to make: they will be new whenever they are made."""
 
     async def page(self, viewer: Any, compared: Sequence[str]) -> Shown | None:
         """As this viewer sees it; None if the run is gone or not theirs to see."""
         key = (viewer.pk, *compared)
         if key not in self._pages:
-            making = sync_to_async(_asked)(lambda: _make(self._run_id, viewer, compared))
-            self._pages[key] = asyncio.get_running_loop().create_task(making, context=self._context)
+            self._waiting.add(key)
+            self._pages[key] = self._hub.task(self._made(key, viewer, compared))
         shown = await asyncio.shield(self._pages[key])
         if self._version is None and shown:
             self._version = shown.version
         return shown
 
+    async def _made(self, key: tuple[Any, ...], viewer: Any, compared: Sequence[str]) -> Shown | None:
+        async with self._hub.turn():
+            self._waiting.discard(key)
+            return await sync_to_async(_asked)(lambda: _make(self._run_id, viewer, compared))
+
     def take(self, version: list[Any] | None) -> None:
         if version != self._version:
-            self._version, self._pages = version, {}
+            self._version = version
+            self._pages = {key: self._pages[key] for key in self._waiting}
             self.moved.set()
             self.moved = asyncio.Event()
 
@@ -74,19 +84,35 @@ class Hub:
 
     def __init__(self) -> None:
         self._watched: dict[str, Watched] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
         self._context = own_context()
+        self._turn, self._next_turn_s = asyncio.Lock(), 0.0
 
     @property
     def viewers(self) -> int:
         return sum(watched.viewers for watched in self._watched.values())
 
+    def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        return asyncio.get_running_loop().create_task(work, context=self._context)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One page at a time, and then a pause in proportion to what it took."""
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            await asyncio.sleep(self._next_turn_s - loop.time())
+            begun_s = loop.time()
+            try:
+                yield
+            finally:
+                self._next_turn_s = loop.time() + (loop.time() - begun_s) * (1 / SHARE - 1)
+
     @asynccontextmanager
     async def watching(self, run_id: str) -> AsyncIterator[Watched]:
-        watched = self._watched.setdefault(run_id, Watched(run_id, self._context))
+        watched = self._watched.setdefault(run_id, Watched(run_id, self))
         watched.viewers += 1
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._look_again(), context=self._context)
+        if self._look is None:
+            self._look = self.task(self._look_again())
         try:
             yield watched
         finally:
@@ -94,8 +120,8 @@ class Hub:
             if not watched.viewers:
                 del self._watched[run_id]
             if not self._watched:
-                self._task.cancel()
-                self._task = None
+                self._look.cancel()
+                self._look = None
 
     async def _look_again(self) -> None:
         while True:
