@@ -91,7 +91,8 @@ def account(request: HttpRequest) -> HttpResponse:
 def storage(request: HttpRequest) -> HttpResponse:
     """What takes how much of the user's space, the largest first."""
     user = signed_in(request)
-    mine = {"run_count": of_runs(Count("pk"), owner=user), "runs_bytes": of_runs(Sum("size_bytes"), owner=user)}
+    own = Run.objects.filter(owner=user)
+    mine = {"run_count": of_runs(Count("pk"), own), "runs_bytes": of_runs(Sum("size_bytes"), own)}
     of_dataset = {name: Coalesce(found, 0) for name, found in mine.items()}
     datasets = Dataset.objects.filter(owner=user).annotate(**of_dataset).order_by("-size_bytes", "-pk")
     runs = Run.objects.filter(owner=user).select_related("dataset").order_by("-size_bytes", "-pk")

@@ -10,7 +10,7 @@ from django.db import models
 from django.urls import reverse
 
 from webapp import store
-from webapp.access import new_id, owns
+from webapp.access import VIEW, has_grant, may, new_id, owns
 from webapp.datasets.models import Dataset
 
 
@@ -115,7 +115,8 @@ class Run(models.Model):
 
     def opens_to(self, viewer: Any) -> bool:
         """Whether this viewer sees more than the curve and the scores: classes, samples, events, the model."""
-        return self.dataset.public or owns(viewer, self) or owns(viewer, self.dataset)
+        is_shared = has_grant(viewer, self) and self.owner_id == self.dataset.owner_id  # as get_sharable demands
+        return is_shared or owns(viewer, self) or may(viewer, self.dataset, VIEW)
 
 
 class ScorePoint(models.Model):
