@@ -32,9 +32,10 @@ def folder() -> Path | None:
 
 def can_teach(run: Run) -> bool:
     """Whether this run's score may be shared and is representative: it is still open, or ended by itself or at its
-    budget.  Only the owner of private data can share its statistics, also if it was public when the run began.
+    budget.  Only the owner of private data can share its statistics, also if it was public when the run began, and
+    nobody scores that this site has not found itself.
     """
-    if not (run.dataset.public or run.dataset.owner_id == run.owner_id):
+    if run.imported or not (run.dataset.public or run.dataset.owner_id == run.owner_id):
         return False
     if run.is_open:
         return True

@@ -100,15 +100,16 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
     found = results.load(run)
     events = engine.events.read(run.dir / "events.jsonl")[0]
     sees_data = may(viewer, run.dataset, VIEW)
+    sees_samples = sees_data and run.fits_data()
     return {
         "sees_data": sees_data,
         "choice": choice.explained(events, viewer),
         "thresholds": threshold.choices(run, found),
         "alike": alike.told(run.dataset, viewer),
         "doings": words.doings(events),
-        "advice": advice(run, points, found) if sees_data else [],
+        "advice": advice(run, points, found) if sees_samples else [],
         "budgets": start.budgets_of(viewer) if may(viewer, run.dataset, USE) else [],
-        **results.explained(run, found, sees_data),
+        **results.explained(run, found, sees_samples),
         **(results.fixing(run, found, viewer) if found else {}),
     }
 

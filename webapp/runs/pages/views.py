@@ -210,7 +210,7 @@ def _run_with_samples(request: HttpRequest, run_id: str) -> tuple[Run, dict[str,
     run = get_visible(_runs(), request.user, id=run_id)
     get_visible(Dataset.objects.all(), request.user, id=run.dataset_id)
     found = results.load(run)
-    if found is None:
+    if found is None or not run.fits_data():
         raise Http404
     return run, found
 
