@@ -18,6 +18,7 @@ from django.urls.resolvers import RoutePattern
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from webapp.accounts import sharing
 from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset, Upload
@@ -76,6 +77,7 @@ def things(owner: User, administrator: User, make_dataset: Any, make_run: Any) -
         "/data/<slug:id>/preview/<str:name>": "test-0.png",
         "/uploads/<slug:id>": upload.id,
         "/data/upload/<slug:id>/discard": upload.id,
+        "/grants/<int:pk>/withdraw": str(sharing.give(dataset, "somebody@example.org", 1).pk),
         "id": dataset.id,
         "dataset_id": dataset.id,
         "run_id": run.pk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -47,6 +48,52 @@ class User(AbstractUser):
     @property
     def max_storage_bytes(self) -> int:
         return settings.STORAGE_MAX_BYTES if self.storage_max_bytes is None else self.storage_max_bytes
+
+    @cached_property
+    def granted(self) -> dict[str, int]:
+        """The level of access (``Grant``) to each data set and run that others share with this user, by its id."""
+        rows = Grant.objects.filter(user=self).order_by("level").values_list("dataset_id", "run_id", "level")
+        return {dataset_id or run_id: level for dataset_id, run_id, level in rows}
+
+
+class Grant(models.Model):
+    """What the owner of a data set or a run lets one other person do with it (accounts/sharing.py)."""
+
+    class Level(models.IntegerChoices):
+        VIEW = 1, "view"
+        USE = 2, "use"
+        EDIT = 3, "edit"
+
+    dataset = models.ForeignKey("datasets.Dataset", models.CASCADE, null=True, related_name="grants")
+    run = models.ForeignKey("runs.Run", models.CASCADE, null=True, related_name="grants")
+    email = models.EmailField(help_text="as the owner typed it, in small letters")
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="grants", help_text="empty: not known here")
+    level = models.PositiveSmallIntegerField(choices=Level.choices)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("email",)
+        constraints = (
+            models.UniqueConstraint(fields=("dataset", "email"), name="grant_of_dataset"),
+            models.UniqueConstraint(fields=("run", "email"), name="grant_of_run"),
+            models.CheckConstraint(
+                condition=models.Q(dataset=None, run__isnull=False) | models.Q(dataset__isnull=False, run=None),
+                name="grant_of_one_thing",
+            ),
+        )
+
+    @property
+    def thing(self) -> Any:
+        return self.dataset or self.run
+
+    @property
+    def words(self) -> str:
+        """What the person may do."""
+        return (FOR_DATASETS if self.dataset_id else FOR_RUNS)[Grant.Level(self.level)]
+
+
+FOR_DATASETS = {Grant.Level.VIEW: "may view", Grant.Level.USE: "may start runs", Grant.Level.EDIT: "may edit"}
+FOR_RUNS = {Grant.Level.VIEW: "may view", Grant.Level.USE: "may predict", Grant.Level.EDIT: "may predict and stop it"}
 
 
 class AuditEntry(models.Model):

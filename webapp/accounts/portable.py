@@ -1,4 +1,4 @@
-"""All that is a user's as one zip of open formats, and the way of its data sets to another site (docs/formats.md)."""
+"""All that is a user's as one zip of open formats, and its way to another site (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import re
 import shutil
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.utils import timezone
+from pydantic import BaseModel, Field
 
 from webapp import store
+from webapp.access import USE, may
+from webapp.accounts import portable_runs
 from webapp.accounts.models import User
-from webapp.datasets import jobs
+from webapp.datasets import jobs, versions
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import download_members
 from webapp.datasets.storage import Refused, refusal, remove
@@ -42,15 +47,21 @@ NOT_OURS = "This is not an export of this program: choose the zip from “Downlo
 
 def members(user: User) -> Iterator[tuple[Path | bytes, str]]:
     """What ``stream_zip`` sends; the rows are read now, and files are fetched one after the other."""
-    datasets, runs = list(Dataset.objects.filter(owner=user)), list(Run.objects.filter(owner=user))
+    datasets = list(Dataset.objects.filter(owner=user))
+    runs = list(Run.objects.filter(owner=user).select_related("dataset"))
     about = {
         "version": VERSION,
         "email": user.email,
         "made": timezone.now(),
         "datasets": [{name: getattr(dataset, name) for name in DATASET_FIELDS} for dataset in datasets],
-        "runs": [{name: getattr(run, name) for name in RUN_FIELDS} for run in runs],
+        "runs": [_of_run(run) for run in runs],
     }
     return _members(json.dumps(about, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1).encode(), datasets, runs)
+
+
+def _of_run(run: Run) -> dict[str, Any]:
+    labels = run.imported or run.dataset.test_labels() or "?"
+    return {name: getattr(run, name) for name in RUN_FIELDS} | {"test_labels": labels}
 
 
 def _members(about: bytes, datasets: list[Dataset], runs: list[Run]) -> Iterator[tuple[Path | bytes, str]]:
@@ -67,67 +78,141 @@ def _members(about: bytes, datasets: list[Dataset], runs: list[Run]) -> Iterator
             yield path, f"runs/{run.pk}/{path.name}"
 
 
-def take(user: User, file: IO[bytes]) -> int:
-    """The newest version of each data set in an export, to be converted here: all of them, or none; returns how many.
+class Entry(BaseModel):
+    """A data set in ``account.json``."""
+
+    id: str = Field(pattern="^[0-9a-z]{1,16}$")
+    name: str = Field(max_length=100)
+    description: str
+    family: str
+    version: int
+    change: str = ""
+    raw_name: str
+    options: dict[str, Any]
+
+
+@dataclass
+class Taken:
+    """What an import made."""
+
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    """By their ids in the export."""
+    runs: list[tuple[Run, portable_runs.Entry]] = field(default_factory=list)
+    left_out: int = 0
+    """Runs whose data set is neither in the export nor here, or that had not ended."""
+
+    def remove_files(self) -> None:
+        for path in (*(dataset.dir for dataset in self.datasets.values()), *(run.folder for run, _ in self.runs)):
+            remove(path)
+
+
+def take(user: User, file: IO[bytes]) -> Taken:
+    """Data sets of an export, to be converted here, and runs on them: all of them, or none.
+
+    Of each data set the newest version is taken, and those that runs need.
 
     Raises:
         Refused: it is no export, it is damaged, or the user has no room.
     """
-    made: list[Dataset] = []
+    taken = Taken()
     try:
         with zipfile.ZipFile(file) as archive:
-            found = [(entry, _raw_members(archive, entry["id"])) for entry in _newest(_about(archive))]
-            size_bytes = sum(member.file_size for _, raw in found for member in raw)
-            if found and (refused := refusal(user, size_bytes)):
-                raise refused
-            for entry, raw in found:
-                made.append(_dataset(user, entry, sum(member.file_size for member in raw)))
-                _unpack(archive, raw, made[-1])
+            _take(user, archive, taken)
         with transaction.atomic():
-            for dataset in made:
-                dataset.save(force_insert=True)
+            for dataset in taken.datasets.values():
+                versions.save(dataset)
                 jobs.enqueue(dataset)
+            for run, entry in taken.runs:
+                portable_runs.save(run, entry)
     except BaseException as error:
-        for dataset in made:
-            remove(dataset.dir)
+        taken.remove_files()
         if isinstance(error, BROKEN):
             raise Refused(422, NOT_OURS) from error
         raise
-    return len(made)
+    return taken
+
+
+def _take(user: User, archive: zipfile.ZipFile, taken: Taken) -> None:
+    """Write the files; rows come later."""
+    about, members = _about(archive), _grouped(archive)
+    runs = [portable_runs.Entry.model_validate(entry) for entry in about.get("runs", [])]
+    ended = [run for run in runs if run.state not in Run.OPEN]
+    entries = _wanted([Entry.model_validate(entry) for entry in about["datasets"]], {run.dataset_id for run in ended})
+    raws = {entry.id: _raw(members[f"datasets/{entry.id}"]) for entry in entries}
+    here = {run.dataset_id: _here(user, run.dataset_id) for run in ended if run.dataset_id not in raws}
+    wanted = [run for run in ended if run.dataset_id in raws or here[run.dataset_id]]
+    taken.left_out = len(runs) - len(wanted)
+    sizes_bytes = {entry.id: sum(member.file_size for member in raws[entry.id]) for entry in entries}
+    of_runs = sum(portable_runs.size_bytes(members[f"runs/{run.id}"]) for run in wanted)
+    if (entries or wanted) and (refused := refusal(user, sum(sizes_bytes.values()) + of_runs)):
+        raise refused
+    last: dict[str, Dataset] = {}
+    for entry in entries:
+        family = entry.family or entry.id
+        last[family] = taken.datasets[entry.id] = _dataset(user, entry, sizes_bytes[entry.id], last.get(family))
+        _unpack(archive, raws[entry.id], last[family])
+    for run in sorted(wanted, key=lambda run: run.number):
+        made = portable_runs.make(user, taken.datasets.get(run.dataset_id) or here[run.dataset_id], run)
+        taken.runs.append((made, run))
+        try:
+            portable_runs.unpack(archive, members[f"runs/{run.id}"], made)
+        except BROKEN as error:
+            what = f"Run {run.number} of “{made.dataset.name}” in this export is damaged"
+            raise Refused(422, f"{what}, so nothing was taken over: download the export once more.") from error
+
+
+def _grouped(archive: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:
+    """Files by the folder of their data set or run, ``runs/ID``."""
+    found: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
+    for info in archive.infolist():
+        if not info.is_dir():
+            found["/".join(info.filename.split("/", 2)[:2])].append(info)
+    return found
+
+
+def _here(user: User, dataset_id: str) -> Dataset | None:
+    """A data set of this site on which the user may start runs."""
+    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    return dataset if dataset and may(user, dataset, USE) else None
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
     if archive.getinfo(ABOUT).file_size > ABOUT_MAX_BYTES:
         raise ValueError(ABOUT)
-    about = json.loads(archive.read(ABOUT))
+    about = json.loads(portable_runs.checked(archive.read(ABOUT)), parse_constant=_not_finite)
     if about["version"] != VERSION:
         raise Refused(422, "Another version of this program made this export: update the older site, and try again.")
     return about
 
 
-def _newest(about: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each family the last version."""
-    last: dict[str, dict[str, Any]] = {}
-    for entry in about["datasets"]:
-        family = str(entry["family"] or entry["id"])
-        if int(entry["version"]) > int(last.get(family, {"version": 0})["version"]):
-            last[family] = entry
-    return list(last.values())
+def _not_finite(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
 
 
-def _raw_members(archive: zipfile.ZipFile, id: str) -> list[zipfile.ZipInfo]:
-    place = f"datasets/{id}/raw/"
-    return [info for info in archive.infolist() if info.filename.startswith(place) and not info.is_dir()]
+def _wanted(entries: list[Entry], with_runs: set[str]) -> list[Entry]:
+    """Of each family the last version and those with runs, in their order."""
+    if len({entry.id for entry in entries}) < len(entries):
+        raise ValueError("two data sets have one id")
+    entries = sorted(entries, key=lambda entry: entry.version)
+    last = {entry.family or entry.id: entry.id for entry in entries}
+    return [entry for entry in entries if entry.id in with_runs or last[entry.family or entry.id] == entry.id]
 
 
-def _dataset(user: User, entry: dict[str, Any], size_bytes: int) -> Dataset:
+def _raw(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    return [info for info in members if info.filename.split("/")[2:3] == ["raw"]]
+
+
+def _dataset(user: User, entry: Entry, size_bytes: int, before: Dataset | None) -> Dataset:
     return Dataset(
         owner=user,
-        name=str(entry["name"])[:100] or "data",
-        description=str(entry["description"]),
-        raw_name=safe_name(str(entry["raw_name"])),
-        options=dict(entry["options"]),
+        name=entry.name or "data",
+        description=entry.description,
+        raw_name=safe_name(entry.raw_name),
+        options=entry.options,
         size_bytes=size_bytes,
+        parent=before,
+        family=before.first_id if before else "",
+        change=entry.change[: versions.MAX_CHANGE_CHARS] if before else "",
     )
 
 

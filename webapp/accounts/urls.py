@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.accounts import views
+from webapp.accounts import sharing, views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
@@ -9,4 +9,7 @@ urlpatterns = [
     path("account/export", views.export, name="account-export"),
     path("account/import", views.take, name="account-take"),
     path("account/delete", views.delete, name="account-delete"),
+    path("data/<slug:id>/people", sharing.share_dataset, name="dataset-people"),
+    path("runs/<slug:run_id>/people", sharing.share_run, name="run-people"),
+    path("grants/<int:pk>/withdraw", sharing.withdraw, name="grant-withdraw"),
 ]

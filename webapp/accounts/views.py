@@ -11,6 +11,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_safe
 
 from webapp import outgoing
@@ -91,7 +92,8 @@ def account(request: HttpRequest) -> HttpResponse:
 def storage(request: HttpRequest) -> HttpResponse:
     """What takes how much of the user's space, the largest first."""
     user = signed_in(request)
-    mine = {"run_count": of_runs(Count("pk"), owner=user), "runs_bytes": of_runs(Sum("size_bytes"), owner=user)}
+    own = Run.objects.filter(owner=user)
+    mine = {"run_count": of_runs(Count("pk"), own), "runs_bytes": of_runs(Sum("size_bytes"), own)}
     of_dataset = {name: Coalesce(found, 0) for name, found in mine.items()}
     datasets = Dataset.objects.filter(owner=user).annotate(**of_dataset).order_by("-size_bytes", "-pk")
     runs = Run.objects.filter(owner=user).select_related("dataset").order_by("-size_bytes", "-pk")
@@ -113,17 +115,22 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 @posted_from("account")
 def take(request: HttpRequest) -> HttpResponse:
-    """Data sets of an export, from this or another site."""
+    """Data sets and runs of an export, from this or another site."""
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         messages.error(request, "Choose the zip of an export.")
         return redirect("account")
     try:
-        count = portable.take(signed_in(request), form.cleaned_data["file"])
+        taken = portable.take(signed_in(request), form.cleaned_data["file"])
     except Refused as refused:
         messages.error(request, refused.sentence)
         return redirect("account")
-    messages.success(request, f"{count} data set{'' if count == 1 else 's'} taken over: each is being converted now.")
+    datasets, runs = len(taken.datasets), len(taken.runs)
+    said = f"{datasets} data set{pluralize(datasets)} and {runs} run{pluralize(runs)} taken over"
+    messages.success(request, f"{said}; data sets are being converted now.")
+    if taken.left_out:
+        why = "not ended there, or on a data set that is neither in the zip nor on this site"
+        messages.warning(request, f"{taken.left_out} run{pluralize(taken.left_out)} left out: {why}.")
     return redirect("dataset-list")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from ninja import Field, File, NinjaAPI, Query, Schema, Status
@@ -15,7 +16,7 @@ from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from webapp import engine
-from webapp.access import get_owned, get_visible, owns, signed_in, visible
+from webapp.access import EDIT, USE, VIEW, get_allowed, get_owned, get_visible, owns, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
 from webapp.datasets import report, storage, uploads
@@ -146,9 +147,14 @@ def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponse
     return api.create_response(request, {"detail": str(reason)}, status=409)
 
 
+@api.exception_handler(PermissionDenied)
+def _lacking(request: HttpRequest, lacking: PermissionDenied) -> HttpResponseBase:
+    return api.create_response(request, {"detail": str(lacking)}, status=403)
+
+
 @api.get("/datasets", auth=READ, response=list[DatasetOut], tags=["data"])
 def list_datasets(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Dataset]:
-    """Your data sets and the public ones, newest first."""
+    """Your data sets, those shared with you, and the public ones, newest first."""
     return visible(Dataset.objects.all(), request.user)[offset : offset + limit]
 
 
@@ -199,13 +205,13 @@ def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
 @api.post("/datasets/{dataset_id}/runs", auth=RUN, response={201: RunOut}, tags=["runs"])
 def start_run(request: HttpRequest, dataset_id: str, order: RunIn) -> Status[Run]:
     """Start learning."""
-    dataset = _dataset(request, dataset_id)
+    dataset = _dataset(request, dataset_id, USE)
     return Status(201, start.create_run(dataset, signed_in(request), **order.dict()))
 
 
 @api.get("/runs", auth=READ, response=list[RunOut], tags=["runs"])
 def list_runs(request: HttpRequest, limit: Limit = 100, offset: Offset = 0) -> QuerySet[Run]:
-    """Your runs and the public ones, newest first."""
+    """Your runs, those shared with you, and the public ones, newest first."""
     return visible(Run.objects.select_related("dataset"), request.user)[offset : offset + limit]
 
 
@@ -231,7 +237,7 @@ def get_events(request: HttpRequest, run_id: str, offset: int = 0) -> dict[str, 
 @api.post("/runs/{run_id}/stop", auth=RUN, response=RunOut, tags=["runs"])
 def stop_run(request: HttpRequest, run_id: str) -> Run:
     """Stop now and keep the best."""
-    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    run = get_allowed(Run.objects.all(), request.user, EDIT, id=run_id)
     control.stop(run)
     run.refresh_from_db()
     return run
@@ -247,8 +253,8 @@ def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     return stream_file(path, f"model-{run.id}.zip", "application/zip")
 
 
-def _dataset(request: HttpRequest, dataset_id: str) -> Dataset:
-    return get_visible(Dataset.objects.all(), request.user, id=dataset_id)
+def _dataset(request: HttpRequest, dataset_id: str, level: int = VIEW) -> Dataset:
+    return get_allowed(Dataset.objects.all(), request.user, level, id=dataset_id)
 
 
 def _run(request: HttpRequest, run_id: str) -> Run:

@@ -1,4 +1,4 @@
-"""What an owner changes in place: samples and classes, the fixes of the report's findings, and undoing it."""
+"""What an owner, or who may edit, changes in place: samples and classes, the fixes of findings, and undoing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from webapp.access import get_owned
+from webapp.access import EDIT, get_allowed, get_owned
 from webapp.datasets import report, versions
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import Refused
@@ -22,7 +22,7 @@ READY = Dataset.State.READY
 @require_POST
 def fix_samples(request: HttpRequest, id: str) -> HttpResponse:
     """Exclude or relabel the chosen samples: a new version."""
-    dataset = get_owned(Datasets, request.user, id=id, state=READY)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state=READY)
     items = list(dict.fromkeys(request.POST.getlist("item")))
     what = "1 sample" if len(items) == 1 else f"{len(items):,} samples"
     if not items:
@@ -49,7 +49,7 @@ def _chosen_labels(request: HttpRequest, several: bool) -> list[str] | None:
 @require_POST
 def fix_classes(request: HttpRequest, id: str) -> HttpResponse:
     """Merge classes, or leave some out: a new version."""
-    dataset = get_owned(Datasets, request.user, id=id, state=READY)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state=READY)
     known = {label["name"] for label in dataset.report["labels"]}
     classes = [name for name in dict.fromkeys(request.POST.getlist("class")) if name in known]
     if request.POST.get("action") == "drop" and classes:
@@ -64,7 +64,7 @@ def fix_classes(request: HttpRequest, id: str) -> HttpResponse:
 @require_POST
 def fix_column(request: HttpRequest, id: str) -> HttpResponse:
     """Of a column of a table: what counts as missing, that it is left out, or that it decides the split."""
-    dataset = get_owned(Datasets, request.user, id=id, state=READY)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state=READY)
     column, action = request.POST.get("column", ""), request.POST.get("action")
     values = [value.strip() for value in request.POST.get("values", "").split(",") if value.strip()]
     if column not in {one["name"] for one in dataset.report["columns"]}:
@@ -87,7 +87,7 @@ def fix_column(request: HttpRequest, id: str) -> HttpResponse:
 @require_POST
 def fix_finding(request: HttpRequest, id: str, finding: int, number: int) -> HttpResponse:
     """The fix that the report proposes for a finding: a new version."""
-    dataset = get_owned(Datasets, request.user, id=id, state=READY)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state=READY)
     try:
         fix = report.doubts(dataset.report)[finding]["fixes"][number]
     except (IndexError, KeyError):

@@ -8,11 +8,10 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Aggregate, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Aggregate, OuterRef, Q, QuerySet, Subquery, Sum
 from django.template.defaultfilters import filesizeformat
 
 from webapp import store
@@ -89,7 +88,8 @@ def measure_versions(dataset: Dataset) -> None:
 def storage_of(user: User) -> Storage:
     """What the rows say; jobs keep it up to date."""
     datasets = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
-    uploads = Upload.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
+    promised = Upload.objects.filter(Q(owner=user, continues=None) | Q(continues__owner=user))
+    uploads = promised.aggregate(total=Sum("size_bytes"))["total"]
     runs = Run.objects.filter(owner=user).aggregate(total=Sum("size_bytes"), models=Sum("model_bytes"))
     return Storage(datasets or 0, runs["total"] or 0, runs["models"] or 0, uploads or 0, user.max_storage_bytes)
 
@@ -119,10 +119,10 @@ def invitation() -> str:
     return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
 
 
-def of_runs(aggregate: Aggregate, **which: Any) -> Subquery:
-    """An aggregate of each data set's runs, found only for the data sets that are shown."""
-    runs = Run.objects.filter(dataset=OuterRef("pk"), **which).order_by().values("dataset")
-    return Subquery(runs.annotate(found=aggregate).values("found"))
+def of_runs(aggregate: Aggregate, runs: QuerySet[Run]) -> Subquery:
+    """An aggregate of each data set's runs among these, found only for the data sets that are shown."""
+    of_one = runs.filter(dataset=OuterRef("pk")).order_by().values("dataset")
+    return Subquery(of_one.annotate(found=aggregate).values("found"))
 
 
 def measure_run(run_id: str) -> None:

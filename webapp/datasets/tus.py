@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import (
     Http404,
     HttpRequest,
@@ -25,7 +26,7 @@ from django.utils import timezone
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
-from webapp.access import get_owned, signed_in
+from webapp.access import EDIT, get_allowed, may, signed_in
 from webapp.api.auth import signed_in_or_token
 from webapp.datasets import uploads
 from webapp.datasets.models import Dataset, Upload
@@ -55,6 +56,8 @@ def _tus(handlers: dict[str, Callable[..., HttpResponse]]) -> Callable[..., Http
                 response = handlers[method](request, **kwargs)
             except Refused as refused:
                 response = HttpResponse(refused.sentence, status=refused.status, content_type="text/plain")
+            except PermissionDenied as lacking:
+                response = HttpResponse(str(lacking), status=403, content_type="text/plain")
         response["Tus-Resumable"] = response["Tus-Version"] = VERSION
         response["Cache-Control"] = "no-store"
         return response
@@ -73,7 +76,7 @@ def _options(request: HttpRequest, **_: str) -> HttpResponse:
 def _create(request: HttpRequest) -> HttpResponse:
     size_bytes = _number(request, "Upload-Length")
     about = _metadata(request.headers.get("Upload-Metadata", ""))
-    continues = get_owned(Dataset.objects.all(), request.user, id=about["continues"]) if "continues" in about else None
+    continues = _editable(request, about["continues"]) if "continues" in about else None
     upload = uploads.begin(signed_in(request), about.get("filename", "upload"), size_bytes, continues)
     offset = _receive(request, upload, 0) if request.content_type == STREAM else 0
     response = _answer(upload, 201, offset)
@@ -82,8 +85,8 @@ def _create(request: HttpRequest) -> HttpResponse:
 
 
 def _state(request: HttpRequest, id: str) -> HttpResponse:
-    finished = Dataset.objects.filter(owner=signed_in(request), id=id).first()
-    if finished:
+    finished = Dataset.objects.filter(id=id).first()
+    if finished and may(request.user, finished, EDIT):
         response = HttpResponse()
         response["Upload-Offset"] = response["Upload-Length"] = str(
             [finished.raw_path, *finished.more_paths][-1].stat().st_size
@@ -109,8 +112,11 @@ def _delete(request: HttpRequest, id: str) -> HttpResponse:
 
 def _page(request: HttpRequest, id: str) -> HttpResponse:
     """A person (or the page's script at the end) who follows the upload's address gets to the data set."""
-    dataset = get_owned(Dataset.objects.all(), request.user, id=id)
-    return HttpResponseRedirect(dataset.get_absolute_url())
+    return HttpResponseRedirect(_editable(request, id).get_absolute_url())
+
+
+def _editable(request: HttpRequest, id: str) -> Dataset:
+    return get_allowed(Dataset.objects.select_related("owner"), request.user, EDIT, id=id)
 
 
 def _upload(request: HttpRequest, id: str) -> Upload:
@@ -119,6 +125,8 @@ def _upload(request: HttpRequest, id: str) -> Upload:
         raise Http404
     if upload.expires < timezone.now():
         raise Refused(410, "This upload was begun too long ago: start it again.")
+    if upload.continues_id:
+        _editable(request, upload.continues_id)  # still
     return upload
 
 

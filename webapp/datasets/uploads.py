@@ -36,15 +36,20 @@ class Readable(Protocol):
 
 
 def begin(owner: User, filename: str, size_bytes: int, continues: Dataset | None = None) -> Upload:
-    """Make room for an upload, perhaps of more data for a data set of this owner, or raise Refused."""
+    """Make room for an upload, or raise Refused.
+
+    Args:
+        continues: a data set that this user may edit; the upload becomes a version of it, in its owner's storage.
+    """
+    payer = continues.owner if continues else owner
     expires = timezone.now() + LIFETIME
     upload = Upload(
         owner=owner, filename=safe_name(filename), size_bytes=size_bytes, expires=expires, continues=continues
     )
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=owner.pk)  # two uploads begun at once cannot both take the last space
+        User.objects.select_for_update().get(pk=payer.pk)  # two uploads begun at once cannot both take the last space
         _forget_empty(upload)
-        if refused := refusal(owner, size_bytes):
+        if refused := refusal(payer, size_bytes):
             raise refused
         upload.save(force_insert=True)
     upload.path.parent.mkdir(parents=True, exist_ok=True)

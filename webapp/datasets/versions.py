@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.template.defaultfilters import filesizeformat
 
 from webapp import store
+from webapp.accounts.models import Grant
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import Refused, delete_dataset, remove, storage_of, stored_bytes
@@ -52,11 +53,14 @@ def _after(parent: Dataset, change: str, options: dict[str, Any]) -> Dataset:
 
 
 def save(dataset: Dataset) -> None:
-    """Insert the row, of a version with the next number.  Inside a transaction."""
+    """Insert the row, of a version with the next number, for the same people.  Inside a transaction."""
     if dataset.parent:
         Dataset.objects.select_for_update().get(pk=dataset.parent.pk)  # two fixes at once get two numbers
         dataset.version = (dataset.parent.versions().aggregate(last=Max("version"))["last"] or 1) + 1
     dataset.save(force_insert=True)
+    if dataset.parent:
+        for grant in dataset.parent.grants.all():
+            Grant.objects.create(dataset=dataset, email=grant.email, user=grant.user, level=grant.level)
 
 
 def with_more(parent: Dataset, id: str, filename: str) -> tuple[Dataset, Path]:
@@ -88,8 +92,8 @@ def _check_room(parent: Dataset) -> None:
     needed = stored_bytes(parent.dir / "autodl")
     left = storage_of(parent.owner).left_bytes
     if needed > left:
-        sentence = f"A new version takes about {filesizeformat(needed)}, and {filesizeformat(left)} of your storage are"
-        raise Refused(413, f"{sentence} left: delete data sets or versions first.")
+        sentence = f"A new version takes about {filesizeformat(needed)}, and its owner has {filesizeformat(left)} left:"
+        raise Refused(413, f"{sentence} data sets or versions must be deleted first.")
 
 
 def _share(source: Path, target: Path) -> None:

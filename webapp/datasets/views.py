@@ -14,13 +14,14 @@ from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.access import get_owned, get_visible, owns, posted_from, signed_in
-from webapp.accounts import audit
+from webapp.access import EDIT, get_allowed, get_owned, get_visible, may, owns, posted_from, signed_in, visible
+from webapp.accounts import audit, sharing
 from webapp.datasets import jobs, report, storage, uploads, versions
 from webapp.datasets.forms import AddressForm, ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
 from webapp.engine_samples import shown
 from webapp.leaderboard.dataset_board import dataset_board
+from webapp.runs.models import Run
 from webapp.runs.start import start_context
 from webapp.streaming import stream_zip
 
@@ -33,11 +34,13 @@ State = Dataset.State
 @login_required
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """My data sets and what they take."""
+    """My data sets and what they take, and those that others share with me."""
     me = signed_in(request)
-    mine = Dataset.objects.filter(owner=me).annotate(run_count=Coalesce(storage.of_runs(Count("pk")), 0))
-    listed = Paginator(mine, LISTED).get_page(request.GET.get("page"))
-    return render(request, "datasets/index.html", {"datasets": listed, "storage": storage.storage_of(me)})
+    run_count = Coalesce(storage.of_runs(Count("pk"), visible(Run.objects.all(), me)), 0)
+    listed = Paginator(Dataset.objects.filter(owner=me).annotate(run_count=run_count), LISTED)
+    context = {"datasets": listed.get_page(request.GET.get("page")), "storage": storage.storage_of(me)}
+    shared = Paginator(sharing.with_me(me, "dataset"), LISTED).get_page(request.GET.get("shared"))
+    return render(request, "datasets/index.html", context | {"shared": shared})
 
 
 @posted_from("dataset-list")
@@ -48,7 +51,7 @@ def upload_form(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Choose a file that is not empty.")
         return redirect("dataset-list")
     continues = request.POST.get("continues")
-    before = get_owned(Datasets, request.user, id=continues) if continues else None
+    before = get_allowed(Datasets.select_related("owner"), request.user, EDIT, id=continues) if continues else None
     try:
         return redirect(uploads.receive(signed_in(request), form.cleaned_data["file"], before))
     except storage.Refused as refused:
@@ -82,17 +85,24 @@ def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
 def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
     dataset = get_visible(Datasets, request.user, id=id)
-    context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset)}
+    may_edit = may(request.user, dataset, EDIT)
+    context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset), "may_edit": may_edit}
     if dataset.state == State.READY and request.headers.get("X-Part") == "samples":  # of the gallery, while it scrolls
         return render(request, "datasets/_samples.html", context | _samples_context(request, dataset))
-    if context["is_owner"]:
-        about = {"run_count": Coalesce(storage.of_runs(Count("pk")), 0), "accuracy": storage.of_runs(Max("accuracy"))}
+    context |= sharing.panel(dataset, request.user)
+    if may_edit:
+        runs = visible(Run.objects.all(), request.user)
+        about = {
+            "run_count": Coalesce(storage.of_runs(Count("pk"), runs), 0),
+            "accuracy": storage.of_runs(Max("accuracy"), runs),
+        }
         most = None if request.GET.get("versions") == "all" else VERSIONS
-        found = list(dataset.versions().annotate(**about).order_by("-version")[: most and most + 1])
+        family = visible(dataset.versions(), request.user).annotate(**about)
+        found = list(family.order_by("-version")[: most and most + 1])
         context |= {"versions": found[:most], "has_older": most is not None and len(found) > most}
     if dataset.state == State.READY:
         context |= _report_context(request, dataset)
-    if context["is_owner"] and dataset.state in (State.READY, State.FAILED):
+    if may_edit and dataset.state in (State.READY, State.FAILED):
         context["form"] = _choices_form(dataset)
     return render(request, "datasets/detail.html", context)
 
@@ -106,14 +116,13 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     samples = _samples_context(request, dataset)
     found = samples["report"]
     bars = report.class_bars(found)
-    runs = dataset.runs.all() if owns(request.user, dataset) else dataset.runs.filter(public=True)
     return {
         "doubts": report.doubts(found),
         "bars": bars[: report.FIRST_CLASSES],
         "more_bars": bars[report.FIRST_CLASSES :],
         "columns": report.columns(found),
         **samples,
-        "runs": runs[:5],
+        "runs": visible(dataset.runs.all(), request.user)[:5],
         "board": dataset_board(dataset) if dataset.public else None,
         "fix_labels": [label["name"] for label in found["labels"]],
         "several": found["task"] == "multi_label",
@@ -123,7 +132,7 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
 
 def _samples_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     found = dataset.report
-    fixable = owns(request.user, dataset) and found.get("editable", True)
+    fixable = may(request.user, dataset, EDIT) and found.get("editable", True)
     return {"report": found, "page": _sample_page(request, dataset, found), "fixable": fixable}
 
 
@@ -184,14 +193,14 @@ def download(request: HttpRequest, id: str) -> HttpResponseBase:
 @require_safe
 def more(request: HttpRequest, id: str) -> HttpResponse:
     """The drop zone for data that is added to a data set."""
-    dataset = get_owned(Datasets, request.user, id=id, state=State.READY)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state=State.READY)
     return render(request, "datasets/more.html", {"dataset": dataset})
 
 
 @require_POST
 def choose(request: HttpRequest, id: str) -> HttpResponse:
     """Convert again with other choices; runs keep the data they learned from, so they make it a new version."""
-    dataset = get_owned(Datasets, request.user, id=id, state__in=(State.READY, State.FAILED))
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id, state__in=(State.READY, State.FAILED))
     form = _choices_form(dataset, request.POST)
     if not form.is_valid():
         sentences = [f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors]
@@ -212,7 +221,7 @@ def choose(request: HttpRequest, id: str) -> HttpResponse:
 
 @require_POST
 def rename(request: HttpRequest, id: str) -> HttpResponse:
-    dataset = get_owned(Datasets, request.user, id=id)
+    dataset = get_allowed(Datasets, request.user, EDIT, id=id)
     form = NameForm(request.POST, instance=dataset)
     if form.is_valid():
         dataset.versions().update(name=form.cleaned_data["name"])
@@ -228,7 +237,8 @@ def publish(request: HttpRequest, id: str) -> HttpResponse:
     public = request.POST.get("public") == "yes"
     if Dataset.objects.filter(id=id, public=not public).update(public=public):
         audit.note(request, "published" if public else "made private", dataset)
-        messages.success(request, "Everybody can see it now." if public else "Only you can see it now.")
+        alone = "Only you and the people you share it with can see it now."
+        messages.success(request, "Everybody can see it now." if public else alone)
     return redirect(dataset)
 
 

@@ -21,7 +21,7 @@ from django.db.models.functions import RowNumber
 from webapp.datasets.models import Dataset
 from webapp.leaderboard.dataset_board import is_baseline
 from webapp.portfolio.models import PortfolioRow
-from webapp.runs.models import Run
+from webapp.runs.models import Run, ranked
 
 OF_DATASET = ("dataset_id", "dataset__modality")
 SHOWN = ("id", "name", "title", "modality", "majority_accuracy")
@@ -103,7 +103,7 @@ def board(budget_s: int | None = None, modality: str = "") -> Board:
 
 
 def _counted() -> QuerySet[Run]:
-    return Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, alc__isnull=False)
+    return ranked().filter(dataset__public=True)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from django.utils.timezone import is_naive, make_aware
 
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow, Score
-from webapp.runs.models import Run
+from webapp.runs.models import ranked
 
 FIELDS = ("id", "number", "owner_id", "model", "alc", "nauc", "first_prediction_s", "budget_s", "ended")
 
@@ -82,8 +82,7 @@ def is_baseline(model: str) -> bool:
 
 
 def _runs(dataset: Dataset) -> list[dict[str, Any]]:
-    runs = Run.objects.filter(dataset=dataset, public=True, state=Run.State.FINISHED, alc__isnull=False)
-    return list(runs.values(*FIELDS))
+    return list(ranked().filter(dataset=dataset).values(*FIELDS))
 
 
 def _evaluations(dataset: Dataset) -> list[dict[str, Any]]:

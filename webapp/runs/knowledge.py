@@ -31,7 +31,12 @@ def folder() -> Path | None:
 
 
 def can_teach(run: Run) -> bool:
-    """Whether this run's score is representative: it is still open, or it ended by itself or at its budget."""
+    """Whether this run's score may be shared and is representative: it is still open, or ended by itself or at its
+    budget.  Only the owner of private data can share its statistics, also if it was public when the run began, and
+    nobody scores that this site has not found itself.
+    """
+    if run.imported or not (run.dataset.public or run.dataset.owner_id == run.owner_id):
+        return False
     if run.is_open:
         return True
     scores = engine.read_json(run.dir / "scores.json") or {}
@@ -66,7 +71,7 @@ def teach(run: Run) -> bool:
     found = engine.read_json(run.dir / "features.json") or {}
     with transaction.atomic():
         fresh = Run.objects.select_for_update().filter(pk=run.pk, state=Run.State.FINISHED, teaches=True).first()
-        if fresh is None or not can_teach(fresh) or not _may_tell(fresh):
+        if fresh is None or not can_teach(fresh):
             return False
         features = {key: _finite(value) for key, value in found.get("features", {}).items()}
         modality = found.get("modality", fresh.dataset.modality)  # as the engine took it
@@ -96,11 +101,6 @@ def rewrite() -> None:
 
 def _path() -> Path:
     return settings.DATA_DIR / "knowledge"
-
-
-def _may_tell(run: Run) -> bool:
-    """Only the owner of private data can share its statistics, also if the data was public when the run began."""
-    return run.dataset.public or run.dataset.owner_id == run.owner_id
 
 
 def _about(lesson: Lesson) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.db import models
 from django.urls import reverse
 
 from webapp import store
-from webapp.access import new_id, owns
+from webapp.access import VIEW, has_grant, may, new_id, owns
 from webapp.datasets.models import Dataset
 
 
@@ -59,6 +59,9 @@ class Run(models.Model):
     )
     charged = models.BooleanField(
         default=True, help_text="counts against the quota; false if the run failed because of the server"
+    )
+    imported = models.CharField(
+        max_length=64, blank=True, help_text="from another site: SHA-256 of the test labels that scored it, or “?”"
     )
     event_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of events.jsonl read so far")
     heartbeat = models.DateTimeField(null=True)
@@ -113,9 +116,19 @@ class Run(models.Model):
         """Of a new run; the caller has locked the data set."""
         return (dataset.runs.aggregate(last=models.Max("number"))["last"] or 0) + 1
 
+    def fits_data(self) -> bool:
+        """Whether its predictions are of the test samples that the data set has here."""
+        return not self.imported or self.imported == self.dataset.test_labels()
+
     def opens_to(self, viewer: Any) -> bool:
         """Whether this viewer sees more than the curve and the scores: classes, samples, events, the model."""
-        return self.dataset.public or owns(viewer, self) or owns(viewer, self.dataset)
+        is_shared = has_grant(viewer, self) and self.owner_id == self.dataset.owner_id  # as get_sharable demands
+        return is_shared or owns(viewer, self) or may(viewer, self.dataset, VIEW)
+
+
+def ranked() -> models.QuerySet[Run]:
+    """Public runs that leaderboards may compare; the scores of imported ones can be forged."""
+    return Run.objects.filter(public=True, imported="", state=Run.State.FINISHED, alc__isnull=False)
 
 
 class ScorePoint(models.Model):

@@ -17,6 +17,7 @@ from django.utils import timezone
 from rq import Worker
 
 from webapp import engine
+from webapp.access import USE, may
 from webapp.accounts import guests
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
@@ -169,7 +170,9 @@ def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any
     }
     if isinstance(user, User):
         start["quota"] = quota(user)
-        start["obstacle"] = _obstacle(dataset, user, start["quota"]) or _full(user)
+        asked = "" if may(user, dataset, USE) else "You may view this data set: ask its owner to let you start runs."
+        start["obstacle"] = asked or _obstacle(dataset, user, start["quota"]) or _full(user)
+        start["can_teach"] = dataset.public or dataset.owner_id == user.pk
         start["again"] = _to_repeat(dataset, user)
     return {"start": start}
 
@@ -192,7 +195,7 @@ def create_run(
     seed: int = 0,
     teaches: bool | None = None,
 ) -> Run:
-    """Create and enqueue a run; the caller has checked that the user may see the data set.
+    """Create and enqueue a run; the caller has checked that the user may use the data set.
 
     Args:
         teaches: whether its scores are shared; by default only for public data.

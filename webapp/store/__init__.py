@@ -183,6 +183,14 @@ def changed_s(folder: Path) -> float:
 
 
 def _push(folder: Path) -> None:
+    manifest = upload(folder)
+    _remember(folder, Known(manifest, 0.0, None))
+    if folder in _mine:
+        _mine[folder] = manifest
+
+
+def upload(folder: Path) -> Manifest:
+    """Make the store hold what the folder holds now; the folder is not taken for a copy that may go."""
     key = copies.key(folder)
     before = _mine.get(folder)
     stored = before if before is not None else remote.read(key) or {}
@@ -200,9 +208,7 @@ def _push(folder: Path) -> None:
             raise Superseded(f"{key} was deleted, or another job has taken it over: nothing more is stored.")
         remote.write(key, manifest)
         remote.delete_objects(key, _objects(stored) - _objects(manifest))
-    _remember(folder, Known(manifest, 0.0, None))
-    if before is not None:
-        _mine[folder] = manifest
+    return manifest
 
 
 def _bring(folder: Path, manifest: Manifest, patterns: tuple[str, ...]) -> None:

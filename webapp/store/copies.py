@@ -114,11 +114,12 @@ def evict() -> None:
     for used_s, folder in folders:
         idle_s = time.time() - used_s
         if idle_s > KEPT_S or (idle_s > IDLE_S and total_bytes > settings.STORAGE_CACHE_BYTES):
-            _remove(folder)
+            drop(folder)
             total_bytes -= sizes[folder]
 
 
-def _remove(folder: Path) -> None:
+def drop(folder: Path) -> None:
+    """Remove a copy."""
     with locked(folder):
         for _, path in list(files(folder)):
             path.unlink()

@@ -118,6 +118,16 @@ def download(key: str, entry: Entry, path: Path) -> None:
         os.utime(part, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
+def digest(key: str, entry: Entry) -> str:
+    """SHA-256 of what the store really holds; empty where it holds nothing."""
+    with _opened(f"{key}/{OBJECTS}/{entry.object}") as (store, source):
+        try:
+            with store.open(source, "rb", block_size=BLOCK_BYTES) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return ""
+
+
 def delete_objects(key: str, names: set[str]) -> None:
     with _opened(f"{key}/{OBJECTS}") as (store, path), suppress(FileNotFoundError):
         if names:

@@ -29,13 +29,13 @@ def quantity(value: float, unit: str) -> str:
 def upload_limits(context: dict[str, Any]) -> dict[str, Any]:
     """``{% upload_limits as limits %}``: max_bytes, chunk_bytes; for a user also storage and unfinished uploads.
 
-    ``open`` tells whether this visitor may upload.
+    ``open`` tells whether this visitor may upload.  More data for a data set takes the space of its owner.
     """
     limits: dict[str, Any] = {"max_bytes": settings.UPLOAD_MAX_BYTES, "chunk_bytes": settings.UPLOAD_CHUNK_BYTES}
     limits["invitation"] = invitation()
     user = context["request"].user
     if user.is_authenticated:
-        storage = storage_of(user)
+        storage = storage_of(context["continues"].owner if context.get("continues") else user)
         unfinished = Upload.objects.filter(owner=user, expires__gt=timezone.now()).order_by("-created")
         limits |= {"open": True, "storage": storage, "max_bytes": storage.upload_max_bytes, "unfinished": unfinished}
     elif guests.are_welcome():

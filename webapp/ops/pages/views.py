@@ -15,7 +15,7 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.ops.models import Fault
 from webapp.ops.pages import cards, status
-from webapp.runs.models import Run
+from webapp.runs.models import Run, ranked
 
 NEWEST = 6
 
@@ -29,7 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
         context |= _mine(request.user)
         if not request.user.guest:
             return render(request, "ops/home_user.html", context)
-    latest = Run.objects.filter(public=True, dataset__public=True, state=Run.State.FINISHED, nauc__isnull=False)
+    latest = ranked().filter(dataset__public=True)
     context["latest"] = latest.select_related("dataset").prefetch_related("points").first()
     return render(request, "ops/home.html", context)
 

@@ -34,6 +34,8 @@ def difference(run: Run, other: Run, viewer: Any) -> str:
         return "Told when both runs have ended."
     if not (run.opens_to(viewer) and other.opens_to(viewer)):
         return "The predictions are private."
+    if not (run.fits_data() and other.fits_data()):
+        return "Not comparable item by item: one run is imported, and its test set was another."
     found, theirs = results.load(run), results.load(other)
     if not found or not theirs:
         return "One of the runs has no prediction."

@@ -16,9 +16,12 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.db import close_old_connections
+from django.db.models import BigIntegerField, Func, OuterRef, Q, QuerySet, Subquery
 
 from webapp.access import visible
+from webapp.accounts.models import Grant, User
 from webapp.database import UNAVAILABLE
 from webapp.runs.models import Run
 from webapp.runs.pages import page
@@ -163,13 +166,25 @@ def _asked(question: Callable[[], T]) -> T:
 
 
 def _versions(run_ids: Collection[str]) -> dict[str, list[Any]]:
-    runs = Run.objects.select_related("dataset").filter(pk__in=run_ids)
-    return {run.pk: page.version(run) for run in runs}
+    return {run.pk: _version(run) for run in _runs().filter(pk__in=run_ids)}
+
+
+def _runs() -> QuerySet[Run]:
+    """With a number that changes when somebody gets or loses access to the run or its data."""
+    grants = Grant.objects.filter(Q(run=OuterRef("pk")) | Q(dataset=OuterRef("dataset"))).order_by()
+    total = grants.annotate(total=Func("pk", function="SUM", output_field=BigIntegerField())).values("total")
+    return Run.objects.select_related("dataset").annotate(grants_sum=Subquery(total))
+
+
+def _version(run: Run) -> list[Any]:
+    return [*page.version(run), run.grants_sum]  # type: ignore[attr-defined]
 
 
 def _make(run_id: str, viewer: Any, compared: Sequence[str]) -> Shown | None:
-    run = visible(Run.objects.select_related("dataset"), viewer).filter(pk=run_id).first()
+    if viewer.is_authenticated:  # for a live page for long: what this user may see can have changed
+        viewer = User.objects.filter(pk=viewer.pk).first() or AnonymousUser()
+    run = visible(_runs(), viewer).filter(pk=run_id).first()
     if run is None:
         return None
     shown = page.payload(run, viewer, compared)
-    return Shown(shown["version"], run.tries, run.state, shown["final"], shown["points"], json.dumps(shown))
+    return Shown(_version(run), run.tries, run.state, shown["final"], shown["points"], json.dumps(shown))

@@ -10,6 +10,7 @@ from typing import Any
 from allauth.core import ratelimit
 from asgiref.sync import sync_to_async
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -19,11 +20,10 @@ from django.views.decorators.http import require_GET, require_POST
 from ninja.errors import HttpError
 
 from webapp import engine, streaming
-from webapp.access import get_owned, get_visible, owns, posted_from, signed_in, visible
+from webapp.access import EDIT, USE, VIEW, get_allowed, get_owned, get_sharable, may, owns, posted_from, signed_in
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.api.auth import caller
-from webapp.datasets.models import Dataset
 from webapp.runs import queue, tryout, words
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import card, results
@@ -40,7 +40,7 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
     user = request.user
     mine = Prediction.objects.none()
     shown = None
-    may = run.opens_to(user)
+    opened = run.opens_to(user)
     if isinstance(user, User):
         mine = Prediction.objects.filter(run=run, owner=user).select_related("run__dataset").order_by("-created")
         if asked := request.GET.get("prediction"):
@@ -52,11 +52,13 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "run": run,
             "owned": owns(user, run),
             "ready": run.export_state == Run.Export.READY,
-            "may_take": may,
-            "sees_data": visible(Dataset.objects.all(), user).filter(pk=run.dataset_id).exists(),
+            "may_take": opened,
+            "may_predict": may(user, run, USE),
+            "may_edit": may(user, run, EDIT),
+            "sees_data": may(user, run.dataset, VIEW),
             "has_results": results.load(run) is not None,
             "card": card.model_card(run),
-            "columns": tryout.inputs(run.dataset) if may else [],
+            "columns": tryout.inputs(run.dataset) if opened else [],
             "max_mb": tryout.MAX_BYTES // 2**20,
             "history": mine[:SHOWN_HISTORY],
             **_asked(run, shown),
@@ -84,8 +86,8 @@ def _asked(run: Run, prediction: Prediction | None, key: str = "") -> dict[str, 
     }
 
 
-def _run(request: HttpRequest, run_id: str) -> Run:
-    return get_visible(Run.objects.select_related("dataset"), request.user, id=run_id)
+def _run(request: HttpRequest, run_id: str, level: int = VIEW) -> Run:
+    return get_allowed(Run.objects.select_related("dataset"), request.user, level, id=run_id)
 
 
 @require_GET
@@ -99,7 +101,7 @@ def model_download(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
 @require_POST
 def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
     """Try again to pack a model."""
-    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    run = _run(request, run_id, EDIT)
     again = Run.objects.filter(pk=run.pk, export_state=Run.Export.FAILED)
     if again.update(export_state=Run.Export.QUEUED, export_error="", state_since=timezone.now()):
         queue.enqueue_export(run)
@@ -109,7 +111,7 @@ def model_export(request: HttpRequest, run_id: str) -> HttpResponse:
 @posted_from("model", "run_id")
 def model_predict(request: HttpRequest, run_id: str) -> HttpResponse:
     """Files, a row or a text; a script gets the address of the answer, a form is sent to the page that shows it."""
-    run = _run(request, run_id)
+    run = _run(request, run_id, USE)
     return _answer(request, lambda: _take(request, run, signed_in(request), explain=True))
 
 
@@ -168,16 +170,18 @@ def _csv(found: Prediction) -> StreamingHttpResponse:
 
 def _mine(request: HttpRequest, run_id: str, prediction_id: str) -> Prediction:
     """Predictions belong to the user who asked for them, also when the run is public."""
+    _run(request, run_id)
     return get_owned(Prediction.objects.select_related("run__dataset"), request.user, id=prediction_id, run_id=run_id)
 
 
 @require_POST
 def model_link(request: HttpRequest, run_id: str) -> HttpResponse:
     """Make the link where anybody may try the model, or revoke it; a new one has another address."""
-    run = get_owned(Run.objects.all(), request.user, id=run_id)
+    shared = request.POST.get("shared") == "1"
+    fetch = get_sharable if shared else get_owned
+    run = fetch(Run.objects.select_related("dataset"), request.user, id=run_id)
     if signed_in(request).guest:
         raise Http404
-    shared = request.POST.get("shared") == "1"
     Run.objects.filter(pk=run.pk).update(link=secrets.token_urlsafe(12) if shared else "")
     audit.note(request, "shared the model" if shared else "revoked the link of the model", run)
     said = "Everyone with the link can now try this model." if shared else "The link is revoked: nobody can use it now."
@@ -245,11 +249,13 @@ async def model_api(request: HttpRequest, run_id: str) -> HttpResponseBase:
         return JsonResponse({"error": str(lacking)}, status=lacking.status_code)
     if user is None:
         return JsonResponse({"error": "Log in first, or send a valid token."}, status=401)
-    run = await sync_to_async(get_visible)(Run.objects.select_related("dataset"), user, id=run_id)
     try:
+        run = await sync_to_async(get_allowed)(Run.objects.select_related("dataset"), user, USE, id=run_id)
         sent = await sync_to_async(_take)(request, run, user)
     except tryout.TryError as reason:
         return JsonResponse({"error": str(reason)}, status=422)
+    except PermissionDenied as lacking:
+        return JsonResponse({"error": str(lacking)}, status=403)
     for _ in range(int(API_PATIENCE_S / API_POLL_S)):
         await sent.arefresh_from_db(fields=["state", "error"])
         if sent.state == Prediction.State.READY:

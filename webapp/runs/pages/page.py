@@ -10,9 +10,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from webapp import engine
-from webapp.access import owns, visible
+from webapp.access import EDIT, USE, VIEW, may, owns, visible
 from webapp.accounts.models import User
-from webapp.datasets.models import Dataset
 from webapp.runs import journal, start, words
 from webapp.runs.models import Run, ScorePoint
 from webapp.runs.pages import alike, choice, comparison, figure, results, threshold
@@ -73,6 +72,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str,
     return {
         "run": run,
         "owned": owns(viewer, run),
+        "may_edit": may(viewer, run, EDIT),
         "opened": opened,
         "budget_words": words.duration(run.budget_s),
         "forecast": start.forecast(run) if run.state == Run.State.QUEUED else None,
@@ -99,16 +99,17 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
     """The parts of the page that may quote the data."""
     found = results.load(run)
     events = engine.events.read(run.dir / "events.jsonl")[0]
-    sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
+    sees_data = may(viewer, run.dataset, VIEW)
+    sees_samples = sees_data and run.fits_data()
     return {
         "sees_data": sees_data,
         "choice": choice.explained(events, viewer),
         "thresholds": threshold.choices(run, found),
         "alike": alike.told(run.dataset, viewer),
         "doings": words.doings(events),
-        "advice": advice(run, points, found) if sees_data else [],
-        "budgets": start.budgets_of(viewer),
-        **results.explained(run, found, sees_data),
+        "advice": advice(run, points, found) if sees_samples else [],
+        "budgets": start.budgets_of(viewer) if may(viewer, run.dataset, USE) else [],
+        **results.explained(run, found, sees_samples),
         **(results.fixing(run, found, viewer) if found else {}),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from webapp import engine
-from webapp.access import owns
+from webapp.access import EDIT, may
 from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import previews
@@ -33,7 +33,7 @@ def load(run: Run) -> dict[str, Any] | None:
 def fixing(run: Run, results: dict[str, Any], viewer: Any) -> dict[str, Any]:
     """Context of ``datasets/_fix_bar.html``: whether this viewer may change samples of the data set, and to what."""
     return {
-        "fixable": owns(viewer, run.dataset) and run.dataset.state == Dataset.State.READY,
+        "fixable": may(viewer, run.dataset, EDIT) and run.dataset.state == Dataset.State.READY,
         "fix_labels": results["labels"],
         "several": results["task"] == "multi_label",
     }

@@ -24,7 +24,7 @@ NAMES = ("accuracy", "precision", "recall", "F1")
 
 def choices(run: Run, found: dict[str, Any] | None) -> list[dict[str, Any]]:
     """For each label that can be chosen: its scores by threshold; empty where there is no threshold to choose."""
-    if found is None or run.is_open:
+    if found is None or run.is_open or not run.fits_data():
         return []
     has_several = found["task"] == "multi_label"
     solution = next(run.dataset.files("*.solution").glob("*.solution"), None)

@@ -13,8 +13,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp import engine, streaming
-from webapp.access import get_owned, get_visible, posted_from, signed_in
-from webapp.accounts import audit, guests
+from webapp.access import EDIT, USE, get_allowed, get_owned, get_sharable, get_visible, posted_from, signed_in
+from webapp.accounts import audit, guests, sharing
 from webapp.datasets.models import Dataset
 from webapp.runs import control, knowledge, start, words
 from webapp.runs.models import Lesson, Run, ScorePoint
@@ -30,7 +30,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
     runs = Run.objects.filter(owner=me).select_related("dataset")
     runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))
     listed = Paginator(runs, LISTED).get_page(request.GET.get("page"))
-    return render(request, "runs/run_list.html", {"runs": listed, "quota": start.quota(me)})
+    shared = Paginator(sharing.with_me(me, "run"), LISTED).get_page(request.GET.get("shared"))
+    return render(request, "runs/run_list.html", {"runs": listed, "shared": shared, "quota": start.quota(me)})
 
 
 @require_POST
@@ -44,7 +45,7 @@ def run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
 
 @posted_from("dataset", "dataset_id")
 def _run_start(request: HttpRequest, dataset_id: str) -> HttpResponse:
-    dataset = get_visible(Dataset.objects.all(), request.user, id=dataset_id)
+    dataset = get_allowed(Dataset.objects.all(), request.user, USE, id=dataset_id)
     try:
         run = start.create_run(
             dataset,
@@ -69,7 +70,7 @@ def _whole(text: str | None, what: str) -> int:
 @require_GET
 def run_page(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_visible(_runs(), request.user, id=run_id)
-    shown = page.context(run, request.user, request.GET.getlist("with"))
+    shown = page.context(run, request.user, request.GET.getlist("with")) | sharing.panel(run, request.user)
     if shown["owned"]:
         shown["lesson"] = Lesson.objects.filter(run=run).first()
         shown["can_teach"] = knowledge.can_teach(run)
@@ -87,7 +88,7 @@ def run_state(request: HttpRequest, run_id: str) -> JsonResponse:
 
 @require_POST
 def run_stop(request: HttpRequest, run_id: str) -> HttpResponse:
-    run = get_owned(_runs(), request.user, id=run_id)
+    run = get_allowed(_runs(), request.user, EDIT, id=run_id)
     control.stop(run)
     return redirect(run)
 
@@ -101,13 +102,12 @@ def run_cancel(request: HttpRequest, run_id: str) -> HttpResponse:
 
 @require_POST
 def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
-    run = get_owned(_runs(), request.user, id=run_id)
     public = request.POST.get("public") == "1"
+    run = (get_sharable if public else get_owned)(_runs(), request.user, id=run_id)
     Run.objects.filter(pk=run.pk).update(public=public)
     audit.note(request, "published" if public else "made private", run)
-    messages.success(
-        request, "Everyone with the link can now see this run." if public else "Only you can now see this run."
-    )
+    alone = "Only you and the people you share it with can now see this run."
+    messages.success(request, "Everyone with the link can now see this run." if public else alone)
     return redirect(run)
 
 
@@ -210,7 +210,7 @@ def _run_with_samples(request: HttpRequest, run_id: str) -> tuple[Run, dict[str,
     run = get_visible(_runs(), request.user, id=run_id)
     get_visible(Dataset.objects.all(), request.user, id=run.dataset_id)
     found = results.load(run)
-    if found is None:
+    if found is None or not run.fits_data():
         raise Http404
     return run, found
 

@@ -67,6 +67,7 @@ def _run(request: HttpRequest, run_id: str, index: int) -> Run:
 def prediction_why(request: HttpRequest, run_id: str, prediction_id: str) -> HttpResponse:
     """The explanation of a single new input as a fragment; empty where there is none."""
     mine = Prediction.objects.select_related("run__dataset")
+    get_visible(Run.objects.all(), request.user, id=run_id)
     prediction = get_owned(mine, request.user, id=prediction_id, run_id=run_id)
     found = engine.read_json(prediction.why_path)
     is_queued = found is None and queues.is_alive(queue.predict_job(prediction.pk))
