@@ -106,6 +106,14 @@ def missing(model: str, params: Mapping[str, Any]) -> str:
     return f"the weights of {Path(name).stem}" + ("" if choice == "all" else f", but AUTODL_PRETRAINED is {choice}")
 
 
+def obstacle(model: str, params: Mapping[str, Any]) -> str:
+    """Why auto may not try this configuration on this machine; empty if it may."""
+    if model in ALONE:
+        return "it is foreign code, which learns alone"
+    lacks = missing(model, params)
+    return f"it needs {lacks}" if lacks else ""
+
+
 def can_join(model: str, params: Mapping[str, Any]) -> bool:
     """Whether auto may try this configuration on this machine."""
-    return model not in ALONE and not missing(model, params)
+    return not obstacle(model, params)

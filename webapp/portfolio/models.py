@@ -93,6 +93,19 @@ class Score(models.Model):
         indexes = (models.Index(fields=("modality", "row"), name="score_of_row"),)
 
 
+class Gain(models.Model):
+    """What a configuration added to the ensemble of a run whose owner shares it."""
+
+    row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="gains")
+    version = models.PositiveIntegerField(help_text="version of the configuration")
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="gains")
+    gain = models.FloatField(help_text="NAUC of the out-of-fold predictions with it minus that before it")
+    took_s = models.FloatField(help_text="time of its training steps in seconds")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(name="gain_once", fields=("run", "row")),)
+
+
 class Evaluation(models.Model):
     """A run of a configuration on a public data set, requested by an administrator."""
 

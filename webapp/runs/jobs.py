@@ -22,7 +22,7 @@ from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
 from webapp.portfolio import rows
-from webapp.runs import ending, journal, knowledge, queue, why
+from webapp.runs import ending, journal, queue, why
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import alike
 
@@ -89,7 +89,6 @@ def _start(run: Run) -> engine.Process:
         model=run.model,
         seed=run.seed,
         portfolio=portfolio,
-        knowledge=knowledge.folder(),
     )
 
 

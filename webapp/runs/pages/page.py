@@ -102,9 +102,9 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
     sees_data = visible(Dataset.objects.all(), viewer).filter(pk=run.dataset_id).exists()
     return {
         "sees_data": sees_data,
-        "choice": choice.explained(events, viewer),
+        "choice": choice.explained(events),
         "thresholds": threshold.choices(run, found),
-        "alike": alike.told(run.dataset, viewer),
+        "alike": alike.told(run.dataset),
         "doings": words.doings(events),
         "advice": advice(run, points, found) if sees_data else [],
         "budgets": start.budgets_of(viewer),
