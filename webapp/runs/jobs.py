@@ -80,7 +80,7 @@ def _start(run: Run) -> engine.Process:
     engine.end_stray(run.dir)
     run.dir.mkdir(parents=True, exist_ok=True)
     portfolio = run.dir / "portfolio.yaml"
-    patiently(lambda: rows.write_enabled(portfolio, run.model))
+    patiently(lambda: rows.write_enabled(portfolio, run))
     return engine.start_run(
         run.dataset.autodl_dir,
         run.dir,
