@@ -33,6 +33,8 @@ def write_enabled(path: Path, run: Run | None = None) -> None:
 
 def refusal(model: str, params: dict[str, Any]) -> str:
     """Why no run may use such a configuration, in one sentence; empty if a run may."""
+    if model not in engine.model_names():
+        return f"This version of the engine has no model “{model}”; choose another model, or switch it off."
     try:
         engine.configuration.check(model, params)
     except DataError as error:
