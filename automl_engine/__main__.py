@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     data_dir = find_dataset(options.dir)[0]
     asked = _unpacked(Path(options.model), options.out) if options.model.endswith(".zip") else options.model
-    model, params = resolve(asked, data_dir, options.portfolio, options.knowledge)
+    model, params = resolve(asked, data_dir, options.portfolio)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
     started_s = clock.now_s()
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         params=params,
         seed=options.seed,
         device=options.device,
-        costs=_costs(options.knowledge) if options.clock == "virtual" else None,
+        costs=options.costs if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
         child=baselines.CHILD if model == baselines.MODEL else None if options.is_preloaded else CHILD,
     )
@@ -93,15 +93,7 @@ def _unpacked(submission: Path, run_dir: Path) -> str:
     return str(unpack(submission, place, open_inner=False).root)
 
 
-def _costs(knowledge: Path | None) -> Path:
-    """The table of costs in this folder, or else the built-in one."""
-    own = knowledge / clock.COSTS.name if knowledge else clock.COSTS
-    return own if own.exists() else clock.COSTS
-
-
-def resolve(
-    name: str, data_dir: Path, portfolio: Path | None, knowledge: Path | None = None
-) -> tuple[str, dict[str, Any]]:
+def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:
     """(key of MODELS, parameters) behind ``--model``: auto, auto with or without a row, a row, a model, a baseline, or
     a folder with challenge code.
 
@@ -122,8 +114,7 @@ def resolve(
     rows = load(portfolio)
     found = next((row for row in rows if row.name == name), None)
     if name == "auto" or (changed_row(name, rows) and not found):
-        told = {} if knowledge is None else {"knowledge": str(knowledge.resolve())}
-        return "auto", {"rows": [{**asdict(row), "enabled": True} for row in configurations(name, rows)], **told}
+        return "auto", {"rows": [{**asdict(row), "enabled": True} for row in configurations(name, rows)]}
     if found:
         needed = {"data_dir": str(data_dir.resolve())} if found.model == "challenge" else {}
         return found.model, {**found.params, **needed}
@@ -257,9 +248,8 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         "--clock", choices=clock.MODES, default="wall", help="virtual: reproducible times from a table (meta costs)"
     )
     verb.add_argument("--portfolio", type=Path, metavar="FILE", help="configurations instead of the built-in ones")
-    verb.add_argument(
-        "--knowledge", type=Path, metavar="FOLDER", help="score tables of past runs instead of the built-in ones"
-    )
+    costs_help = "table of the virtual clock, by meta costs (built-in)"
+    verb.add_argument("--costs", type=Path, default=clock.COSTS, metavar="FILE", help=costs_help)
     verb.add_argument("--no-export", dest="export", action="store_false", help="do not write model.zip")
 
     verb = verbs.add_parser("score", help="score the predictions of a run again")

@@ -21,13 +21,13 @@ ROOMS: dict[str, set[str]] = {  # room: rooms that it may import, beside itself 
     "weights": set(),
     "portfolio": {"dataset", "models"},
     "models": {"dataset", "features", "weights"},
-    "metalearning": {"dataset", "features", "models", "portfolio", "weights"},
-    "auto": {"dataset", "metalearning", "models", "portfolio", "run"},
+    "metalearning": {"dataset", "features", "models", "weights"},
+    "auto": {"dataset", "models", "portfolio"},
     "run": {"dataset", "models", "portfolio", "weights"},
     "package": {"dataset", "features", "formatters", "models", "run", "weights"},
     "lab": {"auto", "dataset", "features", "metalearning", "models", "portfolio", "run", "weights"},
     "formatters": {"dataset", "run"},
-    "webapp.engine": {"dataset", "metalearning", "models", "package", "run", "weights"},
+    "webapp.engine": {"dataset", "models", "package", "run", "weights"},
     "webapp": {"webapp.engine"},
 }
 EXCEPTIONS = {("automl_engine/models/tabular/ensemble.py", "auto")}  # drives other models, as auto does

@@ -6,11 +6,9 @@ Nothing here imports the engine's heavy half; the web process never loads torch 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import selectors
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +24,6 @@ from django.conf import settings
 from automl_engine import weights
 from automl_engine.errors import DataError
 from automl_engine.files import write_json
-from automl_engine.metalearning import tables
 from automl_engine.models import configuration
 from automl_engine.models.challenge import submission
 from automl_engine.package import challenge_result
@@ -61,7 +58,6 @@ __all__ = [
     "weights",
     "weights_card",
     "write_json",
-    "write_knowledge",
 ]
 
 Process = child.Process
@@ -133,7 +129,6 @@ def start_run(
     model: str,
     seed: int,
     portfolio: Path | None,
-    knowledge: Path | None = None,
 ) -> child.Process:
     """Start training: a fork of the engine that waits beside this worker, or else a process of its own.
 
@@ -143,8 +138,6 @@ def start_run(
     command += ["--t0", str(t0_s), "--model", model, "--seed", str(seed), "--no-export"]
     if portfolio:
         command += ["--portfolio", str(portfolio)]
-    if knowledge:
-        command += ["--knowledge", str(knowledge)]
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / "engine.log", "ab") as log:
         process: child.Process | None = warm.start(settings.WARM_ENGINE, command[1:], log)
@@ -293,36 +286,6 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-
-
-def write_knowledge(
-    folder: Path, scores: Sequence[dict[str, Any]], features: dict[str, dict[str, dict[str, float]]]
-) -> None:
-    """The engine's tables with our lines behind its own; each file is replaced at once, readers never see half of one.
-
-    What was written under another version of the engine and does not fit its tables is left out.
-
-    Args:
-        scores: lines of ``scores.csv``.
-        features: modality -> name of a data set -> its meta-features.
-    """
-    fresh = folder.with_suffix(".part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    for table in tables.HERE.glob("*.csv"):
-        shutil.copy(table, fresh)
-    names = {field.name for field in dataclasses.fields(tables.Score)}
-    fitting = [tables.Score(**{name: line[name] for name in names}) for line in scores if names <= line.keys()]
-    tables.append_scores(fitting, fresh / tables.SCORES.name)
-    for modality, lines in features.items():
-        path = tables.features_path(modality, fresh)
-        columns = set(tables.read_numbers(path)[1]) if path.exists() else set()
-        told = {name: values for name, values in lines.items() if not columns or columns == values.keys()}
-        tables.write_features(path, told, {name: name for name in told})
-    folder.mkdir(exist_ok=True)
-    for path in fresh.iterdir():
-        path.replace(folder / path.name)
-    fresh.rmdir()
 
 
 def _python(command: Sequence[str]) -> list[str]:

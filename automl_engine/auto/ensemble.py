@@ -46,9 +46,9 @@ class Ensemble:
         self.written: tuple[tuple[tuple[AnytimeModel, ...], float], ...] = ()
         """The state of the last written prediction."""
 
-    def consider(self, member: Member) -> tuple[bool, str]:
-        """Whether the weights change in favour of what the member has learned, and a report; an empty one if there is
-        no example to compare on."""
+    def consider(self, member: Member) -> tuple[bool, float, str]:
+        """Whether the weights change in favour of what the member has learned, what the NAUC of the out-of-fold
+        predictions gains, and a report; an empty one if there is no example to compare on."""
         first_known = False
         if member.refits and member.ensemble_model is not None and member.ensemble_model is member.full_model:
             first_known = member.ensemble_oof is None
@@ -56,9 +56,10 @@ class Ensemble:
         known = self.known()
         seen = np.logical_and.reduce([~np.isnan(oof).any(1) for oof in (member.oof, *known.values())])
         if not seen.any():
-            return False, ""
+            return False, 0.0, ""
         labels, candidate = self.labels[seen], {member.name: member.oof[seen]}
         known = {name: oof[seen] for name, oof in known.items()}
+        before = 0.0 if first_known or not known else validation_nauc(labels, mix(known, self.weights))
         weights = reweighed(labels, known, self.weights, candidate, self.multi_label)
         if weights:
             self.weights = weights
@@ -70,7 +71,8 @@ class Ensemble:
             and holds_up(labels, known, self.weights, candidate, self.multi_label)
         ):
             member.ensemble_model = member.current.frozen()
-        return bool(weights), self._report(member, seen, bool(weights) or first_known)
+        report = self._report(member, seen, bool(weights) or first_known)
+        return bool(weights), self.validation - before, report
 
     def weigh_anew(self) -> None:
         """What was decided on one fold, while the others were left out, is decided again by the members that have

@@ -16,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.auto.choice import MetaModel
 from automl_engine.auto.ensemble import Ensemble, mix
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
@@ -26,18 +25,17 @@ from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
-from automl_engine.metalearning import tables
-from automl_engine.metalearning.features import meta_features
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.configuration import can_join
+from automl_engine.models.configuration import obstacle
+from automl_engine.portfolio import GIVEN, KNOWN_SETS
 
 SEED_STEP = 1000
 """Between the random numbers of two versions: runs of neighbouring seeds share none."""
 
 
 class AutoModel(AnytimeModel):
-    """Params: ``rows`` (the configurations in order), ``knowledge`` (folder of tables), ``seed``, ``device``."""
+    """Params: ``rows`` (the configurations in order), ``seed``, ``device``."""
 
     name = "auto"
 
@@ -53,16 +51,14 @@ class AutoModel(AnytimeModel):
             lambda kind, **fields: self.emit(kind, **fields), self.schedule.fraction
         )  # emit is set later
         self._broken: dict[str, Exception] = {}
-        self.configurations = [row for row in rows if can_join(row["model"], row.get("params", {}))]
-        for row in self.configurations:  # imports, weights and tables are not on the clock
+        self._left_out = {row["name"]: why for row in rows if (why := obstacle(row["model"], row.get("params", {})))}
+        self.configurations = [row for row in rows if row["name"] not in self._left_out]
+        for row in self.configurations:  # imports and weights are not on the clock
             try:
                 self._new_model(row["name"])
             except Exception as error:  # reported once there is a journal
                 self._broken[row["name"]] = error
         self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
-        names, folder = [row["name"] for row in self.configurations], Path(self.params.get("knowledge", tables.HERE))
-        kinds = {row["modality"] for row in self.configurations}
-        self._meta_models = {kind: MetaModel(kind, names, folder) for kind in kinds}
         self.modality = ""
         self.folds = np.empty(0, np.int64)
         self._first: tuple[Member, np.ndarray] | None = None
@@ -89,8 +85,6 @@ class AutoModel(AnytimeModel):
                 break
             if self._first:
                 self._check_first_model(split, *self._first)
-                with clock.work(f"choose among {self.modality} rows"):
-                    self._choose(split)
             if self.schedule.queue:
                 self._advance(split)
             else:
@@ -132,9 +126,24 @@ class AutoModel(AnytimeModel):
         self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
-        if len(self.schedule.queue) < len(self.configurations):
-            left_out = ", ".join(row["name"] for row in self.configurations if row not in self.schedule.queue)
-            self.emit("note", text=f"{len(split)} examples are too few to validate {left_out}; the others run.")
+        self._report_order(len(split))
+
+    def _report_order(self, example_count: int) -> None:
+        """Say what is tried, in which order, and what is left out and why."""
+        few = [row["name"] for row in self.configurations if row not in self.schedule.queue]
+        too_few = f"{example_count} examples are too few to validate it"
+        left_out = {
+            row["name"]: self._left_out[row["name"]]
+            for row in self.params["rows"]
+            if row["modality"] == self.modality and row["name"] in self._left_out
+        } | dict.fromkeys(few, too_few)
+        self.emit(
+            "order",
+            rows=[{"row": row["name"], "place": row.get("place", GIVEN)} for row in self.schedule.queue],
+            left_out=[{"row": name, "reason": reason} for name, reason in left_out.items()],
+            known_sets=KNOWN_SETS[self.modality],
+            all_known_sets=sum(KNOWN_SETS.values()),
+        )
 
     def _fit_first_model(self, split: Examples) -> None:
         """Fit the first configuration that works to a small sample."""
@@ -157,34 +166,14 @@ class AutoModel(AnytimeModel):
         if 2 * len(unseen) > len(fold) and member.ensemble_model is not None:
             self._attempt(member, lambda: member.check_first(split, unseen))
 
-    def _choose(self, split: Examples) -> None:
-        """Put the networks first that did best on similar data.
-
-        Configurations that are cheap to refit keep the portfolio's order: what each reached alone does not tell in
-        which order they do best together (docs/results.md).
-        """
-        features, queue = meta_features(split, self.modality, self.seed), self.schedule.queue
-        self.described = {"modality": self.modality, "features": features}
-        networks = [row["name"] for row in queue if not model_class(row["model"]).refits]
-        among = networks if len(networks) > 1 else [row["name"] for row in queue]
-        choice = self._meta_models[self.modality].choose(features, among, self.schedule.budget_s)
-        if choice is None:
-            return
-        about = {"row": choice.order[0], "by": choice.by, "resembles": choice.resembles}
-        if among is not networks:
-            self.emit("note", text=f"Known data: {choice.reason}.", **about)
-            return
-        self.schedule.prefer(choice.order, networks)
-        self.emit("chosen", reason=choice.reason, **about)
-
     def _advance(self, split: Examples) -> None:
         """One step of the first configuration in the queue: a slice of a network, or all of one that refits."""
         configuration = self.schedule.queue[0]
         member = self.members.get(configuration["name"]) or self._open(configuration)
-        limit_s, refits = self.schedule.folds_limit_s(), member.refits
+        start_s, limit_s, refits = clock.now_s(), self.schedule.folds_limit_s(), member.refits
         worked = self._attempt(member, lambda: member.check_folds(split, limit_s) if refits else member.slice(split))
         if worked:
-            self._consider(member, split)
+            self._consider(member, split, start_s)
         if not worked or refits or member.current.done_training or self.schedule.has_stalled(member):
             self.schedule.drop(member.name)
             if not refits and worked:
@@ -193,8 +182,9 @@ class AutoModel(AnytimeModel):
     def _improve(self, member: Member, split: Examples) -> None:
         """Use the time after the queue: the folds left out so far, or another version."""
         if member.refits and len(member.unchecked_folds):
+            start_s = clock.now_s()
             if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
-                self._consider(member, split)
+                self._consider(member, split, start_s)
                 if self.schedule.folds_are_complete():
                     self._weigh_anew(split)
         elif not self._attempt(member, lambda: self._add_version(member, split)):
@@ -211,11 +201,13 @@ class AutoModel(AnytimeModel):
         if not joins:
             self.emit("note", text=f"Version {number} of {member.name} {why} and is left out.")
 
-    def _consider(self, member: Member, split: Examples) -> None:
+    def _consider(self, member: Member, split: Examples, start_s: float) -> None:
+        """Decide on what the member has learned since ``start_s``."""
         with clock.work("consider", scores=self.ensemble.labels.size):
-            entered, report = self.ensemble.consider(member)
+            entered, gain, report = self.ensemble.consider(member)
             if report:
-                self._report.progress(member.name, report)
+                took_s = clock.now_s() - start_s
+                self._report.progress(member.name, report, gain=round(gain, 5), took_s=round(took_s, 3))
         if entered and member.refits:
             self._attempt(member, lambda: member.refit(split))
 

@@ -26,10 +26,11 @@ class Reporter:
             self._notes.add(fields.get("text", ""))
             self._emit(kind, **fields)
 
-    def progress(self, name: str, text: str, after: bool = True) -> None:
+    def progress(self, name: str, text: str, after: bool = True, **fields: float) -> None:
         """A text before or ``after`` what the member itself last reported."""
         own = self._progress or name
-        self._emit("progress", by=name, text=f"{own}: {text}" if after else f"{text}: {own}", fraction=self._fraction())
+        text = f"{own}: {text}" if after else f"{text}: {own}"
+        self._emit("progress", by=name, text=text, fraction=self._fraction(), **fields)
 
     def failure(self, name: str, error: Exception) -> None:
         text, trace = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))

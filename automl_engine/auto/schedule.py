@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,16 +65,6 @@ class Schedule:
 
     def drop(self, name: str) -> None:
         self.queue = [configuration for configuration in self.queue if configuration["name"] != name]
-
-    def prefer(self, order: Sequence[str], networks: Sequence[str]) -> None:
-        """Sort the networks: those begun first, then in this order; all others keep their place before them."""
-        place = {name: i for i, name in enumerate(order)}
-
-        def turn(configuration: Mapping[str, Any]) -> tuple[bool, bool, int]:
-            name = configuration["name"]
-            return name in networks, name not in self.members, place.get(name, len(place)) if name in networks else 0
-
-        self.queue.sort(key=turn)
 
     def elapsed_s(self) -> float:
         return 0.0 if self.start_s is None else clock.now_s() - self.start_s

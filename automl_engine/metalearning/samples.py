@@ -4,8 +4,7 @@
 
 ``samples_SPACE.safetensors`` holds ``NAME``: (n, E) float16 of random training examples of a data set, and, where they
 tell classes apart (the space of the autoencoder), ``NAME/CLASS``: those of one class.  A space is named after its
-modality or is one of the others of ``EMBEDDINGS``.  Public data sets alone belong in it: a private one leaves
-meta-features at most.
+modality or is one of the others of ``EMBEDDINGS``.  Public data sets alone belong in it.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.examples import Examples, stored_bytes
 from automl_engine.errors import DataError
 from automl_engine.files import atomic_write
-from automl_engine.metalearning.tables import HERE
+from automl_engine.metalearning import TABLES
+from automl_engine.metalearning.embeddings import embedding
 
 COUNT, CLASS_COUNT = 64, 24
 """Samples kept of a data set, and of each of its classes."""
@@ -27,6 +27,8 @@ MOST_CLASSES = 100
 LARGEST = 65504.0
 """Largest number in half precision."""
 VISUAL = ("image", "video")
+FEWEST = 4
+"""Number of samples that are looked at in any case, however large they are."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--modality", required=True, help="modality of the data sets")
     parser.add_argument(
-        "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
+        "--tables", type=Path, default=TABLES, metavar="FOLDER", help="the tables to add to (the built-in)"
     )
 
 
@@ -63,10 +65,8 @@ def data_dir_of(folder: Path) -> Path:
     return found[0]
 
 
-def add(split: Examples, name: str, modality: str, folder: Path = HERE) -> None:
+def add(split: Examples, name: str, modality: str, folder: Path = TABLES) -> None:
     """Samples of a public data set: in its modality's own space, and images and videos in the autoencoder's too."""
-    from automl_engine.metalearning.features import embed
-
     write_samples(samples_path(modality, folder), {name: embed(split, modality, COUNT)})
     if modality in VISUAL:
         found = {name: embed(split, modality, COUNT, by="vae")}
@@ -74,10 +74,28 @@ def add(split: Examples, name: str, modality: str, folder: Path = HERE) -> None:
         write_samples(samples_path("vae", folder), found)
 
 
+def embed(split: Examples, modality: str, count: int, seed: int = 0, by: str | None = None) -> np.ndarray:
+    """(count, E) float32: random samples of a split in a space of ``EMBEDDINGS``, by default the modality's own.
+
+    Without repetition, until there are no more: a smaller split is gone through several times.
+    """
+    found = embedding(by or modality).embed(sample(split, modality, count, seed))
+    return found[np.arange(count) % len(found)]
+
+
+def sample(split: Examples, modality: str, count: int, seed: int, most_bytes: float = np.inf) -> Examples:
+    """At most ``count`` random examples that take no more than ``most_bytes`` (or ``FEWEST``)."""
+    order = np.random.default_rng(seed).permutation(len(split))[:count]
+    row_bytes = 4 * abs(split.spec.row_count * split.spec.col_count) if modality == "tabular" else 0  # sparse or not
+    taken, size_bytes = 0, 0
+    while taken < len(order) and (taken < FEWEST or size_bytes < most_bytes):
+        size_bytes += max(row_bytes, stored_bytes(split.steps(int(order[taken]))))
+        taken += 1
+    return split.subset(order[:taken])
+
+
 def embed_classes(split: Examples, modality: str, seed: int = 0) -> dict[str, np.ndarray]:
     """At most ``CLASS_COUNT`` latent vectors of each class that has two examples, by its name."""
-    from automl_engine.metalearning.features import embed
-
     found = {}
     for label, column in list(zip(split.spec.labels, split.labels.T > 0, strict=True))[:MOST_CLASSES]:
         if column.sum() > 1:
@@ -86,7 +104,7 @@ def embed_classes(split: Examples, modality: str, seed: int = 0) -> dict[str, np
     return found
 
 
-def samples_path(space: str, folder: Path = HERE) -> Path:
+def samples_path(space: str, folder: Path = TABLES) -> Path:
     return folder / f"samples_{space}.safetensors"
 
 

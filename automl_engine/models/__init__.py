@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from automl_engine.models.base import AnytimeModel
 
 MODELS: dict[str, str] = {
-    "audio_forest": "automl_engine.models.audio.forest:AudioForest",
     "audio_linear": "automl_engine.models.audio.linear:AudioLinear",
     "audio_resnet": "automl_engine.models.audio.resnet:AudioResnet",
     "audio_thin_resnet34": "automl_engine.models.challenge.audio_thin_resnet34:AudioThinResnet34",
@@ -20,7 +19,6 @@ MODELS: dict[str, str] = {
     "image_baseline_linear": "automl_engine.models.challenge.baselines:ImageBaselineLinear",
     "image_cnn3d": "automl_engine.models.challenge.baselines:ImageCnn3d",
     "image_finetuned": "automl_engine.models.image.finetune:ImageFinetuned",
-    "image_forest": "automl_engine.models.image.forest:ImageForest",
     "image_inception_v3": "automl_engine.models.challenge.baselines:ImageInceptionV3",
     "image_linear": "automl_engine.models.image.linear:ImageLinear",
     "image_patches": "automl_engine.models.image.patches:ImagePatches",
@@ -44,7 +42,6 @@ MODELS: dict[str, str] = {
     "text_words": "automl_engine.models.text.words:TextWords",
     "video_baseline_linear": "automl_engine.models.challenge.baselines:VideoBaselineLinear",
     "video_cnn3d": "automl_engine.models.challenge.baselines:VideoCnn3d",
-    "video_forest": "automl_engine.models.video.forest:VideoForest",
     "video_frames": "automl_engine.models.video.frames:VideoFrames",
     "video_linear": "automl_engine.models.video.linear:VideoLinear",
     "video_mc3": "automl_engine.models.video.mc3:VideoMc3",

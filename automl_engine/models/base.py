@@ -40,8 +40,6 @@ class AnytimeModel(ABC):
         self.done_training = False
         self.emit: Callable[..., None] = _silent
         """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
-        self.described: dict[str, Any] | None = None
-        """What a choice among configurations was made from (modality, meta-features), for a run that is shared."""
 
     @property
     def made_by(self) -> str:

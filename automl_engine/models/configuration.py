@@ -13,11 +13,10 @@ from automl_engine.models import MODELS
 RUN = frozenset({"seed", "device"})
 """Parameters that every model has; a run sets them."""
 HEAD = frozenset({"head", "l2"})
-TRAINING = frozenset({"augment", "batch", "decay", "lr", "mixup", "optimiser", "slice_s", "strength"})
+TRAINING = frozenset({"augment", "batch", "decay", "lr", "mixup", "optimiser", "slice_s"})
 FOREST = frozenset({"looked_at", "min_leaf", "shrinkage", "trees"})
 RESIDUAL = TRAINING | {"blocks", "dropout", "weights", "width"}
 PARAMETERS: dict[str, frozenset[str]] = {
-    "audio_forest": FOREST | {"segments"},
     "audio_linear": HEAD | {"segments"},
     "audio_resnet": RESIDUAL | {"frames"},
     "audio_thin_resnet34": TRAINING | {"frames", "width"},
@@ -29,7 +28,6 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "image_baseline_linear": frozenset({"side"}),
     "image_cnn3d": frozenset({"side"}),
     "image_finetuned": frozenset({"l2", "lr", "network", "side", "weights"}),
-    "image_forest": FOREST | {"grid", "levels", "size"},
     "image_inception_v3": frozenset({"side"}),
     "image_linear": HEAD | {"grid", "levels", "size"},
     "image_patches": frozenset({"filters", "patch", "side", "stride"}),
@@ -55,7 +53,6 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "text_words": HEAD | {"weights"},
     "video_baseline_linear": frozenset({"frames", "side"}),
     "video_cnn3d": frozenset({"frames", "side"}),
-    "video_forest": FOREST | {"frames", "size"},
     "video_frames": TRAINING | {"frames", "side"},
     "video_linear": HEAD | {"frames", "size"},
     "video_mc3": TRAINING | {"frames", "side", "width"},
@@ -106,6 +103,14 @@ def missing(model: str, params: Mapping[str, Any]) -> str:
     return f"the weights of {Path(name).stem}" + ("" if choice == "all" else f", but AUTODL_PRETRAINED is {choice}")
 
 
+def obstacle(model: str, params: Mapping[str, Any]) -> str:
+    """Why auto may not try this configuration on this machine; empty if it may."""
+    if model in ALONE:
+        return "it is foreign code, which learns alone"
+    lacks = missing(model, params)
+    return f"it needs {lacks}" if lacks else ""
+
+
 def can_join(model: str, params: Mapping[str, Any]) -> bool:
     """Whether auto may try this configuration on this machine."""
-    return model not in ALONE and not missing(model, params)
+    return not obstacle(model, params)

@@ -6,7 +6,7 @@ A row is ``{name, modality, model, params, origin, enabled, space}``; a new one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from automl_engine.errors import DataError
 from automl_engine.models.configuration import check
 
 MODALITIES = ("image", "video", "audio", "text", "tabular", "timeseries")
+KNOWN_SETS = {"image": 11, "video": 3, "audio": 6, "text": 12, "tabular": 28, "timeseries": 13}
+"""Number of data sets on which the order of these files was compared with others, by replay (docs/results.md)."""
+MEASURED, GIVEN = "measured", "given"
+"""Why a configuration stands where it does: the measured order of these files, or somebody's own file."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Row:
     enabled: bool = True
     space: dict[str, Any] = field(default_factory=dict)
     """What ``search`` may try instead of the parameters, in the notation of lab/search/space.py."""
+    place: str = GIVEN
+    """Why it stands where it does; a site has more reasons (docs/formats.md, event ``order``)."""
 
 
 def load(path: Path | None = None) -> list[Row]:
@@ -43,6 +49,7 @@ def load(path: Path | None = None) -> list[Row]:
     here = Path(__file__).parent
     files = [path] if path else [here / f"{modality}.yaml" for modality in MODALITIES]
     rows = [_row(entry, file.name) for file in files if file.exists() or path for entry in _entries(file)]
+    rows = rows if path else [replace(row, place=MEASURED) for row in rows]
     names = [row.name for row in rows]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

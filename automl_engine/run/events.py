@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-KINDS = ("started", "chosen", "progress", "prediction", "score", "note", "failed", "stopped", "finished")
+KINDS = ("started", "order", "chosen", "progress", "prediction", "score", "note", "failed", "stopped", "finished")
 
 
 def append(path: Path, kind: str, **fields: Any) -> None:

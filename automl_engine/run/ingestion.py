@@ -96,7 +96,6 @@ class Ingestion:
             )
             with clock.work("save", lambda: _saved(self.run_dir / "model")):
                 self._save(model, k)
-            self._describe(model)
             k += 1
             if self.remaining_s() <= 0:
                 break
@@ -183,12 +182,6 @@ class Ingestion:
         self.note("the model predicted NaN for some values; the mean of their class stands in")
         known = np.maximum((~holes).sum(0), 1)
         return np.where(holes, np.where(holes, 0, prediction).sum(0) / known, prediction)
-
-    def _describe(self, model: AnytimeModel) -> None:
-        """Write the meta-features of the run, so that its scores can be shared."""
-        path = self.run_dir / "features.json"
-        if model.described and not path.exists():
-            _write(path, json.dumps(model.described))
 
     def _save(self, model: AnytimeModel, k: int) -> None:
         """Swap the model behind prediction k into ``model/``; ``restore_model`` heals a kill between the renames."""

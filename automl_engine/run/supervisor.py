@@ -317,6 +317,10 @@ def describe(event: dict[str, Any]) -> str | None:
     match event["event"]:
         case "started":
             return f"{at}clock started: {event['dataset']} ({event['modality']}), {event['model']} on {event['device']}"
+        case "order":
+            tried = ", ".join(told["row"] for told in event["rows"])
+            left_out = "".join(f"; without {told['row']}: {told['reason']}" for told in event["left_out"])
+            return f"{at}order: {tried}{left_out}"
         case "chosen":
             return f"{at}chose {event['row']}: {event['reason']}"
         case "progress":
@@ -381,8 +385,7 @@ def _clear(run_dir: Path) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise DataError(f"{run_dir} cannot be made ({error.strerror}); give another folder for the run.") from None
-    names = ["start.txt", "end.txt", "events.jsonl", "scores.json", "results.json", "features.json"]
-    names += ["ingestion.log", "model.zip"]
+    names = ["start.txt", "end.txt", "events.jsonl", "scores.json", "results.json", "ingestion.log", "model.zip"]
     for path in [*prediction_files(run_dir).values(), *(run_dir / name for name in names)]:
         path.unlink(missing_ok=True)
     for name in ("model", "model.new", "model.old"):

@@ -18,8 +18,6 @@ from automl_engine.dataset.metrics import nauc
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
-from automl_engine.metalearning.features import meta_features
-from automl_engine.metalearning.tables import Score, append_scores, features_path, write_features
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
 from automl_engine.portfolio import load
@@ -124,70 +122,33 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryExamples, MemoryExamp
     return toy("tabular", 200, False, seed=1), toy("tabular", 60, False, seed=2)
 
 
-def known_tables(folder: Path, best: str, rows: list[str]) -> Path:
-    """Tables in which one row was best on data like the toy table, and worst elsewhere."""
-    for seed in range(4):
-        train = toy("tabular", 200, False, seed=seed)
-        values = meta_features(train, "tabular")
-        write_features(features_path("tabular", folder), {f"like{seed}": values}, {f"like{seed}": f"like{seed}"})
-    scores = [
-        Score(f"like{seed}", f"like{seed}", "tabular", row, 1, 20, 60, 0, "cpu", alc, alc, 0.1, 1.0, "1", "2026-11-22")
-        for seed in range(4)
-        for row, alc in ((row, 0.9 if row == best else 0.5) for row in rows)
-    ]
-    append_scores(scores, folder / "scores.csv")
-    return folder
-
-
-def climbed(tables: tuple[MemoryExamples, MemoryExamples], knowledge: Path) -> tuple[AutoModel, Journal]:
-    """After a run over three toy rows with these tables."""
-    train, test = tables
-    rows = toy_rows(first=[0.1], second=[0.2], third=[0.3])
-    model = AutoModel(train.spec, rows=rows, knowledge=str(knowledge), seed=0, device="cpu")
-    model.emit = journal = Journal()
-    drive(model, train, hidden(test), budget_s=20)
-    return model, journal
-
-
-def test_what_was_best_on_data_like_these_comes_next(
-    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
-) -> None:
-    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
-    model, journal = climbed(tables, knowledge)
-    told = [event for event in journal.of("chosen") if "resembles" in event]
-    assert [event["row"] for event in told] == ["third"]
-    assert "your data resembles like" in told[0]["reason"]
-    assert told[0]["resembles"][0]["alc"] == 0.9
-    assert told[0]["by"] == "resemblance"
-    opened = [event["row"] for event in journal.of("chosen") if "resembles" not in event]
-    assert opened == ["first", "third", "second"]
-    assert model.described is not None
-    assert model.described["modality"] == "tabular"
-
-
 class QuickToy(Toy):
     """Is fitted fold by fold."""
 
     refits = True
 
 
-def test_quick_rows_keep_their_order_and_what_is_known_is_told(
-    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
-    knowledge = known_tables(tmp_path, "third", ["first", "second", "third"])
-    _, journal = climbed(tables, knowledge)
-    assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
-    told = [event for event in journal.of("note") if "resembles" in event]
-    assert [event["row"] for event in told] == ["third"]
-    assert "there third reached ALC 0.90" in told[0]["text"]
-
-
-def test_without_knowledge_the_order_of_the_portfolio_holds(
-    tables: tuple[MemoryExamples, MemoryExamples], tmp_path: Path
-) -> None:
-    _, journal = climbed(tables, tmp_path)
-    assert [event["row"] for event in journal.of("chosen")] == ["first", "second", "third"]
+def test_the_order_holds_and_each_step_tells_what_it_gained(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    train, test = tables
+    rows = [
+        *toy_rows(first=[0.1], useless=[0.0], superb=[0.9]),
+        {"name": "theirs", "modality": "tabular", "model": "challenge", "place": "early"},
+        {"name": "pictures", "modality": "image", "model": "challenge"},
+    ]
+    model, journal = auto(train, rows)
+    drive(model, train, hidden(test), budget_s=20)
+    (order,) = journal.of("order")
+    assert [(told["row"], told["place"]) for told in order["rows"]] == [
+        *(("first", "given"), ("useless", "given"), ("superb", "given"))
+    ]
+    assert order["left_out"] == [{"row": "theirs", "reason": "it is foreign code, which learns alone"}]
+    assert (order["known_sets"], order["all_known_sets"]) == (28, 73)
+    assert [event["row"] for event in journal.of("chosen")] == ["first", "useless", "superb"]
+    steps = [event for event in journal.of("progress") if "gain" in event]
+    gains = {event["by"]: event["gain"] for event in steps}
+    assert gains["useless"] <= 0 < 0.2 < gains["superb"]
+    assert sum(gains.values()) == pytest.approx(model.ensemble.validation, abs=0.01)
+    assert all(event["took_s"] > 0 for event in steps)
 
 
 def test_where_only_networks_are_on_the_first_look_is_one_slice(tables: tuple[MemoryExamples, MemoryExamples]) -> None:

@@ -1,4 +1,4 @@
-"""The schedule: what time is kept back, when a prediction is due, and which configuration comes next."""
+"""The schedule: what time is kept back, and when a prediction is due."""
 
 from __future__ import annotations
 
@@ -50,12 +50,6 @@ def test_a_prediction_is_due_once_it_differs_and_some_time_has_passed(schedule: 
     assert schedule.prediction_is_due()
     schedule.ensemble.written = schedule.ensemble.state()
     assert not schedule.prediction_is_due()
-
-
-def test_networks_are_sorted_and_the_others_stay_first(schedule: Any) -> None:
-    schedule.queue = [{"name": name} for name in ("x", "n1", "y", "n2")]
-    schedule.prefer(["n2", "n1"], ["n1", "n2"])
-    assert [configuration["name"] for configuration in schedule.queue] == ["x", "y", "n2", "n1"]
 
 
 def test_a_member_too_slow_to_predict_in_time_is_refused(schedule: Any) -> None:

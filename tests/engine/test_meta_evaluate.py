@@ -23,11 +23,11 @@ from automl_engine.lab.meta.evaluate import (
     with_features,
 )
 from automl_engine.lab.meta.reduce import greedy
+from automl_engine.lab.meta.selectors.average import BestAverage
+from automl_engine.lab.meta.selectors.base import Selector
 from automl_engine.lab.meta.selectors.knn import NearestNeighbours
+from automl_engine.lab.meta.tables import Score, Table, append_scores, read_table
 from automl_engine.metalearning.samples import samples_path, write_samples
-from automl_engine.metalearning.selectors.average import BestAverage
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.tables import Score, Table, append_scores, read_table
 
 NAN = float("nan")
 

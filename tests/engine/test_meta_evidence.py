@@ -14,9 +14,9 @@ from automl_engine.__main__ import main
 from automl_engine.dataset.reader import open_split
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.lab.meta.tables import read_features, read_scores, read_table, wide
 from automl_engine.lab.meta.variations import vary
 from automl_engine.metalearning.sources import source_of
-from automl_engine.metalearning.tables import read_features, read_scores, read_table, wide
 from tests.engine.toys import write_dataset, write_table
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
+from automl_engine.lab.meta.features import COUNTS, MOMENTS, distances, meta_features, moments
 from automl_engine.metalearning.embeddings import EMBEDDINGS, embedding
-from automl_engine.metalearning.features import COUNTS, MOMENTS, distances, embed, meta_features, moments
+from automl_engine.metalearning.samples import embed
 from tests.engine.toy_examples import CLASSES, TOYS, hidden, toy
 
 MODALITIES = sorted(TOYS)

@@ -39,7 +39,7 @@ def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path)
             "Two portfolio rows",
         ),
         ("- [", "cannot be read"),
-        ("- {name: a, modality: image, model: image_lin}", "a of rows.yaml: The model must be one of audio_forest, "),
+        ("- {name: a, modality: image, model: image_lin}", "a of rows.yaml: The model must be one of audio_linear, "),
         (
             "- {name: a, modality: audio, model: audio_linear, params: {segment: 4, l2: 1}}",
             "does not know the parameter segment; use head, l2, segments",

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from automl_engine.lab.meta.selectors import SELECTORS, selector_class
+from automl_engine.lab.meta.selectors.average import BestAverage, BestAverageRank
 from automl_engine.lab.meta.selectors.kmeans import KMeansVotes
 from automl_engine.lab.meta.selectors.knn import NearestNeighbours
+from automl_engine.lab.meta.selectors.linear import Linear
 from automl_engine.lab.meta.selectors.mlp_moments import MlpMoments
+from automl_engine.lab.meta.selectors.vectors import TARGETS, Scale, filled
 from automl_engine.lab.search.space import parse
-from automl_engine.metalearning.selectors.average import BestAverage, BestAverageRank
-from automl_engine.metalearning.selectors.linear import Linear
-from automl_engine.metalearning.selectors.vectors import TARGETS, Scale, filled
 
 NAN = float("nan")
 OF_VECTORS = [name for name in SELECTORS if not selector_class(name).of_samples]

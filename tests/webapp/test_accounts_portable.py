@@ -19,7 +19,7 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.leaderboard import boards
 from webapp.leaderboard.dataset_board import dataset_board
-from webapp.runs import knowledge, start
+from webapp.runs import start, teaching
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -159,7 +159,7 @@ def test_runs_look_on_another_site_as_before(
     assert boards.board().models == []
     assert dataset_board(run.dataset).entries == []
     run.refresh_from_db()
-    assert not knowledge.can_teach(run)
+    assert not teaching.can_teach(run)
     again = json.loads(zipfile.ZipFile(io.BytesIO(exported(stranger_client))).read("account.json"))
     assert again["runs"][0]["test_labels"] == run.imported
     solution = run.dataset.dir / "autodl" / "toy.solution"

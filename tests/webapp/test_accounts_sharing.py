@@ -22,7 +22,7 @@ from webapp.accounts.models import AuditEntry, Grant, User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
-from webapp.runs import knowledge, start
+from webapp.runs import start, teaching
 from webapp.runs.models import Run
 from webapp.runs.pages import live, stream
 
@@ -231,7 +231,7 @@ def test_a_run_on_shared_data_is_of_who_started_it_and_goes_no_further(
     assert run.owner == stranger
     assert start.quota(owner) == owners
     assert start.quota(stranger).left_today == owners.left_today - 1
-    assert not knowledge.can_teach(run)
+    assert not teaching.can_teach(run)
     assert f"/runs/{run.pk}" not in owner_client.get(dataset.get_absolute_url()).content.decode()
     ended = make_run(dataset, owner=stranger, export_state="ready")
     for path, form in (

@@ -21,8 +21,9 @@ from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets import jobs as conversion
 from webapp.datasets.models import Dataset
-from webapp.runs import ending, jobs, journal, knowledge, queue, start
-from webapp.runs.models import Lesson, Run
+from webapp.portfolio.models import PortfolioRow, Score
+from webapp.runs import ending, jobs, journal, queue, start
+from webapp.runs.models import Run
 
 Lock = Callable[[float], None]
 
@@ -165,7 +166,7 @@ def test_jobs_wait_until_the_database_answers(
     assert len(asked) == 3
 
 
-@pytest.mark.parametrize("broken", ["webapp.runs.knowledge.add_run_score", "webapp.runs.knowledge.rewrite"])
+@pytest.mark.parametrize("broken", ["webapp.runs.teaching.add_run_score", "webapp.portfolio.gains.learn"])
 def test_a_run_is_charged_and_teaches_once_when_the_database_fails_while_it_teaches(
     broken: str,
     quick_pauses: None,
@@ -175,11 +176,9 @@ def test_a_run_is_charged_and_teaches_once_when_the_database_fails_while_it_teac
     make_run: Any,
     jobs: list[Any],
     monkeypatch: pytest.MonkeyPatch,
-    settings: Any,
-    tmp_path: Path,
 ) -> None:
-    settings.DATA_DIR = tmp_path
-    run = make_run(make_dataset(owner), state="running", teaches=True)
+    run = make_run(make_dataset(owner), state="running", model="linear", teaches=True)
+    PortfolioRow.objects.create(name="linear", modality="image", model="linear")
     (run.dir / "scores.json").write_text('{"stopped": "done", "alc": 0.7}')
     works, failures = import_string(broken), [OperationalError("database is locked")] * 2
 
@@ -192,7 +191,6 @@ def test_a_run_is_charged_and_teaches_once_when_the_database_fails_while_it_teac
     database.patiently(lambda: ending.settle(run, 0))
     run.refresh_from_db()
     assert (run.state, run.charged, run.alc) == (Run.State.FINISHED, True, 0.7)
-    assert Lesson.objects.filter(run=run).count() == 1
-    assert knowledge.folder() is not None
+    assert Score.objects.filter(run=run).count() == 1
     assert [job for _, job, _ in jobs].count("webapp.runs.jobs.export") == 1
     assert start.quota(owner).left_today == owner.max_runs_per_day - 1

@@ -163,7 +163,7 @@ def test_nobody_else_can(row: PortfolioRow, public: list[Dataset], owner_client:
 def test_a_row_that_is_off_stands_in_the_file_of_its_own_run(row: PortfolioRow, tmp_path: Path) -> None:
     PortfolioRow.objects.create(name="other", modality="image", model="constant", enabled=False)
     path = tmp_path / "portfolio.yaml"
-    portfolio_rows.write_enabled(path, "mine")
+    portfolio_rows.write_enabled(path, Run(model="mine"))
     (found,) = yaml.safe_load(path.read_text())
     assert (found["name"], found["enabled"]) == ("mine", False)
     assert load(path)[0].params == {"size": 32}  # the engine takes it

@@ -24,6 +24,7 @@ from automl_engine.models.timeseries.backbone import SeriesStages
 from webapp import body_limit, engine
 from webapp.portfolio import files, imports, networks, rows
 from webapp.portfolio.models import PortfolioRow
+from webapp.runs.models import Run
 
 URL = "/portfolio/import"
 MODEL = "class Model:\n    def __init__(self, metadata):\n        pass\n"
@@ -80,7 +81,7 @@ def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> Non
     assert "Imported code runs on this server" in admin_client.get("/portfolio/row/foreign").content.decode()
 
     path = tmp_path / "portfolio.yaml"
-    rows.write_enabled(path, "foreign")
+    rows.write_enabled(path, Run(model="foreign"))
     name, params = engine_main.resolve("foreign", tmp_path / "toy.data", path)  # what the engine makes of it
     assert name == "challenge"
     assert params == {"path": str(files.folder() / "foreign"), "data_dir": str(tmp_path / "toy.data")}
@@ -132,7 +133,7 @@ def test_weights_become_a_row(admin_client: Client, tmp_path: Path) -> None:
     row = PortfolioRow.objects.get()
     assert row.model == "image_pretrained"
     assert row.params == {"network": "mobilenet_v2_035", "weights": "foreign/net_imagenet.safetensors"}
-    rows.write_enabled(tmp_path / "portfolio.yaml", "foreign")
+    rows.write_enabled(tmp_path / "portfolio.yaml", Run(model="foreign"))
     (found,) = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())
     assert Path(found["params"]["weights"]).read_bytes() == weights()
 
@@ -146,7 +147,7 @@ def test_a_backbone_of_any_width_becomes_a_row(
     row = PortfolioRow.objects.get(name="foreign")
     assert (row.modality, row.model, row.enabled, row.position) == (*learner, False, 8)
     assert row.params == {"width": 6, "weights": "foreign/resnet_mixed.safetensors"}
-    rows.write_enabled(tmp_path / "portfolio.yaml", "foreign")
+    rows.write_enabled(tmp_path / "portfolio.yaml", Run(model="foreign"))
     found = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())[-1]
     assert Path(found["params"]["weights"]).read_bytes() == backbone(6, channels)
 

@@ -242,7 +242,7 @@ def test_a_stored_row_with_an_unknown_parameter_is_marked_and_left_out(
     assert [each.name for each in load(tmp_path / "out.yaml")] == ["image-linear"]
     page = admin_client.get("/portfolio").content.decode()
     assert UNKNOWN in page
-    assert "The model must be one of" in page
+    assert "This version of the engine has no model “gone”" in page
 
 
 def test_what_cannot_run_here_is_not_promised(

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from automl_engine.metalearning import tables
+from automl_engine.lab.meta import tables
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.portfolio import matrix

@@ -36,7 +36,7 @@ def test_one_run_after_the_other_and_then_no_more(starters: list[Dataset], clien
     assert run
     assert (run.public, run.teaches, run.owner.is_active, run.owner.has_usable_password()) == (
         True,
-        False,
+        True,
         False,
         False,
     )

@@ -124,8 +124,8 @@ class RunIn(Schema):
     seed: int = 0
     teaches: bool | None = Field(
         default=None,
-        description="share scores and a few statistics of the data, never samples, to improve future runs; by default "
-        "only for public data",
+        description="share scores and what each configuration gained, never samples, to improve future runs; by "
+        "default only for public data",
     )
 
 

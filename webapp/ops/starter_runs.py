@@ -39,7 +39,7 @@ def _start(dataset: Dataset) -> None:
     about_owner = {"is_active": False, "mail_notices": False, "password": make_password(None)}
     owner = User.objects.get_or_create(email=OWNER, defaults=about_owner)[0]
     Dataset.objects.select_for_update().get(pk=dataset.pk)
-    about = {"budget_s": min(settings.BUDGETS_S), "number": Run.next_number(dataset), "public": True}
+    about = {"budget_s": min(settings.BUDGETS_S), "number": Run.next_number(dataset), "public": True, "teaches": True}
     queue.enqueue_train(Run.objects.create(owner=owner, dataset=dataset, **about))
 
 

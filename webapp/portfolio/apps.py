@@ -12,12 +12,12 @@ class PortfolioConfig(AppConfig):
 
         from webapp.runs.models import Run
 
-        pre_delete.connect(_forget_private, sender=Run, dispatch_uid="score of a deleted run")
+        pre_delete.connect(_forget_private, sender=Run, dispatch_uid="what a deleted run shared")
 
 
 def _forget_private(instance: Any, **_: Any) -> None:
     """What a run on public data told of a row outlives it; of private data nothing is left."""
-    from webapp.portfolio.scores import forget_run_score
+    from webapp.runs import teaching
 
-    if not instance.dataset.public:
-        forget_run_score(instance)
+    if type(instance).objects.filter(pk=instance.pk, dataset__public=False).exists():
+        teaching.forget(instance)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
+from webapp.portfolio import gains
 from webapp.portfolio.models import MODALITIES, PortfolioRow, Score
 from webapp.portfolio.rows import obstacle
 
@@ -72,6 +73,8 @@ class Line:
     """Why it cannot run on this machine."""
     effect: Effect | None = None
     """What it would bring, where it cannot run."""
+    note: str = ""
+    """What it gained in shared runs."""
 
     @property
     def scored(self) -> list[Cell]:
@@ -127,7 +130,7 @@ class Matrix:
 
 
 def matrices(modality: str = "") -> list[Matrix]:
-    """All modalities with rows, or one of them; two queries."""
+    """All modalities with rows, or one of them; three queries."""
     rows = PortfolioRow.objects.all()
     scores = Score.objects.values_list(*FIELDS, *OF_SITE, *OF_RUN)
     if modality:
@@ -138,8 +141,11 @@ def matrices(modality: str = "") -> list[Matrix]:
     known: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for score in scores.order_by("source", "dataset", "pk"):
         known[score[0]].append(score)
-    order = sorted(by_modality, key=MODALITIES.index)
-    return [_matrix(name, by_modality[name], known[name]) for name in order]
+    found = [_matrix(name, by_modality[name], known[name]) for name in sorted(by_modality, key=MODALITIES.index)]
+    notes = gains.notes(rows)
+    for line in (line for matrix in found for line in matrix.lines):
+        line.note = "" if line.obstacle else notes[line.row.name]
+    return found
 
 
 def _matrix(modality: str, rows: list[PortfolioRow], scores: list[tuple[Any, ...]]) -> Matrix:

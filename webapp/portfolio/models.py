@@ -1,4 +1,4 @@
-"""The portfolio: configurations that the engine can choose from, their history and their scores."""
+"""The portfolio: configurations that the engine tries, their history and their scores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ class PortfolioRow(models.Model):
     model = models.CharField(max_length=60, help_text="name of one of the engine's models")
     params = models.JSONField(default=dict, blank=True)
     origin = models.TextField(blank=True, help_text="where it comes from: paper, challenge, our own search")
-    position = models.PositiveSmallIntegerField(default=0, help_text="order in which configurations are tried")
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="order of the engine's own configurations; an added one is placed by its gain"
+    )
     enabled = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1, help_text="grows when modality, model or parameters change")
     shipped = models.BooleanField(default=False, editable=False, help_text="comes from automl_engine/portfolio/*.yaml")
     edited = models.BooleanField(default=False, editable=False, help_text="changed by an administrator")
+    waited = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="shared runs since it was last tried early, while its gain is not known"
+    )
     changed = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -91,6 +96,19 @@ class Score(models.Model):
             ),
         )
         indexes = (models.Index(fields=("modality", "row"), name="score_of_row"),)
+
+
+class Gain(models.Model):
+    """What a configuration added to the ensemble of a run whose owner shares it."""
+
+    row = models.ForeignKey(PortfolioRow, models.CASCADE, related_name="gains")
+    version = models.PositiveIntegerField(help_text="version of the configuration")
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="gains")
+    gain = models.FloatField(help_text="NAUC of the out-of-fold predictions with it minus that before it")
+    took_s = models.FloatField(help_text="time of its training steps in seconds")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(name="gain_once", fields=("run", "row")),)
 
 
 class Evaluation(models.Model):

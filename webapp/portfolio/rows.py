@@ -13,27 +13,28 @@ from django.db.models import Q
 
 from webapp import engine
 from webapp.engine import DataError
-from webapp.portfolio import files, history
+from webapp.portfolio import files, gains, history
 from webapp.portfolio.models import PortfolioRow
+from webapp.runs.models import Run
 
 FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 
 
-def write_enabled(path: Path, also: str = "") -> None:
-    """The enabled configurations as YAML, in the order of the portfolio, for ``automl_engine run --portfolio``.
-
-    Args:
-        also: name of a configuration to include even if it is not enabled.
-    """
-    rows = []
-    for row in PortfolioRow.objects.filter(Q(enabled=True) | Q(name=also)).values(*FIELDS):
-        if not refusal(row["model"], row["params"]):
-            rows.append(row | {"params": files.located(row["model"], row["params"])})
+def write_enabled(path: Path, run: Run | None = None) -> None:
+    """The enabled configurations and that of the run as YAML, in their order, for ``automl_engine run --portfolio``."""
+    enabled = PortfolioRow.objects.filter(Q(enabled=True) | Q(name=run.model if run else ""))
+    rows = [
+        {field: getattr(row, field) for field in FIELDS}
+        | {"params": files.located(row.model, row.params), "place": place}
+        for row, place in gains.in_order([row for row in enabled if not refusal(row.model, row.params)], run)
+    ]
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def refusal(model: str, params: dict[str, Any]) -> str:
     """Why no run may use such a configuration, in one sentence; empty if a run may."""
+    if model not in engine.model_names():
+        return f"This version of the engine has no model “{model}”; choose another model, or switch it off."
     try:
         engine.configuration.check(model, params)
     except DataError as error:

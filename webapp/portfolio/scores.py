@@ -89,7 +89,7 @@ def add_run_score(run: Run) -> Score | None:
         **{name: getattr(run, name) for name in ("budget_s", "t0_s", "seed")},
         "modality": row.modality,
         "row": row.name,
-        "version": _version_at(row, begun),
+        "version": version_at(row, begun),
         "device": str(scores.get("device", "unknown"))[:100],
         "wall_s": (ended - begun).total_seconds() if run.started else None,
         "engine": str(scores.get("versions", {}).get("autodl-self-service", ""))[:20],
@@ -103,7 +103,7 @@ def forget_run_score(run: Run) -> None:
     Score.objects.filter(run=run.pk).delete()
 
 
-def _version_at(row: PortfolioRow, moment: Any) -> int:
+def version_at(row: PortfolioRow, moment: Any) -> int:
     """Which version of the row a run that began then has used."""
     change = RowChange.objects.filter(row=row, made__lte=moment).first()
     return change.version if change else row.version

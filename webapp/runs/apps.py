@@ -13,7 +13,6 @@ class RunsConfig(AppConfig):
         from webapp.runs.models import Run
 
         pre_delete.connect(_keep_charge, sender=Run, dispatch_uid="charge of a deleted run")
-        pre_delete.connect(_forget, sender=Run, dispatch_uid="what a deleted run taught")
 
 
 def _keep_charge(instance: Any, origin: Any = None, **_: Any) -> None:
@@ -23,9 +22,3 @@ def _keep_charge(instance: Any, origin: Any = None, **_: Any) -> None:
 
     if instance.charged and getattr(origin, "model", type(origin)) is not User:
         SpentRun.objects.create(owner_id=instance.owner_id, created=instance.created)
-
-
-def _forget(instance: Any, **_: Any) -> None:
-    from webapp.runs import knowledge
-
-    knowledge.forget_deleted(instance)

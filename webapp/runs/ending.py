@@ -12,7 +12,7 @@ from webapp import engine
 from webapp.database import patiently
 from webapp.datasets.storage import remove
 from webapp.ops.models import Fault
-from webapp.runs import journal, knowledge, notices, queue, words
+from webapp.runs import journal, notices, queue, teaching, words
 from webapp.runs.models import Run
 from webapp.runs.pages import alike
 
@@ -33,7 +33,7 @@ def settle(run: Run, code: int | None, trouble: str = "") -> None:
     if state in Run.OPEN:  # else cancelled, deleted, or written by a call that could not teach
         run.state = state
         _end(run, code, trouble)
-    knowledge.teach(run)
+    teaching.teach(run)
 
 
 def _end(run: Run, code: int | None, trouble: str) -> None:

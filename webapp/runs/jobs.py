@@ -22,7 +22,7 @@ from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
 from webapp.portfolio import rows
-from webapp.runs import ending, journal, knowledge, queue, why
+from webapp.runs import ending, journal, queue, why
 from webapp.runs.models import Prediction, Run
 from webapp.runs.pages import alike
 
@@ -80,7 +80,7 @@ def _start(run: Run) -> engine.Process:
     engine.end_stray(run.dir)
     run.dir.mkdir(parents=True, exist_ok=True)
     portfolio = run.dir / "portfolio.yaml"
-    patiently(lambda: rows.write_enabled(portfolio, run.model))
+    patiently(lambda: rows.write_enabled(portfolio, run))
     return engine.start_run(
         run.dataset.autodl_dir,
         run.dir,
@@ -89,7 +89,6 @@ def _start(run: Run) -> engine.Process:
         model=run.model,
         seed=run.seed,
         portfolio=portfolio,
-        knowledge=knowledge.folder(),
     )
 
 

@@ -168,18 +168,6 @@ class Notice(models.Model):
     created = models.DateTimeField(auto_now_add=True)
 
 
-class Lesson(models.Model):
-    """Shared scores and statistics of a run (knowledge.py); those of public data outlive the run and the data set."""
-
-    run = models.OneToOneField(Run, models.SET_NULL, null=True, related_name="lesson")
-    dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, related_name="lessons")
-    name = models.CharField(max_length=32, db_index=True, help_text="name of the data set in the engine's tables")
-    modality = models.CharField(max_length=12)
-    features = models.JSONField(default=dict, help_text="meta-features by name; empty if the engine found none")
-    score = models.JSONField(help_text="a line of scores.csv without the data set")
-    created = models.DateTimeField(auto_now_add=True)
-
-
 class SpentRun(models.Model):
     """A charged run that was deleted: deleting frees space, not quota."""
 

@@ -23,6 +23,7 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
 from webapp.ops import queues, starter_runs, turns
+from webapp.portfolio import gains
 from webapp.portfolio.models import PortfolioRow
 from webapp.portfolio.rows import obstacle
 from webapp.runs import queue, words
@@ -154,7 +155,7 @@ def _last_starts() -> dict[int, float]:
 def start_context(dataset: Dataset, user: User | AnonymousUser) -> dict[str, Any]:
     """Everything that ``templates/runs/_start_panel.html`` shows, under the one key ``start``."""
     enabled = PortfolioRow.objects.filter(modality=dataset.modality, enabled=True)
-    rows = [row for row in enabled if not obstacle(row)]
+    rows = [row for row, _ in gains.arranged(list(enabled)) if not obstacle(row)]
     budgets = [(seconds, *words.budget_choice(seconds)) for seconds in budgets_of(user)]
     start: dict[str, Any] = {
         "dataset": dataset,

@@ -205,7 +205,7 @@ def _line(event: dict[str, Any], predictions: dict[int, dict[str, Any]]) -> dict
     match event:
         case {"event": "started", "device": device}:
             return {"kind": "done", "text": f"training started on {device}"}
-        case {"event": "chosen", "row": row, "resembles": [_, *_]}:  # choice.py names the data
+        case {"event": "chosen", "row": row, "resembles": [_, *_]}:  # of an earlier version; its reason names the data
             return {"kind": "done", "text": f"chose “{row}”, which did best on similar data"}
         case {"event": "chosen", "row": row, "reason": reason}:
             return {"kind": "done", "text": f"chose “{row}”: {reason}"}

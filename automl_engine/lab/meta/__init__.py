@@ -9,7 +9,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "scores": ("automl_engine.lab.meta.evidence", "add meta-features and scores of benchmarks to the tables"),
     "costs": ("automl_engine.lab.meta.costs", "measure the duration of each operation on this machine"),
     "evaluate": ("automl_engine.lab.meta.evaluate", "leave-one-out regret of every selector"),
-    "start": ("automl_engine.lab.meta.start", "compare the chosen with the fixed order of configurations"),
     "vae": ("automl_engine.lab.meta.autoencoder", "train the autoencoder whose latent space compares images"),
     "samples": ("automl_engine.metalearning.samples", "store samples of public data sets for comparisons"),
     "classes": ("automl_engine.metalearning.vae.classes", "the most similar known class of each class of a data set"),

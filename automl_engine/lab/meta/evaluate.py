@@ -21,9 +21,9 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from automl_engine.lab.meta.selectors import SELECTORS, selector_class
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import Scale
-from automl_engine.metalearning.tables import SCORES, Table, features_path, read_numbers, read_table
+from automl_engine.lab.meta.selectors.base import Selector
+from automl_engine.lab.meta.selectors.vectors import Scale
+from automl_engine.lab.meta.tables import SCORES, Table, features_path, read_numbers, read_table
 
 DRAWS = 10_000
 """Number of resamples in the bootstrap over sources."""

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from automl_engine import __version__
 from automl_engine.errors import DataError
-from automl_engine.metalearning.sources import source_of
-from automl_engine.metalearning.tables import (
-    HERE,
+from automl_engine.lab.meta.tables import (
     Score,
     append_scores,
     features_path,
@@ -24,6 +22,8 @@ from automl_engine.metalearning.tables import (
     read_scores,
     write_features,
 )
+from automl_engine.metalearning import TABLES
+from automl_engine.metalearning.sources import source_of
 from automl_engine.portfolio import load
 
 
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.add_argument("--bench", type=Path, required=True, nargs="+", metavar="OUT", help="folders of benchmarks")
     parser.add_argument(
-        "--tables", type=Path, default=HERE, metavar="FOLDER", help="the tables to add to (the built-in)"
+        "--tables", type=Path, default=TABLES, metavar="FOLDER", help="the tables to add to (the built-in)"
     )
     parser.add_argument("--device", metavar="TEXT", help="description of the machine of the runs")
     parser.add_argument("--again", action="store_true", help="compute the meta-features again")
@@ -101,7 +101,7 @@ def _key(score: Score) -> tuple[object, ...]:
 def _add_features(folder: Path, modality: str, options: argparse.Namespace) -> bool:
     """Whether the meta-features of a set were made now."""
     from automl_engine.dataset.reader import open_split
-    from automl_engine.metalearning.features import meta_features
+    from automl_engine.lab.meta.features import meta_features
 
     path = features_path(modality, options.tables)
     if folder.name in read_features(path) and not options.again:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl_engine.metalearning.samples import batches, data_dir_of, read_samples, samples_path
+from automl_engine.metalearning import TABLES
+from automl_engine.metalearning.samples import batches, data_dir_of, embed, read_samples, samples_path
 from automl_engine.metalearning.sources import source_of
-from automl_engine.metalearning.tables import HERE
 
 if TYPE_CHECKING:
     from automl_engine.lab.meta.selectors.voting import SampleSelector
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="data sets of one modality")
     parser.add_argument("--modality", required=True)
     parser.add_argument(
-        "--tables", type=Path, default=HERE, metavar="FOLDER", help="tables with samples of known data sets"
+        "--tables", type=Path, default=TABLES, metavar="FOLDER", help="tables with samples of known data sets"
     )
     parser.add_argument("--selectors", nargs="+", default=list(BY_SAMPLES), choices=BY_SAMPLES, metavar="S")
     parser.add_argument("--repeats", type=int, default=20, help="number of batches of each size and data set (20)")
@@ -62,7 +62,6 @@ def main(options: argparse.Namespace) -> int:
 def _test_points(folder: Path, modality: str, space: str, seed: int) -> np.ndarray:
     """(n, E): up to the largest size of different test examples."""
     from automl_engine.dataset.reader import open_split
-    from automl_engine.metalearning.features import embed
 
     split = open_split(data_dir_of(folder), "test")
     return embed(split, modality, min(len(split), SIZES[-1]), seed, by=space)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_engine.errors import DataError
-from automl_engine.metalearning.tables import SCORES, Table, read_table
+from automl_engine.lab.meta.tables import SCORES, Table, read_table
 
 LEFT, TOP, WIDTH, HEIGHT = 64, 40, 560, 260  # px
 

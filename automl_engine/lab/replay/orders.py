@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from automl_engine.lab.meta.features import distances
 from automl_engine.lab.replay.run import Outcome, Record, replayed
-from automl_engine.metalearning.features import distances
 from automl_engine.metalearning.sources import source_of
 from automl_engine.portfolio import load
 

@@ -33,7 +33,7 @@ from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import exit_code
 from automl_engine.files import atomic_write
 from automl_engine.lab.bench.sets import convert, find_sets
-from automl_engine.metalearning.features import meta_features
+from automl_engine.lab.meta.features import meta_features
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.configuration import can_join

@@ -18,9 +18,9 @@ import numpy as np
 
 from automl_engine.dataset.examples import Examples
 from automl_engine.files import atomic_write
+from automl_engine.metalearning import TABLES
 from automl_engine.metalearning.samples import data_dir_of, embed_classes, read_samples, samples_path
 from automl_engine.metalearning.sources import source_of
-from automl_engine.metalearning.tables import HERE
 from automl_engine.metalearning.vae import welch
 
 FEWEST = 8
@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", required=True, choices=("image", "video"))
     parser.add_argument("--out", type=Path, metavar="FILE", help="output file of the result as JSON")
     parser.add_argument(
-        "--tables", type=Path, default=HERE, metavar="FOLDER", help="tables of known data sets (built-in)"
+        "--tables", type=Path, default=TABLES, metavar="FOLDER", help="tables of known data sets (built-in)"
     )
 
 
@@ -68,7 +68,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def classes_alike(split: Examples, modality: str, folder: Path = HERE) -> list[Alike]:
+def classes_alike(split: Examples, modality: str, folder: Path = TABLES) -> list[Alike]:
     """What ``nearest_classes`` says of an image or video split."""
     known = {name: batch for name, batch in read_samples(samples_path("vae", folder)).items() if "/" in name}
     return nearest_classes(embed_classes(split, modality, seed=1), known)  # other examples than those stored

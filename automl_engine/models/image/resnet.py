@@ -68,8 +68,7 @@ class ImageResnet(ImageModel[Any]):
     stem), ``blocks`` (a stage), ``dropout`` (before the last layer), ``optimiser`` ("sgd", the default, or "adam"),
     ``batch``, ``lr``, ``decay``, ``slice_s``, and what else is done to an image that is shifted and mirrored:
 
-    - ``augment``: "shift" (nothing, the default), "faa" (the policies that ``augment.search`` finds), "random" (any one
-      operation, of strength up to ``strength``);
+    - ``augment``: "shift" (nothing, the default) or "faa" (the policies that ``augment.search`` finds);
     - ``mixup``: the concentration of the shares (0, the default: none);
     - ``grow``: the first part of the first cycle sees images of this share of the side (1 for few images, else
       ``GROW``): passes take half the time (progressive resizing, Howard, "Training Imagenet in 3 hours", fast.ai 2018).
@@ -124,8 +123,8 @@ class ImageResnet(ImageModel[Any]):
         half = self.device.type == "cuda" or half_precision_is_faster(
             network.body, network.standardise(images[:batch_size]), self.name
         )
-        distort, strength = self.params.get("augment", "shift"), self.params.get("strength", 0.5)
-        batches = ImageBatches(images, labels, self._augment, distort, strength, self.params.get("mixup", 0))
+        distort, mixup = self.params.get("augment", "shift"), self.params.get("mixup", 0)
+        batches = ImageBatches(images, labels, self._augment, distort, mixup)
         cycles = Cycles(self._highest_rate(knows, len(images)))
         trainer = Trainer(
             network,
@@ -134,7 +133,7 @@ class ImageResnet(ImageModel[Any]):
             make_optimiser(network, self.params),
             cycles,
             batch=partial(batches.batch, network),
-            operation=self._operation(batches.is_distorted, half),
+            operation=self._operation(bool(batches.policy), half),
             amounts=lambda chosen: self._step_amounts(network, batches.images[:1], len(chosen)),
             half=half,
             average=average,
@@ -188,7 +187,7 @@ class ImageResnet(ImageModel[Any]):
             time_s = SEARCH_SHARE * training.cycles.length_s
             images, labels = batches.images[batches.held_out], batches.labels[batches.held_out]
             batches.end_search(self.search_augmentations(images, labels, time_s))
-            training.trainer.operation = self._operation(batches.is_distorted, training.trainer.half)
+            training.trainer.operation = self._operation(bool(batches.policy), training.trainer.half)
         if training.full_size != self.config["feature_params"]:
             self.config = {**self.config, "feature_params": training.full_size}  # frozen copies hold the old one
             pixels = self.pixels(split)

@@ -107,20 +107,6 @@ def apply(policy: Sequence[SubPolicy], images: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def apply_random(images: torch.Tensor, most: float) -> torch.Tensor:
-    """One random operation a part, of random strength up to ``most`` (0..1) for each image.
-
-    Müller & Hutter, "TrivialAugment", ICCV 2021: RandAugment (Cubuk et al. 2020) without anything to tune.
-    """
-    names = sorted(OPERATIONS)
-    parts = []
-    for part in images.chunk(PARTS):
-        name = names[int(torch.randint(len(names), ()))]
-        strength = (2 * torch.rand(len(part), device=part.device) - 1) * most
-        parts.append(OPERATIONS[name](part, strength))
-    return torch.cat(parts)
-
-
 def mixed(inputs: torch.Tensor, labels: torch.Tensor, concentration: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Each example and its label mixed with another's (Zhang et al., "mixup", ICLR 2018); one share a batch."""
     share = float(np.random.default_rng(int(torch.randint(2**31, ()))).beta(concentration, concentration))

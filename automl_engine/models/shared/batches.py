@@ -27,9 +27,7 @@ class ImageBatches:
     move: Callable[[torch.Tensor], torch.Tensor]
     """What is done to standardised images (n, C, H, W), whatever else is."""
     distort: str = "shift"
-    """"shift": no more; "faa": the ``policy`` that was found; "random": any one operation."""
-    strength: float = 0.5
-    """Of a random operation, at most."""
+    """"shift": no more; "faa": the ``policy`` that was found."""
     mixup: float = 0.0
     """Concentration of the shares of two mixed examples; 0: they are not mixed."""
     policy: list[augment.SubPolicy] = field(default_factory=list)
@@ -42,10 +40,6 @@ class ImageBatches:
         order = torch.randperm(count, device=self.images.device)
         held = min(MOST_HELD_OUT, int(HELD_OUT * count)) if self.distort == "faa" else 0
         self.held_out, self.seen = order[:held], order[held:]
-
-    @property
-    def is_distorted(self) -> bool:
-        return bool(self.policy) or self.distort == "random"
 
     def shuffled(self, size: int) -> list[torch.Tensor]:
         """All that is seen once, in random order: positions of ``size`` images each."""
@@ -63,12 +57,8 @@ class ImageBatches:
         self.seen, self.held_out = torch.arange(len(self.images), device=self.images.device), self.held_out[:0]
 
     def _distorted(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, H, W, C) uint8 -> the same in float32, under the policy or under any operation."""
-        if not self.is_distorted:
+        """(n, H, W, C) uint8 -> the same in float32 under the policy, if there is one."""
+        if not self.policy:
             return images
         planes = images.permute(0, 3, 1, 2).float()
-        if self.distort == "random":
-            planes = augment.apply_random(planes, self.strength)
-        else:
-            planes = augment.apply(self.policy, planes)
-        return planes.permute(0, 2, 3, 1)
+        return augment.apply(self.policy, planes).permute(0, 2, 3, 1)

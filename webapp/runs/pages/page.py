@@ -103,9 +103,9 @@ def _inside(run: Run, viewer: Viewer, points: list[dict[str, Any]]) -> dict[str,
     sees_samples = sees_data and run.fits_data()
     return {
         "sees_data": sees_data,
-        "choice": choice.explained(events, viewer),
+        "choice": choice.explained(events),
         "thresholds": threshold.choices(run, found),
-        "alike": alike.told(run.dataset, viewer),
+        "alike": alike.told(run.dataset),
         "doings": words.doings(events),
         "advice": advice(run, points, found) if sees_samples else [],
         "budgets": start.budgets_of(viewer) if may(viewer, run.dataset, USE) else [],

@@ -16,8 +16,8 @@ from webapp import engine, streaming
 from webapp.access import EDIT, USE, get_allowed, get_owned, get_sharable, get_visible, posted_from, signed_in
 from webapp.accounts import audit, guests, sharing
 from webapp.datasets.models import Dataset
-from webapp.runs import control, knowledge, start, words
-from webapp.runs.models import Lesson, Run, ScorePoint
+from webapp.runs import control, start, teaching, words
+from webapp.runs.models import Run, ScorePoint
 from webapp.runs.pages import page, results
 
 LISTED = 50  # on a page
@@ -72,8 +72,7 @@ def run_page(request: HttpRequest, run_id: str) -> HttpResponse:
     run = get_visible(_runs(), request.user, id=run_id)
     shown = page.context(run, request.user, request.GET.getlist("with")) | sharing.panel(run, request.user)
     if shown["owned"]:
-        shown["lesson"] = Lesson.objects.filter(run=run).first()
-        shown["can_teach"] = knowledge.can_teach(run)
+        shown |= {"shared": teaching.is_shared(run), "can_teach": teaching.can_teach(run)}
     return render(request, "runs/run.html", shown | {"final": page.is_final(run)})
 
 
@@ -118,10 +117,10 @@ def run_teach(request: HttpRequest, run_id: str) -> HttpResponse:
     if request.POST.get("teaches") == "1":
         if run.owner_id != request.user.pk:
             raise Http404
-        knowledge.agree(run)
+        teaching.agree(run)
         audit.note(request, "shared the scores", run)
     else:
-        knowledge.withdraw(run)
+        teaching.withdraw(run)
         audit.note(request, "withdrew the scores", run)
         messages.success(request, "The shared scores of this run are deleted.")
     return redirect(run)

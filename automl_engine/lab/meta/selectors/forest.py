@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import UNSCALED, Scale, filled
+from automl_engine.lab.meta.selectors.base import Selector
+from automl_engine.lab.meta.selectors.vectors import UNSCALED, Scale, filled
 
 
 class RegretForest(Selector):

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from automl_engine.lab.meta.features import moments
 from automl_engine.lab.meta.selectors.mlp_samples import MlpSamples, one_thread
-from automl_engine.metalearning.features import moments
 
 DRAWN = 24
 """Batches of each known data set that it learns from."""

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from automl_engine.lab.meta.selectors.base import Selector
 from automl_engine.lab.meta.selectors.mlp_samples import one_thread
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
+from automl_engine.lab.meta.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
 
 MEMBERS = 3
 """Networks whose scores are averaged."""

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, best_first, filled
+from automl_engine.lab.meta.selectors.base import Selector
+from automl_engine.lab.meta.selectors.vectors import TARGETS, best_first, filled
 
 VOTE_SPACE: dict[str, Any] = {"target": list(TARGETS), "prior": {"log": [0.01, 10.0]}}
 

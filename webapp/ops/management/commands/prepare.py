@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from hashlib import sha256
 from typing import Any
 
@@ -15,12 +16,11 @@ from django.core.management.base import BaseCommand
 
 from webapp import store
 from webapp.accounts.models import User
-from webapp.runs import knowledge
 from webapp.store import remote
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, load portfolio and shared scores, collect static files, make the first administrator."
+    help = "Migrate the database, load the portfolio, collect static files, make the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             remote.prepare()
         call_command("sync_portfolio", verbosity=0)
         collect_static()
-        knowledge.rewrite()
+        shutil.rmtree(settings.DATA_DIR / "knowledge", ignore_errors=True)  # earlier versions shared statistics there
         if not User.objects.filter(is_superuser=True).exists():
             email, password = make_administrator(os.environ.get("ADMIN_EMAIL") or "admin@localhost")
             self.stdout.write(f"First administrator: {email}   password: {password}   (shown only this once)")

@@ -13,8 +13,6 @@ class Selector(ABC):
 
     of_samples: ClassVar[bool] = False
     """Whether a data set is a batch of embedded samples (n, E) instead of one vector (F,)."""
-    by: ClassVar[str] = "resemblance"
-    """What its order rests on, for whoever is told why: "resemblance", or "average" if it does not look at the data."""
     SPACE: ClassVar[dict[str, Any]] = {}
     """What may be searched of its parameters, in the notation of lab/search/space.py."""
 

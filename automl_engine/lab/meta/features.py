@@ -17,12 +17,12 @@ from automl_engine.dataset.decode import decode_image
 from automl_engine.dataset.examples import Examples, Steps, stored_bytes
 from automl_engine.dataset.spec import Spec
 from automl_engine.metalearning.embeddings import embedding
+from automl_engine.metalearning.samples import sample
 
 COUNTS = {"image": 64, "video": 24, "audio": 48, "text": 128, "tabular": 512, "timeseries": 64}
 """Samples that ``meta_features`` looks at, for each modality."""
 MOST_BYTES = 4 << 20
 """Stored bytes of all samples that ``meta_features`` looks at: of large samples it looks at fewer, but ``FEWEST``."""
-FEWEST = 4
 FARTHEST = 3.0
 
 MOMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -52,26 +52,6 @@ def meta_features(split: Examples, modality: str, seed: int = 0) -> dict[str, fl
     if modality != "tabular":  # its samples are columns
         values["landmark_class_distance"] = class_distance(batch, some.labels)
     return values
-
-
-def embed(split: Examples, modality: str, count: int, seed: int = 0, by: str | None = None) -> np.ndarray:
-    """(count, E) float32: random samples of a split in a space of ``EMBEDDINGS``, by default the modality's own.
-
-    Without repetition, until there are no more: a smaller split is gone through several times.
-    """
-    found = embedding(by or modality).embed(sample(split, modality, count, seed))
-    return found[np.arange(count) % len(found)]
-
-
-def sample(split: Examples, modality: str, count: int, seed: int, most_bytes: float = np.inf) -> Examples:
-    """At most ``count`` random examples that take no more than ``most_bytes`` (or ``FEWEST``)."""
-    order = np.random.default_rng(seed).permutation(len(split))[:count]
-    row_bytes = 4 * abs(split.spec.row_count * split.spec.col_count) if modality == "tabular" else 0  # sparse or not
-    taken, size_bytes = 0, 0
-    while taken < len(order) and (taken < FEWEST or size_bytes < most_bytes):
-        size_bytes += max(row_bytes, stored_bytes(split.steps(int(order[taken]))))
-        taken += 1
-    return split.subset(order[:taken])
 
 
 def trivial(split: Examples, some: Examples) -> dict[str, float]:

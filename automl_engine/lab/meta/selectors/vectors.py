@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.stats import rankdata
 
 STRANGE = 5.0
 """Deviations from the known data sets' mean: a feature farther out counts as that far."""
@@ -52,8 +53,6 @@ def deviations(scores: np.ndarray) -> np.ndarray:
 
 def ranks(scores: np.ndarray) -> np.ndarray:
     """Within each data set; the best is -1, and equal ones share their mean."""
-    from scipy.stats import rankdata  # takes as long as all else that a run imports
-
     return -rankdata(-scores, axis=1)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from automl_engine.errors import DataError
 from automl_engine.files import atomic_write
+from automl_engine.metalearning import TABLES
 
-HERE = Path(__file__).parent
-SCORES = HERE / "scores.csv"
+SCORES = TABLES / "scores.csv"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Table:
         return Table(names, sources, self.rows, self.alc[list(keep)], self.budget_s)
 
 
-def features_path(modality: str, folder: Path = HERE) -> Path:
+def features_path(modality: str, folder: Path = TABLES) -> Path:
     return folder / f"features_{modality}.csv"
 
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
+from automl_engine.lab.meta.selectors.base import Selector
+from automl_engine.lab.meta.selectors.vectors import TARGETS, UNSCALED, Scale, best_first, filled
 
 STRENGTHS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Variance that the features explain, by that of the noise."""

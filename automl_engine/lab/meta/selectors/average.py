@@ -6,14 +6,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from automl_engine.metalearning.selectors.base import Selector
-from automl_engine.metalearning.selectors.vectors import TARGETS, best_first, filled
+from automl_engine.lab.meta.selectors.base import Selector
+from automl_engine.lab.meta.selectors.vectors import TARGETS, best_first, filled
 
 
 class BestAverage(Selector):
     """By the mean over the known data sets of ALC, of deviations, or of ranks."""
 
-    by: ClassVar[str] = "average"
     SPACE: ClassVar[dict[str, Any]] = {"target": list(TARGETS)}
 
     def __init__(self, seed: int = 0, target: str = "alc") -> None:
