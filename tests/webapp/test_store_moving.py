@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -19,18 +20,25 @@ from webapp.runs.models import Prediction, Run
 from webapp.store import copies, remote
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[str]:
-    """An S3 server for a site that does not use it yet."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """One for all tests, since setting up a client for it takes seconds."""
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
-    values = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}
-    for name, value in (values | {"ENDPOINT_URL": f"http://{host}:{port}"}).items():
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty S3 server for a site that does not use it yet."""
+    values = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1", "ENDPOINT_URL": server}
+    for name, value in values.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(doctor, "is_running", lambda: False)
-    yield "s3://autodl/site"
-    server.stop()
+    urlopen(Request(f"{server}/moto-api/reset", method="POST")).close()
+    return "s3://moving/site"
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def test_what_was_interrupted_goes_on(
         return original(key, path)
 
     def cut(key: str, manifest: Any) -> None:
-        if key.endswith("/autodl"):
+        if key.endswith("/raw"):
             raise store.StoreError("The file store does not answer.")
         write(key, manifest)
 
@@ -88,11 +96,11 @@ def test_what_was_interrupted_goes_on(
         with pytest.raises(CommandError, match=r"does not answer\. Local files are all kept"):
             move(capsys)
     raw, autodl = site.dataset.dir / "raw", site.dataset.dir / "autodl"
-    assert copies.is_from_store(raw)
-    assert not copies.is_from_store(autodl)  # it must not go yet
+    assert copies.is_from_store(autodl)
+    assert not copies.is_from_store(raw)  # it must not go yet
     assert "Copied 3 folders" in move(capsys)
-    assert uploaded.count("toy.zip") == 1
-    key = copies.key(autodl)
+    assert (uploaded.count("report.json"), uploaded.count("toy.zip")) == (1, 2)
+    key = copies.key(raw)
     assert remote.objects(key) == {
         entry.object for entry in (remote.read(key) or {}).values()
     }  # nothing of the first try

@@ -139,8 +139,9 @@ def _take(user: User, archive: zipfile.ZipFile, taken: Taken) -> None:
     ended = [run for run in runs if run.state not in Run.OPEN]
     entries = _wanted([Entry.model_validate(entry) for entry in about["datasets"]], {run.dataset_id for run in ended})
     raws = {entry.id: _raw(members[f"datasets/{entry.id}"]) for entry in entries}
-    here = {run.dataset_id: _here(user, run.dataset_id) for run in ended if run.dataset_id not in raws}
-    wanted = [run for run in ended if run.dataset_id in raws or here[run.dataset_id]]
+    others = Dataset.objects.filter(pk__in={run.dataset_id for run in ended} - raws.keys())
+    here = {dataset.pk: dataset for dataset in others if may(user, dataset, USE)}
+    wanted = [run for run in ended if run.dataset_id in raws or run.dataset_id in here]
     taken.left_out = len(runs) - len(wanted)
     sizes_bytes = {entry.id: sum(member.file_size for member in raws[entry.id]) for entry in entries}
     of_runs = sum(portable_runs.size_bytes(members[f"runs/{run.id}"]) for run in wanted)
@@ -168,12 +169,6 @@ def _grouped(archive: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:
         if not info.is_dir():
             found["/".join(info.filename.split("/", 2)[:2])].append(info)
     return found
-
-
-def _here(user: User, dataset_id: str) -> Dataset | None:
-    """A data set of this site on which the user may start runs."""
-    dataset = Dataset.objects.filter(pk=dataset_id).first()
-    return dataset if dataset and may(user, dataset, USE) else None
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:

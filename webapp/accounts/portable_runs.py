@@ -143,14 +143,15 @@ class Results(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         sizes = {len(self.classes), *(len(row) for row in self.confusion or []), len(self.confusion or self.labels)}
-        named = {*(name for one in (*self.mistakes, *self.samples) for name in one.true)}
+        listed: list[Mistake | Sample] = [*self.mistakes, *self.samples]
+        named = {name for one in listed for name in one.true}
         named |= {name for mistake in self.mistakes for name in mistake.predicted}
         named |= {name for sample in self.samples for name, _ in sample.top}
         if sizes != {len(self.labels)} or not named <= set(self.labels):
             raise ValueError("it does not fit its labels")
         if any(found.n and found.recall is None for found in self.classes):
             raise ValueError("a recall is missing")
-        if any(one.index >= self.n_test for one in (*self.mistakes, *self.samples)):
+        if any(one.index >= self.n_test for one in listed):
             raise ValueError("a sample is beyond the test set")
         return self
 

@@ -37,7 +37,7 @@ class GrantForm(forms.Form):
 
 def panel(thing: Dataset | Run, user: User | AnonymousUser) -> dict[str, Any]:
     """Context of ``account/_people.html``."""
-    mine = thing.grants.filter(user=user).order_by("-level").first() if has_grant(user, thing) else None
+    mine = thing.grants.filter(user=user.pk).order_by("-level").first() if has_grant(user, thing) else None
     if not owns(user, thing):
         return {"my_grant": mine}
     words = FOR_DATASETS if isinstance(thing, Dataset) else FOR_RUNS
