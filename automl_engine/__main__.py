@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
     model, params = resolve(asked, data_dir, options.portfolio)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
+    if options.clock == "virtual":
+        clock.Costs.read(options.costs)  # a wrong table is told here, in a sentence
     started_s = clock.now_s()
     scores = run_engine(
         options.dir,

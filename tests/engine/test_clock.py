@@ -176,6 +176,8 @@ def test_from_measuring_to_a_virtual_run(tmp_path: Path, capsys: pytest.CaptureF
     assert scores["clock"] == json.loads((run_dir / "run.json").read_text())["clock"] == "virtual"
     assert 0 < scores["first_prediction_s"] < 1
     assert scores["alc"] > 0.9
+    assert main(["run", str(folder), *options, "--costs", "nowhere.csv"]) == 2
+    assert "The table of costs nowhere.csv cannot be read" in capsys.readouterr().err
 
 
 def test_code_of_the_challenge_reads_the_real_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
