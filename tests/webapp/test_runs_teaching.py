@@ -100,7 +100,7 @@ def test_the_owner_changes_their_mind_before_and_after(
     waiting, over = make_run(dataset, state="running"), learned(make_run(dataset))
     for one, count in ((waiting, 0), (over, 3)):
         address = reverse("run-teach", args=[one.pk])
-        assert "Share</button>" in owner_client.get(one.get_absolute_url()).content.decode()
+        assert "Share the scores</button>" in owner_client.get(one.get_absolute_url()).content.decode()
         owner_client.post(address, {"teaches": "1"})
         assert Run.objects.get(pk=one.pk).teaches
         assert Gain.objects.filter(run=one).count() == count
@@ -132,7 +132,7 @@ def test_of_a_run_that_was_cut_short_nothing_is_kept(run: Run, owner_client: Any
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": stopped}))
     teaching.teach(run)
     assert kept() == {}
-    assert "Share</button>" not in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "Share the scores</button>" not in owner_client.get(run.get_absolute_url()).content.decode()
 
 
 def test_nothing_without_consent_and_nothing_of_others_private_data(run: Run, make_run: Any, stranger: User) -> None:

@@ -144,8 +144,8 @@ def _take(user: User, archive: zipfile.ZipFile, taken: Taken) -> None:
     wanted = [run for run in ended if run.dataset_id in raws or run.dataset_id in here]
     taken.left_out = len(runs) - len(wanted)
     sizes_bytes = {entry.id: sum(member.file_size for member in raws[entry.id]) for entry in entries}
-    of_runs = sum(portable_runs.size_bytes(members[f"runs/{run.id}"]) for run in wanted)
-    if (entries or wanted) and (refused := refusal(user, sum(sizes_bytes.values()) + of_runs)):
+    size_bytes = sum(portable_runs.size_bytes(members[f"runs/{run.id}"]) for run in wanted) + sum(sizes_bytes.values())
+    if size_bytes and (refused := refusal(user, size_bytes)):
         raise refused
     last: dict[str, Dataset] = {}
     for entry in entries:

@@ -37,9 +37,9 @@ class GrantForm(forms.Form):
 
 def panel(thing: Dataset | Run, user: User | AnonymousUser) -> dict[str, Any]:
     """Context of ``account/_people.html``."""
-    mine = thing.grants.filter(user=user.pk).order_by("-level").first() if has_grant(user, thing) else None
     if not owns(user, thing):
-        return {"my_grant": mine}
+        shared = has_grant(user, thing)
+        return {"my_grant": thing.grants.filter(user=user.pk).order_by("-level").first() if shared else None}
     words = FOR_DATASETS if isinstance(thing, Dataset) else FOR_RUNS
     is_own_data = isinstance(thing, Dataset) or thing.dataset.public or owns(user, thing.dataset)
     return {"may_share": is_own_data, "people": thing.grants.all(), "levels": words.items()}
@@ -85,8 +85,9 @@ def _kind(thing: Dataset | Run) -> str:
 
 
 def _all(thing: Dataset | Run) -> list[Any]:
-    """All versions; one that is just being made waits, or has the grants of before."""
-    return list(thing.versions().select_for_update()) if isinstance(thing, Dataset) else [thing]
+    """The run or all versions, locked: a version that is just being made waits, or has the grants of before."""
+    things: QuerySet[Any] = thing.versions() if isinstance(thing, Dataset) else Run.objects.filter(pk=thing.pk)
+    return list(things.select_for_update())
 
 
 @posted_from("dataset", "id")
@@ -109,7 +110,7 @@ def _share(request: HttpRequest, thing: Dataset | Run) -> HttpResponse:
         messages.error(request, f"It is shared with {MOST_PEOPLE} people already: take back some access first.")
     else:
         grant = give(thing, **form.cleaned_data)
-        _note(request, "gave access", grant)
+        _note(request, "gave access", thing, grant)
         when = "at once if this address has an account, else once somebody confirms it here"
         messages.success(request, f"{grant.email} {grant.words}: {when}.")
     return redirect(f"{thing.get_absolute_url()}#people")
@@ -123,7 +124,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     is_mine = grant.user_id == user.pk
     thing = grant.thing if is_mine else get_owned(type(grant.thing).objects.all(), user, pk=grant.thing.pk)
     take_back(thing, grant.email)
-    _note(request, "took back access", grant)
+    _note(request, "took back access", thing, grant)
     if is_mine and not owns(user, thing):
         messages.success(request, f"“{thing}” is not shared with you any more.")
         return redirect("dataset-list" if grant.dataset_id else "run-list")
@@ -131,6 +132,6 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{thing.get_absolute_url()}#people")
 
 
-def _note(request: HttpRequest, action: str, grant: Grant) -> None:
+def _note(request: HttpRequest, action: str, thing: Dataset | Run, grant: Grant) -> None:
     who = f"user {grant.user_id}" if grant.user_id else "an address without an account"
-    audit.note(request, action, f"{_kind(grant.thing)} {grant.thing.pk}: {who} {grant.words}")
+    audit.note(request, action, f"{_kind(thing)} {thing.pk}: {who} {grant.words}")

@@ -93,7 +93,7 @@ def _check_room(parent: Dataset) -> None:
     left = storage_of(parent.owner).left_bytes
     if needed > left:
         sentence = f"A new version takes about {filesizeformat(needed)}, and its owner has {filesizeformat(left)} left:"
-        raise Refused(413, f"{sentence} data sets or versions must be deleted first.")
+        raise Refused(413, f"{sentence} delete data sets or versions first.")
 
 
 def _share(source: Path, target: Path) -> None:
