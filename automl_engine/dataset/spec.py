@@ -175,6 +175,15 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_ENTRY = re.compile(
+    r"""^(\w+_to_index_map)\ \{\n
+        \s+key:\ ('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")\n
+        \s+value:\ (\d+)\n
+        \}$""",
+    re.VERBOSE | re.MULTILINE,
+)
+"""An entry of a map as protobuf and we write it: vocabularies have tens of thousands, too many for the tokens' loop."""
+
 
 def _quote(text: str) -> str:
     out = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
@@ -182,6 +191,8 @@ def _quote(text: str) -> str:
 
 
 def _unquote(token: str) -> str:
+    if "\\" not in token:
+        return token[1:-1]
     out = bytearray()
     for plain, octal, hexa, other in re.findall(
         r"([^\\]+)|\\([0-7]{1,3})|\\[xX]([0-9a-fA-F]{1,2})|\\(.)", token[1:-1], re.DOTALL
@@ -215,8 +226,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 def _parse_textproto(text: str) -> dict[str, list[Any]]:
     """A message as field -> values, in order; nested messages likewise."""
     root: dict[str, list[Any]] = {}
+
+    def take(entry: re.Match[str]) -> str:
+        name, key, value = entry.groups()
+        root.setdefault(name, []).append({"key": [_unquote(key)], "value": [int(value)]})
+        return "\n\n\n"  # lines keep their numbers
+
     stack = [root]
-    tokens = _tokens(text)
+    tokens = _tokens(_ENTRY.sub(take, text))
     for kind, token in tokens:
         if token in "}>" and kind == "mark":
             if len(stack) == 1:
