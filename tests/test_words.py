@@ -73,7 +73,7 @@ CODE = sorted(
 
 
 def words_of(document: str) -> list[str]:
-    """Words of a document, without the lines of its tables."""
+    """Words of a document; a bar alone is none."""
     return re.findall(r"[^\s|]*\w[^\s|]*", (ROOT / document).read_text("utf-8"))
 
 
