@@ -8,10 +8,11 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Aggregate, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Aggregate, BigIntegerField, F, Func, OuterRef, Q, QuerySet, Subquery, Sum
 from django.template.defaultfilters import filesizeformat
 
 from webapp import store
@@ -87,11 +88,17 @@ def measure_versions(dataset: Dataset) -> None:
 
 def storage_of(user: User) -> Storage:
     """What the rows say; jobs keep it up to date."""
-    datasets = Dataset.objects.filter(owner=user).aggregate(total=Sum("size_bytes"))["total"]
     promised = Upload.objects.filter(Q(owner=user, continues=None) | Q(continues__owner=user))
-    uploads = promised.aggregate(total=Sum("size_bytes"))["total"]
-    runs = Run.objects.filter(owner=user).aggregate(total=Sum("size_bytes"), models=Sum("model_bytes"))
-    return Storage(datasets or 0, runs["total"] or 0, runs["models"] or 0, uploads or 0, user.max_storage_bytes)
+    own_runs = Run.objects.filter(owner=user)
+    sums = (_sum(Dataset.objects.filter(owner=user)), _sum(own_runs), _sum(own_runs, "model_bytes"), _sum(promised))
+    found = User.objects.filter(pk=user.pk).values_list(*sums).get()
+    datasets, runs, models, uploads = (total or 0 for total in found)
+    return Storage(datasets, runs, models, uploads, user.max_storage_bytes)
+
+
+def _sum(rows: QuerySet[Any], column: str = "size_bytes") -> Subquery:
+    total = Func(F(column), function="SUM", output_field=BigIntegerField())
+    return Subquery(rows.order_by().annotate(total=total).values("total"))
 
 
 def refusal(user: User, size_bytes: int) -> Refused | None:

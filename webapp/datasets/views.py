@@ -84,7 +84,7 @@ def upload_discard(request: HttpRequest, id: str) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, id: str) -> HttpResponse:
     """The report; while it is being made, what is going on."""
-    dataset = get_visible(Datasets, request.user, id=id)
+    dataset = get_visible(Datasets.select_related("owner"), request.user, id=id)
     may_edit = may(request.user, dataset, EDIT)
     context: dict[str, Any] = {"dataset": dataset, "is_owner": owns(request.user, dataset), "may_edit": may_edit}
     if dataset.state == State.READY and request.headers.get("X-Part") == "samples":  # of the gallery, while it scrolls
