@@ -15,18 +15,12 @@ import argparse
 import base64
 import csv
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -36,7 +30,7 @@ import psutil
 import requests
 
 from automl_engine.run.events import read
-from tests.e2e.conftest import ROOT, wait_until_up
+from tests.e2e.conftest import ROOT, running_site
 
 RESULTS = ROOT / "docs" / "results" / "first_minute.csv"
 SETS = {
@@ -121,23 +115,6 @@ class Visitor:
             pause_s = min(1.5 * pause_s, POLL_S)
 
 
-@contextmanager
-def new_site(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    own = {"DATA_DIR": str(folder), "PORT": str(port), "STARTER_DATA": "0", "RUNS_PER_DAY": "1000"}
-    with open(folder / "up.log", "wb") as log:
-        command = [sys.executable, "-m", "webapp.ops.up"]
-        process = subprocess.Popen(command, env=os.environ | own, cwd=ROOT, stdout=log, stderr=log)
-    try:
-        wait_until_up(f"http://127.0.0.1:{port}", process, folder / "up.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-
-
 def settle() -> None:
     """Until the site has packed the last model and the next engine waits."""
     still, deadline = 0, time.monotonic() + SETTLE_LIMIT_S
@@ -194,7 +171,7 @@ def drop(visitor: Visitor, source: Path, found: Figures) -> None:
 
 def measure(data: Path, modalities: list[str], repeats: int, drops: int) -> Figures:
     found: Figures = defaultdict(list)
-    with tempfile.TemporaryDirectory(prefix="autodl-first-") as name, new_site(Path(name)) as site:
+    with tempfile.TemporaryDirectory(prefix="autodl-first-") as name, running_site(Path(name)) as site:
         visitor, folder = Visitor(site), Path(name)
         for modality in modalities:
             what = SETS[modality]

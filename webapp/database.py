@@ -1,4 +1,4 @@
-"""Waiting for a database that is locked or away for a while."""
+"""Waiting for a database that is locked or away for a while; sums inside other questions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db.models import BigIntegerField, Func, QuerySet, Subquery
 
 log = logging.getLogger(__name__)
 UNAVAILABLE = (OperationalError, InterfaceError)
@@ -68,3 +69,9 @@ def _brief_lock_waits() -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute(reset_wait)
+
+
+def total(rows: QuerySet[Any], column: str) -> Subquery:
+    """The sum of a column of these rows, as part of another question; None if there are none."""
+    found = Func(column, function="SUM", output_field=BigIntegerField())
+    return Subquery(rows.order_by().annotate(total=found).values("total"))

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running site with an empty database."""
     if CHROMIUM is None:
         pytest.skip("no Chromium was found; install Debian's package chromium to run the browser tests")
-    data_dir = tmp_path_factory.mktemp("site")
+    with running_site(tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@contextmanager
+def running_site(data_dir: Path) -> Iterator[str]:
+    """As ``make run`` starts it, without starter data."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -38,14 +45,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_up(address, process, data_dir / "up.log")
+        _wait_until_up(address, process, data_dir / "up.log")
         yield address
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
 
 
-def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + START_LIMIT_S
     while time.monotonic() < end and process.poll() is None:
         try:

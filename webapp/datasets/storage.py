@@ -8,15 +8,15 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Aggregate, BigIntegerField, F, Func, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Aggregate, OuterRef, Q, QuerySet, Subquery, Sum
 from django.template.defaultfilters import filesizeformat
 
 from webapp import store
 from webapp.accounts.models import User
+from webapp.database import total
 from webapp.datasets.models import Dataset, Upload
 from webapp.runs.models import Run
 
@@ -90,15 +90,14 @@ def storage_of(user: User) -> Storage:
     """What the rows say; jobs keep it up to date."""
     promised = Upload.objects.filter(Q(owner=user, continues=None) | Q(continues__owner=user))
     own_runs = Run.objects.filter(owner=user)
-    sums = (_sum(Dataset.objects.filter(owner=user)), _sum(own_runs), _sum(own_runs, "model_bytes"), _sum(promised))
+    sums = (
+        total(Dataset.objects.filter(owner=user), "size_bytes"),
+        *(total(own_runs, "size_bytes"), total(own_runs, "model_bytes")),
+        total(promised, "size_bytes"),
+    )
     found = User.objects.filter(pk=user.pk).values_list(*sums).get()
-    datasets, runs, models, uploads = (total or 0 for total in found)
+    datasets, runs, models, uploads = (size_bytes or 0 for size_bytes in found)
     return Storage(datasets, runs, models, uploads, user.max_storage_bytes)
-
-
-def _sum(rows: QuerySet[Any], column: str = "size_bytes") -> Subquery:
-    total = Func(F(column), function="SUM", output_field=BigIntegerField())
-    return Subquery(rows.order_by().annotate(total=total).values("total"))
 
 
 def refusal(user: User, size_bytes: int) -> Refused | None:

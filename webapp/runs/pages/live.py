@@ -18,11 +18,11 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.db import close_old_connections
-from django.db.models import BigIntegerField, Func, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet
 
 from webapp.access import visible
 from webapp.accounts.models import Grant, User
-from webapp.database import UNAVAILABLE
+from webapp.database import UNAVAILABLE, total
 from webapp.runs.models import Run
 from webapp.runs.pages import page
 
@@ -171,9 +171,8 @@ def _versions(run_ids: Collection[str]) -> dict[str, list[Any]]:
 
 def _runs() -> QuerySet[Run]:
     """With a number that changes when somebody gets or loses access to the run or its data."""
-    grants = Grant.objects.filter(Q(run=OuterRef("pk")) | Q(dataset=OuterRef("dataset"))).order_by()
-    total = grants.annotate(total=Func("pk", function="SUM", output_field=BigIntegerField())).values("total")
-    return Run.objects.select_related("dataset").annotate(grants_sum=Subquery(total))
+    grants = Grant.objects.filter(Q(run=OuterRef("pk")) | Q(dataset=OuterRef("dataset")))
+    return Run.objects.select_related("dataset").annotate(grants_sum=total(grants, "pk"))
 
 
 def _version(run: Run) -> list[Any]:
