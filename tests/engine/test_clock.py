@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from threadpoolctl import threadpool_limits
 
 from automl_engine import clock
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
 from automl_engine.lab.meta.costs import fit, read_notes
+from automl_engine.models.shared.trainer import half_precision_is_faster, step_operation
 from automl_engine.portfolio import load
 from automl_engine.run.ingestion import Ingestion
 from tests.engine.toys import write_table
@@ -187,3 +189,17 @@ def test_code_of_the_challenge_reads_the_real_time(tmp_path: Path, capsys: pytes
     options = ["--out", str(tmp_path / "run"), "--model", str(tmp_path / "code"), "--clock", "virtual"]
     assert main(["run", str(folder), *options]) == 2
     assert "only runs with --clock wall" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_a_virtual_clock_charges_for_bfloat16_where_the_processor_lacks_it(
+    capability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulated, it takes ten times as long as float32."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    body, inputs = torch.nn.Linear(2, 2), torch.zeros(4, 2)
+    with clock.using(clock.Virtual(clock.Costs.read())):
+        half = half_precision_is_faster(body, inputs, "image_resnet")
+        assert half == (capability == "AVX512")
+        assert step_operation("image_resnet", half) == "image_resnet step in bfloat16"
+    assert step_operation("image_resnet", half=False) == "image_resnet step"

@@ -24,7 +24,13 @@ from automl_engine.models.image.resnet import SEARCH_SHARE, harmless_flips
 from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
-from automl_engine.models.shared.trainer import Loss, Trainer, classification_loss, half_precision_is_faster
+from automl_engine.models.shared.trainer import (
+    Loss,
+    Trainer,
+    classification_loss,
+    half_precision_is_faster,
+    step_operation,
+)
 from automl_engine.models.shared.vision import describe_weights, local_weights, torchvision
 from automl_engine.models.shared.workload import workload
 from automl_engine.weights import find_weights
@@ -238,7 +244,7 @@ class ImageAutoclint(ImageModel[Any]):
             torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=2.5e-4),
             rate,
             batch=partial(batches.batch, network),
-            operation=f"{name} step{' in bfloat16' * half}",
+            operation=step_operation(name, half),
             amounts=lambda chosen: workload(network.body, network.standardise(batches.images[:1]), len(chosen)),
             half=half,
         )

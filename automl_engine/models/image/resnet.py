@@ -26,7 +26,13 @@ from automl_engine.models.shared.device import Pace
 from automl_engine.models.shared.linear import fit_ridge
 from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.residual import MOST, fit_last_layer, residual_network, take_over
-from automl_engine.models.shared.trainer import Cycles, Trainer, classification_loss, half_precision_is_faster
+from automl_engine.models.shared.trainer import (
+    Cycles,
+    Trainer,
+    classification_loss,
+    half_precision_is_faster,
+    step_operation,
+)
 from automl_engine.models.shared.vision import describe_weights
 from automl_engine.models.shared.workload import workload
 from automl_engine.weights import find_weights
@@ -207,7 +213,7 @@ class ImageResnet(ImageModel[Any]):
 
     def _operation(self, is_distorted: bool, half: bool) -> str:
         """By which the clock knows a step of training."""
-        return f"{self.name} {'distorted ' * is_distorted}step{' in bfloat16' * half}"
+        return step_operation(f"{self.name} distorted" if is_distorted else self.name, half)
 
     def _step_amounts(self, network: PixelNetwork[Any], one: torch.Tensor, count: int) -> dict[str, float]:
         work = workload(network.body, network.standardise(one), count)
