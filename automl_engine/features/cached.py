@@ -6,8 +6,12 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from automl_engine.dataset.examples import Examples
 
+MOST_KEPT = 10_000
+"""Number of examples of a data set beyond which ``cached_rows`` keeps nothing: it would take too much memory."""
 _KEPT: WeakKeyDictionary[Examples, dict[Hashable, dict[int, Any]]] = WeakKeyDictionary()
 
 
@@ -20,3 +24,10 @@ def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Iter
     if missing:
         values.update(zip(missing, compute(root.subset(missing)), strict=True))
     return [values[i] for i in positions]
+
+
+def cached_rows(examples: Examples, key: Hashable, compute: Callable[[Examples], np.ndarray]) -> np.ndarray:
+    """(N, D), a row for each example; kept as ``cached`` does, unless the data set is large."""
+    if len(examples.origin()[0]) > MOST_KEPT or not len(examples):
+        return compute(examples)
+    return np.stack(cached(examples, key, compute))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.decode import THREADS
 from automl_engine.dataset.examples import Examples
+from automl_engine.features.cached import cached_rows
 
 CHUNK = 128
 """Number of images whose features are extracted at once: the intermediate arrays stay in the cache of the processor."""
@@ -36,6 +38,11 @@ def typical_side(examples: Examples) -> float:
 def appearance(examples: Examples, size: int = 32, levels: int = 3, grid: int = 4) -> np.ndarray:
     """(N, D) float32 of images resized to size × size, a power of 2: which edges and colours are where
     (``gradient_features`` on a grid × grid), and which there are anywhere (``texture_features``; none at 0 levels)."""
+    compute = partial(_appearance, size=size, levels=levels, grid=grid)
+    return cached_rows(examples, ("appearance", size, levels, grid), compute)
+
+
+def _appearance(examples: Examples, size: int, levels: int, grid: int) -> np.ndarray:
     images = pixels(examples, size, size)
     with clock.work("appearance", images=len(images), edges=images.size, texture=images.size * (levels > 0)):
         small = images
@@ -100,7 +107,8 @@ def gradient_features(images: np.ndarray, cell: int = 4, bins: int = 9) -> np.nd
 
 def _in_chunks(images: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The results of all chunks, joined; numpy and OpenCV release the GIL."""
-    chunks = [images[at : at + CHUNK] for at in range(0, len(images) or 1, CHUNK)]
+    size = min(CHUNK, -(-len(images) // THREADS) or 1)  # no thread idles while the other works on the last chunk
+    chunks = [images[at : at + size] for at in range(0, len(images) or 1, size)]
     if len(chunks) == 1:
         return work(images)
     with ThreadPoolExecutor(THREADS) as pool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
+from automl_engine.features.cached import cached_rows
 from automl_engine.features.image import gradient_features
 
 
@@ -23,6 +26,11 @@ def motion(examples: Examples, size: int = 32, frames: int = 12) -> np.ndarray:
     difference of neighbouring frames, where the movement is (its profile along x and y by time), and the energy of
     the difference by time.
     """
+    compute = partial(_motion, size=size, frames=frames)
+    return cached_rows(examples, ("motion", size, frames), compute)
+
+
+def _motion(examples: Examples, size: int, frames: int) -> np.ndarray:
     scene = grey_frames(examples, size * 3 // 2, max(1, frames // 2)).mean(1)
     clips = grey_frames(examples, size, frames)
     with clock.work("motion", clips=len(clips), values=clips.size):

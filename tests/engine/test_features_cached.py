@@ -9,7 +9,7 @@ import numpy as np
 
 from automl_engine.dataset.examples import Examples, MemoryExamples
 from automl_engine.dataset.spec import Spec
-from automl_engine.features.cached import cached
+from automl_engine.features.cached import MOST_KEPT, cached, cached_rows
 
 
 def numbers(count: int) -> MemoryExamples:
@@ -40,3 +40,16 @@ def test_what_is_kept_goes_with_its_examples() -> None:
     del examples
     gc.collect()
     assert gone() is None
+
+
+def test_rows_of_a_large_data_set_are_not_kept() -> None:
+    for count, calls in ((3, 1), (MOST_KEPT + 1, 2)):
+        examples, asked = numbers(count), list[int]()
+
+        def compute(some: Examples, asked: list[int] = asked) -> np.ndarray:
+            asked.append(len(some))
+            return np.zeros((len(some), 2), np.float32)
+
+        for _ in range(2):
+            assert cached_rows(examples.subset([1, 0]), "key", compute).shape == (2, 2)
+        assert asked == calls * [2]

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.special import expit, softmax
-from threadpoolctl import ThreadpoolController
 
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
@@ -24,7 +23,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features import feature
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.shared.graphs import Graph
-from automl_engine.models.shared.logistic import fit_logistic, log_loss
+from automl_engine.models.shared.logistic import POOLS, fit_logistic, log_loss
 
 SHARE = 0.25
 """Fraction of the remaining time that reading features for one fit may take."""
@@ -48,7 +47,6 @@ SMALL = 1_000_000
 """Size of a matrix below which linear algebra uses one thread: if others share the processor, several wait for each
 other longer than they work."""
 TEMPERATURES = np.geomspace(0.5, 64, 15)
-_POOLS = ThreadpoolController()  # looking for the libraries takes tens of milliseconds, here before the clock starts
 
 
 @dataclass(frozen=True)
@@ -301,7 +299,7 @@ class FeatureLinear(AnytimeModel):
             np.concatenate(arrays) if len(together) > 1 else arrays[0] for arrays in zip(*together, strict=True)
         )
         del first, together
-        with _POOLS.limit(limits=1 if inputs.size < SMALL else None):
+        with POOLS.limit(limits=1 if inputs.size < SMALL else None):
             if self.params.get("head", "ridge") == "ridge":
                 more = rest if inputs.shape[1] <= WIDE else ()
                 self._head, _ = fit_ridge(inputs, targets, multi_label, more)
