@@ -12,11 +12,17 @@ SUPERVISOR = "from automl_engine.run import supervisor"
 NETWORK = """
 import torch
 from automl_engine.models.shared import trainer
-weights = torch.nn.Parameter(torch.ones(2))
-optimiser = torch.optim.AdamW([weights])
-weights.sum().backward()
-trainer.take_step(optimiser)
-assert not weights.equal(torch.ones(2))
+network, inputs, labels = torch.nn.Linear(2, 2), torch.ones(4, 2), torch.eye(2).repeat(2, 1)
+before = network.weight.detach().clone()
+steps = trainer.Trainer(
+    network, network, trainer.classification_loss(False), torch.optim.AdamW(network.parameters()),
+    trainer.Decay(0.1, 9, 0, 1e9), batch=lambda chosen: (inputs[chosen], labels[chosen]),
+    operation="", amounts=lambda _: {},
+)
+trainer.half_precision_is_faster(network, inputs, "")
+for _ in range(2):
+    steps.step(torch.arange(4))
+assert not network.weight.equal(before)
 """
 
 

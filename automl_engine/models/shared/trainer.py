@@ -79,7 +79,6 @@ class Trainer:
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.half):
             logits = self.logits(inputs).float()
         loss = self.loss(logits, labels)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         take_step(self.optimiser)
         self.steps += 1
@@ -91,9 +90,13 @@ setattr(_PLAIN, "__dynamo_disable", _PLAIN)  # else it imports torch._dynamo, to
 
 
 def take_step(optimiser: torch.optim.Optimizer) -> None:
-    """As ``optimiser.step()``, without its wrapper for torch.compile, which imports torch._dynamo: as slow as torch."""
+    """As ``optimiser.step()`` and ``zero_grad()``, without their wrappers for torch.compile, which import
+    torch._dynamo: that takes as long as torch."""
     with torch.no_grad():
         inspect.unwrap(type(optimiser).step)(optimiser)
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 class Cycles:
@@ -171,8 +174,9 @@ def move_towards(average: nn.Module, network: nn.Module, share: float) -> None:
 def half_precision_is_faster(body: nn.Module, inputs: torch.Tensor, name: str) -> bool:
     """Whether a forward and backward pass takes less time under bfloat16 autocast on this processor."""
     trial = {True: f"{name} trial in bfloat16", False: f"{name} trial"}  # operations of the clock
-    # A virtual clock charges the trial all the same; a processor that only emulates bfloat16 is spared it.
-    possible = not clock.is_virtual() or torch.backends.cpu.get_cpu_capability() == "AVX512"
+    possible = torch.backends.cpu.get_cpu_capability() == "AVX512"  # others emulate it: a trial takes seconds
+    if not possible and not clock.is_virtual():
+        return False
 
     def seconds(enabled: bool) -> float:
         times = []
