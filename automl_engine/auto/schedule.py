@@ -79,7 +79,8 @@ class Schedule:
 
     def remaining_s(self) -> float:
         """Until training must end, so that the last prediction is written in time."""
-        tests_s = sum(max(member.test_s, member.next_test_s) for member in self.members.values())
+        # A network may change until the end; what was refit predicts once.
+        tests_s = sum(m.next_test_s if m.refits else max(m.test_s, m.next_test_s) for m in self.members.values())
         reserve_s = 0.5 + 0.01 * self.budget_s + 1.5 * tests_s
         return self.end_s - clock.now_s() - reserve_s
 

@@ -11,10 +11,12 @@ from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
 from automl_engine.auto.schedule import Schedule
+from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.challenge.constant import ConstantModel
 
 SPEC = Spec("toy", 2, 2, 1, 1, 1, 1)
+TRAIN = MemoryExamples(SPEC, [])
 
 
 @pytest.fixture
@@ -36,8 +38,12 @@ def schedule(monkeypatch: pytest.MonkeyPatch) -> Schedule:
 
 def test_time_for_the_last_prediction_is_kept_back(schedule: Any) -> None:
     assert schedule.remaining_s() == 98.5
-    schedule.members["a"].test_s = 10.0
+    member = schedule.members["a"]
+    member.test_s = 10.0
     assert schedule.remaining_s() == 83.5
+    member.tested = [(member.ensemble_model, TRAIN, np.zeros((10, 2)))]
+    assert schedule.remaining_s() == 98.5, "what was refit has predicted for good"
+    member.tested = []
     schedule.now["s"] = 90.0
     assert schedule.why_over() == "the time budget is used"
 

@@ -17,8 +17,8 @@ from automl_engine.models.shared.network import ImageModel, PixelNetwork
 from automl_engine.models.shared.pretrained import NETWORKS, build
 
 SIDE, SLICE_S = 128, 4.0
-SHARE = 0.9
-"""Fraction of the remaining time that fine-tuning is planned for."""
+SHARE = 0.4
+"""Fraction of the remaining time that fine-tuning may take: the rest is for a network that begins with no photographs."""
 
 
 class ImageFinetuned(ImageModel[nn.Sequential]):
@@ -65,7 +65,7 @@ class ImageFinetuned(ImageModel[nn.Sequential]):
         known.train(split, remaining_s)
         self.config = known.config
         images, labels = self.pixels(split), torch.from_numpy(split.labels)
-        network = self.build(self.config).to(self.device)
+        network = self.build(self.config).placed(self.device)
         backbone, head = known.network.body
         network.body[0].load_state_dict(backbone.state_dict())
         _take_over(network.body[1], head)

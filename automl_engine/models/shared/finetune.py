@@ -21,13 +21,13 @@ from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.trainer import Trainer, classification_loss
 from automl_engine.models.shared.workload import workload
 
-RATE, DECAY = 5e-4, 1e-2
+RATE, DECAY = 1e-4, 1e-2
 PARTS, FALL = 4, 0.4
 """Number of parts of the layers, and the rate of each as a fraction of the rate of the next."""
 LAST_PART_SHARE = 0.3
 """Fraction of the time in which only the last part learns, and the last layer."""
 WARM_UP_STEPS = 10
-PASSES = 60
+PASSES = 12
 BATCH = 32
 SLOWEST_AVERAGE = 0.02
 
@@ -112,4 +112,4 @@ def moved(inputs: torch.Tensor, flips: list[int]) -> torch.Tensor:
     mirrors = torch.rand(len(inputs), len(flips)) < 0.5
     for i, mirror in enumerate(mirrors.tolist()):
         crops[i] = crops[i].flip([axis - 1 for axis, yes in zip(flips, mirror, strict=True) if yes])
-    return torch.stack(crops)
+    return torch.stack(crops).contiguous(memory_format=torch.channels_last)
