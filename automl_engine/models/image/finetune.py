@@ -18,7 +18,7 @@ from automl_engine.models.shared.pretrained import NETWORKS, build
 
 SIDE, SLICE_S = 128, 4.0
 SHARE = 0.4
-"""Fraction of the remaining time that fine-tuning may take: the rest is for a network that begins with no photographs."""
+"""Fraction of the remaining time that fine-tuning may take; another network takes the rest."""
 
 
 class ImageFinetuned(ImageModel[nn.Sequential]):
