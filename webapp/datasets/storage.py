@@ -90,7 +90,8 @@ def storage_of(user: User) -> Storage:
     promised = Upload.objects.filter(Q(owner=user, continues=None) | Q(continues__owner=user))
     rows: tuple[QuerySet[Any], ...] = (Dataset.objects.filter(owner=user), Run.objects.filter(owner=user), promised)
     found = User.objects.filter(pk=user.pk).values_list(*(total(some, "size_bytes") for some in rows)).get()
-    return Storage(*(size_bytes or 0 for size_bytes in found), user.max_storage_bytes)
+    datasets, runs, uploads = (size_bytes or 0 for size_bytes in found)
+    return Storage(datasets, runs, uploads, user.max_storage_bytes)
 
 
 def refusal(user: User, size_bytes: int) -> Refused | None:

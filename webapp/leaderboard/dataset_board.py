@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,14 +51,14 @@ class DatasetBoard:
 
 def dataset_board(dataset: Dataset, budget_s: int | None = None, most: int | None = None) -> DatasetBoard:
     """Four queries; by default the training time with most entries, and all entries."""
-    groups = [*_runs(dataset), *_evaluations(dataset)]
+    groups: list[Mapping[str, Any]] = [*_runs(dataset), *_evaluations(dataset)]
     budgets: Counter[int] = Counter()
     for group in groups:
         budgets[group["budget_s"]] += group["entries"]
     if budget_s not in budgets:
         budget_s = max(budgets, key=lambda b: (budgets[b], b)) if budgets else None
     rows = dict(PortfolioRow.objects.filter(modality=dataset.modality).values_list("name", "model"))
-    by_name: dict[Name, list[dict[str, Any]]] = defaultdict(list)
+    by_name: dict[Name, list[Mapping[str, Any]]] = defaultdict(list)
     for group in groups:
         if group["budget_s"] == budget_s:
             by_name[_name(group)].append(group)
@@ -90,19 +90,19 @@ def is_baseline(model: str) -> bool:
     return model == "constant" or model.split("_")[-1] == "linear"
 
 
-def _name(entry: dict[str, Any]) -> Name:
+def _name(entry: Mapping[str, Any]) -> Name:
     return entry["owner_id"] if entry["model"] == "auto" else None, entry["model"]
 
 
-def _runs(dataset: Dataset) -> Iterable[dict[str, Any]]:
+def _runs(dataset: Dataset) -> Iterable[Mapping[str, Any]]:
     """How many runs of each model and user there are at each training time, and the best ALC; an index holds it all."""
     groups = ranked().filter(dataset=dataset).order_by().values("budget_s", "model", "owner_id")
     return groups.annotate(entries=Count("*"), best=Max("alc"), last=Max("ended"))
 
 
-def _best_runs(dataset: Dataset, budget_s: int | None, alcs: set[float]) -> dict[tuple[Any, ...], dict[str, Any]]:
+def _best_runs(dataset: Dataset, budget_s: int | None, alcs: set[float]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
     """The runs with these ALCs, by name and ALC; of equals the one with the smallest id."""
-    runs = ranked().filter(dataset=dataset, budget_s=budget_s, alc__in=alcs).order_by()
+    runs = ranked().filter(dataset=dataset, budget_s=budget_s or 0, alc__in=alcs).order_by()
     found = runs.values("id", "owner_id", "model", "alc", "nauc", "first_prediction_s")
     return {(*_name(run), run["alc"]): run for run in sorted(found, key=lambda run: run["id"], reverse=True)}
 

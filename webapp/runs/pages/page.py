@@ -59,13 +59,14 @@ def version(run: Run) -> list[Any]:
     return [run.state, run.export_state, run.event_offset, run.tries, run.public, run.dataset.public]
 
 
-def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:
+def context(run: Run, viewer: Viewer, compared: Sequence[str] = (), *, with_others: bool = True) -> dict[str, Any]:
     """Everything the templates of the run page need.
 
     Args:
         compared: ids of runs to draw beside this one; those that cannot be compared are ignored.
+        with_others: also which runs could be, which no region shows.
     """
-    others = comparable(run, viewer)
+    others = comparable(run, viewer) if with_others or compared else []
     chosen = [other for other in others if other.pk in compared]
     points = points_of(run)
     main, beside = curves(run, points, chosen)
@@ -124,7 +125,7 @@ def _elapsed(run: Run) -> str:
 
 def payload(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:
     """The same page as JSON: state, figure, and the regions as HTML."""
-    shown = context(run, viewer, compared)
+    shown = context(run, viewer, compared, with_others=False)
     main, beside = shown["curves"]
     return {
         "id": run.pk,
