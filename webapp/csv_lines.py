@@ -13,12 +13,12 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def csv_line(values: Iterable[Any]) -> str:
     """One line; text that a spreadsheet would run gets an apostrophe in front, numbers stay."""
     line = io.StringIO()
-    csv.writer(line).writerow([_cell(value) for value in values])
+    csv.writer(line).writerow([_text(value) if isinstance(value, str) else value for value in values])
     return line.getvalue()
 
 
-def _cell(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith(FORMULA_SIGNS):
+def _text(value: str) -> str:
+    if not value.startswith(FORMULA_SIGNS):
         return value
     try:
         float(value)

@@ -1,4 +1,4 @@
-"""Waiting for a database that is locked or away for a while; sums inside other questions."""
+"""Waiting for a database that is locked or away for a while; sums and counts inside other questions."""
 
 from __future__ import annotations
 
@@ -73,5 +73,13 @@ def _brief_lock_waits() -> Iterator[None]:
 
 def total(rows: QuerySet[Any], column: str) -> Subquery:
     """The sum of a column of these rows, as part of another question; None if there are none."""
-    found = Func(column, function="SUM", output_field=BigIntegerField())
-    return Subquery(rows.order_by().annotate(total=found).values("total"))
+    return _part(rows, Func(column, function="SUM", output_field=BigIntegerField()))
+
+
+def number(rows: QuerySet[Any]) -> Subquery:
+    """How many rows these are, as part of another question; an index that the filter needs answers alone."""
+    return _part(rows, Func(template="COUNT(*)", output_field=BigIntegerField()))
+
+
+def _part(rows: QuerySet[Any], found: Func) -> Subquery:
+    return Subquery(rows.order_by().annotate(found=found).values("found"))

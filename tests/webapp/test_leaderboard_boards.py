@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models import Max
 
 from webapp.accounts.models import User
-from webapp.leaderboard import views
+from webapp.datasets.models import Dataset
+from webapp.leaderboard import boards, views
 from webapp.leaderboard.boards import board, fullest
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.portfolio.models import PortfolioRow, Score
+from webapp.runs.models import Run, ranked
 
 
 @pytest.fixture
@@ -44,6 +49,68 @@ def test_average_rank_decides(contest: dict[str, Any]) -> None:
     cell = network.cells[contest["network one"].dataset_id]
     assert cell.alc == pytest.approx(0.6)
     assert cell.best_run_id == contest["network one again"].pk
+
+
+def test_a_board_is_always_the_one_made_from_scratch(
+    owner: User,
+    contest: dict[str, Any],
+    make_dataset: Any,
+    make_run: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: Any,
+) -> None:
+    """However runs and data sets come, go and change: only data sets whose runs have changed are asked for."""
+    one, two = contest["linear one"].dataset, contest["linear two"].dataset
+    twin = make_run(two, model="network", alc=0.4)
+    late = {"model": "auto", "alc": 0.8, "number": contest["auto two"].number, "public": True}
+
+    def swap_equals() -> None:
+        Run.objects.filter(pk=contest["network two"].pk).update(public=False)
+        Run.objects.filter(pk=twin.pk).update(public=True)
+
+    def replace_last() -> None:
+        contest["auto two"].delete()
+        make_run(two, **late)
+
+    changes: list[Callable[[], Any]] = [
+        lambda: Run.objects.filter(model="private run").update(public=True),
+        lambda: Run.objects.filter(pk=contest["linear one"].pk).update(public=False),
+        contest["network one again"].delete,
+        swap_equals,
+        lambda: make_run(two, model="network", alc=0.95, public=True),
+        replace_last,
+        lambda: Dataset.objects.filter(pk=one.pk).update(name="renamed"),
+        lambda: Dataset.objects.filter(pk=one.pk).update(public=False),
+        lambda: Dataset.objects.filter(pk=one.pk).update(public=True, modality="tabular"),
+        lambda: Dataset.objects.filter(name="secret data").update(public=True),
+        lambda: PortfolioRow.objects.create(name="network", modality="image", model="image_linear"),
+        two.delete,
+    ]
+    before = board(20)
+    for number, change in enumerate(changes):
+        change()
+        found = board(20)
+        assert found != before, number
+        with django_assert_num_queries(3):
+            assert board(20) is found
+        monkeypatch.setattr(boards, "_last", boards.Contents())
+        monkeypatch.setattr(boards, "MOST_ASKED_FOR", number % 2)
+        assert board(20) == found, number
+        before = found
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="is about the plans of SQLite, which keeps no statistics")
+def test_indexes_answer_what_grows_with_the_number_of_runs(owner: User, make_dataset: Any) -> None:
+    states = ranked().order_by().values_list("dataset").annotate(**boards.STATE_OF_RUNS)
+    groups = ranked().filter(dataset=make_dataset(owner)).order_by().values("budget_s", "model", "owner_id")
+    for rows in (states, groups.annotate(Max("alc"), Max("ended"))):
+        assert "COVERING INDEX run_board" in rows.explain()
+        assert "TEMP B-TREE" not in rows.explain()
+    spent = Run.objects.filter(owner=owner, charged=True).order_by().values("created")
+    assert "COVERING INDEX run_quota" in spent.explain()
+    newest = ranked().filter(dataset__public=True)[:1].explain()
+    assert "run_newest_ranked" in newest
+    assert "TEMP B-TREE" not in newest
 
 
 @pytest.mark.parametrize(
@@ -141,7 +208,7 @@ def test_a_data_set_ranks_users_and_configurations(
         site_dataset=two,
         **known,
     )
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         board = dataset_board(two)
     assert [(entry.rank, entry.user, entry.configuration, entry.entries) for entry in board.entries] == [
         (1, stranger.pk, "auto", 2),
@@ -151,6 +218,7 @@ def test_a_data_set_ranks_users_and_configurations(
         (4, None, "network", 1),
     ]
     assert board.untried == ["untried"]
+    assert dataset_board(two, most=2).entries == board.entries[:2]
     page = client.get(f"/boards/data/{two.pk}").content.decode()
     assert f"/runs/{theirs.pk}" in page
     assert "example.org" not in page, "no address of a user"

@@ -71,6 +71,9 @@ def test_lists(
 def test_data_page(full_site: Dataset, admin_client: Client, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(MOST_QUERIES):
         assert admin_client.get(full_site.get_absolute_url()).status_code == 200
+    Dataset.objects.filter(pk=full_site.pk).update(version=2, family=Dataset.objects.first().pk)  # type: ignore[union-attr]
+    with django_assert_max_num_queries(MOST_QUERIES):
+        assert b"Versions" in admin_client.get(full_site.get_absolute_url()).content
 
 
 def test_run_page(full_site: Dataset, admin_client: Client, django_assert_max_num_queries: Any) -> None:

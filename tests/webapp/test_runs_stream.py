@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from webapp.accounts.models import User
 from webapp.runs import start
 from webapp.runs.models import Run, ScorePoint
-from webapp.runs.pages import live, stream
+from webapp.runs.pages import live, page, stream
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +62,19 @@ def test_stream_follows_a_run_to_its_end(owner: User, make_dataset: Any, make_ru
         return original(*arguments)
 
     monkeypatch.setattr(live, "_versions", look)
-    found = [message["event"] for message in _messages(run, owner)]
-    assert found == ["point"] * 3 + ["page", "point", "page", "page", "end"]
+    found = _messages(run, owner)
+    assert [message["event"] for message in found] == ["point"] * 3 + ["page", "point", "page", "page", "end"]
+    pages = [json.loads(message["data"]) for message in found if message["event"] == "page"]
+    assert set(pages[0]["regions"]) == {*page.REGIONS} - {"curve"}
+    assert set(pages[1]["regions"]) == {"table"}, "only what has changed"
+    shown: dict[str, str] = {}
+    for one in pages:
+        shown |= one["regions"]
+    run.refresh_from_db()
+    whole = page.payload(run, owner)["regions"]
+    assert {name: shown[name] for name in whole if name not in ("status", "numbers")} == {
+        name: html for name, html in whole.items() if name not in ("status", "numbers")
+    }
 
 
 def test_stream_of_a_deleted_run_ends(run: Run, owner: User) -> None:

@@ -96,9 +96,10 @@ def storage(request: HttpRequest) -> HttpResponse:
     mine = {"run_count": of_runs(Count("pk"), own), "runs_bytes": of_runs(Sum("size_bytes"), own)}
     of_dataset = {name: Coalesce(found, 0) for name, found in mine.items()}
     datasets = Dataset.objects.filter(owner=user).annotate(**of_dataset).order_by("-size_bytes", "-pk")
-    runs = Run.objects.filter(owner=user).select_related("dataset").order_by("-size_bytes", "-pk")
+    runs = own.select_related("dataset").order_by("-size_bytes", "-pk")
     context = {
         "storage": storage_of(user),
+        "models_bytes": own.aggregate(found=Sum("model_bytes"))["found"],
         "datasets": Paginator(datasets, LISTED).get_page(request.GET.get("page")),
         "runs": Paginator(runs, LISTED).get_page(request.GET.get("runs")),
         "uploads": Upload.objects.filter(owner=user).order_by("-size_bytes"),
@@ -163,10 +164,11 @@ def _page(
 ) -> HttpResponse:
     user = signed_in(request)
     webhooks = Notice.objects.filter(run__owner=user, kind=Notice.Kind.WEBHOOK).select_related("run__dataset")
+    last = webhooks.order_by("-run__created", "-pk").first() if user.webhook_url else None
     context = {
         "form": form,
         "notices": notices_form or NoticesForm(instance=user),
-        "last_webhook": webhooks.order_by("-created").first(),
+        "last_webhook": last,
         "quota": quota(user),
         "storage": storage_of(user),
         "dataset_count": user.datasets.count(),

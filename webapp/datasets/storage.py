@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -35,8 +36,6 @@ class Storage:
 
     datasets_bytes: int
     runs_bytes: int
-    models_bytes: int
-    """Part of the runs."""
     uploads_bytes: int
     """Of uploads in progress, at their full size: the space is promised to them."""
     max_bytes: int
@@ -89,15 +88,10 @@ def measure_versions(dataset: Dataset) -> None:
 def storage_of(user: User) -> Storage:
     """What the rows say; jobs keep it up to date."""
     promised = Upload.objects.filter(Q(owner=user, continues=None) | Q(continues__owner=user))
-    own_runs = Run.objects.filter(owner=user)
-    sums = (
-        total(Dataset.objects.filter(owner=user), "size_bytes"),
-        *(total(own_runs, "size_bytes"), total(own_runs, "model_bytes")),
-        total(promised, "size_bytes"),
-    )
-    found = User.objects.filter(pk=user.pk).values_list(*sums).get()
-    datasets, runs, models, uploads = (size_bytes or 0 for size_bytes in found)
-    return Storage(datasets, runs, models, uploads, user.max_storage_bytes)
+    rows: tuple[QuerySet[Any], ...] = (Dataset.objects.filter(owner=user), Run.objects.filter(owner=user), promised)
+    found = User.objects.filter(pk=user.pk).values_list(*(total(some, "size_bytes") for some in rows)).get()
+    datasets, runs, uploads = (size_bytes or 0 for size_bytes in found)
+    return Storage(datasets, runs, uploads, user.max_storage_bytes)
 
 
 def refusal(user: User, size_bytes: int) -> Refused | None:

@@ -27,6 +27,7 @@ from webapp.streaming import stream_zip
 
 LISTED = 50  # on a page
 VERSIONS = 10  # that are shown at first
+ENTRIES = 10  # of the ranking
 Datasets = Dataset.objects.all()
 State = Dataset.State
 
@@ -38,9 +39,9 @@ def index(request: HttpRequest) -> HttpResponse:
     me = signed_in(request)
     run_count = Coalesce(storage.of_runs(Count("pk"), visible(Run.objects.all(), me)), 0)
     listed = Paginator(Dataset.objects.filter(owner=me).annotate(run_count=run_count), LISTED)
-    context = {"datasets": listed.get_page(request.GET.get("page")), "storage": storage.storage_of(me)}
     shared = Paginator(sharing.with_me(me, "dataset"), LISTED).get_page(request.GET.get("shared"))
-    return render(request, "datasets/index.html", context | {"shared": shared})
+    context = {"datasets": listed.get_page(request.GET.get("page")), "shared": shared}
+    return render(request, "datasets/index.html", context)
 
 
 @posted_from("dataset-list")
@@ -123,7 +124,7 @@ def _report_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "columns": report.columns(found),
         **samples,
         "runs": visible(dataset.runs.all(), request.user)[:5],
-        "board": dataset_board(dataset) if dataset.public else None,
+        "board": dataset_board(dataset, most=ENTRIES) if dataset.public else None,
         "fix_labels": [label["name"] for label in found["labels"]],
         "several": found["task"] == "multi_label",
         **start_context(dataset, request.user),

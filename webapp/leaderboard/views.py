@@ -34,6 +34,8 @@ def boards(request: HttpRequest) -> HttpResponse:
 @require_GET
 def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
     found = _board(request)
+    ids = [dataset["id"] for dataset in found.datasets]
+    names = [f"{what}_{id}" for what in ("rank", "alc") for id in ids]
     rows = [
         {
             "place": None if row.average_rank is None else place,
@@ -46,26 +48,26 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
             "wins": row.wins,
             "datasets": len(row.cells),
             "baseline": row.baseline,
-            **_cells(row, found.datasets),
+            **dict(zip(names, _cells(row, ids), strict=True)),
         }
         for place, row in enumerate(found.models, 1)
     ]
     return _file(rows, "models", suffix)
 
 
-def _cells(row: ModelRow, datasets: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Rank and ALC on each data set, by its id."""
-    cells = [(dataset["id"], row.cells.get(dataset["id"])) for dataset in datasets]
-    ranks = {f"rank_{dataset_id}": cell.rank if cell else None for dataset_id, cell in cells}
-    return ranks | {f"alc_{dataset_id}": cell.alc if cell else None for dataset_id, cell in cells}
+def _cells(row: ModelRow, ids: list[str]) -> list[float | None]:
+    """The rank on each data set, then the ALC on each."""
+    cells = [row.cells.get(id) for id in ids]
+    return [cell and cell.rank for cell in cells] + [cell and cell.alc for cell in cells]
 
 
 @require_GET
 def datasets_file(request: HttpRequest, suffix: str) -> HttpResponse:
+    of_best = ("id", "model", "alc", "nauc", "accuracy", "budget_s")
     rows = [
         {
             **{key: row[key] for key in ("id", "name", "modality", "title", "majority_accuracy", "runs")},
-            **{f"best_{key}": row["best"][key] for key in ("id", "model", "alc", "nauc", "accuracy", "budget_s")},
+            **{f"best_{key}": getattr(row["best"], key) for key in of_best},
         }
         for row in _board(request).datasets
     ]

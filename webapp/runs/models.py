@@ -13,6 +13,9 @@ from webapp import store
 from webapp.access import VIEW, has_grant, may, new_id, owns
 from webapp.datasets.models import Dataset
 
+RANKED = models.Q(public=True, alc__isnull=False)
+"""What indexes of ``ranked`` runs hold; SQLite finds a run by its state and origin there, but not by a yes or no."""
+
 
 class Run(models.Model):
     class State(models.TextChoices):
@@ -79,9 +82,17 @@ class Run(models.Model):
             models.Index(fields=("dataset", "-created"), name="run_newest_of_dataset"),
             models.Index(fields=("owner", "size_bytes", "model_bytes"), name="run_sizes"),
             models.Index(fields=("dataset", "owner", "size_bytes"), name="run_sizes_of_dataset"),
-            models.Index(fields=("owner", "charged", "created"), name="run_quota"),
+            models.Index(fields=("owner", "created", "charged"), condition=models.Q(charged=True), name="run_quota"),
             models.Index(fields=("state", "state_since"), name="run_queue"),
-            models.Index(fields=("public", "state", "budget_s", "dataset", "model"), name="run_board"),
+            models.Index(
+                fields=(
+                    *("state", "imported", "dataset", "budget_s", "model", "owner"),
+                    *("alc", "number", "ended", "public"),  # so that the index alone tells what has changed
+                ),
+                condition=RANKED,
+                name="run_board",
+            ),
+            models.Index(fields=("state", "imported", "-created"), condition=RANKED, name="run_newest_ranked"),
         )
 
     def __str__(self) -> str:
@@ -128,7 +139,7 @@ class Run(models.Model):
 
 def ranked() -> models.QuerySet[Run]:
     """Public runs that leaderboards may compare; the scores of imported ones can be forged."""
-    return Run.objects.filter(public=True, imported="", state=Run.State.FINISHED, alc__isnull=False)
+    return Run.objects.filter(RANKED, imported="", state=Run.State.FINISHED)
 
 
 class ScorePoint(models.Model):

@@ -12,7 +12,6 @@ import redis
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Count, Q
 from django.utils import timezone
 from rq import Worker
 
@@ -20,6 +19,7 @@ from webapp import engine
 from webapp.access import USE, may
 from webapp.accounts import guests
 from webapp.accounts.models import User
+from webapp.database import number
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import storage_of
 from webapp.ops import queues, starter_runs, turns
@@ -78,10 +78,10 @@ def quota(user: User) -> Quota:
     one an hour."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     since = timezone.now() - GUEST_PAUSE if user.guest else midnight
-    lately = Count("pk", filter=Q(created__gte=since))
-    runs = Run.objects.filter(owner=user, charged=True).aggregate(lately=lately, total=Count("pk"))
-    deleted = SpentRun.objects.filter(owner=user).aggregate(lately=lately, total=Count("pk"))
-    used_lately, used = runs["lately"] + deleted["lately"], runs["total"] + deleted["total"]
+    spent = (Run.objects.filter(owner=user, charged=True), SpentRun.objects.filter(owner=user))
+    counts = [number(rows.filter(created__gte=since)) for rows in spent] + [number(rows) for rows in spent]
+    runs_lately, deleted_lately, runs, deleted = User.objects.filter(pk=user.pk).values_list(*counts).get()
+    used_lately, used = runs_lately + deleted_lately, runs + deleted
     if user.guest:
         left = 0 if used_lately else 1
         return Quota(left, left, 1)

@@ -6,7 +6,6 @@ are named by role in ``meta``; the page sets them from its own style, so that li
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,15 +42,12 @@ def ticks(budget_s: float, t0_s: float) -> list[float]:
 
 
 def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:
-    """The Plotly figure as JSON: the run's steps, the curve if it stopped now, and runs to compare with."""
-    import plotly.graph_objects as go  # here, since it takes half a second to load
-
-    figure = go.Figure(layout=_layout(main, others))
-    for role, trace in _traces(main):
-        figure.add_trace(go.Scatter(trace, meta={"role": role}))
+    """What plotly.js draws: the run's steps, the curve if it stopped now, and runs to compare with."""
+    traces = _traces(main)
     for number, other in enumerate(others):
-        figure.add_trace(go.Scatter(_steps(other, other.points, to_end=other.held), meta={"role": f"other-{number}"}))
-    return json.loads(figure.to_json())
+        traces.append((f"other-{number}", _steps(other, other.points, to_end=other.held)))
+    data = [{"type": "scatter", "meta": {"role": role}, **trace} for role, trace in traces]
+    return {"data": data, "layout": _layout(main, others)}
 
 
 def _traces(main: Curve) -> list[tuple[str, dict[str, Any]]]:
@@ -102,7 +98,6 @@ def _layout(main: Curve, others: Sequence[Curve]) -> dict[str, Any]:
     lowest = min([0.0, *(point["nauc"] for shown in (main, *others) for point in shown.points)])
     return {
         "uirevision": "keep",  # zoom and legend survive new data
-        "template": "none",
         "margin": {"l": 48, "r": 16, "t": 12, "b": 56},
         "height": 400,
         "hovermode": "closest",

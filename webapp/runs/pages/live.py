@@ -1,7 +1,7 @@
 """Looks at all watched runs together, and makes a page once for all who see the same.
 
 A viewer costs a connection; a watched run costs a row of one query; a run that has moved costs one page for each user
-who looks, and one for all visitors without an account.
+who looks, and one for all visitors without an account.  Of the page each viewer gets the regions that changed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -33,16 +34,21 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True)
+class Shown:
     """A page at one moment, as some viewers see it."""
 
     version: list[Any]
     tries: int
-    state: str
-    is_final: bool
-    points: list[dict[str, Any]]
-    text: str
-    """The whole page in JSON, made once for all of them."""
+    page: dict[str, Any]
+    _texts: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def text(self, seen: Mapping[str, str]) -> str:
+        """In JSON, with the regions that are not as ``seen``; made once for all viewers who need the same."""
+        news = {name: html for name, html in self.page["regions"].items() if seen.get(name) != html}
+        if tuple(news) not in self._texts:
+            self._texts[tuple(news)] = json.dumps(self.page | {"regions": news})
+        return self._texts[tuple(news)]
 
 
 class Watched:
@@ -166,7 +172,8 @@ def _asked(question: Callable[[], T]) -> T:
 
 
 def _versions(run_ids: Collection[str]) -> dict[str, list[Any]]:
-    return {run.pk: _version(run) for run in _runs().filter(pk__in=run_ids)}
+    needed = ("state", "export_state", "event_offset", "tries", "public", "dataset__public")
+    return {run.pk: _version(run) for run in _runs().filter(pk__in=run_ids).only(*needed)}
 
 
 def _runs() -> QuerySet[Run]:
@@ -185,5 +192,4 @@ def _make(run_id: str, viewer: Any, compared: Sequence[str]) -> Shown | None:
     run = visible(_runs(), viewer).filter(pk=run_id).first()
     if run is None:
         return None
-    shown = page.payload(run, viewer, compared)
-    return Shown(_version(run), run.tries, run.state, shown["final"], shown["points"], json.dumps(shown))
+    return Shown(_version(run), run.tries, page.payload(run, viewer, compared))

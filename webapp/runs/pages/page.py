@@ -36,7 +36,8 @@ def points_of(run: Run, after: int = -1) -> list[dict[str, Any]]:
 def comparable(run: Run, viewer: Viewer) -> list[Run]:
     """Other runs on any version of the data set that this viewer may see and that have a curve, newest first."""
     others = visible(Run.objects.filter(dataset__in=run.dataset.versions(), nauc__isnull=False), viewer)
-    return list(others.exclude(pk=run.pk).select_related("dataset")[:MAX_COMPARED])
+    newest = others.exclude(pk=run.pk).values("pk")[:MAX_COMPARED]  # sorted by themselves: whole rows take longer
+    return list(Run.objects.filter(pk__in=newest).select_related("dataset"))
 
 
 def curves(run: Run, points: list[dict[str, Any]], compared: Sequence[Run]) -> tuple[figure.Curve, list[figure.Curve]]:
@@ -58,13 +59,14 @@ def version(run: Run) -> list[Any]:
     return [run.state, run.export_state, run.event_offset, run.tries, run.public, run.dataset.public]
 
 
-def context(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:
+def context(run: Run, viewer: Viewer, compared: Sequence[str] = (), *, with_others: bool = True) -> dict[str, Any]:
     """Everything the templates of the run page need.
 
     Args:
         compared: ids of runs to draw beside this one; those that cannot be compared are ignored.
+        with_others: also which runs could be, which no region shows.
     """
-    others = comparable(run, viewer)
+    others = comparable(run, viewer) if with_others or compared else []
     chosen = [other for other in others if other.pk in compared]
     points = points_of(run)
     main, beside = curves(run, points, chosen)
@@ -123,7 +125,7 @@ def _elapsed(run: Run) -> str:
 
 def payload(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:
     """The same page as JSON: state, figure, and the regions as HTML."""
-    shown = context(run, viewer, compared)
+    shown = context(run, viewer, compared, with_others=False)
     main, beside = shown["curves"]
     return {
         "id": run.pk,

@@ -1,4 +1,5 @@
-"""Server-sent events of a run: each scored prediction once, by number, and the page whenever it has moved.
+"""Server-sent events of a run: each scored prediction once, by number, and whenever the run has moved its page with
+the regions that have changed.
 
 ``Last-Event-ID`` is ``TRY-K`` of the last prediction that the browser has; what came after it is sent again.
 A comment every ``HEARTBEAT_S`` keeps proxies from closing the line.  Beyond ``VIEWERS_MAX`` streams the answer is 503,
@@ -47,6 +48,7 @@ async def stream(request: HttpRequest, run_id: str) -> HttpResponseBase:
 async def messages(run_id: str, viewer: Any, compared: Sequence[str] = (), last: str = "") -> AsyncIterator[str]:
     """SSE messages ``point``, ``page`` and at last ``end``."""
     version: list[Any] | None = None
+    seen: dict[str, str] = {}
     yield "retry: 3000\n\n"
     async with hub().watching(run_id) as watched:
         while True:
@@ -57,17 +59,18 @@ async def messages(run_id: str, viewer: Any, compared: Sequence[str] = (), last:
             if shown.version != version:
                 version = shown.version
                 after = _after(last, shown.tries)
-                for point in (point for point in shown.points if point["k"] > after):
+                for point in (point for point in shown.page["points"] if point["k"] > after):
                     last = f"{shown.tries}-{point['k']}"
                     yield _message("point", json.dumps(point), last)
-                yield _message("page", shown.text)
-            if shown.is_final:
+                yield _message("page", shown.text(seen))
+                seen = shown.page["regions"]
+            if shown.page["final"]:
                 break
             try:
                 await asyncio.wait_for(moved.wait(), HEARTBEAT_S)
             except TimeoutError:
                 yield ": still here\n\n"
-    yield _message("end", json.dumps({"state": shown.state if shown else "gone"}))
+    yield _message("end", json.dumps({"state": shown.page["state"] if shown else "gone"}))
 
 
 def _after(last: str, tries: int) -> int:
