@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.template.defaultfilters import capfirst
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -15,6 +17,7 @@ from webapp.runs.models import Run
 from webapp.runs.pages import figure
 
 register = template.Library()
+FIRST_WORD = re.compile(r"[a-z]+[,:;]?(\s|$)")
 SPARK_WIDTH, SPARK_HEIGHT = 160, 40
 
 
@@ -40,6 +43,18 @@ def spark(run: Run) -> SafeString:
 def seconds(value: float | None) -> str:
     """``0.6 s``, ``5 min``; empty for None."""
     return "" if value is None else words.duration(value)
+
+
+@register.filter
+def kind(modality: str) -> str:
+    """``time series``: a modality in words."""
+    return words.kind(modality)
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """With a capital letter, unless the first word is a name: of a file, a column or a model."""
+    return capfirst(text) if FIRST_WORD.match(text) else text
 
 
 @register.filter
