@@ -62,7 +62,7 @@ def percent(share: float | None) -> str:
     """``97 %``, ``0.4 %``, never broken over two lines; a dash for None."""
     if share is None:
         return "–"
-    return f"{100 * share:.{0 if share == 0 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.{0 if share < 0.0005 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 @register.filter
