@@ -1,23 +1,29 @@
 # make run      everything, on http://localhost:8000   (PORT=, HOST=, DATA_DIR=)
 # make demo     the whole job without a browser        (BUDGET=60)
+# make setup    the environment in .venv
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
 # make challenge-env   Python 3.6 or 3.7 for challenge code of 2019 and 2020 (CHALLENGE_BASE_PYTHON=, CHALLENGE_ENV=)
-# make test     the test suite (test-site and test-engine beside each other)
+# make test     the test suite (test-site and test-engine beside each other; AUTODL_TEST_SERVERS=required as in CI)
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
 # make test-faults processes killed and frozen while runs learn
 # make test-load   300 viewers, 50 uploads, 3 GB through cuts, 1,000 waiting runs: time and memory of the web server
+# make test-data   every real data set of AUTODL_TEST_DATA through formatters, engine and export
 # make check    lint, format, types, import table
+# make help     these lines
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 BIN := .venv/bin
 CHALLENGE_ENV ?= .challenge-env
 CHALLENGE_BASE_PYTHON ?= python3.6 python3.7 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.[67].*/bin/python)
 
-.PHONY: run setup demo weights challenge-env test test-site test-engine test-long test-faults test-load check test-data
+.PHONY: run help setup demo weights challenge-env test test-site test-engine test-long test-faults test-load check test-data
 .DEFAULT_GOAL := run
 
 run: setup
 	@exec $(BIN)/python -m webapp.ops.up
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/.installed
 

@@ -55,7 +55,9 @@ def split_anew() -> list[Fix]:
 
 
 def copies(across: bool) -> list[Fix]:
-    one = Fix("Keep one of each", "Of samples that are exact copies only the first stays.", [{"do": "keep one copy"}])
+    one = Fix(
+        "Keep one copy of each", "Of samples that are exact copies only the first stays.", [{"do": "keep one copy"}]
+    )
     return [*to_train("copies"), one] if across else [one]
 
 
@@ -64,9 +66,12 @@ def disputed_copies() -> list[Fix]:
     return [Fix("Leave out the disputed copies", changes, [{"do": "drop disputed copies"}])]
 
 
+TO_TRAIN = {"copies": "the copies", "similar": "similar samples"}
+
+
 def to_train(which: str) -> list[Fix]:
     changes = "These test samples become train samples, so the scores are honest and the test set is smaller."
-    return [Fix("Move them to the training set", changes, [{"do": f"{which} to train"}])]
+    return [Fix(f"Move {TO_TRAIN[which]} to the training set", changes, [{"do": f"{which} to train"}])]
 
 
 def group(column: str) -> list[Fix]:

@@ -11,6 +11,7 @@ const notify = document.getElementById("notify");
 const notified = document.getElementById("notified");
 const POLL_MS = 3000;
 const SPEAK_MS = 5000; // between two announcements
+const NARROW_PX = 740; // as in site.css
 const SILENCE_MS = 12000; // without any message while the run is open: poll beside the stream
 
 let stream = null;
@@ -148,6 +149,8 @@ function draw(figure) {
     trace.marker = { ...trace.marker, color: tint };
     if (trace.fill) trace.fillcolor = faded(accent, role === "main" ? 0.16 : 0.07);
   }
+  plot.hidden = false;
+  document.getElementById("curve-svg").hidden = true;
   const axis = { color: quiet, gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true };
   const layout = {
     ...figure.layout,
@@ -155,16 +158,25 @@ function draw(figure) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: quiet },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: accent, font: { color: colour("--text") } },
-    xaxis: { ...figure.layout.xaxis, ...axis },
+    xaxis: { ...figure.layout.xaxis, ...axis, ...ticksThatFit(figure.layout.xaxis) },
     yaxis: { ...figure.layout.yaxis, ...axis },
   };
-  plot.hidden = false;
-  document.getElementById("curve-svg").hidden = true;
   window.Plotly.react(plot, figure.data, layout, {
     responsive: true,
+    displayModeBar: innerWidth < NARROW_PX ? false : "hover",
     displaylogo: false,
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   });
+}
+
+/** The ticks from the right that leave each other room, since turned texts are hard to read. */
+function ticksThatFit({ range, tickvals, ticktext }) {
+  const room = (48 * (range[1] - range[0])) / Math.max(1, plot.clientWidth - 100);
+  const kept = [];
+  for (let i = tickvals.length - 1; i >= 0; i--) {
+    if (!kept.length || tickvals[kept[0]] - tickvals[i] >= room) kept.unshift(i);
+  }
+  return { tickangle: 0, tickvals: kept.map((i) => tickvals[i]), ticktext: kept.map((i) => ticktext[i]) };
 }
 
 /** Update the clock between two messages. */
@@ -261,6 +273,7 @@ notify.addEventListener("click", async () => {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(lastFigure));
 document.addEventListener("autodl:theme", () => draw(lastFigure));
+matchMedia(`(max-width: ${NARROW_PX}px)`).addEventListener("change", () => draw(lastFigure));
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && pollIfSilent());
 const clock = setInterval(tick, 1000);
 

@@ -1,4 +1,7 @@
-"""No page breaks a rule of WCAG 2.2 AA that a machine can check (axe-core), narrow in light and wide in dark."""
+"""No page of the main job breaks a rule of WCAG 2.2 AA that a machine can check, while an engine works.
+
+More pages and states: tests/webapp/test_accessibility_browser.py.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.accessibility import check
 from tests.e2e.test_main_job import make_starter, register, start, upload, wait_for_points, wait_until_finished
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 FOR_EVERYBODY = ("/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/boards", "/status", "/-")
-LOOKS = (("light", 375), ("dark", 1440))
-
-
-def check(page: Any) -> None:
-    """The page as it is now; nothing sticks out at the side."""
-    page.evaluate(AXE)
-    for scheme, width in LOOKS:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 900})
-        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wider <= 0, f"{page.url} is {wider} px too wide at {width} px"
-        found = page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", RULES)
-        told = [
-            f"{fault['id']}: {node['html'][:200]} ({node['failureSummary'][:300]})"
-            for fault in found["violations"]
-            for node in fault["nodes"]
-        ]
-        assert told == [], f"{page.url}, {scheme}, {width} px"
 
 
 @pytest.mark.parametrize("path", FOR_EVERYBODY)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_accessibility import check
+from tests.accessibility import check
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROW = """

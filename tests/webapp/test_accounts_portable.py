@@ -61,7 +61,7 @@ def test_everything_moves_to_another_account(
         assert f"datasets/{dataset.pk}/autodl/report.json" in archive.namelist()
         assert f"runs/{run.pk}/events.jsonl" in archive.namelist()
     page = send(stranger_client, content)
-    assert "1 data set and 0 runs taken over" in page
+    assert "1 data set and 0 runs imported" in page
     assert "1 run left out: not ended there" in page
     taken = Dataset.objects.get(owner=stranger, name="weather")
     assert (taken.state, taken.version) == ("queued", 1)
@@ -115,6 +115,9 @@ def scored(owner: User, make_dataset: Callable[..., Dataset], make_run: Callable
     """A finished run of the owner, with all that its page shows."""
     monkeypatch.setattr(start, "worker_count", lambda: 1)
     run = make_run(make_dataset(owner, name="weather"), number=4, reason="nothing left to learn")
+    order = {"rows": [{"row": "toy", "place": "measured"}], "left_out": [], "known_sets": 1, "all_known_sets": 2}
+    journal = run.dir / "events.jsonl"
+    journal.write_text(json.dumps({"event": "order", "time": 1.5e9, "t": 0.1} | order) + "\n" + journal.read_text())
     (run.dir / "toy.predict_2").write_text(PREDICTION)
     (run.dir / "toy.predict_1").write_text("old")
     (run.dir / "model.zip").write_bytes(b"code")
@@ -132,7 +135,7 @@ def test_runs_look_on_another_site_as_before(
     make_dataset(scored.owner, name="weather", family=scored.dataset_id, version=2, change="1 sample excluded")
     quota = start.quota(stranger)
     page = send(stranger_client, exported(owner_client))
-    assert "2 data sets and 1 run taken over" in page
+    assert "2 data sets and 1 run imported" in page
     assert "1 run left out" in page
     run = Run.objects.select_related("dataset").get(owner=stranger)
     for name in (*portable_runs.TAKEN, *portable_runs.SCORES):
@@ -154,6 +157,7 @@ def test_runs_look_on_another_site_as_before(
     assert "no leaderboard counts it" in shown
     assert "test0.png" in shown
     assert "chose “toy”" in shown
+    assert "The engine tried toy, the only configuration" in shown
     csv = f"/runs/{run.pk}/predictions.csv"
     assert stranger_client.get(csv).content == owner_client.get(csv.replace(run.pk, scored.pk)).content
     assert "without its model" in stranger_client.get(f"/models/{run.pk}").content.decode()
@@ -177,7 +181,7 @@ def test_a_run_joins_a_data_set_that_is_here(
         exported(owner_client), "account.json", lambda text: json.dumps(json.loads(text) | {"datasets": []})
     )
     assert "0 data sets and 0 runs" in send(stranger_client, content)  # it is not theirs
-    assert "0 data sets and 1 run taken over" in send(owner_client, content)
+    assert "0 data sets and 1 run imported" in send(owner_client, content)
     run = Run.objects.exclude(pk=scored.pk).get()
     assert (run.dataset, run.number) == (scored.dataset, 5)
     assert "test0.png" in owner_client.get(run.get_absolute_url()).content.decode()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.accessibility import check
 from tests.webapp.conftest import CHROMIUM
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
@@ -15,18 +15,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install Debian's package chromium"),
 ]
-AXE = (Path(__file__).parents[1] / "e2e" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-def check(page: Any) -> None:
-    page.evaluate(AXE)
-    for scheme, width in (("light", 375), ("dark", 1440)):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-        found = page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", RULES)
-        assert [fault["id"] for fault in found["violations"]] == []
 
 
 def test_with_the_keyboard(page: Any, owner: User, make_dataset: Any) -> None:

@@ -79,9 +79,9 @@ def test_report_tells_what_was_found(dataset: Dataset, owner_client: Client) -> 
     page = owner_client.get(f"/data/{dataset.id}").content.decode()
     for words in (
         "18 images in 2 classes",
-        "all 18 files are PNG",
+        "All 18 files are PNG",
         "2 images are the same",
-        "remove one",
+        "Remove one",
         "__MACOSX/x",
     ):
         assert words in page
@@ -182,7 +182,7 @@ def test_what_was_doubtful_can_be_chosen(dataset: Dataset, owner_client: Client,
 
 def test_choices_are_checked(dataset: Dataset, owner_client: Client) -> None:
     response = owner_client.post(f"/data/{dataset.id}/choices", {"test_size": "7", "modality": "smell"}, follow=True)
-    assert "Share kept for the test" in response.content.decode()
+    assert "Test share" in response.content.decode()
     dataset.refresh_from_db()
     assert dataset.state == "ready"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.e2e.test_accessibility import check
+from tests.accessibility import check
 from tests.webapp.conftest import CHROMIUM
 from webapp.datasets.models import Dataset
 

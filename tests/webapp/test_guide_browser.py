@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_accessibility import check
+from tests.accessibility import check
 from tests.webapp.conftest import CHROMIUM
 
 pytestmark = [

@@ -1,7 +1,7 @@
 """Machines that share a database, a queue and an S3 store, but no disk: one is lost in the middle of a run.
 
-Each host is a set of processes with a DATA_DIR and, for root, a host name of its own.  test_servers.py runs this with
-PostgreSQL and Redis as well.
+Each host is a set of processes with a DATA_DIR and, where that is allowed, a host name of its own.  test_servers.py
+runs this with PostgreSQL and Redis as well.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class Host:
 
     def start(self, *command: str, **environment: str) -> None:
         own_name = ["unshare", "--uts", "sh", "-c", f'hostname {self.name}; exec "$@"', "-"]
+        may_have = not subprocess.run([*own_name, "true"], capture_output=True).returncode
         with open(self.data_dir / "host.log", "ab") as log:
             subprocess.Popen(
-                [*(own_name if os.getuid() == 0 else []), sys.executable, *command],
+                [*(own_name if may_have else []), sys.executable, *command],
                 cwd=ROOT,
                 env=os.environ | self.environment | environment,
                 stdout=log,

@@ -159,7 +159,7 @@ def _take(user: User, archive: zipfile.ZipFile, taken: Taken) -> None:
             portable_runs.unpack(archive, members[f"runs/{run.id}"], made)
         except BROKEN as error:
             what = f"Run {run.number} of “{made.dataset.name}” in this export is damaged"
-            raise Refused(422, f"{what}, so nothing was taken over: download the export once more.") from error
+            raise Refused(422, f"{what}, so nothing was imported: download the export once more.") from error
 
 
 def _grouped(archive: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:

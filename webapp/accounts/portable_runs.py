@@ -67,6 +67,25 @@ class Known(BaseModel):
     alc: Score | None = None
 
 
+class Placed(BaseModel):
+    row: Name
+    place: Name
+
+
+class LeftOut(BaseModel):
+    row: Name
+    reason: Text
+
+
+NEEDED = {
+    "score": {"k", "t", "nauc", "alc", "by"},
+    "prediction": {"k"},
+    "order": {"rows", "left_out", "known_sets", "all_known_sets"},
+    "chosen": {"row"},
+}
+"""Fields of an event that the pages take for granted."""
+
+
 class Event(BaseModel):
     """A line of ``events.jsonl``; fields that no page shows are left out."""
 
@@ -83,6 +102,10 @@ class Event(BaseModel):
     reason: Text = ""
     fraction: Score | None = None
     row: Name = ""
+    rows: list[Placed] = Field(default=[], max_length=1000)
+    left_out: list[LeftOut] = Field(default=[], max_length=1000)
+    known_sets: Count = 0
+    all_known_sets: Count = 0
     resembles: list[Known] = Field(default=[], max_length=100)
     device: Text = ""
     what: Text = ""
@@ -90,7 +113,7 @@ class Event(BaseModel):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        needed = {"score": {"k", "t", "nauc", "alc", "by"}, "prediction": {"k"}}.get(self.event, set())
+        needed = NEEDED.get(self.event, set())
         if (needed | ({"row"} if self.resembles else set())) - self.model_fields_set:
             raise ValueError("a field is missing")
         return self

@@ -127,7 +127,7 @@ def take(request: HttpRequest) -> HttpResponse:
         messages.error(request, refused.sentence)
         return redirect("account")
     datasets, runs = len(taken.datasets), len(taken.runs)
-    said = f"{datasets} data set{pluralize(datasets)} and {runs} run{pluralize(runs)} taken over"
+    said = f"{datasets} data set{pluralize(datasets)} and {runs} run{pluralize(runs)} imported"
     messages.success(request, f"{said}; data sets are being converted now.")
     if taken.left_out:
         why = "not ended there, or on a data set that is neither in the zip nor on this site"

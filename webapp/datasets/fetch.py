@@ -14,13 +14,12 @@ from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from django.template.defaultfilters import filesizeformat
-
 from webapp import engine, outgoing
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import Refused, refusal, storage_of
 from webapp.filenames import safe_name
+from webapp.sizes import size
 
 TOO_SLOW = "The import took too long and was stopped: download the file yourself, and upload it here."
 SAID_S = 1.0  # how often the progress is said
@@ -96,18 +95,18 @@ def _receive(response: HTTPResponse, part: Path, owner: User, say: Say, should_s
     if announced is not None and (refused := refusal(owner, announced)):
         raise engine.DataError(refused.sentence)
     most_bytes = storage_of(owner).upload_max_bytes if announced is None else announced
-    of_all = f" of {filesizeformat(announced)}" if announced else ""
+    of_all = f" of {size(announced)}" if announced else ""
     received, said = 0, 0.0
     with open(part, "wb") as file:
         for block in outgoing.blocks(response):
             received += len(block)
             if received > most_bytes:
-                most = filesizeformat(most_bytes)
+                most = size(most_bytes)
                 raise engine.DataError(f"The file has more than {most}, which is all that you may upload now.")
             file.write(block)
             if time.monotonic() > said + SAID_S:
                 said = time.monotonic()
-                say(f"fetching: {filesizeformat(received)}{of_all}", announced or received)
+                say(f"fetching: {size(received)}{of_all}", announced or received)
                 if should_stop():
                     raise engine.DataError(TOO_SLOW)
     if not received:

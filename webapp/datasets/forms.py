@@ -50,18 +50,18 @@ class ChoicesForm(forms.Form):
 
     data_set = forms.ChoiceField(label="Data set", required=False)
     target = forms.CharField(
-        label="Column to predict", required=False, max_length=500, help_text="several: separated by commas"
+        label="Column to predict", required=False, max_length=500, help_text="Separate several with commas."
     )
     label_cuts = forms.ChoiceField(label="Ranges of its numbers", required=False, choices=[("", "none"), *CUTS.items()])
     limits = forms.CharField(
         label="Own limits",
         required=False,
         max_length=500,
-        help_text="such as 10,20: up to 10, to 20, above 20",
+        help_text="For example 10,20: up to 10, to 20, above 20.",
     )
     modality = forms.ChoiceField(label="Read it as", required=False)
     encoding = forms.ChoiceField(
-        label="Encoding of what is not UTF-8", required=False, help_text="take the one whose letters are right"
+        label="Encoding of what is not UTF-8", required=False, help_text="Take the one whose letters are right."
     )
     date_order = forms.ChoiceField(
         label="In dates such as 03/04/2024",
@@ -69,18 +69,18 @@ class ChoicesForm(forms.Form):
         choices=[("day", "the day comes first"), ("month", "the month comes first")],
     )
     test_size = forms.FloatField(
-        label="Share kept for the test",
+        label="Test share",
         required=False,
         min_value=0.05,
         max_value=0.8,
-        help_text="0.25 = a quarter; a split given in your files is kept",
+        help_text="0.25 is a quarter. A split given in your files is kept.",
     )
     seed = forms.IntegerField(
         label="Seed of the split",
         required=False,
         min_value=0,
         max_value=2**31 - 1,
-        help_text="another seed, another split",
+        help_text="Another seed gives another split.",
     )
 
     def __init__(

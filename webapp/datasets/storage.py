@@ -13,13 +13,13 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Aggregate, OuterRef, Q, QuerySet, Subquery, Sum
-from django.template.defaultfilters import filesizeformat
 
 from webapp import store
 from webapp.accounts.models import User
 from webapp.database import total
 from webapp.datasets.models import Dataset, Upload
 from webapp.runs.models import Run
+from webapp.sizes import size
 
 
 class Refused(Exception):
@@ -96,27 +96,27 @@ def storage_of(user: User) -> Storage:
 
 def refusal(user: User, size_bytes: int) -> Refused | None:
     """Why this user cannot send a file of this size now, or None."""
-    storage, size = storage_of(user), filesizeformat(size_bytes)
+    storage, sent = storage_of(user), size(size_bytes)
     if size_bytes <= 0:
         return Refused(400, "The file is empty: choose one that holds data.")
     if size_bytes > settings.UPLOAD_MAX_BYTES:
-        most = filesizeformat(settings.UPLOAD_MAX_BYTES)
-        return Refused(413, f"The upload has {size}, and one upload may have {most}: send a smaller part of the data.")
+        most = size(settings.UPLOAD_MAX_BYTES)
+        return Refused(413, f"The upload has {sent}, and one upload may have {most}: send a smaller part of the data.")
     if user.guest and size_bytes > storage.left_bytes:
-        most = filesizeformat(storage.max_bytes)
-        return Refused(413, f"The upload has {size}; without an account you may send {most} in all. {invitation()}")
+        most = size(storage.max_bytes)
+        return Refused(413, f"The upload has {sent}; without an account you may send {most} in all. {invitation()}")
     if size_bytes > storage.left_bytes:
-        left = filesizeformat(storage.left_bytes)
-        return Refused(413, f"The upload has {size}, and {left} of your storage are left: delete data sets first.")
+        left = size(storage.left_bytes)
+        return Refused(413, f"The upload has {sent}, and {left} of your storage are left: delete data sets first.")
     if 2 * size_bytes > shutil.disk_usage(settings.DATA_DIR).free:
-        return Refused(507, f"This server's disk has no room for {size}: tell its administrator.")
+        return Refused(507, f"This server's disk has no room for {sent}: tell its administrator.")
     return None
 
 
 def invitation() -> str:
     """What registering brings to a guest."""
     most_bytes = min(settings.UPLOAD_MAX_BYTES, settings.STORAGE_MAX_BYTES)
-    return f"Register to upload up to {filesizeformat(most_bytes).replace('.0', '')}."
+    return f"Register to upload up to {size(most_bytes)}."
 
 
 def of_runs(aggregate: Aggregate, runs: QuerySet[Run]) -> Subquery:

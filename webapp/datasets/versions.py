@@ -13,13 +13,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
-from django.template.defaultfilters import filesizeformat
 
 from webapp import store
 from webapp.accounts.models import Grant
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import Refused, delete_dataset, remove, storage_of, stored_bytes
+from webapp.sizes import size
 
 MAX_CHANGE_CHARS = 200
 PINNED = ("target", "modality", "encoding", "date_order", "label_cuts", "test_size", "seed")
@@ -92,7 +92,7 @@ def _check_room(parent: Dataset) -> None:
     needed = stored_bytes(parent.dir / "autodl")
     left = storage_of(parent.owner).left_bytes
     if needed > left:
-        sentence = f"A new version takes about {filesizeformat(needed)}, and its owner has {filesizeformat(left)} left:"
+        sentence = f"A new version takes about {size(needed)}, and its owner has {size(left)} left:"
         raise Refused(413, f"{sentence} delete data sets or versions first.")
 
 

@@ -11,7 +11,6 @@ from django.db.models import Count, Max
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.access import EDIT, get_allowed, get_owned, get_visible, may, owns, posted_from, signed_in, visible
@@ -23,6 +22,7 @@ from webapp.engine_samples import shown
 from webapp.leaderboard.dataset_board import dataset_board
 from webapp.runs.models import Run
 from webapp.runs.start import start_context
+from webapp.sizes import size
 from webapp.streaming import stream_zip
 
 LISTED = 50  # on a page
@@ -250,7 +250,7 @@ def delete(request: HttpRequest, id: str) -> HttpResponse:
     open_runs = storage.blocking_runs(dataset)
     if request.method == "POST" and not open_runs.exists():
         freed = storage.delete_dataset(dataset)
-        messages.success(request, f"“{dataset.name}” is deleted; that freed {filesizeformat(freed)}.")
+        messages.success(request, f"“{dataset.name}” is deleted; that freed {size(freed)}.")
         return redirect("dataset-list")
     context = {
         "dataset": dataset,

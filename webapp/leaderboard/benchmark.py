@@ -69,7 +69,8 @@ def summary() -> dict[str, Any] | None:
     for row in found["sets"]:
         row["in_order"] = [row["cells"].get(model["model"]) for model in found["models"]]
         row["details"] = [{"model": model, **cell} for model, cell in row["cells"].items()]
-    return found | {"modalities": modalities}
+    has_references = any(row["reference"] for row in found["sets"])
+    return found | {"modalities": modalities, "has_references": has_references}
 
 
 def file(name: str) -> Path | None:

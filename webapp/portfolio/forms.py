@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.template.defaultfilters import filesizeformat
 
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.portfolio import history, imports, rows
 from webapp.portfolio.models import MODALITIES, PortfolioRow
+from webapp.sizes import size
 
 
 class RowForm(forms.ModelForm):
@@ -83,8 +83,8 @@ class FileForm(forms.Form):
         file: UploadedFile = self.cleaned_data["file"]
         size_bytes = file.size or 0
         if size_bytes > self.most_bytes:
-            most = filesizeformat(self.most_bytes)
-            raise forms.ValidationError(f"The file has {filesizeformat(size_bytes)}; at most {most} can be imported.")
+            most = size(self.most_bytes)
+            raise forms.ValidationError(f"The file has {size(size_bytes)}; at most {most} can be imported.")
         return file
 
     def keep(self, by: User) -> PortfolioRow:

@@ -15,6 +15,7 @@ NOUNS = {
     "tabular": "rows",
     "timeseries": "series",
 }
+KINDS = {"audio": "sound", "tabular": "table", "timeseries": "time series"}
 LONG_DECIMAL = re.compile(r"[+-]?\d*\.\d{5,}(e[+-]?\d{1,3})?", re.IGNORECASE)
 BUDGET_WORDS = {20: "a first impression", 60: "a first model", 300: "a good model", 1200: "thorough"}
 
@@ -22,6 +23,11 @@ BUDGET_WORDS = {20: "a first impression", 60: "a first model", 300: "a good mode
 def noun(modality: str) -> str:
     """The samples of a modality: images, rows, ..."""
     return NOUNS.get(modality, "samples")
+
+
+def kind(modality: str) -> str:
+    """The modality in words: image, video, sound, text, table or time series."""
+    return KINDS.get(modality, modality)
 
 
 def duration(seconds: float) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 from django import template
 from django.conf import settings
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from webapp.accounts import guests
 from webapp.datasets.models import Upload
 from webapp.datasets.storage import invitation, storage_of
 from webapp.runs import words
+from webapp.sizes import size
 
 register = template.Library()
 
@@ -21,7 +21,7 @@ register = template.Library()
 def quantity(value: float, unit: str) -> str:
     """``1,250 px``, ``0.65 s``, ``4.2 KB``: three significant digits, whole numbers in full."""
     if unit == "bytes":
-        return filesizeformat(value)
+        return size(value)
     return f"{words.number(value)} {unit}".strip()
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from rq import Worker
 
@@ -23,6 +22,7 @@ from webapp.ops import devices, queues, up
 from webapp.ops.health import probes
 from webapp.ops.pages import status
 from webapp.portfolio.models import PortfolioRow
+from webapp.sizes import size
 
 SILENT_S = 60
 """A worker sends a sign of life at least every 15 s."""
@@ -171,4 +171,4 @@ def _logs(service: str) -> str:
 
 
 def _size(count_bytes: Any) -> str:
-    return filesizeformat(count_bytes).replace("\xa0", " ")
+    return size(count_bytes).replace("\N{NO-BREAK SPACE}", " ")

@@ -1,6 +1,6 @@
 """Which configurations a run tries, in which order and why, and which it leaves out (event ``order``, docs/formats.md).
 
-Runs of earlier versions have no such event, and nothing is shown.
+Runs of earlier versions have no such event, or lost its rows when they were imported: nothing is shown.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ class Choice:
 
 
 def explained(events: Sequence[dict[str, Any]]) -> Choice | None:
-    order = next((event for event in events if event["event"] == "order"), None)
+    order = next((event for event in events if event.get("rows")), None)
     if order is None:
         return None
     names = [told["row"] for told in order["rows"]]
     has_ended = events[-1]["event"] == "finished"
-    reasons = "; ".join(_reasons(order))
-    how = f"in this order: {reasons}" if len(names) > 1 else "the only configuration that can run here"
-    sentence = f"The engine {'tried' if has_ended else 'tries'} {_listed(names)}{' ' if len(names) > 1 else ', '}{how}."
     opened = {event["row"] for event in events if event["event"] == "chosen"}
+    tried = [name for name in names if name in opened or not has_ended] or names
+    alone = ", the only configuration that can run here"
+    how = f" in this order: {'; '.join(_reasons(order))}" if len(names) > 1 else alone
+    sentence = f"The engine {'tried' if has_ended else 'tries'} {_listed(tried)}{how}."
     failed = [event["what"] for event in events if event["event"] == "failed" and event.get("what") in names]
     left_out = {told["row"]: told["reason"] for told in order["left_out"]} | dict.fromkeys(failed, "it failed")
     if has_ended:

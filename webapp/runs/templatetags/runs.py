@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.template.defaultfilters import capfirst
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -15,6 +17,7 @@ from webapp.runs.models import Run
 from webapp.runs.pages import figure
 
 register = template.Library()
+FIRST_WORD = re.compile(r"[a-z]+[,:;]?(\s|$)")
 SPARK_WIDTH, SPARK_HEIGHT = 160, 40
 
 
@@ -43,11 +46,23 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
+def kind(modality: str) -> str:
+    """``time series``: a modality in words."""
+    return words.kind(modality)
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """With a capital letter, unless the first word is a name: of a file, a column or a model."""
+    return capfirst(text) if FIRST_WORD.match(text) else text
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """``97 %``, ``0.4 %``, never broken over two lines; a dash for None."""
     if share is None:
         return "–"
-    return f"{100 * share:.{0 if share == 0 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.{0 if share < 0.0005 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 @register.filter

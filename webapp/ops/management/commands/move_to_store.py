@@ -6,9 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
 
 from webapp.ops.health import doctor
+from webapp.sizes import size
 from webapp.store import StoreError, copies, moving
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error} Local files are all kept.", returncode=2) from None
         for folder in reversed(list(moving.folders()) if options["drop"] else []):  # what lies in a folder goes first
             copies.drop(folder)
-        took = f"{moved.folders} folders ({moved.files} files, {filesizeformat(moved.size_bytes)})"
+        took = f"{moved.folders} folders ({moved.files} files, {size(moved.size_bytes)})"
         kept = "deleted" if options["drop"] else "kept as copies"
         self.stdout.write(
             f"Copied {took} to {settings.STORAGE_URL} and read them back without a difference; {moved.before} were "
