@@ -43,7 +43,7 @@ FREQUENT = {  # characters that make up a good part of any text
     "euc_jp": _KANA,
     "cp949": "이다는에의가을로하고지도한기사나어대리시자있은서아인를해들그으일수정과만니게부전여보라무제주안것상스연",
 }
-MIN_FREQUENT = 0.1
+MIN_FREQUENT, SURELY_FREQUENT = 0.1, 0.5
 LETTERS = {  # that make up most of any text in an alphabet of its own
     **dict.fromkeys(("cp1251", "koi8_r", "cp866"), "оеаинтсрвлкмдпуя"),
     "cp1253": "αοιετσνηυρπκμλςόάί",
@@ -52,9 +52,12 @@ LETTERS = {  # that make up most of any text in an alphabet of its own
     "cp874": "านรอกเงมยลวดทสตปบคห",
 }
 MIN_LETTERS = 0.55
+USUAL_SYMBOLS = "°€£§©®™«»“”„‘’–—…•·±²³µ×¿¡½¼¾ªº´\u00a0\u00ad"  # of texts in Latin letters
 SYMBOL = re.compile(r"[^\w\s\x00-\x7f\u0591-\u05c7\u064b-\u0652\u0e31-\u0e4e]")  # and no vowel sign
 MIXED = re.compile(r"[a-zA-Z](?=[^\W\d_a-zA-Z])|(?<=[^\W\d_a-zA-Z])[a-zA-Z]")  # of two alphabets in one word
 HIGH = re.compile(r"[^\W\d_a-zA-Z]")
+NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+PAIRS = re.compile(rb"(?:[\x80-\xff]{2})+")
 RARE = 0.05  # share of the letters that may be those of names from elsewhere
 MAX_RARE_CHARACTERS = 0.2
 SHOWN_WORDS, SHOWN_CHARS = 3, 20
@@ -141,6 +144,8 @@ def decode_text(path: Path) -> tuple[str, str]:
         raise DataError(f"{path.name} is a web page, not a table; download the file itself (often under 'Raw').")
     if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         raise DataError(f"{path.name} is an Excel workbook or an archive, not a text file; save the sheet as CSV.")
+    if text := _mostly_utf_8(data):
+        return text, UTF_8[0]
     encoding = _encoding(data)
     if encoding is None:
         raise DataError(f"{path.name} is a binary file, not text; save it as CSV or plain text in UTF-8.")
@@ -148,6 +153,19 @@ def decode_text(path: Path) -> tuple[str, str]:
     if decision and decision.chosen and encoding in (*LATIN, *OTHERS, "latin-1") and encoding != decision.chosen:
         raise DataError(f"{path.name} is not written in {decision.chosen}; choose another encoding, or none.")
     return data.decode(encoding), encoding
+
+
+def _mostly_utf_8(data: bytes) -> str:
+    """The text of a file put together of UTF-8 and of fewer lines in an old encoding; "" if it is none."""
+    if b"\0" in data or data.isascii() or _decodes(data, "utf-8"):
+        return ""
+    lines = data.split(b"\n")
+    others = {at: line for at, line in enumerate(lines) if not _decodes(line, "utf-8")}
+    if 2 * len(others) >= sum(not line.isascii() for line in lines):
+        return ""
+    encoding = likeliest(b"\n".join(others.values()), (*LATIN, *OTHERS)) or "latin-1"
+    text = "\n".join(line.decode(encoding if at in others else "utf-8") for at, line in enumerate(lines))
+    return text.removeprefix("\ufeff")
 
 
 def _encoding(data: bytes) -> str | None:
@@ -185,6 +203,11 @@ def _detected(data: bytes, encodings: Sequence[str]) -> str | None:
     if fitting and latin[fitting] >= 1 - RARE:
         return fitting
     others = [encoding for encoding in possible if encoding not in LATIN and _is_common(sample, encoding)]
+    eastern = max((e for e in others if e in LEADS), key=lambda e: _frequent_share(sample, e), default=None)
+    if eastern and _frequent_share(sample, eastern) >= SURELY_FREQUENT:
+        return eastern
+    if "gb18030" in others and all(map(PAIRS.fullmatch, re.findall(rb"[\x80-\xff]+", sample))):
+        return _by_frequency(sample, [e for e in others if e in LEADS], "gb18030")
     alphabets = {encoding: _letter_share(sample, encoding) for encoding in others if encoding in LETTERS}
     best = max(alphabets, key=alphabets.__getitem__, default=None)
     if best and alphabets[best] >= MIN_LETTERS:
@@ -195,14 +218,19 @@ def _detected(data: bytes, encodings: Sequence[str]) -> str | None:
 def _latin_fit(text: str) -> float:
     """The share of letters beyond ASCII that belong to one language, as far as they stand among ASCII letters."""
     letters = HIGH.findall(text)
-    if not letters:
-        return 0.0
+    if not letters:  # units and currencies, each by itself
+        return float(all(len(run) == 1 and run in USUAL_SYMBOLS for run in NOT_ASCII.findall(text)))
     if len(letters) > len(re.findall("[a-zA-Z]", text)):  # no language is written so: it is another script
         return 0.0
+    if not MIXED.search(text) and re.search(r"[^\W\d_a-zA-Z]{3}", text):
+        return 0.0
     folded = [letter.lower() for letter in letters]
-    strange = len(re.findall(r"[a-z][^\W\d_a-z]*[A-ZÀ-ÖØ-ÞŠŽŸ](?=[a-z])", text))  # capitals inside of words
+    strange = sum(  # capitals inside of words
+        one.islower() and other.isupper() and not one.isascii() + other.isascii() == 2 for one, other in pairwise(text)
+    )
     best = max(sum(letter in alphabet for letter in folded) for alphabet in ALPHABETS)
-    symbols = len(re.findall(r"(?<=[a-z])[^\w\s\x00-\x7f’](?=[a-z])", text))  # but for an apostrophe
+    symbols = len(re.findall(r"(?<=[^\W\d_])[^\w\s\x00-\x7f’](?=[^\W\d_])", text))  # but for an apostrophe
+    symbols += sum(char not in USUAL_SYMBOLS for char in re.findall(r"[^\w\x00-\x7f]", text))
     return (best - strange) / (len(letters) + symbols)
 
 
@@ -230,11 +258,13 @@ def _frequent_share(sample: bytes, encoding: str) -> float:
     return sum(letter in FREQUENT.get(encoding, "") for letter in letters) / max(1, len(letters))
 
 
-def _by_frequency(sample: bytes, encodings: Sequence[str]) -> str | None:
+def _by_frequency(sample: bytes, encodings: Sequence[str], else_: str = "") -> str | None:
     """By how often letters and syllables occur in the languages of each encoding."""
     best = max(encodings, key=lambda encoding: _frequent_share(sample, encoding), default=None)
     if best and _frequent_share(sample, best) >= MIN_FREQUENT:
         return best
+    if else_:
+        return else_
     from charset_normalizer import from_bytes  # only for texts that are not UTF-8
 
     match = from_bytes(sample, cp_isolation=list(encodings), enable_fallback=False).best() if encodings else None

@@ -32,6 +32,7 @@ MAX_CHARS = 40
 LOOK_CELLS = 30  # distinct ones, to rule formats out quickly
 ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-]|\s\d{4}$)")
 WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
+HOUR = re.compile(r",?\s+(\d{1,2})[:h](\d\d(?::\d\d)?)\s*(?:uhr|h)?$", re.IGNORECASE)  # behind a day
 NUMBERS = re.compile(r"\d+")
 WORD = re.compile(r"[^\W\d_]{3,}\.?")
 FIRST_WORD = re.compile(r"([^\W\d_]+)\.?,?\s+(?=\d|[^\W\d_]{3,} \d)")
@@ -81,6 +82,7 @@ def _plain(cell: str) -> str:
         return cell.strip()
     cell = " ".join(cell.translate(CHINESE).split()).strip(" :-")
     cell = re.sub(r"(?<=\d)\s*([ap])\.?m\.?", r" \1m", cell, flags=re.IGNORECASE)
+    cell = HOUR.sub(r" \1:\2", cell)
     cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell)) if ":" in cell else cell
     first = FIRST_WORD.match(cell)
     if first and not _month(first[1]):  # a weekday

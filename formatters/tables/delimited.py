@@ -29,7 +29,8 @@ SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
 ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
-MAX_PREAMBLE_LINES = 5
+MIN_EVEN_LINES = 5  # whose columns are filled up with blanks
+MAX_PREAMBLE_LINES = 5  # but for comments
 MIN_ROWS_BELOW_PREAMBLE = 5
 MAX_LINE_BYTES = 2**24
 csv.field_size_limit(MAX_LINE_BYTES)
@@ -50,10 +51,34 @@ def without_double_colons(text: str) -> str:
     return text.replace("::", "\t") if even and "\t" not in text else text
 
 
+def without_outer_quotes(text: str) -> str:
+    """Some programs put each line as a whole in quotes, as if it were one cell."""
+    sample = [line.rstrip() for line in text.split("\n", SAMPLE_ROWS)[:SAMPLE_ROWS] if line.strip()]
+    if not all(re.fullmatch(r'"[^"]*([^"]|"")*"', line) for line in sample):
+        return text
+    inner = [line[1:-1].replace('""', '"') for line in sample]
+    if not any(len({line.count(mark) for line in inner}) == 1 and mark in inner[0] for mark in DELIMITERS):
+        return text
+    return "\n".join(line.strip()[1:-1].replace('""', '"') for line in text.split("\n"))
+
+
+def without_alignment(text: str) -> str:
+    """Tables for the eye fill their columns up with blanks, two or more between them."""
+    lines = text.split("\n")
+    sample = [re.split(r"\s{2,}", line.strip()) for line in lines[:SAMPLE_ROWS] if line.strip()]
+    widths = {len(cells) for cells in sample[1:]}
+    even = len(widths) == 1 and min(widths) > 1 and len(sample[0]) in (min(widths), min(widths) - 1)
+    if not even or len(sample) < MIN_EVEN_LINES or sniff_delimiter(text):
+        return text
+    return "\n".join(re.sub(r"\s{2,}", "\t", line.strip()) for line in lines)
+
+
 def preamble_lines(text: str) -> int:
     """How many lines of a title or of comments stand above a table that is even without them."""
     lines = text.split("\n", SAMPLE_ROWS)[:-1]
-    for top in range(min(MAX_PREAMBLE_LINES, len(lines) - MIN_ROWS_BELOW_PREAMBLE) + 1):
+    commented = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
+    tops = sorted({*range(MAX_PREAMBLE_LINES + 1), max(0, commented - 1), commented})  # the last may name the columns
+    for top in (top for top in tops if top <= max(0, len(lines) - MIN_ROWS_BELOW_PREAMBLE)):
         rest = "\n".join(lines[top:])
         delimiter = sniff_delimiter(rest)
         widths = {len(row) for _, row in cells_of(rest, delimiter, {})}

@@ -31,6 +31,10 @@ BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
     r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
     re.I,
 )
+WIDE = str.maketrans(  # of East Asian and Arabic keyboards
+    {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)}
+    | dict(zip("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٪٫٬￥￦", "01234567890123456789%.,¥₩", strict=True))
+)
 UNCERTAINTY = re.compile(r"(?<=[\d%])\s*(±|\+/-)\s*\d[\d.,]*")  # behind a number
 AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+*†‡\s]+$")
 UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
@@ -73,6 +77,7 @@ class Writing:
 
     def number(self, cell: str) -> float | None:
         """A finite number, None for anything else; those too large for float32 become the largest that it holds."""
+        cell = _narrow(cell)
         if self.clock:
             return _hours(cell)
         if not self.dots:
@@ -102,6 +107,10 @@ class Writing:
         match = UNIT.fullmatch(cell) if self.units else None
         unit = _unit(match[2]) if match else ""
         return (match[1], self.units[unit]) if match and unit in self.units else (cell, 1.0)
+
+
+def _narrow(cell: str) -> str:
+    return cell if cell.isascii() else cell.translate(WIDE)
 
 
 def _unit(word: str) -> str:
@@ -144,7 +153,7 @@ SURE = {",": _sure(",", r"\."), ".": _sure(r"\.", ",")}
 
 def decimal_mark(cells: Collection[str], delimiter: str) -> str:
     """The decimal mark, "," or ".", where distinct cells of a column show it; "" where they do not, or show both."""
-    bare = [_bare(cell) for cell in cells if "," in cell or "." in cell]
+    bare = [_bare(cell) for cell in map(_narrow, cells) if "," in cell or "." in cell]
     found = {mark for mark, sure in SURE.items() if any(map(sure.fullmatch, bare))}
     if not found and delimiter == ";" and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in bare):
         return ","  # who separates cells by semicolons needs the comma for decimals
@@ -161,12 +170,12 @@ def _bare(cell: str) -> str:
 
 def find_writing(cells: Collection[str], delimiter: str) -> Writing:
     """The writing that fits the distinct cells of a column."""
-    cells = list(islice(cells, LOOK_CELLS))
+    cells = list(map(_narrow, islice(cells, LOOK_CELLS)))
     timed = sum(bool(CLOCK.fullmatch(cell)) for cell in cells)
     if timed > (1 - MAX_JUNK_SHARE) * len(cells):
         return Writing(clock=True)
     bare = [AFTER.sub("", BEFORE.sub("", cell, count=1)).strip("()").rstrip("-") for cell in cells]
-    commas = [cell for cell in bare if re.match(r"[-+(]?[\d.' ]*,\d", cell)]
+    commas = [cell for cell in bare if re.match(r"[-+(]?[\d.'’ \u00a0\u2009\u202f]*,\d", cell)]
     grouped = all(COMMAS.fullmatch(cell) for cell in commas) and delimiter != ";"
     several = any(cell.count(",") > 1 or re.search(r",.*\.", cell) for cell in commas)
     decimal_comma = bool(commas) and not grouped and not several

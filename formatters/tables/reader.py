@@ -22,8 +22,10 @@ from formatters.tables.delimited import (
     parse,
     preamble_lines,
     sniff_delimiter,
+    without_alignment,
     without_double_colons,
     without_line_ends,
+    without_outer_quotes,
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, check_width, read_structured
 from formatters.tables.header import distinct_names, has_header_line
@@ -31,7 +33,9 @@ from formatters.tables.untidy import Tidied, tidy, without_repeated
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
+CLEANERS = (without_line_ends, without_double_colons, without_outer_quotes, without_alignment)
 FASTTEXT_LABEL = "__label__"
+COMMENT_MARK = re.compile(r"#+\s*(?=[^\W\d])")  # of a line that names the columns
 RECORD = re.compile(r"\s*\{\s*[\"'][^\n]*:")  # JSON, whatever the name says
 
 
@@ -115,7 +119,8 @@ def _read(
         return RawTable(["label", "text"], rows, False, "", path.name, "label"), RawFindings(notes)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
-    text = text if separator else without_double_colons(without_line_ends(text))
+    for without in () if separator else CLEANERS:
+        text = without(text)
     skipped = 0 if separator else preamble_lines(text)
     text = "\n" * skipped + text.split("\n", skipped)[-1]  # numbers of lines stay right
     delimiter = separator[1] if separator else sniff_delimiter(text)
@@ -130,6 +135,7 @@ def _read(
     filled = tidied.rows
     has_header = has_header_line(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
+    header[0] = COMMENT_MARK.sub("", header[0])
     if not filled:
         raise DataError(f"{path.name} has only one line; it needs the names of the columns and the data below them.")
     repeated: list[str] = []

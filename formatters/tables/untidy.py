@@ -37,7 +37,9 @@ class Tidied:
 
 def tidy(rows: list[list[str]]) -> Tidied:
     """Leave out what is no row."""
-    done = _without_totals(_without_second_header(Tidied(rows)))
+    found = _without_second_header(Tidied(rows))
+    while (done := _without_total(found)) is not found:  # sums, and below them perhaps means
+        found = done
     _strip_quotes(done.rows)
     return done
 
@@ -84,7 +86,7 @@ def _has_number(cell: str) -> bool:
     return bool(re.match(r"[<>~$€£¥₹]?\s*[-+−]?[.,]?\d", cell))
 
 
-def _without_totals(found: Tidied) -> Tidied:
+def _without_total(found: Tidied) -> Tidied:
     rows = found.rows
     at = next((i for i, cell in enumerate(rows[-1]) if cell), None) if len(rows) > MIN_ROWS else None
     if at is None or not TOTAL.fullmatch(rows[-1][at]) or any(row[at] == rows[-1][at] for row in rows[:-1]):

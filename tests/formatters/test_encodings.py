@@ -52,12 +52,30 @@ def test_texts_in_old_encodings(tmp_path: Path, encoding: str) -> None:
         ("cp1252", ["größer", "schön"]),
         ("cp1252", ["l’hôtel", "déçu"]),
         ("cp1250", ["dąb", "świerk", "wiąz"]),
+        ("cp1251", ["да", "нет"]),
+        ("cp1252", ["20 °C", "£12 €13"]),
+        ("mac_roman", ["café", "déçu"]),
+        ("cp850", ["größer", "schön"]),
+        ("gb18030", ["橡树", "榆树"]),
+        ("gb18030", ["苹果", "香蕉"]),
+        ("gb18030", ["男", "女"]),
+        ("cp932", ["はい", "いいえ"]),
+        ("cp949", ["정상", "불량"]),
     ],
 )
 def test_a_few_words_beside_numbers(tmp_path: Path, encoding: str, words: list[str]) -> None:
     text = "a;b\n" + "".join(f"{i}.5;{words[i % len(words)]}\n" for i in range(40))
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
     assert decode_text(tmp_path / "a.csv")[0] == text
+
+
+def test_a_few_lines_in_an_old_encoding_among_utf_8(tmp_path: Path) -> None:
+    text = "size,sort\n" + "".join(f"{i % 7},{('Föhre', 'Süßkirsche')[i % 2]}\n" for i in range(40))
+    lines = text.encode().splitlines(keepends=True)
+    lines[7] = lines[7].decode().encode("cp1252")
+    report = converted(tmp_path, b"".join(lines))
+    assert {label["name"] for label in report["labels"]} == {"Föhre", "Süßkirsche"}
+    assert any("what is not UTF-8 was read as Western (Windows-1252)" in doubt["what"] for doubt in report["doubts"])
 
 
 @pytest.mark.parametrize(
