@@ -6,6 +6,7 @@ are named by role in ``meta``; the page sets them from its own style, so that li
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,12 +43,15 @@ def ticks(budget_s: float, t0_s: float) -> list[float]:
 
 
 def figure(main: Curve, others: Sequence[Curve] = ()) -> dict[str, Any]:
-    """What plotly.js draws: the run's steps, the curve if it stopped now, and runs to compare with."""
+    """The Plotly figure as JSON: the run's steps, the curve if it stopped now, and runs to compare with."""
+    from plotly.io import to_json  # here, since it takes long to load
+
     traces = _traces(main)
     for number, other in enumerate(others):
         traces.append((f"other-{number}", _steps(other, other.points, to_end=other.held)))
     data = [{"type": "scatter", "meta": {"role": role}, **trace} for role, trace in traces]
-    return {"data": data, "layout": _layout(main, others)}
+    figure = {"data": data, "layout": _layout(main, others)}
+    return json.loads(to_json(figure, validate=False))  # a test validates; for every page it would take too long
 
 
 def _traces(main: Curve) -> list[tuple[str, dict[str, Any]]]:
