@@ -36,12 +36,15 @@ MODELS = ("auto", *(f"configuration-{i}" for i in range(12)))
 
 def fill(run_count: int, dataset_count: int) -> tuple[User, Run]:
     """One owner with everything; every second data set and run is public.  The run that is looked at has files."""
+    from django.utils import timezone
+
     from tests.webapp import toys
     from webapp.accounts.models import User
     from webapp.datasets.models import Dataset
-    from webapp.runs.models import Run
+    from webapp.runs.models import Notice, Run
 
-    owner = User.objects.create_user("owner@example.org", "secret", runs_total=10**6, runs_per_day=10**6)
+    limits = {"runs_total": 10**6, "runs_per_day": 10**6, "webhook_url": "https://example.org"}
+    owner = User.objects.create_user("owner@example.org", "secret", **limits)
     datasets = [_dataset(owner, i) for i in range(dataset_count)]
     shown = datasets[-1]
     shown.public = True
@@ -56,6 +59,8 @@ def fill(run_count: int, dataset_count: int) -> tuple[User, Run]:
     for i in range(run_count // 10):  # the data set that is looked at has many
         runs[i].dataset, runs[i].number = shown, run_count + i
     Run.objects.bulk_create(runs, batch_size=500)
+    about = {"kind": "webhook", "state": "sent", "due": timezone.now()}
+    Notice.objects.bulk_create((Notice(run=run, **about) for run in runs[::10]), batch_size=500)
     _add_points(runs)
     toys.write_run(runs[0].dir, shown.report)
     return owner, runs[0]
@@ -156,12 +161,12 @@ def measure_all(run_count: int, dataset_count: int) -> list[tuple]:  # type: ign
     call_command("sync_portfolio", verbosity=0)
     collect_static()
     owner, run = fill(run_count, dataset_count)
-    client = Client()
+    visitor, client = Client(), Client()
     client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
     lines = []
-    for page in pages(run):
-        queries, *times_ms = measure(client, page)
-        name = page.replace(run.id, "ID").replace(run.dataset.id, "ID")
+    for who, page in [*((client, page) for page in pages(run)), (visitor, "/"), (visitor, f"/data/{run.dataset.id}")]:
+        queries, *times_ms = measure(who, page)
+        name = page.replace(run.id, "ID").replace(run.dataset.id, "ID") + " of a visitor" * (who is visitor)
         lines.append((date.today(), run_count, dataset_count, name, queries, *(round(ms, 1) for ms in times_ms)))
         print(*lines[-1][3:], sep="\t", flush=True)
     return lines

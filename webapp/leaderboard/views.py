@@ -58,7 +58,7 @@ def models_file(request: HttpRequest, suffix: str) -> HttpResponse:
 def _cells(row: ModelRow, ids: list[str]) -> list[float | None]:
     """The rank on each data set, then the ALC on each."""
     cells = [row.cells.get(id) for id in ids]
-    return [cell and cell.rank for cell in cells] + [cell and cell.alc for cell in cells]
+    return [cell.rank if cell else None for cell in cells] + [cell.alc if cell else None for cell in cells]
 
 
 @require_GET

@@ -22,10 +22,10 @@ class RunAdmin(admin.ModelAdmin):
         "created",
         "ended",
     )
-    list_filter = ("state", "export_state", "public", "charged")
+    list_filter = ("state", "export_state", "public", "charged", "created")
     list_select_related = ("owner", "dataset")
     search_fields = ("id", "owner__email", "dataset__name")
-    date_hierarchy = "created"
+    show_full_result_count = False  # nor a hierarchy of dates: both read all rows
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

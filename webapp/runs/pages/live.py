@@ -28,7 +28,7 @@ from webapp.runs.models import Run
 from webapp.runs.pages import page
 
 POLL_S = 0.4
-SHARE = 0.3
+SHARE = 0.2
 """Of the time, what goes into making live pages: with many moving runs they come later, and other pages stay fast."""
 log = logging.getLogger(__name__)
 T = TypeVar("T")
