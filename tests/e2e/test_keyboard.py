@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.test_main_job import make_starter, wait_for_points, wait_until_finished
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MOST_STOPS = 60
 FOCUS = """() => {
   const at = document.activeElement;

@@ -49,13 +49,19 @@ def walk(page: Any) -> Walk:
     return visit
 
 
-def become(page: Any, user: User | None) -> None:
-    page.context.clear_cookies()
-    if user:
-        client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value}
-        page.context.add_cookies([cookie | {"url": page.context._options["baseURL"]}])
+@pytest.fixture
+def become(page: Any, live_server: Any) -> Callable[[User | None], None]:
+    """``become(user)``: go on as somebody else, or as a guest."""
+
+    def change(user: User | None) -> None:
+        page.context.clear_cookies()
+        if user:
+            client = Client()
+            client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+            cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value}
+            page.context.add_cookies([cookie | {"url": live_server.url}])
+
+    return change
 
 
 def test_a_new_user_and_errors(page: Any, walk: Walk, stranger: User, make_dataset: Any) -> None:
@@ -71,7 +77,7 @@ def test_a_new_user_and_errors(page: Any, walk: Walk, stranger: User, make_datas
     assert page.get_by_role("heading", name="You don't have permission").is_visible()
     for name in ("500.html", "403_csrf.html", "429.html"):
         html = render_to_string(name, {"user": None})
-        page.route("**/failed", lambda route, html=html: route.fulfill(body=html, content_type="text/html"))
+        page.route("**/failed", lambda route, _, html=html: route.fulfill(body=html, content_type="text/html"))
         walk("/failed")
         page.unroute("**/failed")
 
@@ -115,14 +121,15 @@ def test_runs_in_every_state(page: Any, walk: Walk, owner: User, make_dataset: A
 def test_a_result_and_its_model(
     page: Any,
     walk: Walk,
+    become: Callable[[User | None], None],
     three: Run,  # noqa: F811
     stranger: User,
 ) -> None:
     run, address = three, three.get_absolute_url()
     sharing.give(run, stranger.email, Grant.Level.USE)
-    walk(f"{address}/map", f"{address}/samples?true=light&predicted=dark", f"{address}/why/0")
+    walk(f"{address}/map")
     page.goto(f"{address}/samples?true=light&predicted=dark")
-    page.get_by_label("Select light/test1.png").check()
+    page.get_by_label("Select light/test5.png").check()
     check(page)
     Run.objects.update(export_state="ready", link="a" * 16)
     for index, kind in enumerate(KINDS):
@@ -135,23 +142,23 @@ def test_a_result_and_its_model(
     (prediction.output_path.parent / "notes.json").write_text(json.dumps(["b.png could not be read"]))
     models = f"/models/{run.pk}"
     walk(models, f"{models}?prediction={prediction.pk}")
-    become(page, stranger)
+    become(stranger)
     walk(address, models, "/runs/")
-    become(page, None)
+    become(None)
     walk(f"/try/{'a' * 16}", address)  # a visitor; 404
     Run.objects.update(export_state="queued")
-    become(page, run.owner)
+    become(run.owner)
     walk(models)
 
 
-def test_what_an_administrator_sees(
-    page: Any, walk: Walk, administrator: User, make_dataset: Any, make_run: Any
+def test_an_administrator_and_guests(
+    walk: Walk, become: Callable[[User | None], None], administrator: User, make_dataset: Any, make_run: Any
 ) -> None:
     dataset = make_dataset(administrator, "tabular", public=True)
     for model in ("auto", "tabular_linear"):
         make_run(dataset, public=True, model=model)
-    become(page, administrator)
+    become(administrator)
     walk("/boards", f"/boards/data/{dataset.pk}", "/status", "/portfolio/add", "/guide/terms/edit", "/account/")
-    become(page, None)
+    become(None)
     walk("/", f"/boards/data/{dataset.pk}", f"/data/{dataset.pk}", "/accounts/password/reset/done/")
     assert Dataset.objects.count() == 1

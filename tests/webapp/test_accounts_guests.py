@@ -51,7 +51,7 @@ def test_a_stranger_drops_data_and_sees_the_report(guest_client: Client, dataset
 
 def test_the_drop_zone_tells_guests_their_limit(client: Client, settings: Any) -> None:
     page = client.get("/").content.decode()
-    assert "Up to 100.0\xa0MB without an account" in page
+    assert "Up to 100\xa0MB without an account" in page
     assert "Register to upload up to 5\xa0GB." in page
     settings.GUEST_MAX_BYTES = 0
     assert "Register to upload" in client.get("/").content.decode()

@@ -153,7 +153,7 @@ def test_what_takes_the_space(owner: User, owner_client: Client, make_dataset: A
     page = owner_client.get("/account/storage").content.decode()
     assert page.index(">small<") < page.index(">large<") < page.index(">large · run 1<")
     assert "large · run 2" not in page, "a run of somebody else takes their space"
-    assert page.count("4.0\xa0MB") == 4, "of all data sets, of all runs, of the runs of one, of the run"
+    assert page.count("4\xa0MB") == 4, "of all data sets, of all runs, of the runs of one, of the run"
     assert f'href="/data/{small.pk}/delete"' in page
     assert f'action="/runs/{run.pk}/delete"' in page
     assert storage_of(owner).used_bytes == 8 * 2**20

@@ -92,7 +92,7 @@ def test_report_tells_what_was_found(dataset: Dataset, owner_client: Client) -> 
 
 def test_report_of_a_table_shows_its_columns(owner: User, make_dataset: MakeDataset, owner_client: Client) -> None:
     page = owner_client.get(f"/data/{make_dataset(owner, 'tabular').id}").content.decode()
-    assert "all values are numbers" in page
+    assert "All values are numbers" in page
     assert '<svg class="histogram"' in page
     assert "row 1" in page
 

@@ -280,6 +280,6 @@ def test_drop_zone_tells_the_limits_and_what_can_go_on(owner_client: Client, own
     owner.storage_max_bytes = 3 * 2**20
     owner.save()
     page = owner_client.get("/data/").content.decode()
-    assert "Up to 3.0" in page
+    assert "Up to 3\xa0MB" in page
     assert "my data.zip" in page
     assert f'data-max-bytes="{3 * 2**20 - len(DATA)}"' in page

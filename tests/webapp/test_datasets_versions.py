@@ -268,14 +268,14 @@ def test_versions_are_listed(
         last = settle(versions.edit(last, f"change {number}", []))
     with django_assert_max_num_queries(16):
         page = owner_client.get(f"/data/{last.id}").content.decode()
-    assert all(f"change {number}" in page for number in range(8))
+    assert all(f"Change {number}" in page for number in range(8))
     assert "Older versions" not in page
     monkeypatch.setattr(views, "VERSIONS", 3)
     page, every = (owner_client.get(f"/data/{last.id}{query}").content.decode() for query in ("", "?versions=all"))
     assert "Older versions" in page
-    assert "change 5" in page
-    assert "change 4" not in page
-    assert "change 0" in every
+    assert "Change 5" in page
+    assert "Change 4" not in page
+    assert "Change 0" in every
     assert "Older versions" not in every
     assert "version 9" in owner_client.get("/data/").content.decode()
     owner_client.post(f"/data/{last.id}/rename", {"name": "renamed"})

@@ -64,7 +64,7 @@ def is_told(examine: Doctor, part: str, words: str, fix: str) -> None:
 
 def test_a_full_disk(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "disk", lambda: status.Disk(10**12, 10**9))
-    is_told(healthy, "disk", "953.7 MB of 931.3 GB are free", "du -xhd2")
+    is_told(healthy, "disk", "954 MB of 931 GB are free", "du -xhd2")
 
 
 def test_redis_is_away(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,6 @@ def test_panel_tells_what_comes_first(owner_client: Any, run: Run) -> None:
     PortfolioRow.objects.create(name="switched-off", modality="image", model="image_linear", enabled=False)
     html = owner_client.get(run.dataset.get_absolute_url()).content.decode()
     assert "toy-linear" in html
-    assert "a closed form, so at once" in html
+    assert "A closed form, so at once" in html
     assert "switched-off" not in html
     assert "4 of 5 runs left today" in html

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from webapp.ops.backup import site
 from webapp.ops.backup.store import BackupError
@@ -24,6 +25,7 @@ class Command(BaseCommand):
             manifest = site.backup(folder)
         except BackupError as error:
             raise CommandError(str(error), returncode=2) from None
-        self.stdout.write(f"Kept {len(manifest.files)} files and the rows of {manifest.made} in {folder}.")
+        files = f"{len(manifest.files)} file{pluralize(manifest.files)}"
+        self.stdout.write(f"Kept {files} and the rows of {manifest.made} in {folder}.")
         if settings.STORAGE_URL:
             self.stdout.write("Of the files in the store only local copies are among them: back up its bucket, too.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from webapp.ops.backup import site
 from webapp.ops.backup.store import BackupError
@@ -23,6 +24,5 @@ class Command(BaseCommand):
             manifest = site.restore(folder)
         except BackupError as error:
             raise CommandError(str(error), returncode=2) from None
-        self.stdout.write(
-            f"Restored {len(manifest.files)} files and the rows of {manifest.made}. Start the site: make run"
-        )
+        files = f"{len(manifest.files)} file{pluralize(manifest.files)}"
+        self.stdout.write(f"Restored {files} and the rows of {manifest.made}. Start the site: make run")
