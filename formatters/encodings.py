@@ -226,7 +226,7 @@ def _latin_fit(text: str) -> float:
         return 0.0
     folded = [letter.lower() for letter in letters]
     strange = sum(  # capitals inside of words
-        one.islower() and other.isupper() and not one.isascii() + other.isascii() == 2 for one, other in pairwise(text)
+        one.islower() and other.isupper() and one.isascii() + other.isascii() < 2 for one, other in pairwise(text)
     )
     best = max(sum(letter in alphabet for letter in folded) for alphabet in ALPHABETS)
     symbols = len(re.findall(r"(?<=[^\W\d_])[^\w\s\x00-\x7f’](?=[^\W\d_])", text))  # but for an apostrophe
