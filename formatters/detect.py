@@ -27,7 +27,8 @@ HOW_TO = (  # what to do with frequent kinds that we do not read
     ),
     (
         (".txt",),
-        "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row.",
+        "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row; "
+        "save a table as CSV.",
     ),
     ((".libsvm", ".svm", ".svmlight"), "save the sparse rows as CSV, a column for each feature and one for the label."),
     (

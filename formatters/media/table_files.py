@@ -31,7 +31,7 @@ def read_label_table(path: Path) -> RawTable:
 
 
 def _workbook(path: Path) -> RawTable:
-    cells = next(iter(read_workbook(path).values()))
+    cells = max(read_workbook(path).values(), key=lambda rows: sum(map(len, rows)), default=[])
     return _table(cells[0], [row for row in cells[1:] if any(row)], path) if cells else _table([], [], path)
 
 

@@ -131,8 +131,11 @@ def _fill_merged(rows: Rows, merged: list[Any], start: tuple[int, int]) -> None:
     """What is written once for several rows below each other holds for each of them."""
     for (top, left), (bottom, _) in merged:
         at, first = left - start[1], top - start[0]
-        for row in rows[first + 1 : bottom - start[0] + 1]:
-            row[at] = row[at] or rows[first][at]
+        value = rows[first][at] if 0 <= first < len(rows) and 0 <= at < len(rows[first]) else ""
+        for row in rows[first + 1 : bottom - start[0] + 1] if value else ():
+            if row[at]:  # merged twice
+                break
+            row[at] = value
 
 
 def _workbook(path: Path, wanted: set[str]) -> Structured:

@@ -34,7 +34,7 @@ def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
             if len(table.rows) == len(labels.rows) and _same_rows(table, labels)
         ]
         new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
-        if len(partners) == 1 and len(new) == 1:
+        if len(partners) == 1 and len(new) == 1 and not _explains(labels, new[0]):
             found[partners[0]] = _beside(*found[partners[0]], labels, new[0], keys.get(partners[0], ""))
             del found[path]
     return found
@@ -48,6 +48,11 @@ def _key(table: RawTable, labels: RawTable) -> str:
         if len(named) == len(labels.rows) and sum(cell in named for cell in cells) >= MIN_NAMED * len(cells):
             return name
     return ""
+
+
+def _explains(labels: RawTable, name: str) -> bool:
+    """Does each cell stand once, as those of a list of what the classes mean do?"""
+    return len(set(labels.column(name))) == len(labels.rows) <= MAX_CLASSES
 
 
 def _same_rows(table: RawTable, labels: RawTable) -> bool:

@@ -162,7 +162,7 @@ def test_files_in_the_cells_are_told(tmp_path: Path, value: object) -> None:
 
 def test_merged_cells_hold_for_each_of_their_rows() -> None:
     rows = [["kind", "size"], ["oak", "1"], ["", "2"], ["", "3"], ["elm", "4"]]
-    _fill_merged(rows, [((2, 1), (4, 1))], (1, 1))
+    _fill_merged(rows, [((2, 1), (4, 1)), ((2, 1), (9, 1)), ((0, 0), (3, 0)), ((7, 9), (9, 9))], (1, 1))
     assert [row[0] for row in rows] == ["kind", "oak", "oak", "oak", "elm"]
 
 

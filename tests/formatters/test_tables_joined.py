@@ -84,6 +84,12 @@ def test_labels_beside_belong_to_the_rows_that_they_name(tmp_path):
     assert [sample.labels for sample in table.samples] == [(("elm", "oak")[i % 2],) for i in range(40)]
 
 
+def test_a_list_of_what_the_classes_mean_is_no_label(tmp_path):
+    rows = [f"{10 * (i % 2) + i % 7},{i % 2}" for i in range(40)]
+    table = read(tmp_path, data=["size,kind", *rows], labels=["kind,name", "0,elm", "1,oak"])
+    assert table.findings.target == "kind"
+
+
 def test_labels_of_long_series_beside(tmp_path):
     steps = [f"{i},{t},{i * t % 5}.5" for i in range(12) for t in range(8)]
     (tmp_path / "series.csv").write_text("\n".join(["id,t,value", *steps]))
