@@ -34,7 +34,7 @@ def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
             if len(table.rows) == len(labels.rows) and _same_rows(table, labels)
         ]
         new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
-        if len(partners) == 1 and len(new) == 1 and not _explains(labels, new[0]):
+        if len(partners) == 1 and len(new) == 1 and not _explains(found[partners[0]][0], labels, new[0]):
             found[partners[0]] = _beside(*found[partners[0]], labels, new[0], keys.get(partners[0], ""))
             del found[path]
     return found
@@ -50,9 +50,9 @@ def _key(table: RawTable, labels: RawTable) -> str:
     return ""
 
 
-def _explains(labels: RawTable, name: str) -> bool:
-    """Does each cell stand once, as those of a list of what the classes mean do?"""
-    return len(set(labels.column(name))) == len(labels.rows) <= MAX_CLASSES
+def _explains(table: RawTable, labels: RawTable, name: str) -> bool:
+    """Is it shorter, and does each cell stand once, as in a list of what the classes mean?"""
+    return len(set(labels.column(name))) == len(labels.rows) < len(table.rows)
 
 
 def _same_rows(table: RawTable, labels: RawTable) -> bool:

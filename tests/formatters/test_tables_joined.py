@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from automl_engine.errors import DataError
 from formatters.base import Options, Table
 from formatters.detect import detect
 from formatters.modalities import tabular, timeseries
@@ -88,6 +89,11 @@ def test_a_list_of_what_the_classes_mean_is_no_label(tmp_path):
     rows = [f"{10 * (i % 2) + i % 7},{i % 2}" for i in range(40)]
     table = read(tmp_path, data=["size,kind", *rows], labels=["kind,name", "0,elm", "1,oak"])
     assert table.findings.target == "kind"
+
+
+def test_numbers_beside_are_a_label_to_cut(tmp_path):
+    with pytest.raises(DataError, match="the label column .amount. of .* holds 40 different numbers"):
+        read(tmp_path, X=features(0), y=["amount", *(f"{i}.5" for i in range(40))])
 
 
 def test_labels_of_long_series_beside(tmp_path):
