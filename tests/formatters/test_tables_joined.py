@@ -92,7 +92,7 @@ def test_a_list_of_what_the_classes_mean_is_no_label(tmp_path):
 
 
 def test_numbers_beside_are_a_label_to_cut(tmp_path):
-    with pytest.raises(DataError, match="the label column .amount. of .* holds 40 different numbers"):
+    with pytest.raises(DataError, match=r"the label column .amount. of .* holds 40 different numbers"):
         read(tmp_path, X=features(0), y=["amount", *(f"{i}.5" for i in range(40))])
 
 
