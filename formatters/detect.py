@@ -27,8 +27,10 @@ HOW_TO = (  # what to do with frequent kinds that we do not read
     ),
     (
         (".txt",),
-        "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row.",
+        "sort the texts into one folder per class (one file each), or make a CSV with a text and a label a row; "
+        "save a table as CSV.",
     ),
+    ((".libsvm", ".svm", ".svmlight"), "save the sparse rows as CSV, a column for each feature and one for the label."),
     (
         (".svg", ".psd", ".raw", ".cr2", ".nef", ".dng", ".jxl", ".exr"),
         "export the images as JPEG or PNG.",

@@ -17,7 +17,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 
-SAMPLE_BYTES = 200_000
+SAMPLE_BYTES, LOOK_LINES = 200_000, 1000
 UTF_8 = ("utf-8", "utf-8-sig")
 LATIN = ("cp1252", "cp1250", "cp1254", "iso8859_2", "iso8859_9", "mac_roman", "cp850")  # in order of preference
 OTHERS = (
@@ -160,9 +160,12 @@ def _mostly_utf_8(data: bytes) -> str:
     if b"\0" in data or data.isascii() or _decodes(data, "utf-8"):
         return ""
     lines = data.split(b"\n")
-    others = {at: line for at, line in enumerate(lines) if not _decodes(line, "utf-8")}
-    if 2 * len(others) >= sum(not line.isascii() for line in lines):
+    written = [line for line in lines if not line.isascii()]
+    if any(
+        2 * sum(not _decodes(line, "utf-8") for line in some) >= len(some) for some in (written[:LOOK_LINES], written)
+    ):
         return ""
+    others = {at: line for at, line in enumerate(lines) if not _decodes(line, "utf-8")}
     encoding = likeliest(b"\n".join(others.values()), (*LATIN, *OTHERS)) or "latin-1"
     text = "\n".join(line.decode(encoding if at in others else "utf-8") for at, line in enumerate(lines))
     return text.removeprefix("\ufeff")
@@ -226,7 +229,7 @@ def _latin_fit(text: str) -> float:
         return 0.0
     folded = [letter.lower() for letter in letters]
     strange = sum(  # capitals inside of words
-        one.islower() and other.isupper() and not one.isascii() + other.isascii() == 2 for one, other in pairwise(text)
+        one.islower() and other.isupper() and one.isascii() + other.isascii() < 2 for one, other in pairwise(text)
     )
     best = max(sum(letter in alphabet for letter in folded) for alphabet in ALPHABETS)
     symbols = len(re.findall(r"(?<=[^\W\d_])[^\w\s\x00-\x7f’](?=[^\W\d_])", text))  # but for an apostrophe

@@ -32,6 +32,13 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     return None
 
 
+def unlisted(cells: Sequence[str | None]) -> list[str | None]:
+    """Cells that are all lists of at most one label, as that label."""
+    if not all(cell[:1] + cell[-1:] == "[]" for cell in cells if cell is not None):
+        return list(cells)
+    return [next(iter(split_list(cell, ",")), None) if cell is not None else None for cell in cells]
+
+
 def split_list(cell: str, separator: str) -> list[str]:
     """The labels in one cell."""
     inner = cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()", "{}") else cell

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.labels.cuts import EACH, LabelQuestion, Values, cut
-from formatters.labels.lists import list_separator, split_list
+from formatters.labels.lists import list_separator, split_list, unlisted
 from formatters.labels.target import Target
 from formatters.media.order import natural
 from formatters.tables.columns import Column, as_label, boolean_values, is_missing
@@ -102,6 +102,7 @@ def _from_cells(table: RawTable, column: Column) -> RowLabels:
     present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
     if _written_in_several_ways(column):
         present = [None if cell is None else str(int(column.numbers[cell])) for cell in present]
+    present = unlisted(present)
     names = sorted({cell for cell in present if cell is not None}, key=_number_or_natural)
     return _with_missing(present, names, column.name)
 

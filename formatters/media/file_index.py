@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from formatters.split_words import part_of_path
 
@@ -36,6 +37,7 @@ class FileIndex:
         while name.startswith(("./", "../", "/")):
             name = name.partition("/")[2]
         found = self._find(name) or self._find(UPLOAD_PREFIX.sub("", name.rpartition("/")[2]))
+        found = found or (self._find(_plain(unquote(name))) if "%" in name else [])  # as in addresses of the web
         for better in (
             [path for path in found if _plain(path) == name],
             [path for path in found if near and path.startswith(f"{near}/")],

@@ -120,7 +120,9 @@ def _picture(path: Path) -> Picture:
             deep = _sixteen_bit_colours(path) if many_bits else np.nan_to_num(np.asarray(image, np.float32))
             deep = np.ascontiguousarray(TURNS[orientation](deep)) if turned else deep
             return Picture(image, deep, False, turned, False, animated)
-        upright = ImageOps.exif_transpose(image) if turned else image
+        upright = (
+            ImageOps.exif_transpose(image) if turned else image.copy() if animated else image
+        )  # further pages close
         transparent = image.has_transparency_data and _has_holes(image)
         kept = not turned and not transparent and image.mode in KEPT_MODES.get(image.format or "", ())
         return Picture(_on_white(upright) if transparent else upright, None, kept, turned, transparent, animated)

@@ -9,6 +9,7 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.tables.formats import read_workbook
+from formatters.tables.json_rows import flattened
 from formatters.tables.reader import RawTable, decode_text, read_table
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
@@ -30,7 +31,7 @@ def read_label_table(path: Path) -> RawTable:
 
 
 def _workbook(path: Path) -> RawTable:
-    cells = next(iter(read_workbook(path).values()))
+    cells = max(read_workbook(path).values(), key=lambda rows: sum(map(len, rows)), default=[])
     return _table(cells[0], [row for row in cells[1:] if any(row)], path) if cells else _table([], [], path)
 
 
@@ -60,8 +61,9 @@ def _rows(content: Any) -> tuple[list[str], list[list[str]]]:
                 return ["file", "label"], [[file, label] for label, files in content.items() for file in files]
             return ["file", "labels"], [[name, json.dumps(labels)] for name, labels in content.items()]
     elif isinstance(content, list) and content and all(isinstance(item, dict) for item in content):
-        columns = list(dict.fromkeys(key for item in content for key in item))
-        return columns, [[_cell(item.get(column)) for column in columns] for item in content]
+        flat = [dict(flattened(item)) for item in content]
+        columns = list(dict.fromkeys(key for item in flat for key in item))
+        return columns, [[_cell(item.get(column)) for column in columns] for item in flat]
     elif isinstance(content, list) and content and all(isinstance(i, list) and len(i) == 2 for i in content):
         return ["file", "label"], [[_cell(one), _cell(other)] for one, other in content]
     return [], []

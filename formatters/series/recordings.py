@@ -1,4 +1,4 @@
-"""One file a series: the class is its folder, or a table names each file (or its number) with a label."""
+"""One file a series: the class is its folder or in its name, or a table gives each file, or its number, a label."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from automl_engine.errors import DataError
-from formatters.base import Evidence, Findings, NewData, Options, Sample, Side
+from formatters.base import Doubt, Evidence, Findings, NewData, Options, Sample, Side
 from formatters.labels.cuts import cut
 from formatters.labels.target import is_label
 from formatters.media.beside import NO_TABLE
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
-from formatters.media.order import files_below, natural
+from formatters.media.names import classes_in_names
+from formatters.media.order import examples, files_below, natural
 from formatters.series.cases import TIME_NAME, Cases, flaw, roughness, stack, strange_cells, uses_decimal_comma
 from formatters.split_words import sides_of
 from formatters.tables.files import OTHER_DATA
@@ -135,7 +136,7 @@ def _ordered(recordings: Collection[Recording]) -> bool:
 def _labels(
     root: Path, recordings: dict[str, Recording], others: list[str], options: Options
 ) -> tuple[FileLabels, str] | None:
-    """(labels, the table that holds them or ""): by a table of files, by a constant column, by class folders.
+    """(labels, the table that holds them or ""): by a table of files, by a constant column, by class folders, by names.
 
     Only a table that names the files says by itself that each file is one sample.
     """
@@ -156,7 +157,7 @@ def _labels(
         return None
     found = _by_constant_column(recordings, options.target)
     if not found and not options.target:
-        found = _by_folder(list(recordings))
+        found = _by_folder(list(recordings)) or _by_name(list(recordings))
     return (found, "") if found else None
 
 
@@ -206,6 +207,17 @@ def _by_folder(paths: list[str]) -> FileLabels | None:
     return None
 
 
+def _by_name(paths: list[str]) -> FileLabels | None:
+    found = classes_in_names([Path(path).name for path in paths])
+    if not found:
+        return None
+    classes, _ = found
+    what = f"the classes are taken from the names of the files ({examples(classes)})"
+    doubt = Doubt(what, "sort the files into one folder per class if that is wrong", paths[0])
+    labels: dict[str, tuple[str, ...]] = {path: (name,) for path, name in zip(paths, classes, strict=True)}
+    return FileLabels(labels, None, False, "", [], doubts=[doubt])
+
+
 def read(root: Path, options: Options) -> Cases:
     recordings, others = _recordings(root)
     labelled = _labels(root, recordings, others, options) if recordings else None
@@ -225,7 +237,7 @@ def read(root: Path, options: Options) -> Cases:
         found.label_order or sorted({label for path in kept for label in found.labels[path]}, key=natural),
         found.multi_label,
         Findings(
-            [f"each file is a series; its label is {found.target or 'the name of its folder'}"],
+            [f"each file is a series; its label is {found.target or 'in its name or that of its folder'}"],
             found.doubts + [doubt for path in kept for doubt in left_out_doubts(path, recordings[path].left_out)],
             ignored,
             target=found.target or None,

@@ -28,6 +28,10 @@ ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back 
 MIN_CATEGORY_COUNT = 5
 MIN_LISTED_NUMBERS = 8
 NUMBER_LIST = re.compile(r"[\d\s,;.+eE\[\]-]+")
+FILE_NAME = re.compile(
+    r"https?://\S+|[^\n]*\.(jpe?g|png|bmp|gif|webp|tiff?|heic|avif|wav|mp3|flac|ogg|m4a|mp4|avi|mov|webm|mkv|txt|csv|pdf)",
+    re.IGNORECASE,
+)
 MAX_CATEGORIES = 200  # that have a code of their own
 ID_NAME = re.compile(
     r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
@@ -126,7 +130,7 @@ def as_label(column: Column) -> Column:
 
 def _word_type(counts: Counter[str]) -> ColumnType:
     present = counts.total()
-    if not present or holds_lists(counts):
+    if not present or names_files(counts) or all(map(NUMBER_LIST.fullmatch, counts)):
         return "category"
     words = sum(len(cell.split()) * count for cell, count in counts.items()) / present
     chars = mean_chars(counts)
@@ -147,6 +151,11 @@ def holds_lists(counts: Counter[str]) -> bool:
     )
 
 
+def names_files(counts: Counter[str]) -> bool:
+    """Is each cell the name of another file, or a link?"""
+    return len(counts) > counts.total() / 2 and all(map(FILE_NAME.fullmatch, counts))
+
+
 def mean_chars(counts: Counter[str]) -> float:
     """A Chinese character says as much as two to three Latin ones."""
     sampled = list(counts.items())[:2000]
@@ -160,10 +169,8 @@ def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dic
         return "it is empty"
     if len(counts) == 1 and not missing:
         return f"it always holds {next(iter(counts))!r}"
-    if kind == "text":
-        return "free text, hardly any value comes back"
-    if kind == "category" and holds_lists(counts):
-        return "each cell holds many numbers, which need columns of their own"
+    if kind in ("text", "category") and (held := _held_elsewhere(kind, counts)):
+        return held
     named_id = bool(ID_NAME.fullmatch(name))
     if numbers:
         values = set(numbers.values())
@@ -180,6 +187,15 @@ def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dic
     if kind == "category" and not missing and not _categories(counts):
         return f"{len(counts):,} values in {present:,} rows, none of them often enough to learn from"
     return ""
+
+
+def _held_elsewhere(kind: ColumnType, counts: Counter[str]) -> str:
+    """Why no category can be learnt from cells that hold, or name, other kinds of data; "" if they do not."""
+    if kind == "text":
+        return "free text, hardly any value comes back"
+    if holds_lists(counts):
+        return "each cell holds many numbers, which need columns of their own"
+    return "it names files or links, and what they hold is not in the table" if names_files(counts) else ""
 
 
 def _categories(counts: Counter[str]) -> list[str]:

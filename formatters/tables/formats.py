@@ -5,9 +5,7 @@ Each reader gives rows of strings, the first one the header.  Libraries are impo
 
 from __future__ import annotations
 
-import ast
 import csv
-import json
 import os
 import re
 import sqlite3
@@ -17,24 +15,24 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.split_words import part_of
+from formatters.tables.json_rows import records
+from formatters.tables.written import MAX_CELLS, check_size, written
 
-MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
-JSONS = (".json", ".jsonl", ".ndjson")
+JSONS = (".json", ".jsonl", ".ndjson", ".geojson")
 PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
-SPLIT = "split"
+LOOK_BYTES_ROWS = 20
 MAX_DIGITS = 9  # of a place in a sparse row
 Rows = list[list[str]]
 
@@ -67,25 +65,6 @@ def _needing_package(path: Path) -> Iterator[None]:
         raise DataError(f"{path.name} needs the package {package}: install it, or save the table as CSV.") from error
 
 
-def written(value: Any) -> str:
-    """A value as a cell of text: whole numbers without a decimal point, dates as ISO, nothing as ""."""
-    if value is None or value != value:  # NaN
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()
-    if isinstance(value, datetime | date | time):
-        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace").strip()
-    if isinstance(value, list | dict | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value).strip()
-
-
 def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wanted: Collection[str] = ()) -> Structured:
     """The rows of a file of STRUCTURED_SUFFIXES; of a workbook those of the sheet with most of the wanted columns.
 
@@ -101,7 +80,7 @@ def read_structured(path: Path, decode: Callable[[Path], tuple[str, str]], wante
     if suffix in DATABASES:
         return Structured(_sqlite(path))
     text, _ = decode(path)
-    return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(_records(text, path.name))
+    return Structured(*_arff(text, path.name)) if suffix == ".arff" else Structured(records(text, path.name))
 
 
 def read_workbook(path: Path) -> dict[str, Rows]:
@@ -138,6 +117,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
             sheet = book.get_sheet_by_name(name)
             check_size(path, sheet.height, sheet.width)
             found[name] = [[written(value) for value in row] for row in sheet.to_python()]
+            _fill_merged(found[name], sheet.merged_cell_ranges or [], sheet.start or (0, 0))
         return found
     except (CalamineError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} cannot be read ({error}); save the sheet as CSV.") from None
@@ -145,6 +125,17 @@ def _sheets(path: Path) -> dict[str, Rows]:
         raise
     except BaseException:  # a panic of the library, which cannot be sent to the process that waits
         os._exit(1)
+
+
+def _fill_merged(rows: Rows, merged: list[Any], start: tuple[int, int]) -> None:
+    """What is written once for several rows below each other holds for each of them."""
+    for (top, left), (bottom, _) in merged:
+        at, first = left - start[1], top - start[0]
+        value = rows[first][at] if 0 <= first < len(rows) and 0 <= at < len(rows[first]) else ""
+        for row in rows[first + 1 : bottom - start[0] + 1] if value else ():
+            if row[at]:  # merged twice
+                break
+            row[at] = value
 
 
 def _workbook(path: Path, wanted: set[str]) -> Structured:
@@ -183,8 +174,28 @@ def _arrow(path: Path) -> Rows:
         raise DataError(f"{path.name} is no whole Parquet or Feather file ({error}); save it as CSV.") from error
     check_size(path, table.num_rows, table.num_columns)
     table = table.select([name for name in table.column_names if not name.startswith("__index_level_")])
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        _check_no_bytes(path, name, column.slice(0, LOOK_BYTES_ROWS).to_pylist())
     columns = [[written(value) for value in column.to_pylist()] for column in table.columns]
     return [list(table.column_names), *map(list, zip(*columns, strict=True))]
+
+
+def _check_no_bytes(path: Path, column: str, values: Collection[Any]) -> None:
+    """Raises DataError: the cells hold whole files, such as pictures."""
+    if any(map(_holds_bytes, values)):
+        raise DataError(
+            f"column {column!r} of {path.name} holds files, such as pictures or sounds; save each as a file of its "
+            "own, in one folder per class or beside a CSV of file names and labels."
+        )
+
+
+def _holds_bytes(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_bytes, value.values() if isinstance(value, dict) else value))
+    try:
+        return isinstance(value, bytes) and "\0" in value.decode()
+    except UnicodeDecodeError:
+        return True
 
 
 def _sqlite(path: Path) -> Rows:
@@ -199,85 +210,16 @@ def _sqlite(path: Path) -> Rows:
             quoted = names[0].replace('"', '""')
             found = base.execute(f'select * from "{quoted}"')  # noqa: S608 (quoted)
             header = [column[0] for column in found.description]
-            rows = [[written(value) for value in row] for row in found.fetchmany(MAX_CELLS // len(header) + 1)]
+            first = found.fetchmany(LOOK_BYTES_ROWS)
+            for at, name in enumerate(header):
+                _check_no_bytes(path, name, [row[at] for row in first])
+            rows = [
+                [written(value) for value in row] for row in chain(first, found.fetchmany(MAX_CELLS // len(header) + 1))
+            ]
     except sqlite3.Error as error:
         raise DataError(f"{path.name} is no whole SQLite database ({error}); export the table as CSV.") from error
     check_size(path, len(rows), len(header))
     return [header, *rows]
-
-
-def _records(text: str, name: str) -> Rows:
-    """JSON: {column: value} objects in a list, one a line, or below one key; or {column: [values]}."""
-    try:
-        content = json.loads(text) if not name.lower().endswith((".jsonl", ".ndjson")) else _lines(text)
-    except (ValueError, RecursionError) as error:
-        try:
-            content = _lines(text)  # one object a line, whatever the name says
-        except (ValueError, RecursionError):
-            raise DataError(f"{name} is not valid JSON ({error}); give a list of {{column: value}} objects.") from error
-    if isinstance(content, dict):
-        content = _records_of(content)
-    if not isinstance(content, list) or not content or not all(isinstance(item, dict) and item for item in content):
-        raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
-    flat = [dict(_flat(item)) for item in content]
-    columns = list(dict.fromkeys(key for item in flat for key in item))
-    check_width(len(columns), name)
-    if len(flat) * len(columns) > MAX_CELLS:
-        raise DataError(f"{name} makes a table of more than {MAX_CELLS:,} cells; save it as CSV.")
-    return [[_half(key) for key in columns], *([_half(written(item.get(key))) for key in columns] for item in flat)]
-
-
-def _lines(text: str) -> list[Any]:
-    """An object a line, as JSON or as Python writes it."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError:
-        if not text.lstrip().startswith("{'"):
-            raise
-    try:
-        return [ast.literal_eval(line) for line in lines]
-    except (SyntaxError, TypeError, MemoryError) as error:
-        raise ValueError(error) from error
-
-
-def _records_of(content: dict[str, Any]) -> list[Any]:
-    if {"columns", "data"} <= set(content) and isinstance(content["data"], list):  # pandas: orient="split"
-        return [dict(zip(map(str, content["columns"]), row, strict=False)) for row in content["data"]]
-    lists = [value for value in content.values() if isinstance(value, list)]
-    records = [value for value in lists if value and all(isinstance(item, dict) for item in value)]
-    if len(records) == 1:
-        return records[0]
-    if len(records) == len(content) and all(map(part_of, content)):  # {"train": [...], "test": [...]}
-        return [{**item, SPLIT: part} for part, items in content.items() for item in items]
-    if len(lists) == len(content) and len({len(value) for value in lists}) == 1 and not records:
-        return [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
-    inner = [value for value in content.values() if isinstance(value, dict)]
-    if not inner or len(inner) < len(content) or len(content) < 2:
-        return [content]
-    if not _names_rows(content) and len({tuple(value) for value in inner}) == 1:
-        return [{name: content[name][key] for name in content} for key in inner[0]]  # pandas: {column: {row: value}}
-    return [{"row": name, **value} for name, value in content.items()]
-
-
-def _names_rows(content: dict[str, dict[str, Any]]) -> bool:
-    """Do the keys name rows, and those below them columns?  Numbers name rows; else the longer side does."""
-    below = next(iter(content.values()))
-    numbered = [all(key.isdecimal() for key in keys) for keys in (content, below)]
-    return numbered[0] if numbered[0] != numbered[1] else len(content) > len(below)
-
-
-def _flat(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in item.items():
-        if isinstance(value, dict) and value and not prefix:
-            yield from _flat(value, f"{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _half(text: str) -> str:
-    """JSON can name half a character, which no file can hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _arff(text: str, name: str) -> tuple[Rows, str]:
@@ -316,14 +258,3 @@ def _sparse(cells: list[str], attributes: list[re.Match[str]], where: str) -> li
         if at:
             row[int(at)] = value.strip(" '\"")
     return row
-
-
-def check_width(columns: int, name: str) -> None:
-    if columns > MAX_COLUMNS:
-        raise DataError(f"{name} has {columns:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
-
-
-def check_size(path: Path, rows: int, columns: int) -> None:
-    check_width(columns, path.name)
-    if rows * columns > MAX_CELLS:
-        raise DataError(f"{path.name} holds more than {MAX_CELLS:,} cells, the limit here; upload a part of it.")

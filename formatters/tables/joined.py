@@ -12,25 +12,53 @@ from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, name_score
 from formatters.split_words import part_of
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
+MIN_NAMED = 0.8  # of the rows that have a label in the file beside
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
 
 def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
-    """Tables named like labels (y_train.csv) become columns of the table of as many rows and of the same part."""
+    """Tables named like labels (y_train.csv) become columns of a table of the same part.
+
+    A column that both have says which rows belong together, where its values name the rows of the labels; else the
+    table of as many rows is meant, a row for a row.
+    """
     found = dict(read)
     for path, (labels, _) in read.items():
         if not set(_words(path)) & LABEL_FILES:
             continue
-        partners = [
+        same_part = {other: one for other, one in found.items() if other != path and _part(other) == _part(path)}
+        keys = {other: key for other, (table, _) in same_part.items() if (key := _key(table, labels))}
+        partners = list(keys) or [
             other
-            for other, (table, _) in found.items()
-            if other != path and len(table.rows) == len(labels.rows) and _part(other) == _part(path)
+            for other, (table, _) in same_part.items()
+            if len(table.rows) == len(labels.rows) and _same_rows(table, labels)
         ]
         new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
-        if len(partners) == 1 and len(new) == 1:
-            found[partners[0]] = _beside(*found[partners[0]], labels, new[0])
+        if len(partners) == 1 and len(new) == 1 and not _explains(found[partners[0]][0], labels, new[0]):
+            found[partners[0]] = _beside(*found[partners[0]], labels, new[0], keys.get(partners[0], ""))
             del found[path]
     return found
+
+
+def _key(table: RawTable, labels: RawTable) -> str:
+    """The column in both whose values name the rows of the labels, and the rows of the table with few exceptions."""
+    for name in (name for name in labels.columns if name in table.places and table.has_header):
+        named = set(labels.column(name))
+        cells = table.column(name)
+        if len(named) == len(labels.rows) and sum(cell in named for cell in cells) >= MIN_NAMED * len(cells):
+            return name
+    return ""
+
+
+def _explains(table: RawTable, labels: RawTable, name: str) -> bool:
+    """Is it shorter, and does each cell stand once, as in a list of what the classes mean?"""
+    return len(set(labels.column(name))) == len(labels.rows) < len(table.rows)
+
+
+def _same_rows(table: RawTable, labels: RawTable) -> bool:
+    """Do the columns that both have say the same, a row for a row?"""
+    shared = [name for name in labels.columns if name in table.places and table.has_header]
+    return all(table.column(name) == labels.column(name) for name in shared)
 
 
 def _part(path: str) -> str:
@@ -41,9 +69,12 @@ def _words(path: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(path).stem).lower())
 
 
-def _beside(table: RawTable, findings: RawFindings, labels: RawTable, name: str) -> ReadTable:
+def _beside(table: RawTable, findings: RawFindings, labels: RawTable, name: str, key: str) -> ReadTable:
     cells = labels.column(name)
-    note = f"column {name!r} was taken from {labels.file_name}, a row for a row"
+    if key:
+        of_key = dict(zip(labels.column(key), cells, strict=True))
+        cells = [of_key.get(cell, "") for cell in table.column(key)]
+    note = f"column {name!r} was taken from {labels.file_name}, " + (f"by column {key!r}" if key else "a row for a row")
     return replace(with_column(table, name, cells), label=name), replace(findings, notes=[*findings.notes, note])
 
 

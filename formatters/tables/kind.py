@@ -15,7 +15,7 @@ from automl_engine.errors import DataError
 from formatters.base import Evidence, Options
 from formatters.labels.target import choose
 from formatters.split_words import is_split_name
-from formatters.tables.columns import Column, holds_lists, mean_chars, parse_number
+from formatters.tables.columns import Column, holds_lists, mean_chars, names_files, parse_number
 from formatters.tables.files import TableUpload, load
 from formatters.tables.header import NUMBER, are_years, axis_value, is_axis
 
@@ -102,7 +102,11 @@ def text_columns(features: Sequence[Column]) -> list[Column]:
     words = [
         c
         for c in features
-        if not c.numbers and c.distinct > 1 and not holds_lists(c.counts) and not is_split_name(c.name)
+        if not c.numbers
+        and c.distinct > 1
+        and not holds_lists(c.counts)
+        and not names_files(c.counts)
+        and not is_split_name(c.name)
     ]
     return sorted(words, key=lambda column: -mean_chars(column.counts))[:1]
 

@@ -87,7 +87,10 @@ def read_new_rows(path: Path, name: str, layout: dict[str, Any], wanted: list[st
 
 def left_out_doubts(path: str, left_out: Sequence[str]) -> list[Doubt]:
     """For the report of training data."""
-    return [Doubt(f"{path}: left out {what}", "correct it, or remove it, if it is a row", path) for what in left_out]
+    return [
+        Doubt(f"{path}: left out {what}", "if rows are in it, write them as the others, in one table", path)
+        for what in left_out
+    ]
 
 
 def left_out(findings: RawFindings, file_name: str) -> list[str]:

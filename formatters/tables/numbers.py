@@ -174,7 +174,7 @@ def find_writing(cells: Collection[str], delimiter: str) -> Writing:
     timed = sum(bool(CLOCK.fullmatch(cell)) for cell in cells)
     if timed > (1 - MAX_JUNK_SHARE) * len(cells):
         return Writing(clock=True)
-    bare = [AFTER.sub("", BEFORE.sub("", cell, count=1)).strip("()").rstrip("-") for cell in cells]
+    bare = [_bare(cell) for cell in cells]
     commas = [cell for cell in bare if re.match(r"[-+(]?[\d.'’ \u00a0\u2009\u202f]*,\d", cell)]
     grouped = all(COMMAS.fullmatch(cell) for cell in commas) and delimiter != ";"
     several = any(cell.count(",") > 1 or re.search(r",.*\.", cell) for cell in commas)

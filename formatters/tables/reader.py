@@ -27,9 +27,10 @@ from formatters.tables.delimited import (
     without_line_ends,
     without_outer_quotes,
 )
-from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, check_width, read_structured
+from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
 from formatters.tables.untidy import Tidied, tidy, without_repeated
+from formatters.tables.written import check_width
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")

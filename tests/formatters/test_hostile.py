@@ -21,9 +21,9 @@ from automl_engine.run.child import held_memory
 from formatters.base import Options
 from formatters.convert import convert
 from formatters.series.ts_file import read_ts
-from formatters.tables.formats import MAX_COLUMNS
 from formatters.tables.kind import _numbered
 from formatters.tables.reader import read_table
+from formatters.tables.written import MAX_COLUMNS
 from formatters.unpacking import limits
 from formatters.unpacking.archive import unpack
 from tests.formatters.toys import write_workbook

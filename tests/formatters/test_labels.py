@@ -311,6 +311,7 @@ def test_tables_of_other_kinds(tmp_path: Path, name: str) -> None:
         ([f"x/{i:04d}.png" for i in range(8)], [str(i) for i in range(8)]),
         ([f"x/{i}.png" for i in range(8)], [f"{i:03d}.png" for i in range(8)]),
         ([f"Stra\u00dfe u\u0308 {i}.png" for i in range(8)], [f"Stra\u00dfe \u00fc {i}.png" for i in range(8)]),
+        ([f"my shot ä{i}.png" for i in range(8)], [f"my%20shot%20%C3%A4{i}.png" for i in range(8)]),
         ([f"x/shot{i}.png" for i in range(8)], [f"/data/upload/1/0a1b2c3{i}-shot{i}.png" for i in range(8)]),
     ],
 )

@@ -104,6 +104,15 @@ def test_all_grey_means_one_channel_and_mixed_sizes_mean_variable(tmp_path: Path
     assert (table.spec.row_count, table.spec.col_count, table.spec.num_channels) == (-1, -1, 3)
 
 
+def test_the_first_page_of_several_is_read(tmp_path: Path) -> None:
+    page = picture("L").convert("RGB")
+    page.save(tmp_path / "pages.tif", save_all=True, append_images=[page])
+    data = (tmp_path / "pages.tif").read_bytes()
+    table = image.read(class_folders(tmp_path / "set", {"1.tif": data, "2.png": KEPT["grey.png"]}), Options())
+    assert len(table.samples) == 4
+    assert table.spec.num_channels == 1
+
+
 def test_broken_images_are_named_and_left_out(tmp_path: Path) -> None:
     broken = {
         "cut.jpg": encoded(Image.fromarray(np.tile(COLOUR, (5, 5, 1))), "JPEG")[:-2000],

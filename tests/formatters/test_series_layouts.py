@@ -131,6 +131,16 @@ def test_files_of_json(tmp_path: Path) -> None:
     assert (report["modality"], report["counts"]["samples"], report["spec"]["num_channels"]) == ("timeseries", 12, 2)
 
 
+def test_the_class_in_the_names_of_recordings_is_told(tmp_path: Path) -> None:
+    files = {
+        f"{STATES[i % 3]}_{i}.csv": "t,x,y\n" + "".join(f"{t / 10},{v},{-v}\n" for t, v in enumerate(wave(i)))
+        for i in range(12)
+    }
+    report = made(tmp_path, files)
+    assert (report["modality"], {label["name"] for label in report["labels"]}) == ("timeseries", set(STATES))
+    assert any("taken from the names of the files" in doubt["what"] for doubt in report["doubts"])
+
+
 def test_a_line_of_a_recording_that_is_left_out_is_told(tmp_path: Path) -> None:
     files = {
         f"{STATES[i % 3]}/{i}.csv": "t,ax\n" + "".join(f"{t},{v}\n" for t, v in enumerate(wave(i, 40)))

@@ -18,6 +18,7 @@ from pyarrow import feather, parquet
 from automl_engine.errors import DataError
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.tables.formats import _fill_merged
 from formatters.tables.reader import read_table
 from tests.formatters.toys import write_workbook
 
@@ -78,6 +79,11 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "lines.txt": lambda path: path.write_text("\n".join(map(json.dumps, RECORDS))),
     "decimal.parquet": lambda path: parquet.write_table(decimals(), path),
     "split.json": lambda path: path.write_text(json.dumps({"columns": COLUMNS, "index": [], "data": ROWS})),
+    "deep.json": lambda path: path.write_text(json.dumps({"data": {"trees": {"rows": RECORDS}}})),
+    "lists.json": lambda path: path.write_text(json.dumps([COLUMNS, *ROWS])),
+    "listed_labels.jsonl": lambda path: path.write_text(
+        "\n".join(json.dumps(row | {"kind": [row["kind"]]}) for row in RECORDS)
+    ),
     "a.jsonl": lambda path: path.write_text("\n".join(map(json.dumps, RECORDS))),
     "a.arff": lambda path: path.write_text(ARFF),
     "a.csv.gz": lambda path: path.write_bytes(gzip.compress(TEXT.encode())),
@@ -130,3 +136,39 @@ def test_a_place_that_no_attribute_has_is_told(tmp_path: Path, cell: str) -> Non
     path.write_text("@relation r\n@attribute n numeric\n@attribute class {x,y}\n@data\n{0 1, 1 y}\n{" + cell + "}\n")
     with pytest.raises(DataError, match=r"data line 2 of a\.arff names attribute"):
         read_table(path)
+
+
+def test_what_stands_within_objects_and_lists_of_one_has_columns(tmp_path: Path) -> None:
+    rows = [{"data": {"size": i % 9}, "notes": [{"value": {"choices": ["ab"[i % 2]]}}]} for i in range(40)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    report = convert(tmp_path / "a.json", tmp_path / "out", Options(), say=lambda line: None)
+    assert report["options"]["target"] == "notes.value.choices"
+    assert [label["name"] for label in report["labels"]] == ["a", "b"]
+
+
+def test_rows_of_parts_in_json(tmp_path: Path) -> None:
+    rows = [[f"a story of {'joy' if i % 2 else 'grief'} and of {i} others", "ab"[i % 2]] for i in range(40)]
+    (tmp_path / "a.json").write_text(json.dumps({"train": rows, "test": rows[:10]}))
+    report = convert(tmp_path / "a.json", tmp_path / "out", Options(), say=lambda line: None)
+    assert (report["modality"], report["counts"]["train"], report["counts"]["test"]) == ("text", 40, 10)
+
+
+@pytest.mark.parametrize("value", [{"bytes": b"\x89PNG\r\n", "path": "1.png"}, b"\x89PNG\r\n"])
+def test_files_in_the_cells_are_told(tmp_path: Path, value: object) -> None:
+    parquet.write_table(pyarrow.table({"image": [value] * 4, "label": [0, 1, 0, 1]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"column 'image' of a\.parquet holds files"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_merged_cells_hold_for_each_of_their_rows() -> None:
+    rows = [["kind", "size"], ["oak", "1"], ["", "2"], ["", "3"], ["elm", "4"]]
+    _fill_merged(rows, [((2, 1), (4, 1)), ((2, 1), (9, 1)), ((0, 0), (3, 0)), ((7, 9), (9, 9))], (1, 1))
+    assert [row[0] for row in rows] == ["kind", "oak", "oak", "oak", "elm"]
+
+
+@pytest.mark.parametrize("cell", ["https://example.org/photos/{}", "images/img_{}.jpg"])
+def test_names_of_files_are_no_texts(tmp_path: Path, cell: str) -> None:
+    lines = ["image,label", *(f"{cell.format(i * 7919)},{'ab'[i % 2]}" for i in range(40))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="'image': it names files or links, and what they hold is not in the table"):
+        convert(tmp_path / "a.csv", tmp_path / "out", Options(), say=lambda line: None)

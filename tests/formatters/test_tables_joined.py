@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from automl_engine.errors import DataError
 from formatters.base import Options, Table
 from formatters.detect import detect
-from formatters.modalities import tabular
+from formatters.modalities import tabular, timeseries
 from formatters.tables.files import load
 
 
@@ -72,3 +73,32 @@ def test_txt_files_of_several_headers_are_no_table(tmp_path):
     parts_in_txt(tmp_path, "height,weight,kind")
     (tmp_path / "part9.txt").write_text("a,b\n1,2\n3,4\n")
     assert load(tmp_path) is None
+
+
+def test_labels_beside_belong_to_the_rows_that_they_name(tmp_path):
+    sizes = [f"{10 * (i % 2) + i % 7 / 7:.2f}" for i in range(40)]
+    rows = [f"T{i},{size}" for i, size in enumerate(sizes)]
+    labels = [f"T{i},{('elm', 'oak')[i % 2]}" for i in range(40)]
+    (tmp_path / "features.csv").write_text("\n".join(["id,size", *rows]))
+    (tmp_path / "labels.csv").write_text("\n".join(["id,kind", *sorted(labels)]))  # T1, T10, T11, ...
+    table = tabular.read(tmp_path, Options())
+    assert [sample.labels for sample in table.samples] == [(("elm", "oak")[i % 2],) for i in range(40)]
+
+
+def test_a_list_of_what_the_classes_mean_is_no_label(tmp_path):
+    rows = [f"{10 * (i % 2) + i % 7},{i % 2}" for i in range(40)]
+    table = read(tmp_path, data=["size,kind", *rows], labels=["kind,name", "0,elm", "1,oak"])
+    assert table.findings.target == "kind"
+
+
+def test_numbers_beside_are_a_label_to_cut(tmp_path):
+    with pytest.raises(DataError, match=r"the label column .amount. of .* holds 40 different numbers"):
+        read(tmp_path, X=features(0), y=["amount", *(f"{i}.5" for i in range(40))])
+
+
+def test_labels_of_long_series_beside(tmp_path):
+    steps = [f"{i},{t},{i * t % 5}.5" for i in range(12) for t in range(8)]
+    (tmp_path / "series.csv").write_text("\n".join(["id,t,value", *steps]))
+    (tmp_path / "labels.csv").write_text("\n".join(["id,kind", *(f"{i},{'ab'[i % 2]}" for i in range(12))]))
+    table = timeseries.read(tmp_path, Options())
+    assert (len(table.samples), table.label_names) == (12, ["a", "b"])
