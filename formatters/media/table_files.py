@@ -9,8 +9,8 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.tables.formats import read_workbook
-from formatters.tables.json_rows import flattened
 from formatters.tables.reader import RawTable, decode_text, read_table
+from formatters.tables.records import flattened
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")

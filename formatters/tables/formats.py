@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.tables.json_rows import records
-from formatters.tables.written import MAX_CELLS, check_size, written
+from formatters.tables.records import MAX_CELLS, check_size, records, written
 
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header

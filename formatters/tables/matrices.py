@@ -13,7 +13,7 @@ from typing import Literal
 from automl_engine.errors import DataError
 from formatters.encodings import decode_text
 from formatters.tables.reader import RawFindings, RawTable, ReadTable, check_lines
-from formatters.tables.written import check_size
+from formatters.tables.records import check_size
 from formatters.words import counted
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan", re.IGNORECASE)

@@ -29,8 +29,8 @@ from formatters.tables.delimited import (
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
+from formatters.tables.records import check_width
 from formatters.tables.untidy import Tidied, tidy, without_repeated
-from formatters.tables.written import check_width
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")

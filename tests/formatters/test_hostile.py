@@ -23,7 +23,7 @@ from formatters.convert import convert
 from formatters.series.ts_file import read_ts
 from formatters.tables.kind import _numbered
 from formatters.tables.reader import read_table
-from formatters.tables.written import MAX_COLUMNS
+from formatters.tables.records import MAX_COLUMNS
 from formatters.unpacking import limits
 from formatters.unpacking.archive import unpack
 from tests.formatters.toys import write_workbook

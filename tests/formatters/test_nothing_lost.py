@@ -15,7 +15,7 @@ from formatters.base import Options
 from formatters.convert import convert
 from formatters.media import beside, label_table
 from formatters.modalities import audio, video
-from formatters.tables import json_rows
+from formatters.tables import records
 from tests.formatters.toys import RATE_HZ, image_upload, moving_bar, write_video, write_wav
 
 Maker = Callable[[Path], None]
@@ -205,7 +205,7 @@ def test_files_named_far_down_in_a_table(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_table_of_too_many_cells_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_rows, "MAX_CELLS", 50)
+    monkeypatch.setattr(records, "MAX_CELLS", 50)
     (folder / "a.json").write_text("[" + ",".join(['{"a": 1, "b": 2}'] * 30) + "]")
     with pytest.raises(DataError, match="more than 50 cells"):
         converted(folder)

@@ -1,4 +1,4 @@
-"""JSON in the shapes that people store tables in -> rows of strings, the first one the header.
+"""Values as cells of text, how large a table may be, and JSON in all shapes of tables -> rows, the header first.
 
 Standard library only: exported models carry this file along.
 """
@@ -8,17 +8,49 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from datetime import date, datetime, time
+from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.split_words import part_of
 from formatters.tables.header import distinct_names, has_header_line
-from formatters.tables.written import MAX_CELLS, check_width, written
 
+MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
 SPLIT = "split"
 MAX_DEPTH = 6  # of objects whose parts become columns
 LOOK_ROWS = 500  # for a header
 Rows = list[list[str]]
+
+
+def written(value: Any) -> str:
+    """A value as a cell of text: whole numbers without a decimal point, dates as ISO, nothing as ""."""
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value).strip()
+
+
+def check_width(columns: int, name: str) -> None:
+    if columns > MAX_COLUMNS:
+        raise DataError(f"{name} has {columns:,} columns; keep the {MAX_COLUMNS:,} most useful ones, the limit here.")
+
+
+def check_size(path: Path, rows: int, columns: int) -> None:
+    check_width(columns, path.name)
+    if rows * columns > MAX_CELLS:
+        raise DataError(f"{path.name} holds more than {MAX_CELLS:,} cells, the limit here; upload a part of it.")
 
 
 def records(text: str, name: str) -> Rows:
