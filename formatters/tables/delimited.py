@@ -54,7 +54,7 @@ def without_double_colons(text: str) -> str:
 def without_outer_quotes(text: str) -> str:
     """Some programs put each line as a whole in quotes, as if it were one cell."""
     sample = [line.rstrip() for line in text.split("\n", SAMPLE_ROWS)[:SAMPLE_ROWS] if line.strip()]
-    if not all(re.fullmatch(r'"[^"]*([^"]|"")*"', line) for line in sample):
+    if not all(re.fullmatch(r'"(?:[^"]|"")*+"', line) for line in sample):
         return text
     inner = [line[1:-1].replace('""', '"') for line in sample]
     if not any(len({line.count(mark) for line in inner}) == 1 and mark in inner[0] for mark in DELIMITERS):

@@ -16,6 +16,7 @@ NUMBER_SHARE = 0.6  # of the cells below, for a column of numbers
 MIN_ROWS = 5
 MAX_RAGGED_SHARE = 0.05
 MIN_EVEN_ROWS = 20
+MOST_SUMS = 5  # lines at the end: sums, and below them perhaps means
 TOTAL = re.compile(
     r"((grand|sub)[\s-]?)?(totals?|sum|average|avg|mean|gesamt|summe|insgesamt|mittelwert|totale|"
     r"итого|всего|合计|总计|合計|計)\s*:?",
@@ -38,10 +39,10 @@ class Tidied:
 def tidy(rows: list[list[str]]) -> Tidied:
     """Leave out what is no row."""
     found = _without_second_header(Tidied(rows))
-    while (done := _without_total(found)) is not found:  # sums, and below them perhaps means
-        found = done
-    _strip_quotes(done.rows)
-    return done
+    for _ in range(MOST_SUMS):
+        found = _without_total(found)
+    _strip_quotes(found.rows)
+    return found
 
 
 def _without_second_header(found: Tidied) -> Tidied:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyarrow import feather, parquet
 from automl_engine.errors import DataError
 from formatters.base import Options
 from formatters.convert import convert
+from formatters.tables.delimited import without_alignment, without_outer_quotes
 from formatters.tables.formats import _fill_merged
 from formatters.tables.reader import read_table
 from tests.formatters.toys import write_workbook
@@ -172,3 +174,12 @@ def test_names_of_files_are_no_texts(tmp_path: Path, cell: str) -> None:
     (tmp_path / "a.csv").write_text("\n".join(lines))
     with pytest.raises(DataError, match="'image': it names files or links, and what they hold is not in the table"):
         convert(tmp_path / "a.csv", tmp_path / "out", Options(), say=lambda line: None)
+
+
+@pytest.mark.parametrize("line", ['"' + 200_000 * "a", '"' + 200_000 * '""' + "x", 200_000 * "a  "], ids=len)
+def test_a_long_line_is_looked_at_once(line: str) -> None:
+    """A pattern that tries every place for the end of a quote would take hours."""
+    begun_s = time.process_time()
+    assert without_outer_quotes(line) == line
+    assert without_alignment(line) == line
+    assert time.process_time() - begun_s < 2
