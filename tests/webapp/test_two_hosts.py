@@ -42,7 +42,7 @@ pytestmark = [  # starts three hosts, and waits until one is missed
     pytest.mark.long,
     pytest.mark.django_db(transaction=True),
 ]
-FOLLOWED_S = 2
+FOLLOWED_S = 10  # 1 to 3 s on two cores, with the tests of the engine beside
 
 
 class Host:
@@ -157,16 +157,19 @@ def test_a_lost_host(hosts: dict[str, Host], dataset: Dataset, owner_client: Cli
     wait_for(lambda: all(where(run) for run in runs), MARGIN_S, "a score of each run")
     begun = time.monotonic()
     seen = [where(run).scored(run) for run in runs]  # type: ignore[union-attr]
-    wait_for(lambda: all(hosts["web"].scored(_fetched(run)) >= n for run, n in zip(runs, seen, strict=True)), 60, "it")
+    wait_for(
+        lambda: all(hosts["web"].scored(_fetched(run)) >= n for run, n in zip(runs, seen, strict=True)),
+        FOLLOWED_S,
+        "the scores on the web host",
+    )
     print(f"followed on the web host after {time.monotonic() - begun:.1f} s")
-    assert time.monotonic() - begun <= FOLLOWED_S
     lost, kept = where(runs[0]), where(runs[1])
     assert lost
     assert kept
     assert lost is not kept
     lost.freeze(runs[0])
     wait_for(lambda: runs[0].points.count() == lost.scored(runs[0]), MARGIN_S, "scores as rows")
-    time.sleep(FOLLOWED_S)
+    time.sleep(2)  # nothing more comes
     points = runs[0].points.count()
     lost.kill()
     killed_at = time.monotonic()
