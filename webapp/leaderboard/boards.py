@@ -101,7 +101,7 @@ class ModelRow:
     cells: dict[str, Cell] = field(default_factory=dict)  # by data set id
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Board:
     """Models and data sets at one budget and modality, and what else could be chosen."""
 
