@@ -42,6 +42,8 @@ class Ensemble:
         self.labels, self.multi_label = np.empty((0, 0)), False
         self.validation = 0.0
         """NAUC of its out-of-fold predictions."""
+        self.gained = 0.0
+        """What that has gained since the last written prediction."""
         self.made_by, self.why = "", ""
         self.written: tuple[tuple[tuple[AnytimeModel, ...], float], ...] = ()
         """The state of the last written prediction."""
@@ -59,7 +61,8 @@ class Ensemble:
             return False, 0.0, ""
         labels, candidate = self.labels[seen], {member.name: member.oof[seen]}
         known = {name: oof[seen] for name, oof in known.items()}
-        before = 0.0 if first_known or not known else validation_nauc(labels, mix(known, self.weights))
+        nothing_before = first_known or not known
+        before = 0.0 if nothing_before else validation_nauc(labels, mix(known, self.weights))
         weights = reweighed(labels, known, self.weights, candidate, self.multi_label)
         if weights:
             self.weights = weights
@@ -72,7 +75,9 @@ class Ensemble:
         ):
             member.ensemble_model = member.current.frozen()
         report = self._report(member, seen, bool(weights) or first_known)
-        return bool(weights), self.validation - before, report
+        gain = self.validation - before
+        self.gained += 0.0 if nothing_before else gain
+        return bool(weights), gain, report
 
     def weigh_anew(self) -> None:
         """What was decided on one fold, while the others were left out, is decided again by the members that have
@@ -114,6 +119,10 @@ class Ensemble:
 
     def state(self) -> tuple[tuple[tuple[AnytimeModel, ...], float], ...]:
         return tuple((self.members[name].versions, weight) for name, weight in self.weights.items())
+
+    def note_written(self) -> None:
+        """Its present state has predicted."""
+        self.written, self.gained = self.state(), 0.0
 
     def has_news(self) -> bool:
         """Whether the next prediction would differ from the last one written."""

@@ -108,7 +108,7 @@ class AutoModel(AnytimeModel):
                 del weights[member.name]
         if not weights:
             raise RuntimeError("no configuration can predict; the log holds the errors")
-        self.ensemble.written = self.ensemble.state()
+        self.ensemble.note_written()
         self.schedule.written()
         return mix({name: self.members[name].predict(split, remaining_time_budget) for name in weights}, weights)
 

@@ -100,8 +100,9 @@ class Schedule:
         """Whether a better prediction is to be written now, also because only long steps follow."""
         cost_s = sum(self.members[name].next_test_s for name in self.ensemble.weights)
         pause_s = max(SPACING * self.elapsed_s(), 2 * cost_s)
-        has_news = self.ensemble.has_news()
-        return has_news and (clock.now_s() - self.written_s >= pause_s or not self.queue)
+        gained_more_than_is_left = self.ensemble.gained > 1 - self.ensemble.validation
+        is_time = clock.now_s() - self.written_s >= pause_s or gained_more_than_is_left or not self.queue
+        return is_time and self.ensemble.has_news()
 
     def unfinished(self) -> list[Member]:
         """Members that can use the time after the queue: networks to bag, or else those without some folds, or else

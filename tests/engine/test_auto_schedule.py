@@ -54,8 +54,20 @@ def test_a_prediction_is_due_once_it_differs_and_some_time_has_passed(schedule: 
     assert not schedule.prediction_is_due()
     schedule.now["s"] = 55.0
     assert schedule.prediction_is_due()
-    schedule.ensemble.written = schedule.ensemble.state()
+    schedule.ensemble.note_written()
     assert not schedule.prediction_is_due()
+
+
+def test_a_gain_larger_than_what_is_left_to_gain_is_written_at_once(schedule: Any) -> None:
+    schedule.queue = [{"name": "b"}]
+    schedule.now["s"] = schedule.written_s = 50.0
+    schedule.ensemble.gained, schedule.ensemble.validation = 0.1, 0.8
+    assert not schedule.prediction_is_due()
+    schedule.ensemble.validation = 0.95
+    assert schedule.prediction_is_due()
+    schedule.ensemble.note_written()
+    assert not schedule.prediction_is_due()
+    assert schedule.ensemble.gained == 0
 
 
 def test_a_member_too_slow_to_predict_in_time_is_refused(schedule: Any) -> None:

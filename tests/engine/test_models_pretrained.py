@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only place with weights; empty."""
     monkeypatch.setenv("AUTODL_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    caches = (pretrained.backbone, pretrained.seconds_per_image)
+    caches = (pretrained.backbone, pretrained.seconds_per_pixel)
     for function in caches:
         function.cache_clear()
     yield tmp_path

@@ -29,7 +29,7 @@ from automl_engine.models.shared.pretrained import (
     backbone,
     build,
     in_pieces,
-    seconds_per_image,
+    seconds_per_pixel,
     standard_pixels,
 )
 from automl_engine.models.shared.vision import describe_weights
@@ -101,8 +101,8 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         self.sides: Sequence[int] = params.get("sides", SIDES)
         self._backbone()
         slow = self.device.type == "cpu"
-        one_s = [seconds_per_image(self.backbone_name, side) if slow else 0.0 for side in self.sides]
-        self.costs_s = [self.frames * cost_s for cost_s in one_s]
+        pixel_s = seconds_per_pixel(self.backbone_name) if slow else 0.0
+        self.costs_s = [self.frames * side**2 * pixel_s for side in self.sides]
 
     @property
     def backbone_name(self) -> str:
