@@ -7,6 +7,7 @@ import pytest
 
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
+from automl_engine.features import image
 from automl_engine.features.image import appearance, gradient_features, texture_features, typical_side
 from automl_engine.models.image.linear import MANY, appearance_params
 
@@ -45,6 +46,12 @@ def test_chunks_do_not_change_the_features() -> None:
     whole = np.concatenate([gradient_features(images, 4), texture_features(images, 2)], axis=1)
     parts = [np.concatenate([gradient_features(one, 4), texture_features(one, 2)], axis=1) for one in images[:, None]]
     np.testing.assert_allclose(whole, np.concatenate(parts), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 300])
+def test_quantiles_by_counting_are_those_by_sorting(scale: int) -> None:
+    values = np.random.default_rng(0).normal(0, scale, (32, 32)).astype(np.int16)
+    assert (image._counted_quantiles(values) == image._quantiles(values)).all()
 
 
 def test_textures_are_the_same_wherever_a_thing_is() -> None:
