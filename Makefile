@@ -56,7 +56,7 @@ $(CHALLENGE_ENV)/.installed: requirements-challenge.txt
 	test -n "$$python" || { echo "Python 3.6 or 3.7 was not found; install one (pyenv install 3.6.15) or name it: make challenge-env CHALLENGE_BASE_PYTHON=/path/to/python3.6"; exit 1; }; \
 	echo "Installing the packages of requirements-challenge.txt with $$python (once, about 2 GB) ..."; \
 	"$$python" -m venv --clear $(CHALLENGE_ENV)
-	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check pip==21.3.1
+	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check pip==20.3.4
 	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check setuptools==58.5.3 wheel==0.37.1
 	@$(CHALLENGE_ENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-challenge.txt
 	@touch $@
