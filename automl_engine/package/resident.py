@@ -10,6 +10,7 @@ request makes a new one.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     """Import, then pass each connection on to the fork of its model until we are ended."""
     warm.drop_secrets("automl_engine.package.resident", arguments)
     import_all()
+    gc.freeze()  # as in the waiting engine
     residents: dict[str, Resident] = {}  # by the path of the model, the one last used at the end
     with warm.listening(Path(arguments[0])) as listener:
         while True:

@@ -10,6 +10,7 @@ computes.  Its environment holds no secrets.  Foreign code is never forked: it g
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     """Import, then fork a run for each connection until we are ended."""
     drop_secrets("automl_engine.run.warm", arguments)
     import_all()
+    gc.freeze()  # a fork that collects garbage need not look at, and so copy, what was imported
     with listening(Path(arguments[0])) as listener:
         while True:
             connection, _ = listener.accept()
