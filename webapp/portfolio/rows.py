@@ -14,8 +14,9 @@ from django.db.models import Q
 from webapp import engine
 from webapp.engine import DataError
 from webapp.portfolio import files, gains, history
-from webapp.portfolio.models import PortfolioRow
+from webapp.portfolio.models import MODALITIES, PortfolioRow
 from webapp.runs.models import Run
+from webapp.runs.words import kind
 
 FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 
@@ -31,6 +32,12 @@ def write_enabled(path: Path, run: Run | None = None) -> None:
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def as_yaml(row: PortfolioRow) -> str:
+    """A file that can be imported again; the switch stays here."""
+    told = [{field: getattr(row, field) for field in FIELDS if field != "enabled"}]
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+
+
 def refusal(model: str, params: dict[str, Any]) -> str:
     """Why no run may use such a configuration, in one sentence; empty if a run may."""
     if model not in engine.model_names():
@@ -40,6 +47,14 @@ def refusal(model: str, params: dict[str, Any]) -> str:
     except DataError as error:
         return str(error)
     return files.missing(model, params)
+
+
+def wrong_kind(model: str, modality: str) -> str:
+    """Why a model is none for a kind of data, in one sentence; empty if it is, or is for all kinds."""
+    of = {"series": "timeseries"}.get(prefix := model.partition("_")[0], prefix)
+    if of not in MODALITIES or of == modality or (of, modality) == ("timeseries", "audio"):
+        return ""
+    return f"The model {model} is for {kind(of)} data, not for {kind(modality)} data; choose another."
 
 
 def obstacle(row: PortfolioRow) -> str:
