@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -156,6 +157,6 @@ def _target(path: Path, _mtime_ns: int) -> str:
 
 
 def target_of(report: dict[str, Any]) -> str:
-    """The column that is predicted; empty where there is none with a name, or several."""
+    """The column that is predicted; empty where there is none with a name of its own, or several."""
     names = [column["name"] for column in report.get("columns", []) if column["role"] == "target"]
-    return names[0] if len(names) == 1 else ""
+    return names[0] if len(names) == 1 and not re.fullmatch(r"column_\d+", names[0]) else ""
