@@ -24,10 +24,11 @@ FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 def write_enabled(path: Path, run: Run | None = None) -> None:
     """The enabled configurations and that of the run as YAML, in their order, for ``automl_engine run --portfolio``."""
     enabled = PortfolioRow.objects.filter(Q(enabled=True) | Q(name=run.model if run else ""))
+    usable = [row for row in enabled if not (refusal(row.model, row.params) or wrong_kind(row.model, row.modality))]
     rows = [
         {field: getattr(row, field) for field in FIELDS}
         | {"params": files.located(row.model, row.params), "place": place}
-        for row, place in gains.in_order([row for row in enabled if not refusal(row.model, row.params)], run)
+        for row, place in gains.in_order(usable, run)
     ]
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -59,7 +60,7 @@ def wrong_kind(model: str, modality: str) -> str:
 
 def obstacle(row: PortfolioRow) -> str:
     """Why a configuration cannot run on this machine, in one sentence; empty if it can."""
-    if why := refusal(row.model, row.params):
+    if why := refusal(row.model, row.params) or wrong_kind(row.model, row.modality):
         return why
     if row.model in engine.configuration.ALONE and (why := engine.confined.refusal()):
         return why
