@@ -101,7 +101,7 @@ def test_stop_keeps_the_best_within_two_seconds(queued: Run, owner_client: Any, 
     queued.refresh_from_db()
     assert taken_s < 2
     assert queued.state == Run.State.FINISHED
-    assert queued.reason == "You stopped it; the best model is kept."
+    assert queued.reason == "You stopped it; the model that is best on held-out training samples is kept."
     assert queued.points.count() == 2
 
 

@@ -243,6 +243,6 @@ def test_a_class_that_is_a_number_is_told_with_its_column(run: Run, owner_client
 def test_the_first_prediction_is_told_on_both_clocks(run: Run, owner_client: Any) -> None:
     Run.objects.update(created=run.started - timedelta(seconds=1.5))
     html = owner_client.get(run.get_absolute_url()).content.decode()
-    assert "First prediction after 0.5 s of training, 2 s after the click" in html
+    assert "First prediction after 0.5 s of training, 2 s after it was requested" in html
     Run.objects.update(created=run.started + timedelta(hours=1))  # as an imported one has it
-    assert "after the click" not in owner_client.get(run.get_absolute_url()).content.decode()
+    assert "after it was requested" not in owner_client.get(run.get_absolute_url()).content.decode()

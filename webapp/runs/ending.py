@@ -87,7 +87,7 @@ def _why_ended(run: Run, scores: dict[str, Any]) -> str:
     """Why it ended in order, in words."""
     stopped = scores.get("stopped")
     if run.state == Run.State.STOPPING or stopped == "user":
-        return "You stopped it; the best model is kept."
+        return "You stopped it; the model that is best on held-out training samples is kept."
     if stopped == "budget":
         return f"The training time of {words.duration(run.budget_s)} is over."
     after = f" after {words.duration((timezone.now() - run.started).total_seconds())}" if run.started else ""
