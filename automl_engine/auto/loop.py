@@ -81,7 +81,7 @@ class AutoModel(AnytimeModel):
         while not self.done_training:
             if reason := self.schedule.why_over():
                 self.done_training = True
-                self.emit("note", text=f"Training is over: {reason}.")
+                self.emit("stopped", reason=reason)
                 break
             if self._first:
                 self._check_first_model(split, *self._first)

@@ -28,8 +28,8 @@ class Reporter:
 
     def progress(self, name: str, text: str, after: bool = True, **fields: float) -> None:
         """A text before or ``after`` what the member itself last reported."""
-        own = self._progress or name
-        text = f"{own}: {text}" if after else f"{text}: {own}"
+        own = self._progress or (name if after else "")
+        text = ": ".join(filter(None, (own, text) if after else (text, own)))
         self._emit("progress", by=name, text=text, fraction=self._fraction(), **fields)
 
     def failure(self, name: str, error: Exception) -> None:

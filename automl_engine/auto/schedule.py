@@ -91,7 +91,7 @@ class Schedule:
     def why_over(self) -> str:
         """Why training is over, or an empty string."""
         if self.remaining_s() < 0.02 * self.budget_s:
-            return "the time budget is used"
+            return "too little time was left for another step"
         if not self.queue and not self.unfinished():
             return "no further version of a model gains on unseen examples"
         return ""

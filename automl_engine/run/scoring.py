@@ -93,7 +93,7 @@ def explain(solution: np.ndarray, prediction: np.ndarray, labels: Sequence[str],
         "confusion": _confusion(truth, decided) if single and len(labels) <= MAX_CONFUSION_CLASSES else None,
         "classes": _classes(truth, decided, naucs, labels),
         "mistakes": _mistakes(truth, decided, share, labels),
-        "samples": _samples(truth, share, labels),
+        "samples": _samples(truth, decided, share, labels),
     }
 
 
@@ -147,7 +147,7 @@ def _mistakes(truth: np.ndarray, decided: np.ndarray, share: np.ndarray, labels:
     ]
 
 
-def _samples(truth: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+def _samples(truth: np.ndarray, decided: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The same rows at every prediction, so that a page can show how the answers change."""
     rows = np.unique(np.linspace(0, len(share) - 1, SHOWN_SAMPLES).astype(int)).tolist()
     best = np.argsort(-share[rows], axis=1, kind="stable")[:, :SHOWN_LABELS].tolist()
@@ -155,6 +155,7 @@ def _samples(truth: np.ndarray, share: np.ndarray, labels: Sequence[str]) -> lis
         {
             "index": i,
             "true": _names(truth[i], labels),
+            "right": bool((decided[i] == truth[i]).all()),
             "top": [[labels[c], float(share[i, c])] for c in order],
         }
         for i, order in zip(rows, best, strict=True)

@@ -47,6 +47,9 @@ STEADY = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 """The environment in which the numbers of a virtual run come out the same: sums in one order, no random hashes."""
+USED_UP = 0.95
+"""Share of the budget after which a model that ends has had too little time for more."""
+NO_TIME = "too little time was left for another step"
 FOREIGN = "challenge"
 """The model whose code is not ours."""
 CHILD = (sys.executable, "-m", "automl_engine.run.ingestion")
@@ -192,7 +195,8 @@ class Supervisor:
         self.journal = board.run_dir / "events.jsonl"
         self._offset = 0
         self._by: dict[int, str] = {}
-        self._failure: str | None = None  # the child's own words
+        self._failure: str | None = None  # the child's own words, as is the next
+        self._why_done = ""
 
     def supervise(self, start: Callable[[IO[bytes]], Process]) -> dict[str, Any]:
         """``start``: starts the child, which prints to the given file."""
@@ -240,6 +244,8 @@ class Supervisor:
                     self._by[event["k"]] = event["by"]
                 case "failed":
                     self._failure = event["error"] if event["fatal"] else self._failure
+                case "stopped":
+                    self._why_done = event["reason"]
             line = describe(event)
             if line:
                 self.on_line(line)
@@ -272,7 +278,8 @@ class Supervisor:
         if ended_for == "construction":
             return "failed", f"the model was not ready after {CONSTRUCTION_LIMIT_S:g} s"
         if code == _EXIT_OK:
-            return "done", "the model has nothing more to learn"
+            near_end = _elapsed_s(self.run_dir) > USED_UP * budget_s
+            return "done", self._why_done or (NO_TIME if near_end else "the model has nothing more to learn")
         if self._failure:
             return "failed", self._failure
         if code == EXIT_LIMIT:

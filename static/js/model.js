@@ -1,5 +1,6 @@
 // Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
+import { clip, open, picture, sound } from "./capture.js";
 import { whileDisabled } from "./common.js";
 import { showWhy } from "./why.js";
 
@@ -79,6 +80,48 @@ for (const zone of document.querySelectorAll("[data-drop]")) {
     if (input.files.length) form.requestSubmit();
   });
   input.addEventListener("change", () => input.files.length && form.requestSubmit());
+}
+
+/** Send one file as if it were chosen. */
+function sendFile(blob, name) {
+  const chosen = new DataTransfer();
+  chosen.items.add(new File([blob], name, { type: blob.type.split(";")[0] }));
+  const input = document.getElementById("try-files");
+  input.files = chosen.files;
+  input.form.requestSubmit();
+}
+
+/** The camera stays on for more pictures until the page is left; the microphone is asked for each time. */
+async function capture(place, kind) {
+  const [video, message] = [place.querySelector("video"), place.querySelector("[role=status]")];
+  message.textContent = "";
+  let stream = null;
+  try {
+    stream = video?.srcObject ?? (await open(kind));
+    if (video && !video.srcObject) {
+      video.srcObject = stream;
+      video.hidden = false;
+      await new Promise((resolve) => video.addEventListener("loadedmetadata", resolve, { once: true }));
+      place.querySelector("button").textContent = place.dataset.then;
+      return;
+    }
+    const seconds = Number(place.dataset.seconds);
+    if (kind !== "picture") message.textContent = `Recording for ${seconds} s …`;
+    if (kind === "picture") sendFile(await picture(video), "picture.jpg");
+    else if (kind === "sound") sendFile(await sound(stream, seconds), "sound.wav");
+    else sendFile(await clip(stream, seconds), "clip.webm");
+    message.textContent = "";
+  } catch (error) {
+    message.textContent = error.message;
+  } finally {
+    if (!video) for (const track of stream?.getTracks() ?? []) track.stop();
+  }
+}
+
+for (const place of document.querySelectorAll("[data-capture]")) {
+  const button = place.querySelector("button");
+  button.addEventListener("click", () => whileDisabled(button, () => capture(place, place.dataset.capture)));
+  place.hidden = false;
 }
 
 document.addEventListener("paste", (event) => {

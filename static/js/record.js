@@ -1,17 +1,11 @@
 // Recording with the webcam or the microphone into class folders: each picture or sound is a file, and upload.js sends
 // them as one zip.
 
+import { open, picture, sound } from "./capture.js";
 import { announce } from "./common.js";
 
 const PICTURE_MS = 250; // between two pictures
-const PICTURE_PX = 320; // the longer side
-const RATE_HZ = 16000; // of the sounds
 const SHOWN = 6; // last pictures of a class
-const TROUBLE = {
-  NotAllowedError: "The browser does not let this page use the $: allow it in the address bar, then press Record again.",
-  NotFoundError: "No $ was found: connect one, then press Record again.",
-  NotReadableError: "The $ is in use by another program: close that, then press Record again.",
-};
 
 class Recorder {
   constructor(panel, form) {
@@ -46,17 +40,14 @@ class Recorder {
     this.panel.hidden = false;
     this.find("hold").disabled = true;
     this.fail("");
-    const device = this.sounds ? "microphone" : "camera";
     for (const [name, shown] of [["video", !this.sounds], ["length", this.sounds]]) this.find(name).hidden = !shown;
     this.find("hint").textContent = this.sounds
       ? "Hold the button, or the space bar: one sound after the other is recorded."
       : "Hold the button, or the space bar: four pictures a second are recorded.";
-    if (!navigator.mediaDevices) return this.fail("The browser allows recording only on a secure address (https).");
     try {
-      const wanted = this.sounds ? { audio: true } : { video: { width: { ideal: 640 } } };
-      this.stream = await navigator.mediaDevices.getUserMedia(wanted);
+      this.stream = await open(this.sounds ? "sound" : "picture");
     } catch (error) {
-      return this.fail((TROUBLE[error.name] ?? `The $ does not work (${error.message}).`).replace("$", device));
+      return this.fail(error.message);
     }
     if (this.panel.hidden) return this.stop(); // closed meanwhile
     this.find("class").focus();
@@ -109,29 +100,14 @@ class Recorder {
   }
 
   async picture() {
-    const video = this.find("video");
-    const scale = PICTURE_PX / Math.max(video.videoWidth, video.videoHeight);
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)];
-    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-    const made = new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+    const made = picture(this.find("video"));
     await new Promise((resolve) => setTimeout(resolve, PICTURE_MS));
     return made;
   }
 
   /** One sound of the chosen length; it is finished also when the button is released earlier. */
-  async sound() {
-    const seconds = Math.min(10, Math.max(1, Number(this.find("seconds").value) || 2));
-    const recorder = new MediaRecorder(this.stream);
-    const parts = [];
-    recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
-    const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve));
-    recorder.start();
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    recorder.stop();
-    await stopped;
-    const context = new OfflineAudioContext(1, 1, RATE_HZ); // decoding resamples to its rate
-    return wav(await context.decodeAudioData(await new Blob(parts).arrayBuffer()));
+  sound() {
+    return sound(this.stream, Math.min(10, Math.max(1, Number(this.find("seconds").value) || 2)));
   }
 
   show() {
@@ -185,31 +161,6 @@ function thumbnail(blob) {
   const image = Object.assign(new Image(), { alt: "", width: 40, height: 30, src: URL.createObjectURL(blob) });
   image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
   return image;
-}
-
-/** Sound as a WAV file of 16 bits, its channels averaged. */
-function wav(sound) {
-  const channels = Array.from({ length: sound.numberOfChannels }, (_, i) => sound.getChannelData(i));
-  const view = new DataView(new ArrayBuffer(44 + 2 * sound.length));
-  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
-  const [size, rate] = [2 * sound.length, sound.sampleRate];
-  text(0, "RIFF");
-  view.setUint32(4, 36 + size, true);
-  text(8, "WAVEfmt ");
-  view.setUint32(16, 16, true);
-  view.setUint16(20, 1, true);
-  view.setUint16(22, 1, true);
-  view.setUint32(24, rate, true);
-  view.setUint32(28, 2 * rate, true);
-  view.setUint16(32, 2, true);
-  view.setUint16(34, 16, true);
-  text(36, "data");
-  view.setUint32(40, size, true);
-  for (let i = 0; i < sound.length; i++) {
-    const value = channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length;
-    view.setInt16(44 + 2 * i, Math.max(-1, Math.min(1, value)) * 32767, true);
-  }
-  return new Blob([view], { type: "audio/wav" });
 }
 
 const panel = document.getElementById("record");

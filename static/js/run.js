@@ -181,6 +181,10 @@ function ticksThatFit({ range, tickvals, ticktext }) {
 
 /** Update the clock between two messages. */
 function tick() {
+  for (const place of document.querySelectorAll("[data-since]")) {
+    const seconds = (Date.now() + serverAhead) / 1000 - Number(place.dataset.since);
+    place.textContent = `for ${Math.max(0, Math.floor(seconds))} s`;
+  }
   const clock = document.querySelector("[data-started]");
   if (!clock) return;
   const budget = Number(clock.dataset.budget);

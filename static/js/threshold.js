@@ -4,7 +4,8 @@ const NBSP = "\u00a0";
 
 function percent(share) {
   if (share === null) return "–";
-  return `${(100 * share).toFixed(share === 0 || share >= 0.0995 ? 0 : 1)}${NBSP}%`;
+  const digits = share === 0 || share === 1 || (share >= 0.0995 && share <= 0.99) ? 0 : 1;
+  return `${Math.min(100 * share, share < 1 ? 99.9 : 100).toFixed(digits)}${NBSP}%`;
 }
 
 function show(section) {

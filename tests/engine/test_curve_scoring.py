@@ -145,7 +145,7 @@ def test_explain_single_label() -> None:
     mistakes = {m["index"]: (m["true"], m["predicted"]) for m in results["mistakes"]}
     assert mistakes == {0: (["a"], ["c"]), 2: (["a"], ["b"])}
     assert [m["confidence"] for m in results["mistakes"]] == pytest.approx([0.5, 0.5])
-    assert len(results["samples"]) == 4
+    assert [sample["right"] for sample in results["samples"]] == [False, True, False, True]
     json.dumps(results, allow_nan=False)
 
 
@@ -156,6 +156,7 @@ def test_explain_multi_label() -> None:
     assert results["task"] == "multi_label"
     assert results["confusion"] is None
     assert (results["accuracy"]["right"], results["accuracy"]["n"]) == (5, 6)
+    assert [sample["right"] for sample in results["samples"]] == [False, True, True], "all labels, not only the first"
     assert results["mistakes"] == [
         {"index": 0, "true": ["a", "b"], "predicted": ["a"], "confidence": pytest.approx(0.8)}
     ]

@@ -18,7 +18,7 @@ import pytest
 
 from automl_engine.__main__ import main
 from automl_engine.errors import DataError
-from automl_engine.run import events
+from automl_engine.run import events, supervisor
 from automl_engine.run.scoreboard import rescore
 from automl_engine.run.supervisor import find_dataset, restore_model, run
 from tests.engine.toys import write_table
@@ -45,6 +45,7 @@ def run_toy(folder: Path, budget_s: float = 30, model: str = "toy", **params: An
 def test_a_run_to_the_end(folder: Path) -> None:
     scores, journal = run_toy(folder, at={"1": "done"})
     assert (scores["stopped"], scores["model"], scores["device"]) == ("done", "my row", "cpu")
+    assert scores["reason"] == "the model has nothing more to learn"
     assert [p["k"] for p in scores["predictions"]] == [0, 1]
     assert scores["predictions"][0]["by"] == "toy rung"
     assert scores["nauc"] > 0.9
@@ -57,6 +58,19 @@ def test_a_run_to_the_end(folder: Path) -> None:
     assert made[-1]["alc"] == scores["alc"]
     results = json.loads((folder.parent / "run" / "results.json").read_text())
     assert (results["k"], results["accuracy"]["right"]) == (1, 30)
+
+
+def test_a_model_that_tells_why_it_ends_is_quoted(folder: Path) -> None:
+    """The page then has one reason, not two that differ."""
+    scores, journal = run_toy(folder, at={"1": "tells"})
+    assert (scores["stopped"], scores["reason"]) == ("done", "too little time was left for another step")
+    assert journal[-1]["reason"] == scores["reason"]
+
+
+def test_a_model_that_ends_at_the_very_end_had_no_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_elapsed_s", lambda run_dir: 29.0)
+    scores, _ = run_toy(folder, at={"1": "done"})
+    assert (scores["stopped"], scores["reason"]) == ("done", supervisor.NO_TIME)
 
 
 def test_the_budget_is_a_hard_stop(folder: Path) -> None:

@@ -29,8 +29,10 @@ class Toy(AnytimeModel):
         self.step += 1
         action = self.params.get("at", {}).get(str(self.step), "")
         match action:
-            case "done":
+            case "done" | "tells":
                 self.done_training = True
+                if action == "tells":
+                    self.emit("stopped", reason="too little time was left for another step")
             case "raise":
                 raise RuntimeError("toy failure")
             case "kill":

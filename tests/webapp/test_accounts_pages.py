@@ -183,3 +183,14 @@ def test_long_storage_lists_have_pages_each(owner: User, owner_client: Client, m
     assert "run 34<" in second
     assert "run 35<" not in second
     assert 'href="?runs=3">Smaller' in second
+
+
+def test_lists_of_administrators_have_sensible_digits(
+    owner: User, make_dataset: Any, make_run: Any, admin_client: Client
+) -> None:
+    make_run(make_dataset(owner), alc=0.9763080056301903, budget_s=300)
+    Dataset.objects.update(size_bytes=98_410_824)
+    assert "93.9\N{NO-BREAK SPACE}MB" in admin_client.get("/admin/datasets/dataset/").content.decode()
+    page = admin_client.get("/admin/runs/run/").content.decode()
+    assert ">0.976<" in page
+    assert ">5 min<" in page

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.accessibility import check
 from tests.webapp.conftest import CHROMIUM
 from webapp.datasets.models import Dataset
+from webapp.runs.models import Prediction, Run
 
 pytestmark = [
     pytest.mark.browser,
@@ -68,3 +69,26 @@ def test_pictures_and_sounds_become_class_folders(page: Any) -> None:
         assert {name.split("/")[1] for name in archive.namelist()} == {"clap", "hum"}
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (16000, 1, 2)
         assert 0.8 < sound.getnframes() / 16000 < 1.5
+
+
+def tried(page: Any, name: str) -> bytes:
+    """What the model was asked, once it has been sent."""
+    with page.expect_response(re.compile("/predict$")):
+        page.get_by_role("button", name=name).click()
+    return next((Prediction.objects.latest("created").folder / "input").iterdir()).read_bytes()
+
+
+def test_a_model_is_tried_with_the_camera_and_the_microphone(page: Any, run: Run) -> None:
+    page.goto(f"/models/{run.pk}")
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("button", name="Take a picture").wait_for()
+    check(page)
+    assert max(Image.open(io.BytesIO(tried(page, "Take a picture"))).size) == 320
+    Dataset.objects.update(modality="video")
+    page.goto(f"/models/{run.pk}")
+    page.get_by_role("button", name="Use the camera").click()
+    assert tried(page, "Record 1 s").startswith(b"\x1aE\xdf\xa3"), "a WebM file"
+    Dataset.objects.update(modality="audio")
+    page.goto(f"/models/{run.pk}")
+    with wave.open(io.BytesIO(tried(page, "Record 1 s with the microphone"))) as sound:
+        assert 0.8 < sound.getnframes() / sound.getframerate() < 1.5

@@ -17,6 +17,7 @@ from webapp.accounts.models import User
 from webapp.datasets import jobs as conversion
 from webapp.datasets import storage, versions, views
 from webapp.datasets.models import Dataset, Upload
+from webapp.datasets.templatetags.datasets import quantity
 from webapp.runs.models import Run
 
 MakeDataset = Callable[..., Dataset]
@@ -347,3 +348,14 @@ def test_the_formatter_reads_both(owner: User, make_dataset: MakeDataset, owner_
     conversion.convert(version.id)
     version.refresh_from_db()
     assert (version.state, version.error, version.sample_count) == ("ready", "", 100)
+
+
+def test_the_share_of_the_test_set_is_that_of_the_samples(owner: User, make_dataset: Any, owner_client: Client) -> None:
+    """Fixes move samples from one side to the other, so it may differ from what was asked for."""
+    dataset = make_dataset(owner)
+    page = owner_client.get(f"/data/{dataset.id}").content.decode()
+    assert "33 % of the samples are the test set" in page  # 6 of 18; 25 % were asked for
+
+
+def test_quantities_have_their_unit() -> None:
+    assert [quantity(1, "words"), quantity(1, "s"), quantity(2, "words")] == ["1 word", "1 s", "2 words"]

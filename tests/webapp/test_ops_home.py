@@ -95,7 +95,7 @@ def test_status_without_redis_says_so(client: Client, monkeypatch: pytest.Monkey
 
 def test_status_shows_workers_queues_and_faults(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = [status.WorkerState(purpose, "CPU, 2 cores", "free", None) for purpose in status.PURPOSES.values()]
-    queues = [status.QueueState("training", waiting=2, wait_s=90)]
+    queues = [status.QueueState("training", waiting=2, wait_s=91.4)]
     monkeypatch.setattr(status, "machinery", lambda: (workers, queues))
     Fault.objects.create(what="The web server was killed.", done="It was started again.")
     page = text(client, "/status")

@@ -73,6 +73,7 @@ def test_the_superb_is_found_within_ten_shared_runs_and_the_useless_goes_last(
     assert "No gain in 5 shared runs: it is tried last. Switch it off." in page
     assert "In 5 shared runs it gained +0." in page
     assert "its place follows from that." in page
+    assert "0.000" not in page
 
 
 def test_only_shared_runs_of_auto_on_its_kind_of_data_bring_it_closer(

@@ -279,6 +279,18 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
     assert "already exists" in send(admin_client, "row", "row.yaml", text).content.decode()
 
 
+def test_a_configuration_goes_to_another_site(admin_client: Client, owner_client: Client) -> None:
+    send(admin_client, "row", "row.yaml", yaml.safe_dump(FOUND).encode())
+    page = admin_client.get("/portfolio/row/image_tuned").content.decode()
+    assert 'href="/portfolio/row/image_tuned/row.yaml"' in page
+    assert owner_client.get("/portfolio/row/image_tuned/row.yaml").status_code == 404
+    content = admin_client.get("/portfolio/row/image_tuned/row.yaml").content
+    PortfolioRow.objects.all().delete()
+    send(admin_client, "row", "row.yaml", content)
+    row = PortfolioRow.objects.get()
+    assert (row.name, row.modality, row.model, row.params) == ("image_tuned", "image", "image_resnet", {"lr": 0.1})
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -287,8 +299,9 @@ def test_what_a_search_found_becomes_a_row(admin_client: Client) -> None:
         ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
         ("\0", "neither YAML nor JSON"),
         (yaml.safe_dump(FOUND | {"model": "os"}), "model: Select a valid choice"),
+        (yaml.safe_dump(FOUND | {"modality": "text"}), "image_resnet is for image data, not for text data"),
         (yaml.safe_dump(FOUND | {"params": [1]}), "Parameters are names with values"),
-        (yaml.safe_dump(FOUND | {"name": "../up"}), "name: Enter a valid"),
+        (yaml.safe_dump(FOUND | {"name": "../up"}), "name: Use letters"),
         (yaml.safe_dump(FOUND | {"model": "challenge", "params": {"path": "/etc"}}), "imported here"),
         ("#" * 70_000, "at most 64"),
         (yaml.safe_dump(FOUND | {"params": {"a": float("nan")}}), "Values must be numbers"),

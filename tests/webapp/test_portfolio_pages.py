@@ -265,3 +265,11 @@ def test_what_cannot_run_here_is_not_promised(
     assert not Run.objects.exists()
     (tmp_path / "mobilenet_v2_imagenet.safetensors").touch()
     assert "photos" in owner_client.get(f"/data/{dataset.pk}").content.decode()
+
+
+def test_a_model_of_another_kind_of_data_is_in_no_run(row: PortfolioRow, tmp_path: Path) -> None:
+    """One that an earlier version let in: its run could not be packed."""
+    PortfolioRow.objects.create(name="lost", modality="text", model="image_resnet")
+    rows.write_enabled(tmp_path / "portfolio.yaml")
+    assert [found.name for found in load(tmp_path / "portfolio.yaml")] == ["image-linear"]
+    assert rows.wrong_kind("series_quant", "timeseries") == rows.wrong_kind("challenge", "text") == ""

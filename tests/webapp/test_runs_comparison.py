@@ -52,11 +52,14 @@ def test_the_difference_on_the_same_test_items(owner: User, run: Run, make_run: 
     assert "Run 3 against this run: The same accuracy" in regions["comparison"]
 
 
-def test_several_labels_are_compared_by_their_f1(owner: User, run: Run, make_run: Any) -> None:
+def test_several_labels_are_compared_by_their_f1(owner: User, run: Run, make_run: Any, owner_client: Any) -> None:
     other = _predicted(make_run(run.dataset), ["0.9 0.9"] * 6)
     for one in (run, other):
         _several(one)
-    assert comparison.difference(run, other, owner).startswith("−33.3 points of F1")  # 1 and 2/3
+    assert comparison.difference(run, other, owner).startswith("−33.3 points of F1 per sample")  # 1 and 2/3
+    html = owner_client.get(f"{run.get_absolute_url()}?with={other.pk}").content.decode()
+    assert '<th scope="row">mean F1</th>' in html
+    assert '<th scope="row">accuracy</th>' not in html
 
 
 def test_a_small_difference_may_be_chance(owner: User, run: Run, make_run: Any) -> None:
@@ -94,7 +97,7 @@ def test_thresholds_of_several_labels_and_where_there_are_none(run: Run, make_ru
     assert [choice["label"] for choice in threshold.choices(run, found)] == ["light", "dark"]
     several = threshold.choices(run, found | {"task": "multi_label"})
     assert [choice["label"] for choice in several] == [threshold.ALL, "dark", "light"]
-    assert several[0]["at_half"] == [("accuracy", 1), ("precision", 1), ("recall", 1), ("F1", 1)]
+    assert several[0]["at_half"] == [("precision", 1), ("recall", 1), ("F1", 1)], "no accuracy of yes-or-no answers"
     assert threshold.choices(run, found | {"labels": ["a", "b", "c"]}) == []
     assert threshold.choices(make_run(run.dataset, state="running"), found) == []
     assert threshold.choices(run, None) == []
@@ -131,6 +134,7 @@ def test_several_labels_are_told_by_their_f1(run: Run, owner_client: Any) -> Non
     path.write_text(json.dumps(results))
     html = re.sub(r"<[^>]+>", "", owner_client.get(run.get_absolute_url()).content.decode()).replace(NBSP, " ")
     assert "33 % mean F1 of the labels" in html
-    assert "Always the more common answer: 44 %" in html
+    assert "Always all labels: 61 %" in html  # 2p / (1 + p) for 0.8 and 0.2
+    assert "Scores by label" in html
     assert "“fog” is found least often: in 0 % of the test" in html
     assert "yes-or-no" not in html

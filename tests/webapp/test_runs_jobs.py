@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -36,7 +37,7 @@ def test_train_writes_the_curve_and_the_end(queued: Run, engine_plan: Any, jobs:
     queued.refresh_from_db()
     assert queued.state == Run.State.FINISHED
     assert queued.export_state == Run.Export.QUEUED
-    assert queued.reason == "Training ended early: nothing left to learn."
+    assert re.fullmatch(r"Training ended after \S+ s: nothing left to learn\.", queued.reason)
     assert (queued.alc, queued.nauc, queued.first_prediction_s) == (0.7, 0.9, 0.5)
     assert queued.started
     assert queued.tries == 1
@@ -100,7 +101,7 @@ def test_stop_keeps_the_best_within_two_seconds(queued: Run, owner_client: Any, 
     queued.refresh_from_db()
     assert taken_s < 2
     assert queued.state == Run.State.FINISHED
-    assert queued.reason == "You stopped it; the best model is kept."
+    assert queued.reason == "You stopped it; the model that is best on held-out training samples is kept."
     assert queued.points.count() == 2
 
 
@@ -288,12 +289,12 @@ def test_predict_keeps_the_answer_and_forgets_the_input(
     assert bad.error == "x.png is not an image; give a PNG or JPEG."
 
 
-def test_done_at_the_very_end_means_the_budget_is_used_up(queued: Run) -> None:
+def test_an_end_before_the_budget_has_the_reason_of_the_engine(queued: Run) -> None:
     done = {"stopped": "done", "reason": "nothing more to learn"}
-    queued.started = timezone.now() - timedelta(seconds=5)
-    assert ending._why_ended(queued, done).startswith("Training ended early")
-    queued.started = timezone.now() - timedelta(seconds=19.5)
-    assert ending._why_ended(queued, done) == "The training time of 20 s is over."
+    assert ending._why_ended(queued, done) == "Training ended: nothing more to learn."
+    queued.started = timezone.now() - timedelta(seconds=15)
+    assert ending._why_ended(queued, done) == "Training ended after 15 s: nothing more to learn."
+    assert ending._why_ended(queued, {"stopped": "budget"}) == "The training time of 20 s is over."
 
 
 def test_every_ending_has_a_sentence(queued: Run) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import plotly.graph_objects as plotly
@@ -223,3 +224,25 @@ def test_a_run_as_challenge_result(client: Any, owner_client: Any, stranger_clie
     assert [who.get(address).status_code for who in (client, stranger_client)] == [404, 404]
     Run.objects.filter(pk=run.pk).update(state="running")
     assert owner_client.get(address).status_code == 404
+
+
+def test_a_class_that_is_a_number_is_told_with_its_column(run: Run, owner_client: Any) -> None:
+    assert run_words.called("1", "Survived") == "Survived = 1"
+    assert run_words.called(["no", "dark"], "Rain") == "Rain = no, dark"
+    assert run_words.called("1", "") == "1"
+    report = run.dataset.report
+    report["columns"] = [{"name": "Lit", "role": "target"}, {"name": "x", "role": "feature"}]
+    (run.dataset.autodl_dir / "report.json").write_text(json.dumps(report))
+    path = run.dir / "results.json"
+    path.write_text(path.read_text().replace('"dark"', '"0"').replace('"light"', '"1"'))
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert "“Lit = 1” predicted as “Lit = 0”" in html
+    assert "of “Lit”" in html
+
+
+def test_the_first_prediction_is_told_on_both_clocks(run: Run, owner_client: Any) -> None:
+    Run.objects.update(created=run.started - timedelta(seconds=1.5))
+    html = owner_client.get(run.get_absolute_url()).content.decode()
+    assert "First prediction after 0.5 s of training, 2 s after it was requested" in html
+    Run.objects.update(created=run.started + timedelta(hours=1))  # as an imported one has it
+    assert "after it was requested" not in owner_client.get(run.get_absolute_url()).content.decode()

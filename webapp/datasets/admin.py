@@ -6,15 +6,20 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from webapp.datasets.models import Dataset
+from webapp.sizes import size
 
 
 @admin.register(Dataset)
 class DatasetAdmin(admin.ModelAdmin):
-    list_display = ("name", "owner", "state", "modality", "sample_count", "size_bytes", "public", "starter", "created")
+    list_display = ("name", "owner", "state", "modality", "sample_count", "size", "public", "starter", "created")
     list_filter = ("state", "modality", "public", "starter", "created")
     list_select_related = ("owner",)
     search_fields = ("id", "name", "owner__email")
     show_full_result_count = False  # nor a hierarchy of dates: both read all rows
+
+    @admin.display(ordering="size_bytes")
+    def size(self, dataset: Dataset) -> str:
+        return size(dataset.size_bytes)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -129,6 +130,12 @@ class Dataset(models.Model):
     def report(self) -> dict[str, Any]:
         return json.loads((self.files("report.json") / "report.json").read_text())
 
+    @property
+    def target(self) -> str:
+        """The name of the column that is predicted; empty where there is none, or several."""
+        path = self.files("report.json") / "report.json"
+        return _target(path, path.stat().st_mtime_ns) if path.exists() else ""
+
     def test_labels(self) -> str:
         """SHA-256 of the labels of its test set; empty where there are none yet."""
         path = next(self.files("*.solution").glob("*.solution"), None)
@@ -142,3 +149,14 @@ class Dataset(models.Model):
 @lru_cache(maxsize=64)
 def _digest(path: Path, _mtime_ns: int) -> str:
     return sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _target(path: Path, _mtime_ns: int) -> str:
+    return target_of(json.loads(path.read_text()))
+
+
+def target_of(report: dict[str, Any]) -> str:
+    """The column that is predicted; empty where there is none with a name of its own, or several."""
+    names = [column["name"] for column in report.get("columns", []) if column["role"] == "target"]
+    return names[0] if len(names) == 1 and not re.fullmatch(r"column_\d+", names[0]) else ""

@@ -76,15 +76,12 @@ def class_bars(report: dict[str, Any]) -> list[dict[str, Any]]:
 def majority_accuracy(report: dict[str, Any]) -> float | None:
     """Test accuracy of always predicting the class that is most common in the training set.
 
-    With several labels at once: of answering every yes-or-no question with the more common answer.
+    None with several labels at once, where no accuracy is told that it could be compared with.
     """
-    labels, train, test = report.get("labels", []), report["counts"]["train"], report["counts"]["test"]
-    if not labels or not test:
+    labels, test = report.get("labels", []), report["counts"]["test"]
+    if not labels or not test or report["task"] == "multi_label":
         return None
-    if report["task"] != "multi_label":
-        return max(labels, key=lambda label: label["train"])["test"] / test
-    right = sum(label["test"] if 2 * label["train"] > train else test - label["test"] for label in labels)
-    return right / (test * len(labels))
+    return max(labels, key=lambda label: label["train"])["test"] / test
 
 
 def columns(report: dict[str, Any]) -> list[dict[str, Any]]:

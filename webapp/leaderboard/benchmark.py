@@ -18,6 +18,8 @@ from webapp.engine import read_json
 FILES = ("results.csv", "table.md", "summary.json")
 SHIPPED = Path(settings.BASE_DIR) / "docs" / "results" / "benchmark"
 STYLES = ("site.css", "leaderboard.css")
+FEW = 6
+"""Models that all get a column of their own in the table of the sets."""
 
 
 def published() -> Path:
@@ -59,18 +61,26 @@ def export(out: Path) -> None:
 
 
 def summary() -> dict[str, Any] | None:
-    """``summary.json`` with the sets' cells in the order of the models, None where a model was not run."""
+    """``summary.json`` for the page: of each set the cells of the models for several kinds of data in their order, None
+    where one was not run, and those of the models for this kind alone.
+    """
     found = read_json(folder() / "summary.json")
     if found is None:
         return None
     modalities = list(dict.fromkeys(row["modality"] for row in found["sets"]))
     for row in found["models"]:
         row["means"] = [row["by_modality"].get(modality) for modality in modalities]
+    names = [row["model"] for row in found["models"]]
+    general = [row["model"] for row in found["models"] if len(row["by_modality"]) > 1 or len(names) <= FEW]
+    special = [name for name in names if name not in general]
     for row in found["sets"]:
-        row["in_order"] = [row["cells"].get(model["model"]) for model in found["models"]]
+        row["in_order"] = [row["cells"].get(name) for name in general]
+        row["special"] = [(name, row["cells"][name]) for name in special if name in row["cells"]]
         row["details"] = [{"model": model, **cell} for model, cell in row["cells"].items()]
     has_references = any(row["reference"] for row in found["sets"])
-    return found | {"modalities": modalities, "has_references": has_references}
+    plots = [[plot for plot in found["plots"] if plot["file"].startswith("curves_") == one] for one in (False, True)]
+    shown = {"general": general, "special": special, "overviews": plots[0], "curves": plots[1]}
+    return found | {"modalities": modalities, "has_references": has_references} | shown
 
 
 def file(name: str) -> Path | None:

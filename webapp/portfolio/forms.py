@@ -12,11 +12,15 @@ from webapp import engine
 from webapp.accounts.models import User
 from webapp.portfolio import history, imports, rows
 from webapp.portfolio.models import MODALITIES, PortfolioRow
+from webapp.runs.words import kind
 from webapp.sizes import size
+
+NAME_ERRORS = {"name": {"invalid": "Use letters of the English alphabet, digits, hyphens and underscores only."}}
+KINDS = [(name, kind(name)) for name in MODALITIES]
 
 
 class RowForm(forms.ModelForm):
-    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
+    modality = forms.ChoiceField(label="Kind of data", choices=KINDS)
     model = forms.ChoiceField(help_text="a model of the engine")
     params_text = forms.CharField(
         label="Parameters",
@@ -31,6 +35,7 @@ class RowForm(forms.ModelForm):
         model = PortfolioRow
         fields = ("name", "modality", "model", "origin", "position", "enabled")
         widgets = {"origin": forms.Textarea(attrs={"rows": 3})}
+        error_messages = NAME_ERRORS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
@@ -59,6 +64,8 @@ class RowForm(forms.ModelForm):
         known = {"model", "params_text"} <= given.keys()
         if known and (wrong := rows.refusal(given["model"], given["params_text"])):
             self.add_error("params_text", wrong)
+        if {"model", "modality"} <= given.keys() and (wrong := rows.wrong_kind(given["model"], given["modality"])):
+            self.add_error("model", wrong)
         return cleaned
 
     def keep(self, by: User) -> PortfolioRow:
@@ -73,7 +80,7 @@ class RowForm(forms.ModelForm):
 class FileForm(forms.Form):
     """A configuration from a file; ``keep`` saves it, switched off and last in the order."""
 
-    file = forms.FileField(label="Configuration", help_text="row.yaml, as written by a search")
+    file = forms.FileField(label="Configuration", help_text="row.yaml, from a search or the page of a configuration")
     most_bytes = 2**16
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -107,6 +114,7 @@ class BinaryForm(FileForm, forms.ModelForm):
         model = PortfolioRow
         fields = ["name", "origin"]
         widgets = {"origin": forms.Textarea(attrs={"rows": 2})}
+        error_messages = NAME_ERRORS
 
     @property
     def most_bytes(self) -> int:  # type: ignore[override]
@@ -114,7 +122,7 @@ class BinaryForm(FileForm, forms.ModelForm):
 
 
 class CodeForm(BinaryForm):
-    modality = forms.ChoiceField(choices=[(name, name) for name in MODALITIES])
+    modality = forms.ChoiceField(label="Kind of data", choices=KINDS)
     file = forms.FileField(label="Submission", help_text="a zip with model.py and its class Model(metadata)")
     trusted = forms.BooleanField(label="I have read this code, or I trust who wrote it.")
 

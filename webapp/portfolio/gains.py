@@ -139,4 +139,6 @@ def _note(row: PortfolioRow, mean: Mean) -> str:
     if not row.shipped and mean.runs >= ENOUGH and mean.gain < LEAST_GAIN:
         return f"No gain in {runs}: it is tried last.{' Switch it off.' if row.enabled else ''}"
     follows = "" if row.shipped else "; its place follows from that"
-    return f"In {runs} it gained {mean.total / mean.runs:+.3f} NAUC on average{follows}."
+    gain = f"{mean.total / mean.runs:+.3f}".replace("-", "\N{MINUS SIGN}")
+    what = f"{gain} NAUC on average" if float(gain[1:]) else "nothing"
+    return f"In {runs} it gained {what}{follows}."

@@ -14,8 +14,9 @@ from django.db.models import Q
 from webapp import engine
 from webapp.engine import DataError
 from webapp.portfolio import files, gains, history
-from webapp.portfolio.models import PortfolioRow
+from webapp.portfolio.models import MODALITIES, PortfolioRow
 from webapp.runs.models import Run
+from webapp.runs.words import kind
 
 FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 
@@ -23,12 +24,19 @@ FIELDS = ("name", "modality", "model", "params", "origin", "enabled")
 def write_enabled(path: Path, run: Run | None = None) -> None:
     """The enabled configurations and that of the run as YAML, in their order, for ``automl_engine run --portfolio``."""
     enabled = PortfolioRow.objects.filter(Q(enabled=True) | Q(name=run.model if run else ""))
+    usable = [row for row in enabled if not (refusal(row.model, row.params) or wrong_kind(row.model, row.modality))]
     rows = [
         {field: getattr(row, field) for field in FIELDS}
         | {"params": files.located(row.model, row.params), "place": place}
-        for row, place in gains.in_order([row for row in enabled if not refusal(row.model, row.params)], run)
+        for row, place in gains.in_order(usable, run)
     ]
     path.write_text(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def as_yaml(row: PortfolioRow) -> str:
+    """A file that can be imported again; the switch stays here."""
+    told = [{field: getattr(row, field) for field in FIELDS if field != "enabled"}]
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
 
 
 def refusal(model: str, params: dict[str, Any]) -> str:
@@ -42,9 +50,17 @@ def refusal(model: str, params: dict[str, Any]) -> str:
     return files.missing(model, params)
 
 
+def wrong_kind(model: str, modality: str) -> str:
+    """Why a model is none for a kind of data, in one sentence; empty if it is, or is for all kinds."""
+    of = {"series": "timeseries"}.get(prefix := model.partition("_")[0], prefix)
+    if of not in MODALITIES or of == modality or (of, modality) == ("timeseries", "audio"):
+        return ""
+    return f"The model {model} is for {kind(of)} data, not for {kind(modality)} data; choose another."
+
+
 def obstacle(row: PortfolioRow) -> str:
     """Why a configuration cannot run on this machine, in one sentence; empty if it can."""
-    if why := refusal(row.model, row.params):
+    if why := refusal(row.model, row.params) or wrong_kind(row.model, row.modality):
         return why
     if row.model in engine.configuration.ALONE and (why := engine.confined.refusal()):
         return why

@@ -10,5 +10,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("portfolio/row/<slug:name>/switch", views.switch, name="portfolio-switch"),
     path("portfolio/row/<slug:name>/evaluate", views.evaluate, name="portfolio-evaluate"),
     path("portfolio/row/<slug:name>/progress", views.progress, name="portfolio-progress"),
+    path("portfolio/row/<slug:name>/row.yaml", views.row_yaml, name="portfolio-yaml"),
     path("portfolio/row/<slug:name>/restore", views.restore, name="portfolio-restore"),
 ]

@@ -103,6 +103,14 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @for_administrators
+@require_safe
+def row_yaml(request: HttpRequest, name: str) -> HttpResponse:
+    """The configuration as a file that can be imported on another site."""
+    row = get_object_or_404(PortfolioRow, name=name)
+    return HttpResponse(rows.as_yaml(row), content_type="application/yaml; charset=utf-8")
+
+
+@for_administrators
 @require_POST
 def evaluate(request: HttpRequest, name: str) -> HttpResponse:
     """Evaluate the configuration, or the others in use, on every public data set, or cancel waiting runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
+from webapp.runs import words
 from webapp.runs.models import Run
 
 
@@ -15,8 +16,8 @@ class RunAdmin(admin.ModelAdmin):
         "owner",
         "state",
         "export_state",
-        "alc",
-        "budget_s",
+        "area",
+        "training_time",
         "tries",
         "charged",
         "created",
@@ -26,6 +27,14 @@ class RunAdmin(admin.ModelAdmin):
     list_select_related = ("owner", "dataset")
     search_fields = ("id", "owner__email", "dataset__name")
     show_full_result_count = False  # nor a hierarchy of dates: both read all rows
+
+    @admin.display(description="ALC", ordering="alc")
+    def area(self, run: Run) -> str:
+        return words.score_value(run.alc)
+
+    @admin.display(ordering="budget_s")
+    def training_time(self, run: Run) -> str:
+        return words.duration(run.budget_s)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

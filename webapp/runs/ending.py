@@ -87,16 +87,12 @@ def _why_ended(run: Run, scores: dict[str, Any]) -> str:
     """Why it ended in order, in words."""
     stopped = scores.get("stopped")
     if run.state == Run.State.STOPPING or stopped == "user":
-        return "You stopped it; the best model is kept."
-    if stopped == "budget" or (stopped == "done" and _used_up(run)):
+        return "You stopped it; the model that is best on held-out training samples is kept."
+    if stopped == "budget":
         return f"The training time of {words.duration(run.budget_s)} is over."
+    after = f" after {words.duration((timezone.now() - run.started).total_seconds())}" if run.started else ""
     reason = str(scores.get("reason", "")).strip().rstrip(".")
-    return f"Training ended early: {reason}." if reason else "Training ended early."
-
-
-def _used_up(run: Run) -> bool:
-    """An engine that sees too little time left for one more step ends by itself, a moment early."""
-    return run.started is not None and (timezone.now() - run.started).total_seconds() > 0.95 * run.budget_s
+    return f"Training ended{after}: {reason}." if reason else f"Training ended{after}."
 
 
 def _fail(run: Run, code: int | None, trouble: str) -> None:

@@ -20,6 +20,7 @@ from webapp.runs.models import Prediction, Run
 MAX_BYTES = 200 * 2**20
 MAX_FILES = 100
 VISITOR_MAX_BYTES = 20 * 2**20  # of somebody with the shared link
+MOST_RECORDED_S = 10
 MAX_WAITING = 5  # of one user, or of all visitors of one model
 KEPT = 50  # predictions of one user, or of all visitors, on one model; older ones are deleted
 
@@ -52,6 +53,12 @@ def _range(column: dict[str, Any]) -> dict[str, float]:
         except ValueError:  # written with commas or units
             return {}
     return {"low": min(values), "high": max(values)} if values else {}
+
+
+def recording_s(dataset: Dataset) -> int:
+    """How long a sound or a clip is recorded to try the model: as long as most of the data, within reason."""
+    lengths = [stat["median"] for stat in dataset.report.get("stats", []) if stat["unit"] == "s"]
+    return round(min(MOST_RECORDED_S, max([1.0, *lengths])))
 
 
 def take_files(run: Run, user: User | None, files: Sequence[UploadedFile], explain: bool) -> Prediction:

@@ -16,8 +16,16 @@ NOUNS = {
     "timeseries": "series",
 }
 KINDS = {"audio": "sound", "tabular": "table", "timeseries": "time series"}
+CODE = re.compile(r"[+-]?\d+([.,]\d+)?|true|false|yes|no|[tfyn]", re.IGNORECASE)
 LONG_DECIMAL = re.compile(r"[+-]?\d*\.\d{5,}(e[+-]?\d{1,3})?", re.IGNORECASE)
 BUDGET_WORDS = {20: "a first impression", 60: "a first model", 300: "a good model", 1200: "thorough"}
+
+
+def called(labels: str | list[str], target: str) -> str:
+    """``Survived = 1``: a class that is only a number or a yes or no, with the column that it is a value of."""
+    if isinstance(labels, list):
+        return ", ".join(called(label, target) for label in labels)
+    return f"{target} = {labels}" if target and CODE.fullmatch(labels) else labels
 
 
 def noun(modality: str) -> str:
@@ -108,7 +116,7 @@ def accuracy_of(results: dict[str, Any] | None) -> dict[str, str] | None:
 
 
 def f1_of(results: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Of several labels at once, from ``results.json``: the mean F1, what the more common answers would reach, and the
+    """Of several labels at once, from ``results.json``: the mean F1, what giving all labels always would reach, and the
     label that is found least often: ``{"share": "71 %", "trivial": "38 %", "label": "cat", "recall": "12 %"}``.
     """
     if not results or results["task"] != "multi_label":
@@ -117,7 +125,7 @@ def f1_of(results: dict[str, Any] | None) -> dict[str, Any] | None:
     if not known:
         return None
     commons = [found["n"] / results["n_test"] for found in known]
-    trivial = [2 * share / (1 + share) if share > 0.5 else 0.0 for share in commons]  # "yes" finds all of them
+    trivial = [2 * share / (1 + share) for share in commons]  # "yes" finds all of them
     least = min(known, key=lambda found: found["recall"])
     return {
         "share": percent(fmean(_f1(found) for found in known)),
@@ -132,7 +140,7 @@ def _f1(found: dict[str, Any]) -> float:
     return 2 * (found["precision"] or 0.0) * found["recall"] / total if total else 0.0
 
 
-def result_sentence(results: dict[str, Any] | None, modality: str) -> str:
+def result_sentence(results: dict[str, Any] | None, modality: str, target: str = "") -> str:
     """One sentence: "97 % of the test images are classified correctly; the most common mistake: 4 predicted as 9." """
     accuracy = accuracy_of(results)
     if not results or not accuracy:
@@ -142,7 +150,7 @@ def result_sentence(results: dict[str, Any] | None, modality: str) -> str:
         found = f"; “{f1['label']}” is found least often, in {f1['recall']} of its {noun(modality)}" if f1 else ""
         return f"The mean F1 of the labels is {f1['share'] if f1 else '0 %'}{found}."
     sentence = f"{accuracy['share']} of the test {noun(modality)} are classified correctly"
-    worst = _worst_pair(results)
+    worst = [called(label, target) for label in _worst_pair(results) or ()]
     return f"{sentence}; the most common mistake: “{worst[0]}” predicted as “{worst[1]}”." if worst else f"{sentence}."
 
 

@@ -19,9 +19,10 @@ register = template.Library()
 
 @register.filter
 def quantity(value: float, unit: str) -> str:
-    """``1,250 px``, ``0.65 s``, ``4.2 KB``: three significant digits, whole numbers in full."""
+    """``1,250 px``, ``0.65 s``, ``4.2 KB``, ``1 word``: three significant digits, whole numbers in full."""
     if unit == "bytes":
         return size(value)
+    unit = unit.removesuffix("s") if value == 1 and len(unit) > 1 else unit
     return f"{words.number(value)} {unit}".strip()
 
 

@@ -15,6 +15,7 @@ from rq.worker import BaseWorker
 
 from webapp.ops import queues
 from webapp.runs.start import forecast
+from webapp.runs.words import duration
 
 JOB_S = 10.0
 """Assumed duration of a job other than training while none has ended."""
@@ -42,6 +43,11 @@ class QueueState:
     purpose: str
     waiting: int
     wait_s: float  # of a job that would be sent now
+
+    @property
+    def about(self) -> str:
+        """The forecast without digits that it does not have."""
+        return duration(round(self.wait_s, -1 if self.wait_s >= 10 else 0))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from webapp.datasets.models import target_of
 from webapp.runs import words
 from webapp.runs.models import Run
 
@@ -77,8 +78,9 @@ def _more_samples(results: dict[str, Any], report: dict[str, Any]) -> str:
     if not rare:
         return ""
     worst = min(rare, key=lambda line: line["recall"])
+    name = words.called(worst["label"], target_of(report))
     return (
-        f"Add samples of “{worst['label']}”: the training set has only {trained[worst['label']]}, and the model finds "
+        f"Add samples of “{name}”: the training set has only {trained[worst['label']]}, and the model finds "
         f"{words.percent(worst['recall'])} of them in the test set."
     )
 

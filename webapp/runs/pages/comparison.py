@@ -20,10 +20,15 @@ Z_95 = 1.959964
 
 
 def lines(run: Run, others: Sequence[Run], viewer: Any) -> list[dict[str, Any]]:
-    """This run, then the others, each with its difference to this one; empty if there are no others."""
+    """This run, then the others, each with its F1 where there are several labels, and its difference to this one; empty
+    if there are no others.
+    """
     if not others:
         return []
-    return [{"run": run, "difference": ""}, *({"run": o, "difference": difference(run, o, viewer)} for o in others)]
+    differences = ["", *(difference(run, other, viewer) for other in others)]
+    f1s = [words.f1_of(results.load(one)) if one.opens_to(viewer) else None for one in (run, *others)]
+    told = zip((run, *others), f1s, differences, strict=True)
+    return [{"run": one, "f1": f1["share"] if f1 else "", "difference": d} for one, f1, d in told]
 
 
 def difference(run: Run, other: Run, viewer: Any) -> str:
@@ -42,7 +47,7 @@ def difference(run: Run, other: Run, viewer: Any) -> str:
     here, there = _item_scores(run, found), _item_scores(other, theirs)
     if not here or len(here) != len(there):
         return "The predictions of one of the runs are missing."
-    metric = "F1" if found["task"] == "multi_label" else "accuracy"
+    metric = "F1 per sample" if found["task"] == "multi_label" else "accuracy"
     return _sentence([b - a for a, b in zip(here, there, strict=True)], metric, found["n_test"])
 
 

@@ -59,10 +59,11 @@ def model_page(request: HttpRequest, run_id: str) -> HttpResponse:
             "has_results": results.load(run) is not None,
             "card": card.model_card(run),
             "columns": tryout.inputs(run.dataset) if opened else [],
+            "recording_s": tryout.recording_s(run.dataset) if opened else 0,
             "max_mb": tryout.MAX_BYTES // 2**20,
             "history": mine[:SHOWN_HISTORY],
             **_asked(run, shown),
-            "why": shaped(engine.read_json(shown.why_path)) if shown else None,
+            "why": shaped(engine.read_json(shown.why_path), run.dataset.target) if shown else None,
             "address": request.build_absolute_uri(reverse("model-api", args=[run.pk])),
             "link": request.build_absolute_uri(reverse("try", args=[run.link])) if run.link else "",
         },
@@ -83,6 +84,7 @@ def _asked(run: Run, prediction: Prediction | None, key: str = "") -> dict[str, 
         "predict_address": f"{page}/predict",
         "base": f"{page}/predictions/",
         "explains": not key,
+        "target": run.dataset.target,
     }
 
 
@@ -199,6 +201,7 @@ def shared_page(request: HttpRequest, key: str) -> HttpResponse:
         "ready": run.export_state == Run.Export.READY,
         "noun": words.noun(run.dataset.modality),
         "columns": tryout.inputs(run.dataset),
+        "recording_s": tryout.recording_s(run.dataset),
         "max_mb": tryout.VISITOR_MAX_BYTES // 2**20,
         **_asked(run, _visitors(key, asked) if asked else None, key),
     }

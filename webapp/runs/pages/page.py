@@ -80,6 +80,7 @@ def context(run: Run, viewer: Viewer, compared: Sequence[str] = (), *, with_othe
         "forecast": start.forecast(run) if run.state == Run.State.QUEUED else None,
         "points": points,
         "elapsed_words": _elapsed(run),
+        "since_request_s": _since_request_s(run),
         "summary": words.curve_summary(points),
         "others": others,
         "compared": [other.pk for other in chosen],
@@ -121,6 +122,13 @@ def _elapsed(run: Run) -> str:
         return ""
     seconds = ((run.ended or timezone.now()) - run.started).total_seconds()
     return words.duration(max(0.0, min(seconds, run.budget_s)))
+
+
+def _since_request_s(run: Run) -> float | None:
+    """Until the first prediction, with the time in the queue; None for an imported run."""
+    if run.started is None or run.first_prediction_s is None or run.started < run.created:
+        return None
+    return (run.started - run.created).total_seconds() + run.first_prediction_s
 
 
 def payload(run: Run, viewer: Viewer, compared: Sequence[str] = ()) -> dict[str, Any]:

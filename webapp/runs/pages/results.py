@@ -53,7 +53,7 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
         "accuracy": words.accuracy_of(results),
         "f1": words.f1_of(results),
         "majority_accuracy": run.dataset.majority_accuracy,
-        "sentence": words.result_sentence(results, run.dataset.modality),
+        "sentence": words.result_sentence(results, run.dataset.modality, run.dataset.target),
         "matrix": matrix(results),
         "classes": results["classes"],
         "with_samples": with_samples,
@@ -61,8 +61,7 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
     if with_samples:
         seen = previews(run.dataset, "test")
         shown["samples"] = [
-            sample
-            | {"preview": seen.get(sample["index"]), "ok": not sample["top"] or sample["top"][0][0] in sample["true"]}
+            sample | {"preview": seen.get(sample["index"]), "ok": sample.get("right", _first_is_true(sample))}
             for sample in results["samples"]
         ]
         shown["can_map"] = results["task"] == "single_label" and 3 <= len(results["labels"]) <= MOST_MAPPED_CLASSES
@@ -72,6 +71,11 @@ def explained(run: Run, results: dict[str, Any] | None, with_samples: bool) -> d
         for name, found in (("label_errors", errors), ("mistakes", mistakes)):
             shown[name] = [one | {"preview": seen.get(one["index"])} for one in found[:SHOWN_MISTAKES]]
     return shown
+
+
+def _first_is_true(sample: dict[str, Any]) -> bool:
+    """What runs of earlier versions tell of a sample."""
+    return not sample["top"] or sample["top"][0][0] in sample["true"]
 
 
 def _label_errors(run: Run, results: dict[str, Any]) -> list[dict[str, Any]]:

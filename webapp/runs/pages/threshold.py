@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from webapp.runs import words
@@ -18,8 +19,9 @@ TABLE_STEPS = 5
 """The table without a script has every fifth threshold."""
 MOST_LABELS = 30
 MOST_NUMBERS = 1_000_000
-ALL = "all labels together"
+ALL = "mean of all labels"
 NAMES = ("accuracy", "precision", "recall", "F1")
+"""Without the accuracy where there are several labels: that of yes-or-no answers is high whatever the model learned."""
 
 
 def choices(run: Run, found: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -39,8 +41,12 @@ def _choices(run_dir: Path, k: int, solution: Path, has_several: bool, labels: t
     counts = _counts(islice(pairs, max(1, MOST_NUMBERS // len(labels))), len(labels), has_several)
     frequent = sorted(range(len(labels)), key=lambda at: -sum(counts[at][1]))
     if not has_several:  # the rarer of two classes is what is looked for
-        return [_choice(labels[at], [counts[at]]) for at in reversed(frequent)]
-    return [_choice(ALL, counts), *(_choice(labels[at], [counts[at]]) for at in frequent[:MOST_LABELS])]
+        return [_choice(labels[at], [counts[at]], NAMES) for at in reversed(frequent)]
+    known = [counts[at] for at in frequent if sum(counts[at][1])]
+    return [
+        _choice(ALL, known, NAMES[1:]),
+        *(_choice(labels[at], [counts[at]], NAMES[1:]) for at in frequent[:MOST_LABELS]),
+    ]
 
 
 def _counts(
@@ -54,25 +60,31 @@ def _counts(
     return counts
 
 
-def _choice(label: str, counts: list[tuple[list[int], list[int]]]) -> dict[str, Any]:
-    points = [_scores(counts, step) for step in range(1, STEPS)]
+def _choice(label: str, counts: list[tuple[list[int], list[int]]], names: Sequence[str]) -> dict[str, Any]:
+    points = [_means([_scores(one, step)[-len(names) :] for one in counts]) for step in range(1, STEPS)]
     at_half = points[STEPS // 2 - 1]
     table = [{"threshold": step / STEPS, "scores": points[step - 1]} for step in range(TABLE_STEPS, STEPS, TABLE_STEPS)]
     rounded = [[None if score is None else round(score, 4) for score in point] for point in points]
     return {
         "label": label,
         "points": json.dumps(rounded),
-        "at_half": list(zip(NAMES, at_half, strict=True)),
+        "names": names,
+        "at_half": list(zip(names, at_half, strict=True)),
         "table": table,
     }
 
 
-def _scores(counts: list[tuple[list[int], list[int]]], step: int) -> list[float | None]:
-    """Accuracy, precision, recall and F1 where this step and those above count as yes."""
-    false_yes = sum(sum(without[step:]) for without, _ in counts)
-    right_yes = sum(sum(having[step:]) for _, having in counts)
-    right_no = sum(sum(without[:step]) for without, _ in counts)
-    false_no = sum(sum(having[:step]) for _, having in counts)
+def _means(scores: list[list[float | None]]) -> list[float | None]:
+    """Over the labels, as the F1 of the whole page."""
+    columns = [[score for score in column if score is not None] for column in zip(*scores, strict=True)]
+    return [fmean(known) if known else None for known in columns]
+
+
+def _scores(counts: tuple[list[int], list[int]], step: int) -> list[float | None]:
+    """Accuracy, precision, recall and F1 of a label where this step and those above count as yes."""
+    without, having = counts
+    false_yes, right_yes = sum(without[step:]), sum(having[step:])
+    right_no, false_no = sum(without[:step]), sum(having[:step])
     total, size = right_yes + right_no + false_yes + false_no, 2 * right_yes + false_yes + false_no
     return [
         (right_yes + right_no) / total if total else None,

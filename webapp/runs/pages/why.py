@@ -45,7 +45,8 @@ def _page(request: HttpRequest, run_id: str, index: int) -> HttpResponse:
     found = engine.read_json(why.path(run, index))
     is_queued = found is None and queues.is_alive(queue.why_job(run.pk, index))
     preview = previews(run.dataset, "test").get(index)
-    shown = {"run": run, "index": index, "why": shaped(found, preview), "queued": is_queued, "preview": preview}
+    told = shaped(found, run.dataset.target, preview)
+    shown = {"run": run, "index": index, "why": told, "queued": is_queued, "preview": preview}
     shown["noun"] = words.noun(run.dataset.modality)
     response = render(request, "runs/_why.html" if "part" in request.GET else "runs/why.html", shown)
     response["X-State"] = "queued" if is_queued else ""
@@ -71,18 +72,20 @@ def prediction_why(request: HttpRequest, run_id: str, prediction_id: str) -> Htt
     prediction = get_owned(mine, request.user, id=prediction_id, run_id=run_id)
     found = engine.read_json(prediction.why_path)
     is_queued = found is None and queues.is_alive(queue.predict_job(prediction.pk))
-    response = render(request, "runs/_why.html", {"why": shaped(found), "queued": is_queued})
+    response = render(
+        request, "runs/_why.html", {"why": shaped(found, prediction.run.dataset.target), "queued": is_queued}
+    )
     response["X-State"] = "queued" if is_queued else ""
     response["Cache-Control"] = "no-store"
     return response
 
 
-def shaped(found: dict[str, Any] | None, preview: dict[str, Any] | None = None) -> dict[str, Any] | None:
+def shaped(found: dict[str, Any] | None, target: str, preview: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """``why.json`` for ``runs/_why.html``; None where there is none yet."""
     if found is None or "error" in found:
         return found
     weights, without = found["weights"], found["without"]
-    shown = {key: found[key] for key in ("kind", "label", "probability")}
+    shown = {key: found[key] for key in ("kind", "probability")} | {"label": words.called(found["label"], target)}
     if not weights:
         return shown | {"decisive": None}
     if found["kind"] in ("picture", "clip", "sound"):

@@ -52,6 +52,12 @@ def kind(modality: str) -> str:
 
 
 @register.filter
+def called(labels: str | list[str], target: str | None) -> str:
+    """``Survived = 1``: classes that say nothing without the column that they are values of."""
+    return words.called(labels, target or "")
+
+
+@register.filter
 def sentence(text: str) -> str:
     """With a capital letter, unless the first word is a name: of a file, a column or a model."""
     return capfirst(text) if FIRST_WORD.match(text) else text
@@ -59,9 +65,9 @@ def sentence(text: str) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """``97 %``, ``0.4 %``, never broken over two lines; a dash for None."""
-    if share is None:
-        return "–"
+    """``97 %``, ``0.4 %``, ``99.7 %``, never broken over two lines; a dash for None."""
+    if share is None or share > 0.99:
+        return accuracy(share)
     return f"{100 * share:.{0 if share < 0.0005 or share >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
