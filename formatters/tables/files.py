@@ -14,10 +14,18 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
+from formatters.edits import fixes
 from formatters.groups import is_group_name
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
-from formatters.split_words import TELLS_SPLIT, is_split_name, parts_of_cells, sides_of_parts, sides_of_paths
+from formatters.split_words import (
+    TELLS_SPLIT,
+    is_split_name,
+    may_tell_split,
+    parts_of_cells,
+    sides_of_parts,
+    sides_of_paths,
+)
 from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
@@ -73,7 +81,12 @@ class TableUpload:
     def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
         """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
         labelled = [one for one in self.aside if set(target) <= one.columns]
-        return self.doubts + [
+        unsure = [
+            _unsure_split(c)
+            for c in self.columns
+            if c.name not in target and not c.why_ignored and not c.missing and may_tell_split(c.name, c.counts)
+        ]
+        return [*self.doubts, *unsure] + [
             Doubt(f"{one.path} and its {counted(one.rows, 'row')} are not used: {one.why}", AS_THE_OTHERS, one.path)
             for one in labelled
         ]
@@ -276,6 +289,14 @@ def _with_split_column(upload: TableUpload) -> TableUpload:
     for column in folds:
         upload = _ignoring(upload, column, "it numbers the folds of a cross-validation")
     return upload
+
+
+def _unsure_split(column: Column) -> Doubt:
+    held = ", ".join(map(repr, sorted(column.counts)))
+    what = f"column {column.name!r} is named as if it told the split into train and test, but holds {held}, so it is "
+    what += "used like any other column"
+    fix = "choose the values of the test set, or write train and test in it; leave it out if it tells something else"
+    return Doubt(what, fix, column.name, fixes=fixes.split_by(column.name, sorted(column.counts)))
 
 
 def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:

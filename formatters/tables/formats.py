@@ -25,6 +25,7 @@ from formatters.tables.records import MAX_CELLS, check_size, records, written
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
+MEKA_LABELS = re.compile(r"^@relation\s.*?-C\s+(-?[1-9]\d{0,4})", re.IGNORECASE | re.MULTILINE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
@@ -222,12 +223,18 @@ def _sqlite(path: Path) -> Rows:
 
 
 def _arff(text: str, name: str) -> tuple[Rows, str]:
-    """The rows of a (dense or sparse) ARFF file, and its class attribute: the one named so, else a nominal last one."""
+    """The rows of a (dense or sparse) ARFF file, and its label: the attribute named so, else a nominal last one.
+
+    Of several labels a row (MEKA) the name of the relation says how many attributes they are.
+    """
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("%")]
     start = next((at for at, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     found = [match for line in lines[:start] if (match := ARFF_ATTRIBUTE.match(line.strip()))]
     if start is None or not found:
         raise DataError(f"{name} is no ARFF table: it lacks @attribute or @data lines; save it as CSV.")
+    if any(match[2].strip().lower() == "relational" for match in found):
+        what = "holds series in a relational attribute; give the .ts file of the same archive instead."
+        raise DataError(f"{name} {what}")
     header = [match[1].strip("'\"") for match in found]
     nominal = [match[2].lstrip().startswith("{") for match in found]
     quote = "'" if "'" in "".join(lines[start + 1 : start + 50]) else '"'
@@ -244,6 +251,9 @@ def _arff(text: str, name: str) -> tuple[Rows, str]:
         rows.append(row)
     named = [column for column in header if column.lower() in ("class", "label", "target")]
     label = named[0] if named else header[-1] if nominal[-1] else ""
+    if several := MEKA_LABELS.search("\n".join(lines[:start])):  # the first so many attributes, or the last
+        count = int(several[1])
+        label = ",".join(header[:count] if count > 0 else header[count:])
     return [header, *rows], label
 
 

@@ -7,7 +7,7 @@ standard library is used, since exported models carry this file along.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ from formatters.tables.delimited import (
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
-from formatters.tables.records import check_width
+from formatters.tables.records import check_width, tidy_cell
 from formatters.tables.untidy import Tidied, tidy, without_repeated
 from formatters.words import counted
 
@@ -127,7 +127,8 @@ def _read(
     delimiter = separator[1] if separator else sniff_delimiter(text)
     check_width(len(next(cells_of(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
     rows, quoting, ragged, odd = parse(text, delimiter, path.name, keep_odd=keep_empty)
-    rows = [[cell.strip() for cell in row] for row in rows]
+    clean = str.strip if text.isascii() else tidy_cell
+    rows = [[clean(cell) for cell in row] for row in rows]
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
     if not filled:
@@ -196,6 +197,7 @@ def _notes(
 
 def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...]) -> ReadTable:
     found = read_structured(path, decode_text, wanted)
+    found = replace(found, rows=[[tidy_cell(cell) for cell in row] for row in found.rows])
     tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
     rows = tidied.rows if tidied else found.rows
     if path.suffix.lower() in WORKBOOKS and has_header is None and rows:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
@@ -17,6 +18,7 @@ from formatters.split_words import part_of
 from formatters.tables.header import distinct_names, has_header_line
 
 MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
+INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"  # no joiners: these belong to letters
 SPLIT = "split"
 MAX_DEPTH = 6  # of objects whose parts become columns
 LOOK_ROWS = 500  # for a header
@@ -40,6 +42,12 @@ def written(value: Any) -> str:
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value).strip()
+
+
+def tidy_cell(cell: str) -> str:
+    """Without blanks and invisible marks around it, its accents joined to their letters: what looks alike is alike."""
+    cell = cell.strip()
+    return cell if cell.isascii() else unicodedata.normalize("NFC", cell).strip(INVISIBLE).strip()
 
 
 def check_width(columns: int, name: str) -> None:
