@@ -75,11 +75,17 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         if left_out:
             what = counted(len(left_out), "file is", "files are") + f" left out, each {why}"
             found.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
+    if beside.codes:
+        what = f"{beside.codes[0]} numbers the files, as if for a split into train and test; it is not used"
+        what += f" (and {counted(len(beside.codes) - 1, 'more such file')})" * (len(beside.codes) > 1)
+        fix = "write train and test instead of the numbers if they tell the split"
+        found.doubts.append(Doubt(what, fix, beside.codes[0]))
     found.doubts += _unread_doubts(every, [sample.source for sample in result.samples], noun)
     used = (
         {sample.source for sample in result.samples}
         | set(beside.tables)
         | set(beside.lists)
+        | set(beside.told)
         | {entry["path"] for entry in found.ignored}
     )
     why_not = {path: str(error) for path, error in beside.errors.items()}

@@ -15,7 +15,7 @@ from typing import Literal
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.edits import fixes
-from formatters.groups import is_group_name
+from formatters.groups import names_groups
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import (
@@ -51,6 +51,10 @@ BETWEEN_TEXT_AND_LABEL = ("\t", ";", "|")
 MIN_TEXTS = 10  # of a class, a line each
 MIN_WORDS = 3  # of a text, on average
 MAX_NAMELESS_CLASSES = 20  # in a table without a header
+TOOL_COLUMNS = {  # of Label Studio and Prodigy, by one that tells the tool
+    "annotation_id": ("annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"),
+    "_input_hash": ("_input_hash", "_task_hash", "_timestamp", "_session_id", "_annotator_id", "_view_id"),
+}
 AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
 
 
@@ -264,6 +268,10 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
 
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
+    written_by_tool = {name for mark, names in TOOL_COLUMNS.items() if mark in upload.table.places for name in names}
+    for column in upload.columns:
+        if column.name in written_by_tool:
+            upload = _ignoring(upload, column, "the tool for labelling wrote it")
     for column in upload.columns:
         parts = parts_of_cells(column.name, column.counts)
         if not parts:
@@ -306,5 +314,6 @@ def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
 
 def groups_of(upload: TableUpload, target: Sequence[str], rows: Sequence[int]) -> dict[str, list[str]]:
     """The columns of speakers, patients and the like whose values come back, for these rows."""
-    names = [c.name for c in upload.columns if c.name not in target and is_group_name(c.name) and c.distinct > 1]
+    others = [column for column in upload.columns if column.name not in target and column.distinct > 1]
+    names = [column.name for column in others if names_groups(column.name, column.counts)]
     return {name: [upload.table.column(name)[row] for row in rows] for name in names}

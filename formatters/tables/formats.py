@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.tables.records import MAX_CELLS, check_size, records, written
+from formatters.split_words import part_of
+from formatters.tables.records import MAX_CELLS, SPLIT, check_size, records, written
 
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header
@@ -148,14 +149,24 @@ def _workbook(path: Path, wanted: set[str]) -> Structured:
         return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
 
     best = max(filled, key=fitness)
-    rows = filled[best]
+    rows, joined = (filled[best], {best}) if wanted else _with_other_parts(filled, best)
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
     while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
         rows = rows[1:]
-    others = [name for name, content in filled.items() if content and name != best]
+    others = [name for name, content in filled.items() if content and name not in joined]
     left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others)
     return Structured(rows, left_out=left_out)
+
+
+def _with_other_parts(sheets: dict[str, Rows], name: str) -> tuple[Rows, set[str]]:
+    """The rows of a sheet (Train) and of those like it (Test), with a column that tells the part; the sheets taken."""
+    head = sheets[name][:1]
+    parts = [other for other, rows in sheets.items() if part_of(other) and rows[:1] == head != []]
+    if len(parts) < 2 or name not in parts or SPLIT in head[0]:
+        return sheets[name], {name}
+    rows = [[*row, part_of(part)] for part in parts for row in sheets[part][1:]]
+    return [[*head[0], SPLIT], *rows], set(parts)
 
 
 def _arrow(path: Path) -> Rows:
