@@ -26,7 +26,7 @@ def has_header_line(rows: list[list[str]]) -> bool:
     first = rows[0]
     rest = [row for row in rows[1:] if row != first] or rows[1:]  # files put together repeat their header
     repeats = rows[1:].count(first)
-    if repeats > MAX_REPEATS * len(rows) or (len(first) == 1 and repeats):  # a class, which comes back
+    if repeats > max(2, MAX_REPEATS * len(rows)) or (len(first) == 1 and repeats):  # classes, which come back
         return False
     if not rest:
         return not any(_is_number(cell) for cell in first)

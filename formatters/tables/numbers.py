@@ -117,7 +117,7 @@ def _narrow(cell: str) -> str:
 
 def _unit(word: str) -> str:
     word = word.strip(" .").lower()
-    return word.removesuffix("s") if len(word) > 2 else word
+    return word.removesuffix("s") if len(word) > 2 and word.isalpha() else word
 
 
 def _plain(bare: str, decimal_comma: bool, dots: bool) -> str:
