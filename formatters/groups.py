@@ -25,7 +25,7 @@ BARE_WHO = re.compile(
     re.IGNORECASE,
 )
 NUMBERED = re.compile(r"[^\W\d_]{0,12}[\s_.-]?\d{1,8}")
-MIN_BARE_WHO = 8  # fewer may be a count of persons
+MIN_BARE_WHO = 8  # fewer bare numbers may be a count of persons
 PLACE_OF_A_ROW = re.compile(r"(row|line|record|series) \S+$")  # sources that are no files
 NUMBER = re.compile(r"\d{1,4}")
 FIRST_NUMBER = re.compile(r"\d{1,4}(?=[_\s-])")  # of a file's name; later ones count the files
@@ -45,8 +45,10 @@ def is_group_name(column: str) -> bool:
 
 def names_groups(column: str, cells: Collection[str]) -> bool:
     """Is a column named so, or bare ("user", "Proband") and does it number many of them?"""
-    bare = BARE_WHO.fullmatch(column.strip()) and len(cells) >= MIN_BARE_WHO
-    return is_group_name(column) or (bool(bare) and all(map(NUMBERED.fullmatch, cells)))
+    if is_group_name(column):
+        return True
+    bare = BARE_WHO.fullmatch(column.strip()) and (len(cells) >= MIN_BARE_WHO or not any(map(str.isdecimal, cells)))
+    return bool(bare) and all(map(NUMBERED.fullmatch, cells))
 
 
 def groups_in_names(sources: Sequence[str], labels: Sequence[Hashable]) -> dict[str, list[str]]:

@@ -97,8 +97,10 @@ def parts_of_cells(column: str, cells: Collection[str]) -> dict[str, Part]:
 
 def may_tell_split(column: str, cells: Collection[str]) -> bool:
     """Is a column of few values named after a split, or a flag after a part, whose cells do not say what they mean?"""
+    if not 1 < len(cells) <= MAX_PARTS:
+        return False
     flag = bool(part_of(column)) and len(_words(column)) == 1 and {cell.lower() for cell in cells} in FLAGS
-    return 1 < len(cells) <= MAX_PARTS and (is_split_name(column) or flag)
+    return flag or is_split_name(column)
 
 
 def _words(name: str) -> list[str]:

@@ -118,11 +118,12 @@ def _tells_split(found: Beside, path: str, table: RawTable, at: int, index: File
     if len(others) != 1:
         return False
     name, cells = table.columns[others[0]], {row[others[0]] for row in table.rows}
-    files = {file: row[others[0]] for row in table.rows for file in index.find(row[at])[:1]}
     parts = parts_of_cells(name, cells)
-    named = is_split_name(name) or (
-        _is_named_after_split(path, list(files)) and not (table.has_header and name_score(name) >= CLEAR_NAME)
-    )
+    if not parts and not is_split_name(name) and not SPLIT_FILE.search(Path(path).stem):
+        return False
+    files = {file: row[others[0]] for row in table.rows for file in index.find(row[at])[:1]}
+    holds_labels = table.has_header and name_score(name) >= CLEAR_NAME
+    named = is_split_name(name) or (_is_named_after_split(path, list(files)) and not holds_labels)
     if not parts and named and cells == PARTITION.keys() and "partition" in f"{Path(path).stem} {name}".lower():
         parts = dict(PARTITION)
     if parts:

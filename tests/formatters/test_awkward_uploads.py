@@ -232,6 +232,7 @@ def test_columns_of_true_and_false_at_the_end_are_labels(tmp_path):
         ("user", [f"user{i}" for i in range(9)], True),
         ("Proband", [f"VP{i:02}" for i in range(9)], True),
         ("subject", [str(i) for i in range(30)], True),
+        ("user", ["anna1", "bo2", "cem3"], True),
         ("person", ["1", "2", "3", "4"], False),  # how many
         ("subject", [f"Re: meeting {i}" for i in range(9)], False),
         ("author", ["Ann", "Bo", *(f"C{i}" for i in range(9))], False),
@@ -260,3 +261,10 @@ def test_columns_of_tools_for_labelling_are_no_features(tmp_path):
     header = "annotation_id,annotator,created_at,id,lead_time,sentiment,text,updated_at"
     report = converted(put(tmp_path, {"export.csv": "\n".join([header, *lines]) + "\n"}))
     assert (report["modality"], report["options"]["target"], features(report)) == ("text", "sentiment", ["text"])
+
+
+@pytest.mark.parametrize(("start", "kept"), [(842_302, False), (-300, True)])
+def test_a_key_in_front_without_a_header(tmp_path, start, kept):
+    lines = [f"{start + i * 37},{'MB'[i % 2]},{number(i)},{number(i * 7)}" for i in range(60)]
+    report = converted(put(tmp_path, {"wdbc.data": "\n".join(lines) + "\n"}))
+    assert (report["options"]["target"], "column_0" in features(report)) == ("column_1", kept)
