@@ -55,6 +55,7 @@ QUANTITY_SCORE = 6  # of a sure name above numbers that are no classes: a tellin
 CLOSE_CALL = 2.0  # scores as near as this make a doubt
 AMOUNT = 1000  # whole numbers from here on are amounts rather than classes
 AMOUNT_SCORE = 2  # of a telling name ("income") above amounts
+MAX_BARE_COLUMNS = 20  # without a header
 OUT = -5.0  # not above this: no label
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
@@ -122,7 +123,8 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
     rivals = [other.name for other in close if _is_rival(other, chosen)]
     amount = columns[-1]  # what stands last may well be the target, though no class
-    near = not table.has_header or scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
+    bare = not table.has_header and len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
+    near = bare or scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
     if not beside and amount in others and is_quantity(amount) and near and _says_what(amount.name):
         rivals.append(amount.name)
     return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, rivals, others))

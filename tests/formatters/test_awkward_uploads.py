@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ from formatters.tables.header import has_header_line
 from formatters.tables.numbers import find_writing
 from tests.formatters.toys import image_upload, text_upload
 
+WORDS = [f"{one}{other}" for one in "abcdefgh" for other in "klmnopqr"]
 KINDS = ("oak", "elm", "oak")
 
 
@@ -67,6 +69,21 @@ def test_and_one_category(tmp_path):
     spelt = ["grün", unicodedata.normalize("NFD", "grün"), "rot"]
     report = converted(put(tmp_path, {"a.csv": table("height,colour,kind", spelt, ["oak", "elm"])}))
     assert next(c["distinct"] for c in report["columns"] if c["name"] == "colour") == 2
+
+
+def test_texts_stay_as_they_are(tmp_path):
+    text = unicodedata.normalize("NFD", "schöne Möhren im grünen Garten des Hauses stehen")
+    texts = [f"{word} {text} {word}" for word in WORDS]
+    converted(put(tmp_path, {"a.csv": table("number,text,label", texts, ["x", "y"])}), modality="text")
+    lines = (tmp_path / "in" / "out" / "previews" / "test.jsonl").read_text("utf-8").splitlines()
+    assert text in json.loads(lines[0])["text"]
+
+
+def test_a_kind_that_nothing_speaks_for_may_be_chosen(tmp_path):
+    report = converted(
+        put(tmp_path, {"a.csv": table("height,site,kind", ["north", "south"], ["oak", "elm"])}), modality="text"
+    )
+    assert report["modality"] == "text"
 
 
 def test_classes_that_differ_in_invisible_marks_are_told(tmp_path):
