@@ -123,8 +123,9 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
     rivals = [other.name for other in close if _is_rival(other, chosen)]
     amount = columns[-1]  # what stands last may well be the target, though no class
-    bare = not table.has_header and len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
-    near = bare or scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
+    near = scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
+    if not table.has_header:
+        near = len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
     if not beside and amount in others and is_quantity(amount) and near and _says_what(amount.name):
         rivals.append(amount.name)
     return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, rivals, others))
