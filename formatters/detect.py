@@ -78,7 +78,7 @@ def detect(root: Path, options: Options, source: str) -> Detection:
             found[name] = evidence
     candidates = sorted(found, key=lambda name: -found[name].score)
     if options.modality:
-        reasons = found[options.modality].reasons if options.modality in found else []
+        reasons = found[options.modality].reasons if options.modality in found else ["as chosen"]
         return Detection(options.modality, Evidence(1.0, reasons), candidates)
     if candidates and found[candidates[0]].score >= DOUBTFUL:
         return Detection(candidates[0], found[candidates[0]], candidates)

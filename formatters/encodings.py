@@ -223,7 +223,8 @@ def _latin_fit(text: str) -> float:
     letters = HIGH.findall(text)
     if not letters:  # units and currencies, each by itself
         return float(all(len(run) == 1 and run in USUAL_SYMBOLS for run in NOT_ASCII.findall(text)))
-    if len(letters) > len(re.findall("[a-zA-Z]", text)):  # no language is written so: it is another script
+    words = "".join(set(re.findall(r"[^\W\d_]+", text)))  # each once: a short one may stand in every row
+    if len(HIGH.findall(words)) > len(re.findall("[a-zA-Z]", words)):  # it is another script
         return 0.0
     if not MIXED.search(text) and re.search(r"[^\W\d_a-zA-Z]{3}", text):
         return 0.0

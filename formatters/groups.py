@@ -19,6 +19,13 @@ NUMBERED_WHO = re.compile(rf"(?<![a-z])({WHO_IN_NAMES})[\s_.-]?(\d+)(?!\d)", re.
 LETTERED_WHO = re.compile(r"(?<![^\W_])[SP]\d{2,3}(?![^\W_])")  # S01, P12
 WHO_BY_ID = rf"{WHO}|subject|person|user|customer|client|group|household|animal|series|driver|writer|author"
 GROUP_NAME = re.compile(rf"(.*_)?({WHO}|({WHO_BY_ID})s?_?(id|no|nr|number|code))", re.IGNORECASE)
+BARE_WHO = re.compile(
+    r"(subject|person|user|customer|client|household|animal|driver|writer|author|"
+    r"proband(in)?|versuchsperson|vp|teilnehmer(in)?|sujet|sujeto|paciente|participante|患者|被试|被験者)s?",
+    re.IGNORECASE,
+)
+NUMBERED = re.compile(r"[^\W\d_]{0,12}[\s_.-]?\d{1,8}")
+MIN_BARE_WHO = 8  # fewer bare numbers may be a count of persons
 PLACE_OF_A_ROW = re.compile(r"(row|line|record|series) \S+$")  # sources that are no files
 NUMBER = re.compile(r"\d{1,4}")
 FIRST_NUMBER = re.compile(r"\d{1,4}(?=[_\s-])")  # of a file's name; later ones count the files
@@ -34,6 +41,14 @@ CROSSED_SHARE = 0.8  # of the files differ in this number alone from files of ot
 def is_group_name(column: str) -> bool:
     """Is a column named after who or what several samples come from?"""
     return bool(GROUP_NAME.fullmatch(re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", column.strip())))
+
+
+def names_groups(column: str, cells: Collection[str]) -> bool:
+    """Is a column named so, or bare ("user", "Proband") and does it number many of them?"""
+    if is_group_name(column):
+        return True
+    bare = BARE_WHO.fullmatch(column.strip()) and (len(cells) >= MIN_BARE_WHO or not any(map(str.isdecimal, cells)))
+    return bool(bare) and all(map(NUMBERED.fullmatch, cells))
 
 
 def groups_in_names(sources: Sequence[str], labels: Sequence[Hashable]) -> dict[str, list[str]]:

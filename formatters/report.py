@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import asdict, dataclass
 from math import inf
@@ -28,6 +29,7 @@ MANY_COPIES = 0.01  # share of test samples with near-copies, from which a warni
 PART_GROUPS = (
     "if new ones will come, part them: by a split into train and test, or by a column 'group' in a table of the files"
 )
+UNSEEN = re.compile(r"[\s_\-\u200b-\u200f\u2060\ufeff]+")  # what hardly tells names apart
 NEARLY_CONSTANT = 0.95  # share of samples that have, or lack, a label, from which a warning is given
 NOUNS = {
     "image": "images",
@@ -213,7 +215,8 @@ def _spelling_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     counts = {label["name"]: label["train"] + label["test"] for label in labels}
     for name in filter(counts.get, counts):
         number = re.fullmatch(r"[-+]?[\d.]+", name)
-        alike.setdefault(name if number else re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
+        plain = UNSEEN.sub("", unicodedata.normalize("NFKC", name).casefold())
+        alike.setdefault(name if number else plain or name, []).append(name)
     twins = [group for group in alike.values() if len(group) > 1]
     if not twins:
         return []

@@ -79,6 +79,19 @@ def group(column: str) -> list[Fix]:
     return [Fix(f"Group the split by {column!r}", changes, [{"do": "group", "columns": [column]}])]
 
 
+def split_by(column: str, values: Sequence[str]) -> list[Fix]:
+    """Each of a few values may be that of the test set; or the column tells nothing."""
+    by_value = [
+        Fix(
+            f"Test on {value!r}",
+            f"The test set is the samples with {value!r} in column {column!r}.",
+            [{"do": "split", "columns": [column], "values": [value]}],
+        )
+        for value in values[:SHOWN]
+    ]
+    return [*by_value, *ignore([column])]
+
+
 def ignore(columns: Sequence[str]) -> list[Fix]:
     title = "Leave out the column" + "s" * (len(columns) > 1)
     changes = f"Nothing is learned from {_listed(columns)}, and new data does not need it."

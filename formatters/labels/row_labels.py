@@ -108,10 +108,10 @@ def _from_cells(table: RawTable, column: Column) -> RowLabels:
 
 
 def _written_in_several_ways(column: Column) -> bool:
-    """Whole numbers as "1.0" or "+1"; "007" is a name."""
+    """Whole numbers as "1.0" or "+1"; "007" and "1E2" are names."""
     whole = bool(column.numbers) and all(column.numbers.get(cell, 0.5).is_integer() for cell in column.counts)
-    padded = any(re.fullmatch(r"0\d+", cell) for cell in column.counts) and len({*map(len, column.counts)}) == 1
-    return whole and not padded
+    names = any(re.fullmatch(r"0\d+|\d+[eE]\d+", cell) for cell in column.counts)
+    return whole and not (names and len({*map(len, column.counts)}) == 1)
 
 
 def _with_missing(cells: list[str | None], names: list[str], column: str) -> RowLabels:

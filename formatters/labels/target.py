@@ -17,7 +17,7 @@ from formatters.base import Doubt
 from formatters.edits import fixes
 from formatters.labels.lists import list_separator, split_list
 from formatters.split_words import TELLS_SPLIT, is_split_name
-from formatters.tables.columns import ID_NAME, Column, as_label
+from formatters.tables.columns import ID_NAME, Column, as_label, boolean_values
 from formatters.tables.reader import RawTable
 
 Kind = Literal["classes", "columns", "lists", "confidences", "numbers"]
@@ -28,6 +28,8 @@ NAME_SCORES: dict[str, int] = (
     | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
     | dict.fromkeys(("categories", "tag", "tags", "labelconfidencepairs"), 8)
     | dict.fromkeys(("klasse", "classe", "clase", "klass", "kategorie", "categoria", "catégorie", "categoría"), 8)
+    | dict.fromkeys(("diagnose", "diagnostic", "diagnóstico", "diagnostico", "диагноз", "dx"), 8)
+    | dict.fromkeys(("ziel", "zielvariable", "cible", "objetivo", "etikett", "etiqueta", "étiquette", "etichetta"), 8)
     | dict.fromkeys(("класс", "метка", "类别", "标签", "分类", "類別", "クラス", "ラベル", "클래스", "레이블"), 8)
     | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
     | dict.fromkeys(("attrition", "default", "defaulted", "approved", "purchased", "subscribed", "stroke", "fault"), 6)
@@ -53,6 +55,7 @@ QUANTITY_SCORE = 6  # of a sure name above numbers that are no classes: a tellin
 CLOSE_CALL = 2.0  # scores as near as this make a doubt
 AMOUNT = 1000  # whole numbers from here on are amounts rather than classes
 AMOUNT_SCORE = 2  # of a telling name ("income") above amounts
+MAX_BARE_COLUMNS = 20  # without a header
 OUT = -5.0  # not above this: no label
 MAX_CLASSES = 1000
 MAX_NUMERIC_CLASSES = 20
@@ -118,7 +121,14 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
     why = _why(chosen, order[chosen.name], len(columns))
     others = [by_name[name] for name in ranked[1:] if name != chosen.name]
     close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
-    return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, close, others))
+    rivals = [other.name for other in close if _is_rival(other, chosen)]
+    amount = columns[-1]  # what stands last may well be the target, though no class
+    near = scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
+    if not table.has_header:
+        near = len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
+    if not beside and amount in others and is_quantity(amount) and near and _says_what(amount.name):
+        rivals.append(amount.name)
+    return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, rivals, others))
 
 
 def _is_clearly_named(column: Column) -> bool:
@@ -138,14 +148,12 @@ def _in_words(table: RawTable, chosen: Column, others: Sequence[Column]) -> Colu
     return chosen
 
 
-def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> list[Doubt]:
+def _close_calls(chosen: Column, rivals: list[str], others: list[Column]) -> list[Doubt]:
     """A choice that the name does not settle is told, with the runner-up where there is one."""
     if name_score(chosen.name) >= CLEAR_NAME:
         rivals = [other.name for other in others if name_score(other.name) >= name_score(chosen.name)]
         if not rivals:
             return []
-    else:
-        rivals = [other.name for other in close if _is_rival(other, chosen)]
     what = f"column {chosen.name!r} was taken as the label"
     if rivals:
         what += f", but {_listed(rivals)} could be it too"
@@ -154,6 +162,11 @@ def _close_calls(chosen: Column, close: list[Column], others: list[Column]) -> l
     fix = "choose another target if you want to predict something else"
     instead = fixes.predict(rivals or [other.name for other in others])
     return [Doubt(what, fix, chosen.name, "warning" if rivals else "info", instead)]
+
+
+def _says_what(name: str) -> bool:
+    """Rather than where, when or which row?"""
+    return not NO_LABEL_NAME.search(name) and (not ID_NAME.fullmatch(name) or name == "column_0")
 
 
 def _is_rival(other: Column, chosen: Column) -> bool:
@@ -210,7 +223,7 @@ def _score(column: Column, beside: bool) -> float:
     elif name < SURE_NAME and max(column.numbers.values(), default=0) >= AMOUNT:
         name = min(name, AMOUNT_SCORE)
     score = name
-    if NO_LABEL_NAME.search(column.name) or (ID_NAME.fullmatch(column.name) and column.name != "column_0"):
+    if not _says_what(column.name):
         score -= 4
     each = column.present / distinct
     if quantity:
@@ -337,10 +350,18 @@ def _flags_beside(columns: Sequence[Column]) -> list[Column]:
 
 
 def _flags_at_an_end(columns: Sequence[Column]) -> list[Column]:
-    """Two or more 0/1 columns side by side at one end, where no other column is 0/1: several labels a row."""
-    flags = [set(column.numbers.values()) == {0.0, 1.0} and not column.missing for column in columns]
+    """Columns of 0 and 1 side by side at one end, where no other column is so: several labels a row.
+
+    Two are enough; of those that say true and false it takes three.
+    """
+    words = ("false", "true")
+    told = [boolean_values(column.counts) == words for column in columns]
+    flags = [
+        (set(column.numbers.values()) == {0.0, 1.0} or in_words) and not column.missing
+        for column, in_words in zip(columns, told, strict=True)
+    ]
     count = sum(flags)
-    if count < 2 or count > len(columns) - 1:
+    if count < 2 + any(told) or count > len(columns) - 1:
         return []
     if all(flags[-count:]):
         return list(columns[-count:])
@@ -353,8 +374,10 @@ def _block_target(block: list[Column], ranked: list[str], beside: bool) -> Targe
     candidates = list(dict.fromkeys([*reversed(names), *ranked]))
     if beside:
         return Target(names, "columns", why, candidates)
-    what = f"the {len(names)} columns {_listed(names)} hold only 0 and 1 and were taken as one label each"
-    level: Literal["info", "warning"] = "warning" if len(names) == 2 else "info"
+    words = not all(column.numbers for column in block)  # as many a feature is written, too
+    held = "false and true" if words else "0 and 1"
+    what = f"the {len(names)} columns {_listed(names)} hold only {held} and were taken as one label each"
+    level: Literal["info", "warning"] = "warning" if words or len(names) == 2 else "info"
     alone = fixes.predict(names[-1:])
     doubt = Doubt(what, f"choose the target {names[-1]!r} alone if the others are features", names[0], level, alone)
     return Target(names, "columns", why, candidates, [doubt])

@@ -10,10 +10,11 @@ from pathlib import Path
 from automl_engine.errors import DataError
 from formatters.base import Options, Side
 from formatters.labels.cuts import LabelQuestion
+from formatters.labels.target import CLEAR_NAME, name_score
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
 from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
-from formatters.split_words import part_of_path, sides_of_parts
+from formatters.split_words import MAX_PARTS, Part, is_split_name, part_of, part_of_path, parts_of_cells, sides_of_parts
 from formatters.tables.reader import RawTable
 
 NO_TABLE = ("readme", "license", "licence", "copying", "notice", "changelog")
@@ -22,6 +23,8 @@ CLASS_NAMES = re.compile(
     r".*label\.name|([a-z]+_labels|class|classes|class_?ind|class_?names?|labels?|categories|synsets?)\.(txt|names?|lst)",
     re.I,
 )
+SPLIT_FILE = re.compile(r"(?:^|[^a-z])(split|partition)s?(?:[^a-z]|$)", re.IGNORECASE)
+PARTITION: dict[str, Part] = {"0": "train", "1": "validation", "2": "test"}  # as CelebA writes them
 MAX_TABLE_BYTES = 200 * 2**20
 
 
@@ -32,9 +35,13 @@ class Beside:
     tables: dict[str, FileLabels] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
     errors: dict[str, DataError] = field(default_factory=dict)
+    told: dict[str, dict[str, Side]] = field(default_factory=dict)  # the side of each file, in tables of nothing else
+    codes: list[str] = field(default_factory=list)  # tables that tell a split by numbers, which may mean anything
 
     def sides(self) -> dict[str, Side]:
-        """The side of each file by the names of the tables and lists; of several splits (1, 2, 3) the first."""
+        """The side of each file by tables of sides, or by the names of the tables and lists; of several the first."""
+        if self.told:
+            return next(iter(self.told.values()))
         named = {path: list(table.labels) for path, table in self.tables.items() if not table.sides} | self.lists
         splits: dict[str, dict[str, list[str]]] = {}
         for path, files in named.items():
@@ -87,6 +94,8 @@ def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, 
         matches = (index.find(name, part=part_of_path(path)) for name in names)
         found.lists[path] = [match[0] for match in matches if match]
         return
+    if _tells_split(found, path, table, at, index):
+        return
     try:
         labels = read_labels(table, at, path, index, options)
     except LabelQuestion as question:
@@ -101,6 +110,35 @@ def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, 
     hardly = f": the values of {others} hardly come back" * bool(others)
     what = f"{path} names the files, but holds no label{hardly}; add a column with the class of each file."
     found.errors[path] = DataError(what)
+
+
+def _tells_split(found: Beside, path: str, table: RawTable, at: int, index: FileIndex) -> bool:
+    """Does the table say no more than the part of each file, in words, or in numbers if it is named after a split?"""
+    others = [i for i in range(len(table.columns)) if i != at]
+    if len(others) != 1:
+        return False
+    name, cells = table.columns[others[0]], {row[others[0]] for row in table.rows}
+    parts = parts_of_cells(name, cells)
+    if not parts and not is_split_name(name) and not SPLIT_FILE.search(Path(path).stem):
+        return False
+    files = {file: row[others[0]] for row in table.rows for file in index.find(row[at])[:1]}
+    holds_labels = table.has_header and name_score(name) >= CLEAR_NAME
+    named = is_split_name(name) or (_is_named_after_split(path, list(files)) and not holds_labels)
+    if not parts and named and cells == PARTITION.keys() and "partition" in f"{Path(path).stem} {name}".lower():
+        parts = dict(PARTITION)
+    if parts:
+        sides = sides_of_parts(set(parts.values()))
+        found.told[path] = {file: sides[parts[cell]] for file, cell in files.items() if parts[cell] in sides}
+    elif named and len(cells) <= MAX_PARTS and all(cell.isdecimal() for cell in cells):
+        found.codes.append(path)
+    return bool(parts) or path in found.codes
+
+
+def _is_named_after_split(path: str, files: list[str]) -> bool:
+    """A name such as partition.txt, but not test_split.txt, unless all its files are of the class in its name."""
+    stem, folders = Path(path).stem, {Path(file).parent.name for file in files}
+    of_class = len(folders) == 1 and stem.startswith(min(folders)) and "" not in folders
+    return bool(SPLIT_FILE.search(stem)) and (not part_of(stem) or of_class)
 
 
 def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:

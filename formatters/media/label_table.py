@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Options, Side
-from formatters.groups import is_group_name
+from formatters.groups import names_groups
 from formatters.labels.cuts import EACH, LabelQuestion
 from formatters.labels.row_labels import labels_as_written, numbers_of_rows
 from formatters.labels.target import NoLabelError, choose
@@ -161,7 +161,7 @@ def _add_sides_and_groups(result: FileLabels, table: RawTable, files: list[str])
         if parts := _parts(table, at):
             sides = sides_of_parts(set(parts))
             result.sides = {file: sides[part] for file, part in zip(files, parts, strict=True)}
-        elif is_group_name(name) and name not in result.target.split(","):
+        elif name not in result.target.split(",") and names_groups(name, {row[at] for row in table.rows}):
             result.comes_from[name] = {file: row[at] for file, row in zip(files, table.rows, strict=True)}
         elif _plain(name) in GROUP_COLUMNS:
             result.groups = {file: row[at] for file, row in zip(files, table.rows, strict=True)}

@@ -18,10 +18,17 @@ from formatters.media.annotations import masks, other_task
 from formatters.media.beside import Beside, look_beside, names_of_indices
 from formatters.media.folders import folder_sides, from_folders
 from formatters.media.label_table import FileLabels
-from formatters.media.order import files_below, natural
+from formatters.media.order import examples, files_below, natural
 from formatters.media.parts import copies
 from formatters.tables.columns import parse_number
 from formatters.words import counted
+
+UNREAD = {  # kinds that stand for samples as the others do, but that we do not read
+    "images": (".svg", ".svgz", ".psd", ".ai", ".eps", ".cr2", ".nef", ".arw", ".jxl", ".exr", ".xcf", ".nii", ".pdf"),
+    "videos": (".yuv", ".h264", ".h265", ".rm", ".swf", ".mxf"),
+    "sounds": (".mid", ".midi", ".ra", ".sph", ".gsm"),
+    "texts": (".doc", ".docx", ".odt", ".rtf", ".pdf", ".htm", ".html", ".md", ".eml", ".epub"),
+}
 
 
 @dataclass
@@ -68,15 +75,35 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         if left_out:
             what = counted(len(left_out), "file is", "files are") + f" left out, each {why}"
             found.doubts.append(Doubt(what, "nothing needs to be done if that is right", min(left_out), "info"))
+    if beside.codes:
+        what = f"{beside.codes[0]} numbers the files, as if for a split into train and test; it is not used"
+        what += f" (and {counted(len(beside.codes) - 1, 'more such file')})" * (len(beside.codes) > 1)
+        fix = "write train and test instead of the numbers if they tell the split"
+        found.doubts.append(Doubt(what, fix, beside.codes[0]))
+    found.doubts += _unread_doubts(every, [sample.source for sample in result.samples], noun)
     used = (
         {sample.source for sample in result.samples}
         | set(beside.tables)
         | set(beside.lists)
+        | set(beside.told)
         | {entry["path"] for entry in found.ignored}
     )
     why_not = {path: str(error) for path, error in beside.errors.items()}
     found.ignored += [{"path": p, "why": why_not.get(p, f"not one of the {noun}")} for p in every if p not in used]
     return result
+
+
+def _unread_doubts(every: list[str], samples: list[str], noun: str) -> list[Doubt]:
+    """Files in folders beside or like those of the samples that are of a kind that we do not read."""
+    depths = {path.count("/") for path in samples} - {0}
+    lost = [path for path in every if path.lower().endswith(UNREAD.get(noun, ())) and path.count("/") in depths]
+    if not lost:
+        return []
+    alone = sorted({path.rpartition("/")[0] for path in lost} - {path.rpartition("/")[0] for path in samples})
+    kinds = examples(Path(path).suffix.lower() for path in lost)
+    what = f"{counted(len(lost), 'file is', 'files are')} of a kind that is not read as {noun} ({kinds}) and left out"
+    what += f"; the folder {examples(alone)} holds nothing else" * bool(alone)
+    return [Doubt(what, f"export them as usual {noun}, or remove them", lost[0])]
 
 
 def _from_tables(root: Path, every: list[str], files: list[str], beside: Beside, options: Options) -> Labelled:

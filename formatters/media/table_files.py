@@ -89,12 +89,17 @@ def _table(columns: list[str], rows: list[list[str]], path: Path) -> RawTable:
 
 
 def _two_columns(table: RawTable) -> RawTable:
-    """Lists such as "images/1.png 3" have a blank between the name and the label."""
+    """Lists such as "images/1.png 3" have blanks between the name, perhaps other cells, and the label."""
     if len(table.columns) > 1 or not all(" " in row[0] for row in table.rows):
         return table
-    rows = [row[0].rsplit(maxsplit=1) for row in table.rows]
-    first = table.columns[0].rsplit(maxsplit=1)
-    if Path(first[0]).suffix == Path(rows[0][0]).suffix != "":  # taken for a header, but a row like the others
+    rows, first = [row[0].split() for row in table.rows], table.columns[0].split()
+    counts = {len(row) for row in rows}
+    if len(counts) > 1 or not all(Path(row[0]).suffix for row in rows):  # blanks in the names
+        rows, first = [row[0].rsplit(maxsplit=1) for row in table.rows], table.columns[0].rsplit(maxsplit=1)
+    if (
+        len(first) == len(rows[0]) and Path(first[0]).suffix == Path(rows[0][0]).suffix != ""
+    ):  # taken for a header, but a row like the others
         rows, first = [first, *rows], []
-    header = first if len(first) == 2 else ["file", "label"]
+    between = [f"column_{at}" for at in range(1, len(rows[0]) - 1)]
+    header = first if len(first) == len(rows[0]) else ["file", *between, "label"]
     return replace(table, columns=header, rows=rows, has_header=header == first)

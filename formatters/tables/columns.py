@@ -32,6 +32,7 @@ FILE_NAME = re.compile(
     r"https?://\S+|[^\n]*\.(jpe?g|png|bmp|gif|webp|tiff?|heic|avif|wav|mp3|flac|ogg|m4a|mp4|avi|mov|webm|mkv|txt|csv|pdf)",
     re.IGNORECASE,
 )
+MIN_KEYS, MIN_KEY = 50, 1000  # different numbers in a first column without a name: hardly a measure
 MAX_CATEGORIES = 200  # that have a code of their own
 ID_NAME = re.compile(
     r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
@@ -177,7 +178,8 @@ def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dic
         whole = all(value.is_integer() for value in values)
         if whole and len(values) == present > 1 and (named_id or present >= 20):
             consecutive = max(values) - min(values) + 1 == present
-            if consecutive or (named_id and name != "column_0"):
+            key = present >= MIN_KEYS and min(values) >= MIN_KEY if name == "column_0" else named_id
+            if consecutive or key:
                 return "a running number or key, different in every row"
         return ""
     if kind == "category" and present >= 20 and len(counts) > 0.9 * present:

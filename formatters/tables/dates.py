@@ -31,6 +31,7 @@ MAX_UNREADABLE_SHARE = 0.2
 MAX_CHARS = 40
 LOOK_CELLS = 30  # distinct ones, to rule formats out quickly
 ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-]|\s\d{4}$)")
+SHORT_ZONE = re.compile(r"\s*(?:GMT|UTC)([+-])(\d{1,2})(?::?(\d\d))?$")
 WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
 HOUR = re.compile(r",?\s+(\d{1,2})[:h](\d\d(?::\d\d)?)\s*(?:uhr|h)?$", re.IGNORECASE)  # behind a day
 NUMBERS = re.compile(r"\d+")
@@ -83,7 +84,9 @@ def _plain(cell: str) -> str:
     cell = " ".join(cell.translate(CHINESE).split()).strip(" :-")
     cell = re.sub(r"(?<=\d)\s*([ap])\.?m\.?", r" \1m", cell, flags=re.IGNORECASE)
     cell = HOUR.sub(r" \1:\2", cell)
-    cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell)) if ":" in cell else cell
+    if ":" in cell:
+        cell = SHORT_ZONE.sub(lambda zone: f" {zone[1]}{zone[2]:0>2}{zone[3] or '00'}", cell)
+        cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell))
     first = FIRST_WORD.match(cell)
     if first and not _month(first[1]):  # a weekday
         cell = cell[first.end() :]

@@ -81,7 +81,10 @@ def preamble_lines(text: str) -> int:
     for top in (top for top in tops if top <= max(0, len(lines) - MIN_ROWS_BELOW_PREAMBLE)):
         rest = "\n".join(lines[top:])
         delimiter = sniff_delimiter(rest)
-        widths = {len(row) for _, row in cells_of(rest, delimiter, {})}
+        lengths = [len(row) for _, row in cells_of(rest, delimiter, {})]
+        widths = set(lengths)
+        if delimiter == " " and lengths[0] + 1 in widths:  # the column of names has none
+            widths = set(lengths[1:])
         if delimiter and len(widths) == 1:
             comments = all(line.startswith("#") for line in lines[:top])
             bare = all(delimiter not in line.rstrip(f"{delimiter}\r") for line in lines[:top])
@@ -126,7 +129,10 @@ def _delimiter_of_apostrophes(text: str) -> str:
 
 
 def _is_space_delimited(sample: str) -> bool:
-    """Old research archives separate plain numbers by blanks."""
+    """Old research archives separate plain numbers by blanks, R any cells, the words among them in quotes.
+
+    The first line may lack a name for the column of names.
+    """
     try:
         rows = [row for _, row in islice(cells_of(sample, " ", {}), 50)][: 49 if len(sample) >= SAMPLE_CHARS else 50]
     except csv.Error:
@@ -134,8 +140,12 @@ def _is_space_delimited(sample: str) -> bool:
     numbers = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|\?", re.IGNORECASE)
     cells = [cell for row in rows[1:] for cell in row]
     widths = Counter(len(row) for row in rows if row)
-    same = len(rows) > 1 and len(rows[0]) > 1 and widths[len(rows[0])] >= MIN_EVEN_SHARE * widths.total()
-    return same and sum(bool(numbers.fullmatch(cell)) for cell in cells) > 0.7 * len(cells)
+    first = len(rows[0]) if rows else 0
+    same = len(rows) > 1 and first > 1 and widths[first] >= MIN_EVEN_SHARE * widths.total()
+    named = len(rows) > MIN_EVEN_LINES and first > 1 and widths[first + 1] == len(rows) - 1
+    in_quotes = bool(re.match(r'("[^"\n]*"[ \t]+)+"[^"\n]*"[ \t]*\r?\n', sample))
+    fitting = sum(" " in cell or bool(numbers.fullmatch(cell)) for cell in cells)  # a blank only within quotes
+    return (same or named) and (in_quotes or fitting > 0.7 * len(cells))
 
 
 def cells_of(text: str, delimiter: str, quoting: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:

@@ -14,10 +14,18 @@ from typing import Literal
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
-from formatters.groups import is_group_name
+from formatters.edits import fixes
+from formatters.groups import names_groups
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
-from formatters.split_words import TELLS_SPLIT, is_split_name, parts_of_cells, sides_of_parts, sides_of_paths
+from formatters.split_words import (
+    TELLS_SPLIT,
+    is_split_name,
+    may_tell_split,
+    parts_of_cells,
+    sides_of_parts,
+    sides_of_paths,
+)
 from formatters.tables.columns import Column, profile
 from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
@@ -43,6 +51,10 @@ BETWEEN_TEXT_AND_LABEL = ("\t", ";", "|")
 MIN_TEXTS = 10  # of a class, a line each
 MIN_WORDS = 3  # of a text, on average
 MAX_NAMELESS_CLASSES = 20  # in a table without a header
+TOOL_COLUMNS = {  # of Label Studio and Prodigy, by one that tells the tool
+    "annotation_id": ("annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"),
+    "_input_hash": ("_input_hash", "_task_hash", "_timestamp", "_session_id", "_annotator_id", "_view_id"),
+}
 AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
 
 
@@ -73,7 +85,12 @@ class TableUpload:
     def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
         """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
         labelled = [one for one in self.aside if set(target) <= one.columns]
-        return self.doubts + [
+        unsure = [
+            _unsure_split(c)
+            for c in self.columns
+            if c.name not in target and not c.why_ignored and not c.missing and may_tell_split(c.name, c.counts)
+        ]
+        return [*self.doubts, *unsure] + [
             Doubt(f"{one.path} and its {counted(one.rows, 'row')} are not used: {one.why}", AS_THE_OTHERS, one.path)
             for one in labelled
         ]
@@ -251,6 +268,10 @@ def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
 
 def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
+    written_by_tool = {name for mark, names in TOOL_COLUMNS.items() if mark in upload.table.places for name in names}
+    for column in upload.columns:
+        if column.name in written_by_tool:
+            upload = _ignoring(upload, column, "the tool for labelling wrote it")
     for column in upload.columns:
         parts = parts_of_cells(column.name, column.counts)
         if not parts:
@@ -278,6 +299,14 @@ def _with_split_column(upload: TableUpload) -> TableUpload:
     return upload
 
 
+def _unsure_split(column: Column) -> Doubt:
+    held = ", ".join(map(repr, sorted(column.counts)))
+    what = f"column {column.name!r} is named as if it told the split into train and test, but holds {held}, so it is "
+    what += "used like any other column"
+    fix = "choose the values of the test set, or write train and test in it; leave it out if it tells something else"
+    return Doubt(what, fix, column.name, fixes=fixes.split_by(column.name, sorted(column.counts)))
+
+
 def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
     columns = [replace(other, why_ignored=why) if other is column else other for other in upload.columns]
     return replace(upload, columns=columns)
@@ -285,5 +314,6 @@ def _ignoring(upload: TableUpload, column: Column, why: str) -> TableUpload:
 
 def groups_of(upload: TableUpload, target: Sequence[str], rows: Sequence[int]) -> dict[str, list[str]]:
     """The columns of speakers, patients and the like whose values come back, for these rows."""
-    names = [c.name for c in upload.columns if c.name not in target and is_group_name(c.name) and c.distinct > 1]
+    others = [column for column in upload.columns if column.name not in target and column.distinct > 1]
+    names = [column.name for column in others if names_groups(column.name, column.counts)]
     return {name: [upload.table.column(name)[row] for row in rows] for name in names}

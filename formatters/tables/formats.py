@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
-from formatters.tables.records import MAX_CELLS, check_size, records, written
+from formatters.split_words import part_of
+from formatters.tables.records import MAX_CELLS, SPLIT, check_size, records, written
 
 MAX_WORKBOOK_BYTES = 2**29
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
+MEKA_LABELS = re.compile(r"^@relation\s.*?-C\s+(-?[1-9]\d{0,4})", re.IGNORECASE | re.MULTILINE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 ARROW = (".parquet", ".feather", ".arrow")
 DATABASES = (".sqlite", ".sqlite3", ".db")
@@ -147,14 +149,24 @@ def _workbook(path: Path, wanted: set[str]) -> Structured:
         return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
 
     best = max(filled, key=fitness)
-    rows = filled[best]
+    rows, joined = (filled[best], {best}) if wanted else _with_other_parts(filled, best)
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
     while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
         rows = rows[1:]
-    others = [name for name, content in filled.items() if content and name != best]
+    others = [name for name, content in filled.items() if content and name not in joined]
     left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others)
     return Structured(rows, left_out=left_out)
+
+
+def _with_other_parts(sheets: dict[str, Rows], name: str) -> tuple[Rows, set[str]]:
+    """The rows of a sheet (Train) and of those like it (Test), with a column that tells the part; the sheets taken."""
+    head = sheets[name][:1]
+    parts = [other for other, rows in sheets.items() if part_of(other) and rows[:1] == head != []]
+    if len(parts) < 2 or name not in parts or SPLIT in head[0]:
+        return sheets[name], {name}
+    rows = [[*row, part_of(part)] for part in parts for row in sheets[part][1:]]
+    return [[*head[0], SPLIT], *rows], set(parts)
 
 
 def _arrow(path: Path) -> Rows:
@@ -222,12 +234,18 @@ def _sqlite(path: Path) -> Rows:
 
 
 def _arff(text: str, name: str) -> tuple[Rows, str]:
-    """The rows of a (dense or sparse) ARFF file, and its class attribute: the one named so, else a nominal last one."""
+    """The rows of a (dense or sparse) ARFF file, and its label: the attribute named so, else a nominal last one.
+
+    Of several labels a row (MEKA) the name of the relation says how many attributes they are.
+    """
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("%")]
     start = next((at for at, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     found = [match for line in lines[:start] if (match := ARFF_ATTRIBUTE.match(line.strip()))]
     if start is None or not found:
         raise DataError(f"{name} is no ARFF table: it lacks @attribute or @data lines; save it as CSV.")
+    if any(match[2].strip().lower() == "relational" for match in found):
+        what = "holds series in a relational attribute; give the .ts file of the same archive instead."
+        raise DataError(f"{name} {what}")
     header = [match[1].strip("'\"") for match in found]
     nominal = [match[2].lstrip().startswith("{") for match in found]
     quote = "'" if "'" in "".join(lines[start + 1 : start + 50]) else '"'
@@ -244,6 +262,9 @@ def _arff(text: str, name: str) -> tuple[Rows, str]:
         rows.append(row)
     named = [column for column in header if column.lower() in ("class", "label", "target")]
     label = named[0] if named else header[-1] if nominal[-1] else ""
+    if several := MEKA_LABELS.search("\n".join(lines[:start])):  # the first so many attributes, or the last
+        count = int(several[1])
+        label = ",".join(header[:count] if count > 0 else header[count:])
     return [header, *rows], label
 
 

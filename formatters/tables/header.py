@@ -17,6 +17,7 @@ NUMBER = re.compile(r"[-+]?\d{1,12}(\.\d{1,12})?")
 CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::00)?")
 DAY = re.compile(r"(\d{4})[-/](\d\d?)(?:[-/](\d\d?))?")
 MIN_YEARS = 3
+MAX_REPEATS = 0.2  # share of lines that repeat a header
 MIN_AXIS = 8  # numbers
 
 
@@ -24,6 +25,9 @@ def has_header_line(rows: list[list[str]]) -> bool:
     """Votes of the columns: does the first cell differ in kind from those below it?"""
     first = rows[0]
     rest = [row for row in rows[1:] if row != first] or rows[1:]  # files put together repeat their header
+    repeats = rows[1:].count(first)
+    if repeats > max(2, MAX_REPEATS * len(rows)) or (len(first) == 1 and repeats):  # classes, which come back
+        return False
     if not rest:
         return not any(_is_number(cell) for cell in first)
     if is_axis(first) and not any(map(is_axis, rest[:5])):

@@ -13,6 +13,7 @@ from formatters.split_words import part_of
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
+LABEL = "label"
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
 
@@ -26,6 +27,9 @@ def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
     for path, (labels, _) in read.items():
         if not set(_words(path)) & LABEL_FILES:
             continue
+        if not labels.has_header:  # no columns of the table, whatever they are called there
+            numbered = [f"{LABEL}_{at}" for at in range(1, len(labels.columns))]
+            labels = replace(labels, columns=[LABEL, *numbered])
         same_part = {other: one for other, one in found.items() if other != path and _part(other) == _part(path)}
         keys = {other: key for other, (table, _) in same_part.items() if (key := _key(table, labels))}
         partners = list(keys) or [
@@ -34,6 +38,8 @@ def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
             if len(table.rows) == len(labels.rows) and _same_rows(table, labels)
         ]
         new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
+        if len(new) > 1:  # what hardly comes back, such as a date, is no class
+            new = [name for name in new if len(set(labels.column(name))) <= len(labels.rows) / 2]
         if len(partners) == 1 and len(new) == 1 and not _explains(found[partners[0]][0], labels, new[0]):
             found[partners[0]] = _beside(*found[partners[0]], labels, new[0], keys.get(partners[0], ""))
             del found[path]

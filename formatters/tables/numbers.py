@@ -37,7 +37,7 @@ WIDE = str.maketrans(  # of East Asian and Arabic keyboards
 )
 UNCERTAINTY = re.compile(r"(?<=[\d%])\s*(±|\+/-)\s*\d[\d.,]*")  # behind a number
 AFTER = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡+*†‡\s]+$")
-UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFK]?|[\"'′″])")
+UNIT = re.compile(r"(.*\d)[+\s]*([^\W\d_][^\d,;]{0,14}|°\s?[CFKNSEW]?|[\"'′″])")
 CLOCK = re.compile(r"(?:(\d+)\s*d(?:ays?)?,?\s+)?(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?(?:m\.?)?", re.I)
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "mio": 1e6, "thousand": 1e3, "million": 1e6} | {
     "billion": 1e9,
@@ -53,6 +53,8 @@ FAMILIES = (  # units that stand for one another
     {"ml": 1.0, "cl": 10.0, "dl": 100.0, "l": 1e3},
     {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0},
     {"kb": 1.0, "mb": 1e3, "gb": 1e6, "tb": 1e9},
+    {"°n": 1.0, "° n": 1.0, "°s": -1.0, "° s": -1.0},  # latitudes and longitudes
+    {"°e": 1.0, "° e": 1.0, "°w": -1.0, "° w": -1.0},
     {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "ghz": 1e9},
 )
 
@@ -115,7 +117,7 @@ def _narrow(cell: str) -> str:
 
 def _unit(word: str) -> str:
     word = word.strip(" .").lower()
-    return word.removesuffix("s") if len(word) > 2 else word
+    return word.removesuffix("s") if len(word) > 2 and word.isalpha() else word
 
 
 def _plain(bare: str, decimal_comma: bool, dots: bool) -> str:

@@ -7,7 +7,7 @@ standard library is used, since exported models carry this file along.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ from formatters.tables.delimited import (
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
-from formatters.tables.records import check_width
+from formatters.tables.records import check_width, tidy_cell, tidy_names
 from formatters.tables.untidy import Tidied, tidy, without_repeated
 from formatters.words import counted
 
@@ -128,6 +128,7 @@ def _read(
     check_width(len(next(cells_of(text[:MAX_LINE_BYTES], delimiter, {}), (0, []))[1]), path.name)
     rows, quoting, ragged, odd = parse(text, delimiter, path.name, keep_odd=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
+    rows = rows if text.isascii() else tidy_names(rows)
     width = len(rows[0])
     filled = [row for row in rows if keep_empty or any(row)]
     if not filled:
@@ -136,6 +137,7 @@ def _read(
     filled = tidied.rows
     has_header = has_header_line(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
+    header = list(map(tidy_cell, header))
     header[0] = COMMENT_MARK.sub("", header[0])
     if not filled:
         raise DataError(f"{path.name} has only one line; it needs the names of the columns and the data below them.")
@@ -196,6 +198,7 @@ def _notes(
 
 def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...]) -> ReadTable:
     found = read_structured(path, decode_text, wanted)
+    found = replace(found, rows=tidy_names(found.rows))
     tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
     rows = tidied.rows if tidied else found.rows
     if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
@@ -205,5 +208,7 @@ def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: t
         raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
     left_out = found.left_out + (tidied.left_out if tidied else [])
     notes = [f"left out: {what}" for what in left_out]
-    table = RawTable(distinct_names(header), rows, has_header is not False, ",", path.name, found.label)
+    table = RawTable(
+        distinct_names(list(map(tidy_cell, header))), rows, has_header is not False, ",", path.name, found.label
+    )
     return table, RawFindings(notes, left_out)

@@ -22,6 +22,7 @@ TOTAL = re.compile(
     r"итого|всего|合计|总计|合計|計)\s*:?",
     re.IGNORECASE,
 )
+SURVEY_WORDS = ({"Response"}, {"Open-Ended Response"}, {"Response", "Open-Ended Response"})
 BRACKETED = re.compile(r"[\[(].*[\])]")
 ORANGE_TYPES = frozenset("c d s t continuous discrete string time".split())  # noqa: SIM905
 ORANGE_ROLES = frozenset(["", "class", "meta", "ignore", "c", "m", "i", "weight", "w"])
@@ -54,12 +55,23 @@ def _without_second_header(found: Tidied) -> Tidied:
         roles = [role.lower() for role in rows[2]]
         label = header[roles.index("class")] if "class" in roles else ""
         return Tidied([header, *rows[3:]], label, ["two lines of types and roles under the header"])
+    if survey := _lines_of_survey(rows):
+        told = f"{counted(survey, 'line')} of a survey tool under the header"
+        return Tidied([header, *rows[survey + 1 :]], "", [told])
     if not _is_no_row(first, rows[2 : LOOK_ROWS + 2]):
         return found
     merged = "" in header or len(set(header)) < len(header)
     if merged and all(first) and len(set(first)) == len(first):
         return Tidied([first, *rows[2:]], "", ["the upper one of two header lines"])
     return Tidied([header, *rows[2:]], "", [f"a line under the header that is no row ({', '.join(first)[:60]})"])
+
+
+def _lines_of_survey(rows: list[list[str]]) -> int:
+    """How many lines under the header survey tools wrote: questions and ImportIds, or the word Response."""
+    for at in (2, 1):
+        if all(cell.startswith('{"ImportId":') for cell in rows[at]):
+            return at
+    return int({cell for cell in rows[1] if cell} in SURVEY_WORDS)
 
 
 def _are(words: frozenset[str], cells: list[str]) -> bool:

@@ -29,7 +29,10 @@ MAX_SHOWN_CHARS = 200  # of a path in a message
 BLIND_COPY_BYTES = 4096  # zipfile unpacks so much of bzip2 and LZMA at once, whatever comes out
 MAX_BLIND_BYTES = 2**26
 
-JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"}
+JUNK_NAMES = {
+    *("__macosx", ".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", "lost+found"),
+    *("$recycle.bin", "system volume information", "@eadir", "#recycle", "@recycle"),
+}
 PACKED = re.compile(r"\.(zip|tar|t?gz|t?bz2|tbz|t?xz|lzma|tzst|zst|7z|rar)$", re.IGNORECASE)
 OFFICE_SUFFIXES = {".docx", ".pdf", ".npz", ".pptx"}
 FOREIGN_PACKERS = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR"}
