@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from django.test import Client
 
@@ -393,3 +397,17 @@ def test_long_decimals_are_cut(owner: User, make_dataset: MakeDataset, owner_cli
     page = owner_client.get(f"/data/{dataset.id}").content.decode()
     for shown in ("0.3", "12.346", "2020", "1.50", "00012", "0", "-0.000012346"):
         assert f"<td>{shown}</td>" in page
+
+
+def test_a_code_opens_the_upload_form_on_a_phone(owner: User, client: Client, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["photos.example.org", "localhost"]
+    page = client.get("/", headers={"host": "photos.example.org"}).content.decode()
+    picture = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert picture
+    path = re.search(r' d="([^"]+)"', base64.b64decode(picture[1]).decode())
+    assert path
+    image = np.full((500, 500), 255, np.uint8)
+    for x, y in re.findall(r"M(\d+),(\d+)", path[1]):  # a square of one module
+        image[10 * int(y) : 10 * int(y) + 10, 10 * int(x) : 10 * int(x) + 10] = 0
+    assert cv2.QRCodeDetector().detectAndDecode(image)[0] == "http://photos.example.org/"
+    assert "image/svg+xml;base64" not in client.get("/", headers={"host": "localhost"}).content.decode()
