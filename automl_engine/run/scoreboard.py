@@ -15,6 +15,9 @@ from automl_engine.errors import DataError
 from automl_engine.files import write_json
 from automl_engine.run import curve, scoring
 
+MOST_RECALLS = 100
+"""Number of predictions whose recalls are told, at most; of more, every second one."""
+
 
 def read_start(run_dir: Path) -> tuple[float, float, dict[int, float]]:
     """(start of the clock, budget in s, Unix time of each prediction by k) from ``start.txt``.
@@ -60,6 +63,7 @@ class Scoreboard:
         self.run_dir, self.solution, self.labels, self.about = run_dir, solution, labels, about
         self.points: list[dict[str, Any]] = []
         self.rejected: dict[int, str] = {}
+        self._recalls: list[list[float | None]] = []  # of each class, by prediction
         self._single = scoring.is_single_label(solution)
 
     def unscored(self) -> list[int]:
@@ -93,9 +97,20 @@ class Scoreboard:
             "by": by,
         }
         self.points.append(point)
+        self._add_recalls(results["classes"])
         write_json(self.run_dir / "results.json", results)
         self.write()
         return point
+
+    def _add_recalls(self, classes: list[dict[str, Any]]) -> None:
+        """Tell of each class how its recall has changed, where they are not too many to be shown."""
+        if len(classes) > scoring.MAX_CONFUSION_CLASSES:
+            return
+        if len(self._recalls) == MOST_RECALLS:
+            del self._recalls[1::2]
+        self._recalls.append([found["recall"] for found in classes])
+        for found, recalls in zip(classes, zip(*self._recalls, strict=True), strict=True):
+            found["recalls"] = list(recalls)
 
     def alc(self) -> float:
         """As if the run ended now at its budget."""

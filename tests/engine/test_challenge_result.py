@@ -134,3 +134,13 @@ def test_a_run_without_a_prediction_and_one_without_a_clock(tmp_path: Path) -> N
         "nauc_scores": [],
     }
     assert challenge_result.members(tmp_path) == []
+
+
+def test_recalls_are_told_of_a_hundred_predictions_at_most(tmp_path: Path) -> None:
+    solution = np.eye(2)[[0, 1, 0, 1]]
+    predictions = [np.eye(2)[[0, 1, 0, k % 2]] for k in range(130)]
+    write_run(tmp_path / "run", solution, predictions, [float(k) for k in range(130)], 200)
+    recalls = json.loads((tmp_path / "run" / "results.json").read_text())["classes"][1]["recalls"]
+    assert len(recalls) == 80, "every second one of the first hundred, then all"
+    assert recalls[:50] == [0.5] * 50
+    assert recalls[50:] == [0.5, 1.0] * 15

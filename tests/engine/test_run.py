@@ -58,6 +58,9 @@ def test_a_run_to_the_end(folder: Path) -> None:
     assert made[-1]["alc"] == scores["alc"]
     results = json.loads((folder.parent / "run" / "results.json").read_text())
     assert (results["k"], results["accuracy"]["right"]) == (1, 30)
+    for found in results["classes"]:
+        assert len(found["recalls"]) == 2
+        assert found["recalls"][-1] == found["recall"]
 
 
 def test_a_model_that_tells_why_it_ends_is_quoted(folder: Path) -> None:

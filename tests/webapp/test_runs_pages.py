@@ -55,6 +55,7 @@ def test_finished_page_says_it_in_words(owner_client: Any, run: Run) -> None:
     assert "It was done before the budget ended." in html
     assert "Use the model" in html
     assert "Most confident mistakes" in html
+    assert '<polyline points="0.0,80.0 100.0,20.0"/>' in html, "how the recall of a class has changed"
     assert 'aria-label="Learning curve. 3 predictions.' in html
 
 

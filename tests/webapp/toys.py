@@ -141,7 +141,10 @@ def _results(report: dict[str, Any]) -> dict[str, Any]:
         "soft_accuracy": 0.97,
         "accuracy": {"right": n - 1, "n": n, "share": (n - 1) / n, "low": 0.44, "high": 0.97},
         "confusion": [[3, 0], [1, 2]],
-        "classes": [{"label": name, "n": 3, "nauc": 1.0, "precision": 0.9, "recall": 0.8} for name in LABELS],
+        "classes": [
+            {"label": name, "n": 3, "nauc": 1.0, "precision": 0.9, "recall": 0.8, "recalls": [0.2, 0.8]}
+            for name in LABELS
+        ],
         "mistakes": [{"index": 1, "true": ["light"], "predicted": ["dark"], "confidence": 0.8}],
         "samples": [
             {"index": i, "true": [LABELS[i % 2]], "top": [[LABELS[i % 2], 0.9], [LABELS[1 - i % 2], 0.1]]}

@@ -133,6 +133,7 @@ class OfClass(BaseModel):
     nauc: Score | None
     precision: Score | None
     recall: Score | None
+    recalls: list[Score | None] = Field([], max_length=1000)
 
 
 class Mistake(BaseModel):
@@ -145,6 +146,7 @@ class Mistake(BaseModel):
 class Sample(BaseModel):
     index: Count
     true: list[Text]
+    right: bool = False  # earlier versions do not tell it
     top: list[tuple[Text, Score]]
 
 
@@ -206,7 +208,7 @@ def unpack(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], run: Run) -
                 out.write(Event.model_validate_json(line).model_dump_json(exclude_unset=True) + "\n")
     if found := files.get("results.json"):
         results = Results.model_validate_json(b"".join(_lines(archive, found, JSON_MAX_BYTES, JSON_MAX_BYTES)))
-        (folder / "results.json").write_text(results.model_dump_json(), encoding="utf-8")
+        (folder / "results.json").write_text(results.model_dump_json(exclude_unset=True), encoding="utf-8")
         name = f".predict_{results.k}"
         (prediction,) = [files[one] for one in files if PREDICTION.fullmatch(one) and one.endswith(name)]
         with open(folder / f"imported{name}", "x", encoding="ascii") as out:

@@ -90,6 +90,15 @@ def score(run: Run) -> dict[str, Any]:
 
 
 @register.filter
+def polyline(shares: list[float | None]) -> str:
+    """Points of an SVG polyline in a box of 100 × 100, one share after the other, 1 at the top."""
+    known = [0.0 if share is None else share for share in shares]
+    return " ".join(
+        f"{100 * at / max(1, len(known) - 1):.1f},{100 - 100 * share:.1f}" for at, share in enumerate(known)
+    )
+
+
+@register.filter
 def plain(value: float) -> str:
     """A number for HTML attributes: no grouping, a dot."""
     return f"{value:.4f}"
