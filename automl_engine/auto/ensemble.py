@@ -48,9 +48,10 @@ class Ensemble:
         self.written: tuple[tuple[tuple[AnytimeModel, ...], float], ...] = ()
         """The state of the last written prediction."""
 
-    def consider(self, member: Member) -> tuple[bool, float, str]:
+    def consider(self, member: Member, must_gain: bool = False) -> tuple[bool, float, str]:
         """Whether the weights change in favour of what the member has learned, what the NAUC of the out-of-fold
-        predictions gains, and a report; an empty one if there is no example to compare on."""
+        predictions gains, and a report; an empty one if there is no example to compare on.  A new member that
+        ``must_gain`` enters as a new state of one does."""
         first_known = False
         if member.refits and member.ensemble_model is not None and member.ensemble_model is member.full_model:
             first_known = member.ensemble_oof is None
@@ -63,7 +64,7 @@ class Ensemble:
         known = {name: oof[seen] for name, oof in known.items()}
         nothing_before = first_known or not known
         before = 0.0 if nothing_before else validation_nauc(labels, mix(known, self.weights))
-        weights = reweighed(labels, known, self.weights, candidate, self.multi_label)
+        weights = reweighed(labels, known, self.weights, candidate, self.multi_label, must_gain)
         if weights:
             self.weights = weights
             member.ensemble_model, member.ensemble_oof = member.current.frozen(), member.oof.copy()
@@ -226,11 +227,13 @@ def reweighed(
     weights: Mapping[str, float],
     candidate: Mapping[str, np.ndarray],
     multi_label: bool,
+    must_gain: bool = False,
 ) -> dict[str, float] | None:
     """The weights with the candidate (one, by its name: a new member, or a new state of one), or None if it is refused.
 
     A new member enters unless it harms by ``DOUBT`` standard errors, since a mean of two is mostly better than either;
-    a new state must gain.  Members whose weight falls below ``LEAST_WEIGHT`` leave.
+    a new state must gain, and so must another setting of a member (``must_gain``).  Members whose weight falls below
+    ``LEAST_WEIGHT`` leave.
     ``labels`` (n, K); out-of-fold predictions (n, K) of the same examples; with no known ones the candidate is all.
     """
     ((name, prediction),) = candidate.items()
@@ -238,7 +241,7 @@ def reweighed(
     weight, found = best_weight(labels, mix(others, weights) if others else None, prediction, multi_label)
     if known:
         mixed = mix(known, weights)
-        margin = (NOISE if name in known else -DOUBT) * standard_error(labels, mixed)
+        margin = (NOISE if must_gain or name in known else -DOUBT) * standard_error(labels, mixed)
         if weight < LEAST_WEIGHT or found <= objective(labels, mixed, multi_label) + margin:
             return None
     total = sum(weights[other] for other in others)

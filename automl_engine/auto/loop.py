@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.auto.ensemble import Ensemble, mix
+from automl_engine.auto.ensemble import Ensemble, mix, objective
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
 from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
+from automl_engine.auto.search import Search
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.modality import modality
 from automl_engine.dataset.spec import Spec
@@ -28,7 +29,6 @@ from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.configuration import obstacle
-from automl_engine.portfolio import GIVEN, KNOWN_SETS
 
 SEED_STEP = 1000
 """Between the random numbers of two versions: runs of neighbouring seeds share none."""
@@ -47,6 +47,7 @@ class AutoModel(AnytimeModel):
         self.members: dict[str, Member] = {}
         self.ensemble = Ensemble(self.members)
         self.schedule = Schedule(self.members, self.ensemble)
+        self.search = Search(self.seed)
         self._report = Reporter(
             lambda kind, **fields: self.emit(kind, **fields), self.schedule.fraction
         )  # emit is set later
@@ -79,7 +80,8 @@ class AutoModel(AnytimeModel):
             self._begin(split)
             return self._fit_first_model(split)
         while not self.done_training:
-            if reason := self.schedule.why_over():
+            searched = self.search.chosen(self.configurations, self.schedule)
+            if reason := self.schedule.why_over(can_search=bool(searched)):
                 self.done_training = True
                 self.emit("stopped", reason=reason)
                 break
@@ -87,8 +89,10 @@ class AutoModel(AnytimeModel):
                 self._check_first_model(split, *self._first)
             if self.schedule.queue:
                 self._advance(split)
-            else:
-                self._improve(self.schedule.unfinished()[0], split)
+            elif unfinished := self.schedule.unfinished():
+                self._improve(unfinished[0], split)
+            elif searched:
+                self._try_setting(searched, split)
             if self.schedule.prediction_is_due():
                 break
         return None
@@ -126,24 +130,11 @@ class AutoModel(AnytimeModel):
         self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
-        self._report_order(len(split))
-
-    def _report_order(self, example_count: int) -> None:
-        """Say what is tried, in which order, and what is left out and why."""
         few = [row["name"] for row in self.configurations if row not in self.schedule.queue]
-        too_few = f"{example_count} examples are too few to validate it"
-        left_out = {
-            row["name"]: self._left_out[row["name"]]
-            for row in self.params["rows"]
-            if row["modality"] == self.modality and row["name"] in self._left_out
-        } | dict.fromkeys(few, too_few)
-        self.emit(
-            "order",
-            rows=[{"row": row["name"], "place": row.get("place", GIVEN)} for row in self.schedule.queue],
-            left_out=[{"row": name, "reason": reason} for name, reason in left_out.items()],
-            known_sets=KNOWN_SETS[self.modality],
-            all_known_sets=sum(KNOWN_SETS.values()),
-        )
+        rows = [row for row in self.params["rows"] if row["modality"] == self.modality]
+        left_out = {row["name"]: self._left_out[row["name"]] for row in rows if row["name"] in self._left_out}
+        left_out |= dict.fromkeys(few, f"{len(split)} examples are too few to validate it")
+        self._report.order(self.schedule.queue, left_out, self.modality)
 
     def _fit_first_model(self, split: Examples) -> None:
         """Fit the first configuration that works to a small sample."""
@@ -190,6 +181,21 @@ class AutoModel(AnytimeModel):
         elif not self._attempt(member, lambda: self._add_version(member, split)):
             member.is_settled = True  # it would fail again
 
+    def _try_setting(self, row: Mapping[str, Any], split: Examples) -> None:
+        """Another setting of a configuration; it stays only if the ensemble gains by it."""
+        own, labels, several = self.members[row["name"]].oof, self.ensemble.labels, self.ensemble.multi_label
+        setting, trial = self.search.propose(row, objective(labels, own, several))
+        self.configurations.append(setting)
+        start_s, member, entered, score = clock.now_s(), self._open(setting), False, None
+        worked = self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s()))
+        if worked and not len(member.unchecked_folds):
+            score = objective(labels, member.oof, several)
+            entered = self._consider(member, split, start_s, must_gain=True)
+        self.search.note(row, trial, score, entered)
+        if not entered:
+            self.configurations.remove(setting)
+            del self.members[setting["name"]]
+
     def _add_version(self, member: Member, split: Examples) -> None:
         number, kind = len(member.versions) + 1, "random numbers" if member.refits else "examples"
         report = partial(self._report.progress, member.name, f"version {number} with other {kind}", after=False)
@@ -201,15 +207,16 @@ class AutoModel(AnytimeModel):
         if not joins:
             self.emit("note", text=f"Version {number} of {member.name} {why} and is left out.")
 
-    def _consider(self, member: Member, split: Examples, start_s: float) -> None:
-        """Decide on what the member has learned since ``start_s``."""
+    def _consider(self, member: Member, split: Examples, start_s: float, must_gain: bool = False) -> bool:
+        """Decide on what the member has learned since ``start_s``; whether it has changed the ensemble."""
         with clock.work("consider", scores=self.ensemble.labels.size):
-            entered, gain, report = self.ensemble.consider(member)
+            entered, gain, report = self.ensemble.consider(member, must_gain)
             if report:
                 took_s = clock.now_s() - start_s
                 self._report.progress(member.name, report, gain=round(gain, 5), took_s=round(took_s, 3))
         if entered and member.refits:
             self._attempt(member, lambda: member.refit(split))
+        return entered
 
     def _weigh_anew(self, split: Examples) -> None:
         before = self.ensemble.weights

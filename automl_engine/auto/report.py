@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from automl_engine.portfolio import GIVEN, KNOWN_SETS
 
 
 class Reporter:
@@ -13,6 +15,16 @@ class Reporter:
     def __init__(self, emit: Callable[..., None], fraction: Callable[[], float]) -> None:
         self._emit, self._fraction = emit, fraction
         self._progress, self._notes = "", set[str]()
+
+    def order(self, rows: Sequence[Mapping[str, Any]], left_out: Mapping[str, str], modality: str) -> None:
+        """What is tried, in which order, and what is left out and why."""
+        self._emit(
+            "order",
+            rows=[{"row": row["name"], "place": row.get("place", GIVEN)} for row in rows],
+            left_out=[{"row": name, "reason": reason} for name, reason in left_out.items()],
+            known_sets=KNOWN_SETS[modality],
+            all_known_sets=sum(KNOWN_SETS.values()),
+        )
 
     def forget_progress(self) -> None:
         """A new model has nothing to report yet."""

@@ -88,12 +88,12 @@ class Schedule:
         """Time for the further folds of a configuration that was checked on one."""
         return max(1.0, min(0.25 * self.elapsed_s(), 0.05 * self.remaining_s()))
 
-    def why_over(self) -> str:
-        """Why training is over, or an empty string."""
+    def why_over(self, can_search: bool = False) -> str:
+        """Why training is over, or an empty string; ``can_search``: other settings may be tried."""
         if self.remaining_s() < 0.02 * self.budget_s:
             return "too little time was left for another step"
-        if not self.queue and not self.unfinished():
-            return "no further version of a model gains on unseen examples"
+        if not self.queue and not self.unfinished() and not can_search:
+            return "no further version or setting of a model gains on unseen examples"
         return ""
 
     def prediction_is_due(self) -> bool:
@@ -133,6 +133,14 @@ class Schedule:
             return False
         fits = 2 + int(member.folds.max(initial=0))
         return 1.5 * fits * member.fit_s < self.remaining_s() - 2 * member.test_s
+
+    def can_search(self, member: Member) -> bool:
+        """Whether another setting of a member that predicts can be learned in time, and compared on all folds."""
+        if self.ensemble.validation >= PERFECT or member.full_model is None:
+            return False
+        in_ensemble = [self.members[name] for name in self.ensemble.weights]
+        are_known = not any(np.isnan(other.oof).any() for other in in_ensemble)
+        return are_known and 1.5 * (2 + int(member.folds.max(initial=0))) * member.fit_s < self.remaining_s()
 
     def bagging_s(self, member: Member) -> float:
         """Training time of the next bagged version."""

@@ -42,12 +42,16 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "series_trunk": HEAD | {"weights"},
     "tabular_ensemble": frozenset(),
     "tabular_forest": FOREST,
-    "tabular_lightgbm": frozenset(),
+    "tabular_lightgbm": frozenset(
+        {"extra_trees", "feature_fraction", "lambda_l2", "learning_rate", "min_data_in_leaf", "num_leaves"}
+    ),
     "tabular_linear": HEAD | {"ranges"},
     "tabular_network": frozenset(
         {"batch", "blocks", "decay", "dropout", "epochs", "lr", "networks", "ranges", "width"}
     ),
-    "tabular_xgboost": frozenset(),
+    "tabular_xgboost": frozenset(
+        {"colsample_bynode", "eta", "max_depth", "min_child_weight", "reg_lambda", "subsample"}
+    ),
     "text_linear": HEAD | {"sample"},
     "text_network": frozenset({"batch", "body", "dim", "dropout", "lr", "passes", "slice_s", "vectors", "width"}),
     "text_words": HEAD | {"weights"},

@@ -35,7 +35,7 @@ class Row:
     params: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
     space: dict[str, Any] = field(default_factory=dict)
-    """What ``search`` may try instead of the parameters, in the notation of lab/search/space.py."""
+    """What ``search`` may try instead of the parameters, in the notation of portfolio/space.py."""
     place: str = GIVEN
     """Why it stands where it does; a site has more reasons (docs/formats.md, event ``order``)."""
 

@@ -151,6 +151,40 @@ def test_the_order_holds_and_each_step_tells_what_it_gained(tables: tuple[Memory
     assert all(event["took_s"] > 0 for event in steps)
 
 
+def test_settings_are_searched_and_kept_where_they_gain(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
+    train, test = tables
+    rows = toy_rows(only=[0.3])
+    rows[0]["space"] = {"skill": [[0.1], [0.3], [0.5], []]}
+    model, journal = auto(train, rows)
+    predictions = drive(model, train, hidden(test), budget_s=30)
+    settings = {event["row"]: event["reason"] for event in journal.of("chosen")[1:]}
+    assert set(settings.values()) <= {f"another setting of only: skill {skill}" for skill in ([0.1], [0.3], [0.5], [])}
+    assert {name for name in model.ensemble.weights if "~" in name} <= {
+        name for name, reason in settings.items() if reason.endswith("[0.5]")
+    }
+    assert set(model.members) <= {"only", *model.ensemble.weights}
+    assert nauc(test.labels, predictions[-1]) > nauc(test.labels, predictions[0]) + 0.1
+    assert {event["what"] for event in journal.of("failed")} <= set(settings)
+    assert [event["reason"] for event in journal.of("stopped")] == [
+        "no further version or setting of a model gains on unseen examples"
+    ]
+
+
+def test_what_ranks_perfectly_is_not_searched(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
+    monkeypatch.setattr("automl_engine.auto.schedule.PERFECT", 0.5)
+    rows = toy_rows(only=[0.6])
+    rows[0]["space"] = {"skill": [[0.1], [0.3]]}
+    model, journal = auto(tables[0], rows)
+    drive(model, tables[0], hidden(tables[1]), budget_s=20)
+    assert [event["row"] for event in journal.of("chosen")] == ["only"]
+
+
 def test_where_only_networks_are_on_the_first_look_is_one_slice(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
     train, _ = tables
     model, _ = auto(train, toy_rows(only=[0.2, 0.3, 0.4]))

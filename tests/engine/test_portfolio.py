@@ -92,6 +92,7 @@ def test_the_known_parameters_are_those_that_the_models_read() -> None:
         read = set().union(*map(read_params, files_of(name)))
         if takes := getattr(kind, "feature", None):
             read |= set(inspect.signature(feature(takes)).parameters)
+        read |= set(getattr(kind, "own_settings", ()))
         assert known <= read, f"{name} never reads {known - read}"
         for module in files_of(name):
             readers.setdefault(module, set()).update(known)

@@ -20,12 +20,12 @@ from automl_engine.lab.meta.selectors.mlp_samples import MlpSamples
 from automl_engine.lab.meta.selectors.nearest_centroid import NearestCentroid
 from automl_engine.lab.meta.selectors.vae import LatentNearest
 from automl_engine.lab.meta.selectors.voting import SampleSelector, order_by_votes
-from automl_engine.lab.search.space import parse
 from automl_engine.metalearning import samples as store
 from automl_engine.metalearning import vae
 from automl_engine.metalearning.vae import welch
 from automl_engine.metalearning.vae.classes import FEWEST, NEAR, classes_alike, nearest_classes
 from automl_engine.metalearning.vae.network import Decoder, Encoder, log_likelihood
+from automl_engine.portfolio.space import parse
 from tests.engine.toy_examples import toy
 from tests.engine.toys import write_dataset
 

@@ -23,9 +23,9 @@ from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.errors import EXIT_DATA, DataError
 from automl_engine.features import FEATURES
 from automl_engine.lab.search import bohb
-from automl_engine.lab.search.space import Choice, Range, parse, stored
 from automl_engine.models import model_class
 from automl_engine.portfolio import load
+from automl_engine.portfolio.space import Choice, Range, parse, stored
 from tests.engine.toy_examples import hidden, toy
 from tests.engine.toys import write_table
 from webapp.ops import redis_server

@@ -14,7 +14,7 @@ from automl_engine.lab.meta.selectors.knn import NearestNeighbours
 from automl_engine.lab.meta.selectors.linear import Linear
 from automl_engine.lab.meta.selectors.mlp_moments import MlpMoments
 from automl_engine.lab.meta.selectors.vectors import TARGETS, Scale, filled
-from automl_engine.lab.search.space import parse
+from automl_engine.portfolio.space import parse
 
 NAN = float("nan")
 OF_VECTORS = [name for name in SELECTORS if not selector_class(name).of_samples]

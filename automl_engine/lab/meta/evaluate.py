@@ -188,7 +188,7 @@ def judge(evidence: Evidence, kind: Callable[..., Selector], seeds: Sequence[int
 def tuned(kind: Any, known: Evidence, trials: int, seed: int) -> dict[str, Any]:
     """The parameters of the least leave-one-source-out regret among the known data sets."""
     from automl_engine.lab.search.bohb import optimise
-    from automl_engine.lab.search.space import parse
+    from automl_engine.portfolio.space import parse
 
     if not kind.SPACE:
         return {}

@@ -77,8 +77,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from automl_engine.lab.search import bohb, report, space
+    from automl_engine.lab.search import bohb, report
     from automl_engine.lab.search.jobs import objective, spread
+    from automl_engine.portfolio import space
 
     plan = _plan(options)
     parameters = space.parse(plan.space, plan.row)

@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from automl_engine.errors import DataError
-from automl_engine.lab.search.space import Space, stored, suggest
+from automl_engine.portfolio.space import Space, stored, suggest
 
 ETA = 3
 RANDOM_SHARE = 1 / 3

@@ -19,8 +19,9 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from automl_engine.errors import DataError
-from automl_engine.lab.search import bohb, space
+from automl_engine.lab.search import bohb
 from automl_engine.lab.search.runs import Plan, evaluate
+from automl_engine.portfolio import space
 
 QUEUE = "search"
 START_S = 1200.0  # what constructing a model may take, see run.py

@@ -83,12 +83,14 @@ def enough(inputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
 class TabularBoosting(AnytimeModel):
     """First step: a few rounds.  Then each step cross-validates one of ``candidates`` and refits if it is the best yet.
 
-    Params: ``seed``.
+    Params: ``seed``; ``own_settings`` make a setting that is tried instead of the ``candidates``.
     """
 
     first: ClassVar[dict[str, Any]]
     """The setting of the first step; ``rounds`` is how many."""
     candidates: ClassVar[tuple[dict[str, Any], ...]]
+    own_settings: ClassVar[tuple[str, ...]]
+    """The parameters of which a configuration may make a setting."""
     package: ClassVar[str]
     suffix: ClassVar[str]
     """Of the booster's file, by which ``predictor.py`` knows the library."""
@@ -107,9 +109,9 @@ class TabularBoosting(AnytimeModel):
             setting = dict(self.first)
             self.booster = self.fit(setting, setting.pop("rounds"), stop_at)
         else:
-            self._try(self.candidates[self._steps - 1], stop_at)
+            self._try(self.settings[self._steps - 1], stop_at)
         self._steps += 1
-        self.done_training = self._steps > len(self.candidates)
+        self.done_training = self._steps > len(self.settings)
 
     def _read(self, split: Examples, share_s: float) -> None:
         spec = split.spec
@@ -126,6 +128,11 @@ class TabularBoosting(AnytimeModel):
             self.booster = self.fit(candidate, rounds, stop_at + LONGEST_STEP_S)
             text = f"{self.describe(candidate)}, {rounds} rounds (validation loss {loss:.4f})"
             self.emit("progress", by=self.name, text=f"boosted trees: {text}")
+
+    @property
+    def settings(self) -> tuple[dict[str, Any], ...]:
+        own = {name: self.params[name] for name in self.own_settings if name in self.params}
+        return ({**self.candidates[0], **own},) if own else self.candidates
 
     @property
     def seed(self) -> int:

@@ -35,6 +35,15 @@ class TabularLightGBM(TabularBoosting):
         {"learning_rate": 0.05, "num_leaves": 7, "categories": True, "min_data_per_group": 20},
     )
 
+    own_settings: ClassVar[tuple[str, ...]] = (
+        "extra_trees",
+        "feature_fraction",
+        "lambda_l2",
+        "learning_rate",
+        "min_data_in_leaf",
+        "num_leaves",
+    )
+
     booster: lgb.Booster
 
     def describe(self, setting: dict[str, Any]) -> str:

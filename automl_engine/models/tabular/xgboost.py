@@ -27,6 +27,15 @@ class TabularXGBoost(TabularBoosting):
         {"eta": 0.05, "max_depth": 6, "subsample": 0.8, "colsample_bynode": 0.5, "min_child_weight": 0.5},
     )
 
+    own_settings: ClassVar[tuple[str, ...]] = (
+        "colsample_bynode",
+        "eta",
+        "max_depth",
+        "min_child_weight",
+        "reg_lambda",
+        "subsample",
+    )
+
     booster: xgb.Booster
 
     def describe(self, setting: dict[str, Any]) -> str:

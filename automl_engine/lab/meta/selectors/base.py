@@ -14,7 +14,7 @@ class Selector(ABC):
     of_samples: ClassVar[bool] = False
     """Whether a data set is a batch of embedded samples (n, E) instead of one vector (F,)."""
     SPACE: ClassVar[dict[str, Any]] = {}
-    """What may be searched of its parameters, in the notation of lab/search/space.py."""
+    """What may be searched of its parameters, in the notation of portfolio/space.py."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
