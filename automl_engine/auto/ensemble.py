@@ -24,6 +24,8 @@ NOISE = 0.05
 """Fraction of the standard error of the NAUC that a new state or version of a member must gain."""
 DOUBT = 0.25
 """Fraction of the standard error by which the objectives of two equally likely weights may differ."""
+SURE = 1.0
+"""Standard errors of the difference that another setting of a member must gain: of many tries, some gain by chance."""
 LEAST_WEIGHT = 0.05
 """Weight below which a member is not worth the time of its prediction."""
 TRUST = 0.5
@@ -50,8 +52,8 @@ class Ensemble:
 
     def consider(self, member: Member, must_gain: bool = False) -> tuple[bool, float, str]:
         """Whether the weights change in favour of what the member has learned, what the NAUC of the out-of-fold
-        predictions gains, and a report; an empty one if there is no example to compare on.  A new member that
-        ``must_gain`` enters as a new state of one does."""
+        predictions gains, and a report; an empty one if there is no example to compare on.  A member that ``must_gain``
+        enters only if that gain is sure."""
         first_known = False
         if member.refits and member.ensemble_model is not None and member.ensemble_model is member.full_model:
             first_known = member.ensemble_oof is None
@@ -232,8 +234,8 @@ def reweighed(
     """The weights with the candidate (one, by its name: a new member, or a new state of one), or None if it is refused.
 
     A new member enters unless it harms by ``DOUBT`` standard errors, since a mean of two is mostly better than either;
-    a new state must gain, and so must another setting of a member (``must_gain``).  Members whose weight falls below
-    ``LEAST_WEIGHT`` leave.
+    a new state must gain; another setting of a member (``must_gain``) must gain ``SURE`` standard errors.  Members whose
+    weight falls below ``LEAST_WEIGHT`` leave.
     ``labels`` (n, K); out-of-fold predictions (n, K) of the same examples; with no known ones the candidate is all.
     """
     ((name, prediction),) = candidate.items()
@@ -241,7 +243,9 @@ def reweighed(
     weight, found = best_weight(labels, mix(others, weights) if others else None, prediction, multi_label)
     if known:
         mixed = mix(known, weights)
-        margin = (NOISE if must_gain or name in known else -DOUBT) * standard_error(labels, mixed)
+        margin = (NOISE if name in known else -DOUBT) * standard_error(labels, mixed)
+        if must_gain:
+            margin = SURE * difference_error(labels, (1 - weight) * mixed + weight * prediction, mixed)
         if weight < LEAST_WEIGHT or found <= objective(labels, mixed, multi_label) + margin:
             return None
     total = sum(weights[other] for other in others)
