@@ -234,7 +234,7 @@ def reweighed(
     """The weights with the candidate (one, by its name: a new member, or a new state of one), or None if it is refused.
 
     A new member enters unless it harms by ``DOUBT`` standard errors, since a mean of two is mostly better than either;
-    a new state must gain; another setting of a member (``must_gain``) must gain ``SURE`` standard errors.  Members whose
+    a new state must gain, and another setting of a member (``must_gain``) by ``SURE`` standard errors.  Members whose
     weight falls below ``LEAST_WEIGHT`` leave.
     ``labels`` (n, K); out-of-fold predictions (n, K) of the same examples; with no known ones the candidate is all.
     """
