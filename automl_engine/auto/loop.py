@@ -17,17 +17,18 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble, mix
+from automl_engine.auto.later import Later
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
 from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
 from automl_engine.dataset.examples import Examples
-from automl_engine.dataset.modality import modality
+from automl_engine.dataset.modality import likely, modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.configuration import obstacle
+from automl_engine.models.configuration import is_quick, obstacle
 from automl_engine.portfolio import GIVEN, KNOWN_SETS
 
 SEED_STEP = 1000
@@ -53,15 +54,25 @@ class AutoModel(AnytimeModel):
         self._broken: dict[str, Exception] = {}
         self._left_out = {row["name"]: why for row in rows if (why := obstacle(row["model"], row.get("params", {})))}
         self.configurations = [row for row in rows if row["name"] not in self._left_out]
-        for row in self.configurations:  # imports and weights are not on the clock
-            try:
-                self._new_model(row["name"])
-            except Exception as error:  # reported once there is a journal
-                self._broken[row["name"]] = error
-        self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
+        self._made = self._make_ready(likely(spec))
+        self._later = Later([])
         self.modality = ""
         self.folds = np.empty(0, np.int64)
         self._first: tuple[Member, np.ndarray] | None = None
+
+    def _make_ready(self, modality: str) -> set[str]:
+        """Try to make each model, since neither imports nor weights are on the clock; nobody waits for slow ones before
+        there is a prediction.  Returns the names of those that were tried."""
+        rows = [row for row in self.configurations if row["modality"] == modality]
+        device = self.params.get("device", "auto")
+        now = [row["name"] for row in rows if row is rows[0] or is_quick(row["model"], device)]
+        for name in now:
+            try:
+                self._new_model(name)
+            except Exception as error:  # reported once there is a journal
+                self._broken[name] = error
+        self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
+        return set(now)
 
     @property
     def made_by(self) -> str:
@@ -78,6 +89,7 @@ class AutoModel(AnytimeModel):
             self.schedule.start(remaining_time_budget)
             self._begin(split)
             return self._fit_first_model(split)
+        self._later.start()
         while not self.done_training:
             if reason := self.schedule.why_over():
                 self.done_training = True
@@ -126,6 +138,7 @@ class AutoModel(AnytimeModel):
         self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
+        self._later = Later([row for row in self.schedule.queue if row["name"] not in self._made])
         self._report_order(len(split))
 
     def _report_order(self, example_count: int) -> None:
@@ -150,7 +163,7 @@ class AutoModel(AnytimeModel):
         sample = stratified_sample(self.ensemble.labels, first_count(split, self.modality), self.seed)
         while self.schedule.queue and not self.ensemble.weights:
             member = self._open(self.schedule.queue[0])
-            if self._attempt(member, partial(member.fit_first, split, sample)):
+            if member and self._attempt(member, partial(member.fit_first, split, sample)):
                 self.ensemble.weights = {member.name: 1.0}
                 member.current = self._new_model(member.name)  # the first has seen what is held out later
                 self._first = member, sample
@@ -170,6 +183,8 @@ class AutoModel(AnytimeModel):
         """One step of the first configuration in the queue: a slice of a network, or all of one that refits."""
         configuration = self.schedule.queue[0]
         member = self.members.get(configuration["name"]) or self._open(configuration)
+        if member is None:
+            return
         start_s, limit_s, refits = clock.now_s(), self.schedule.folds_limit_s(), member.refits
         worked = self._attempt(member, lambda: member.check_folds(split, limit_s) if refits else member.slice(split))
         if worked:
@@ -220,10 +235,18 @@ class AutoModel(AnytimeModel):
         self.ensemble.weights = {m.name: self.ensemble.weights[m.name] for m in fitted} or before
         self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on all training examples, unseen")
 
-    def _open(self, row: Mapping[str, Any]) -> Member:
+    def _open(self, row: Mapping[str, Any]) -> Member | None:
+        """None, and reported, where its model cannot be made."""
         name = row["name"]
         self.emit("chosen", row=name, reason=row.get("origin", ""))
-        model, oof = self._new_model(name), np.full(self.ensemble.labels.shape, np.nan, np.float32)
+        self._later.wait_for(name)
+        try:
+            model = self._new_model(name)
+        except Exception as error:
+            self._report.failure(name, error)
+            self.schedule.drop(name)
+            return None
+        oof = np.full(self.ensemble.labels.shape, np.nan, np.float32)
         self.members[name] = Member(name, partial(self._new_model, name), self.schedule, self.folds, oof, model)
         return self.members[name]
 
