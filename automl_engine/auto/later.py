@@ -1,15 +1,36 @@
-"""Models whose libraries take long to import are loaded in a thread, once the first prediction is there."""
+"""What is loaded before the clock starts, and what in a thread once the first prediction is there.
+
+Imports and weights are not on the clock, but whoever waits for the first prediction waits for them, too.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from automl_engine.models import model_class
+from automl_engine.models.configuration import is_quick
 
 Row = Mapping[str, Any]
+
+
+def make_ahead(rows: Sequence[Row], device: str, make: Callable[[str], Any]) -> dict[str, Exception | None]:
+    """Try to ``make`` the models of those rows before the clock starts, but for the slow ones behind the first.
+
+    Returns:
+        Why each could not be made, by name; None where it could.
+    """
+    tried: dict[str, Exception | None] = {}
+    for row in rows:
+        if row is rows[0] or is_quick(row["model"], device):
+            try:
+                make(row["name"])
+                tried[row["name"]] = None
+            except Exception as error:  # reported once there is a journal
+                tried[row["name"]] = error
+    return tried
 
 
 class Later:

@@ -17,7 +17,7 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble, mix
-from automl_engine.auto.later import Later
+from automl_engine.auto.later import Later, make_ahead
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
 from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
@@ -28,7 +28,7 @@ from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
 from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
-from automl_engine.models.configuration import is_quick, obstacle
+from automl_engine.models.configuration import obstacle
 from automl_engine.portfolio import GIVEN, KNOWN_SETS
 
 SEED_STEP = 1000
@@ -51,28 +51,15 @@ class AutoModel(AnytimeModel):
         self._report = Reporter(
             lambda kind, **fields: self.emit(kind, **fields), self.schedule.fraction
         )  # emit is set later
-        self._broken: dict[str, Exception] = {}
         self._left_out = {row["name"]: why for row in rows if (why := obstacle(row["model"], row.get("params", {})))}
         self.configurations = [row for row in rows if row["name"] not in self._left_out]
-        self._made = self._make_ready(likely(spec))
+        probable = [row for row in self.configurations if row["modality"] == likely(spec)]
+        self._tried = make_ahead(probable, self.params.get("device", "auto"), self._new_model)
+        self.configurations = [row for row in self.configurations if not self._tried.get(row["name"])]
         self._later = Later([])
         self.modality = ""
         self.folds = np.empty(0, np.int64)
         self._first: tuple[Member, np.ndarray] | None = None
-
-    def _make_ready(self, modality: str) -> set[str]:
-        """Try to make each model, since neither imports nor weights are on the clock; nobody waits for slow ones before
-        there is a prediction.  Returns the names of those that were tried."""
-        rows = [row for row in self.configurations if row["modality"] == modality]
-        device = self.params.get("device", "auto")
-        now = [row["name"] for row in rows if row is rows[0] or is_quick(row["model"], device)]
-        for name in now:
-            try:
-                self._new_model(name)
-            except Exception as error:  # reported once there is a journal
-                self._broken[name] = error
-        self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
-        return set(now)
 
     @property
     def made_by(self) -> str:
@@ -126,8 +113,9 @@ class AutoModel(AnytimeModel):
 
     def _begin(self, split: Examples) -> None:
         """Find the modality, the folds and the configurations that are worth running."""
-        for name, error in self._broken.items():
-            self._report.failure(name, error)
+        for name, error in self._tried.items():
+            if error:
+                self._report.failure(name, error)
         self.modality, kind_reason = modality(split)
         self.configurations = [row for row in self.configurations if row["modality"] == self.modality]
         if not self.configurations:
@@ -138,7 +126,7 @@ class AutoModel(AnytimeModel):
         self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
-        self._later = Later([row for row in self.schedule.queue if row["name"] not in self._made])
+        self._later = Later([row for row in self.schedule.queue if row["name"] not in self._tried])
         self._report_order(len(split))
 
     def _report_order(self, example_count: int) -> None:
