@@ -487,7 +487,7 @@ def test_a_row_that_cannot_be_made_is_told_and_left_out(tmp_path: Path) -> None:
     ]
     train = toy("image", 40, False, seed=0)
     model, journal = auto(train, rows)
-    predictions = drive(model, train, train, budget_s=20)
+    predictions = drive(model, train, train, budget_s=60)
     [failed] = journal.of("failed")
     assert failed["what"] == "torn"
     assert "Traceback" in failed["traceback"]
