@@ -17,12 +17,13 @@ import numpy as np
 
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble, mix, objective
+from automl_engine.auto.later import Later, make_ahead
 from automl_engine.auto.member import Member
 from automl_engine.auto.report import Reporter
 from automl_engine.auto.schedule import Schedule, affordable_count, first_count, fold_count, has_enough_examples
 from automl_engine.auto.search import Search
 from automl_engine.dataset.examples import Examples
-from automl_engine.dataset.modality import modality
+from automl_engine.dataset.modality import likely, modality
 from automl_engine.dataset.spec import Spec
 from automl_engine.dataset.splits import fold_numbers, stratified_sample
 from automl_engine.errors import DataError
@@ -51,15 +52,12 @@ class AutoModel(AnytimeModel):
         self._report = Reporter(
             lambda kind, **fields: self.emit(kind, **fields), self.schedule.fraction
         )  # emit is set later
-        self._broken: dict[str, Exception] = {}
         self._left_out = {row["name"]: why for row in rows if (why := obstacle(row["model"], row.get("params", {})))}
         self.configurations = [row for row in rows if row["name"] not in self._left_out]
-        for row in self.configurations:  # imports and weights are not on the clock
-            try:
-                self._new_model(row["name"])
-            except Exception as error:  # reported once there is a journal
-                self._broken[row["name"]] = error
-        self.configurations = [row for row in self.configurations if row["name"] not in self._broken]
+        probable = [row for row in self.configurations if row["modality"] == likely(spec)]
+        self._tried = make_ahead(probable, self.params.get("device", "auto"), self._new_model)
+        self.configurations = [row for row in self.configurations if not self._tried.get(row["name"])]
+        self._later = Later([])
         self.modality = ""
         self.folds = np.empty(0, np.int64)
         self._first: tuple[Member, np.ndarray] | None = None
@@ -79,6 +77,7 @@ class AutoModel(AnytimeModel):
             self.schedule.start(remaining_time_budget)
             self._begin(split)
             return self._fit_first_model(split)
+        self._later.start()
         while not self.done_training:
             searched = self.search.chosen(self.configurations, self.schedule)
             if reason := self.schedule.why_over(can_search=bool(searched)):
@@ -118,8 +117,9 @@ class AutoModel(AnytimeModel):
 
     def _begin(self, split: Examples) -> None:
         """Find the modality, the folds and the configurations that are worth running."""
-        for name, error in self._broken.items():
-            self._report.failure(name, error)
+        for name, error in self._tried.items():
+            if error:
+                self._report.failure(name, error)
         self.modality, kind_reason = modality(split)
         self.configurations = [row for row in self.configurations if row["modality"] == self.modality]
         if not self.configurations:
@@ -130,6 +130,7 @@ class AutoModel(AnytimeModel):
         self.folds = fold_numbers(split.labels, count, self.seed)
         enough = [row for row in self.configurations if has_enough_examples(row, len(split))]
         self.schedule.queue = enough or list(self.configurations)
+        self._later = Later([row for row in self.schedule.queue if row["name"] not in self._tried])
         few = [row["name"] for row in self.configurations if row not in self.schedule.queue]
         rows = [row for row in self.params["rows"] if row["modality"] == self.modality]
         left_out = {row["name"]: self._left_out[row["name"]] for row in rows if row["name"] in self._left_out}
@@ -141,7 +142,7 @@ class AutoModel(AnytimeModel):
         sample = stratified_sample(self.ensemble.labels, first_count(split, self.modality), self.seed)
         while self.schedule.queue and not self.ensemble.weights:
             member = self._open(self.schedule.queue[0])
-            if self._attempt(member, partial(member.fit_first, split, sample)):
+            if member and self._attempt(member, partial(member.fit_first, split, sample)):
                 self.ensemble.weights = {member.name: 1.0}
                 member.current = self._new_model(member.name)  # the first has seen what is held out later
                 self._first = member, sample
@@ -161,6 +162,8 @@ class AutoModel(AnytimeModel):
         """One step of the first configuration in the queue: a slice of a network, or all of one that refits."""
         configuration = self.schedule.queue[0]
         member = self.members.get(configuration["name"]) or self._open(configuration)
+        if member is None:
+            return
         start_s, limit_s, refits = clock.now_s(), self.schedule.folds_limit_s(), member.refits
         worked = self._attempt(member, lambda: member.check_folds(split, limit_s) if refits else member.slice(split))
         if worked:
@@ -227,10 +230,18 @@ class AutoModel(AnytimeModel):
         self.ensemble.weights = {m.name: self.ensemble.weights[m.name] for m in fitted} or before
         self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on all training examples, unseen")
 
-    def _open(self, row: Mapping[str, Any]) -> Member:
+    def _open(self, row: Mapping[str, Any]) -> Member | None:
+        """None, and reported, where its model cannot be made."""
         name = row["name"]
         self.emit("chosen", row=name, reason=row.get("origin", ""))
-        model, oof = self._new_model(name), np.full(self.ensemble.labels.shape, np.nan, np.float32)
+        self._later.wait_for(name)
+        try:
+            model = self._new_model(name)
+        except Exception as error:
+            self._report.failure(name, error)
+            self.schedule.drop(name)
+            return None
+        oof = np.full(self.ensemble.labels.shape, np.nan, np.float32)
         self.members[name] = Member(name, partial(self._new_model, name), self.schedule, self.folds, oof, model)
         return self.members[name]
 

@@ -10,7 +10,7 @@ import numpy as np
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.dataset.examples import Examples
-from automl_engine.models import model_class
+from automl_engine.models.configuration import refits
 
 if TYPE_CHECKING:
     from automl_engine.auto.member import Member
@@ -168,7 +168,7 @@ def _learning_s(member: Member) -> float:
 
 def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:
     """Whether the configuration is worth running on so many examples."""
-    if model_class(configuration["model"]).refits:
+    if refits(configuration["model"]):
         return True
     return count >= (FEWEST_PRETRAINED if "weights" in configuration.get("params", {}) else FEWEST)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from automl_engine.dataset.examples import Examples
+from automl_engine.dataset.spec import Spec
 
 LOOKED_AT = 5
 SHORTEST_SOUND = 1500
@@ -24,6 +25,14 @@ def modality(examples: Examples) -> tuple[str, str]:
         "tabular": f"each example is one row of {max(spec.row_count, spec.col_count)} cells",
     }
     return spec.domain, reasons[spec.domain]
+
+
+def likely(spec: Spec) -> str:
+    """The modality as far as the metadata tell: one channel of unknown or great length is taken for sound."""
+    if spec.domain != "series":
+        return spec.domain
+    is_short = 0 < spec.sequence_size <= SHORTEST_SOUND
+    return "timeseries" if spec.num_channels > 1 or is_short else "audio"
 
 
 def _series(examples: Examples) -> tuple[str, str]:

@@ -41,6 +41,11 @@ class AnytimeModel(ABC):
         self.emit: Callable[..., None] = _silent
         """Set by the ingestion loop: writes one event of the run's journal (events.KINDS)."""
 
+    @classmethod
+    def load_ahead(cls, **params: Any) -> None:
+        """What takes long, beside imports, before a model can be made; it may run in a thread beside other work."""
+        return
+
     @property
     def made_by(self) -> str:
         """Who made the last prediction."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from automl_engine import weights
 from automl_engine.errors import DataError
-from automl_engine.models import MODELS
+from automl_engine.models import MODELS, model_class
 
 RUN = frozenset({"seed", "device"})
 """Parameters that every model has; a run sets them."""
@@ -72,6 +73,24 @@ WEIGHTS = {
     "video_pretrained": "efficientnet_lite0",
 }
 """Models that are nothing without weights, and those that they start from by default: a network or a file."""
+STEPWISE = frozenset(
+    {
+        *("audio_resnet", "audio_thin_resnet34", "image_autoclint", "image_baseline_linear", "image_cnn3d"),
+        *("image_finetuned", "image_inception_v3", "image_resnet", "image_resnet50_v2", "text_network"),
+        *("video_baseline_linear", "video_cnn3d", "video_frames", "video_mc3", "video_resnet"),
+    }
+)
+"""Networks that learn slice by slice; others are cheap to refit.  A test compares this and the next with the models."""
+LIBRARY: dict[str, str] = {
+    **dict.fromkeys(STEPWISE, "torch"),
+    **dict.fromkeys(("image_patches", "image_pretrained", "video_pretrained"), "torch"),
+    **dict.fromkeys(("series_trunk", "tabular_network", "text_words"), "torch"),
+    **dict.fromkeys(("series_boosting", "tabular_lightgbm"), "lightgbm"),
+    "tabular_xgboost": "xgboost",
+}
+"""What a model imports that takes half a second and more."""
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""One of them is there where a graphics processor may be."""
 ALONE = ("challenge",)
 """Foreign code was written to learn alone: auto would slice, copy and save it."""
 
@@ -118,3 +137,17 @@ def obstacle(model: str, params: Mapping[str, Any]) -> str:
 def can_join(model: str, params: Mapping[str, Any]) -> bool:
     """Whether auto may try this configuration on this machine."""
     return not obstacle(model, params)
+
+
+def refits(model: str) -> bool:
+    """Whether it is cheap to refit: ``AnytimeModel.refits``."""
+    return model not in STEPWISE if model in PARAMETERS else model_class(model).refits  # else one of a test
+
+
+def is_quick(model: str, device: str = "auto") -> bool:
+    """Whether its libraries are loaded, or take less than half a second.
+
+    All must be where there may be a graphics processor: torch alone tells, and starting it takes seconds, too.
+    """
+    may_have_gpu = device not in ("auto", "cpu") or (device == "auto" and any(Path(p).exists() for p in GPU_FILES))
+    return may_have_gpu or LIBRARY.get(model, "sys") in sys.modules

@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
+from automl_engine.models.configuration import LIBRARY
 from automl_engine.portfolio import load
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
@@ -120,6 +121,42 @@ def toy_rows(**skills: list[float]) -> list[dict[str, Any]]:
 def tables(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryExamples, MemoryExamples]:
     monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:Toy")
     return toy("tabular", 200, False, seed=1), toy("tabular", 60, False, seed=2)
+
+
+class SlowlyLoaded(Toy):
+    """Its library is not loaded; one of its configurations cannot be made."""
+
+    name = "slowly_loaded"
+    log: ClassVar[list[str]] = []
+
+    def __init__(self, spec: Spec, **params: Any) -> None:
+        super().__init__(spec, **params)
+        self.log.append(f"made {params['skill']}")
+        if not params["skill"]:
+            raise RuntimeError("no weights, say")
+
+    @classmethod
+    def load_ahead(cls, **params: Any) -> None:
+        cls.log.append(f"loaded {params['skill']}")
+
+
+def test_what_takes_long_to_load_waits_for_the_first_prediction(
+    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = tables
+    monkeypatch.setitem(MODELS, "slowly_loaded", "tests.engine.test_auto:SlowlyLoaded")
+    monkeypatch.setitem(LIBRARY, "slowly_loaded", "no_such_library")
+    rows = toy_rows(first=[0.1], broken=[], late=[0.5])
+    rows = [row | {"model": "slowly_loaded"} if row["name"] != "first" else row for row in rows]
+    model, journal = auto(train, rows)
+    model.train(train, 20)
+    assert model.test(hidden(test), 20) is not None
+    assert SlowlyLoaded.log == []
+    predictions = drive(model, train, hidden(test), budget_s=20)
+    assert nauc(test.labels, predictions[-1]) > 0.5
+    assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: no weights, say"]
+    for skill in ([], [0.5]):
+        assert SlowlyLoaded.log.index(f"loaded {skill}") < SlowlyLoaded.log.index(f"made {skill}")
 
 
 class QuickToy(Toy):
@@ -483,10 +520,9 @@ def test_a_row_that_cannot_be_made_is_told_and_left_out(tmp_path: Path) -> None:
         {"name": "torn", "modality": "image", "model": "image_pretrained", "params": {"weights": str(torn)}},
     ]
     train = toy("image", 40, False, seed=0)
-    auto, told = AutoModel(train.spec, rows=rows), []
-    auto.emit = lambda kind, **fields: told.append((kind, fields))
-    auto.train(train, 20)
-    [failed] = [fields for kind, fields in told if kind == "failed"]
+    model, journal = auto(train, rows)
+    predictions = drive(model, train, train, budget_s=60)
+    [failed] = journal.of("failed")
     assert failed["what"] == "torn"
     assert "Traceback" in failed["traceback"]
-    assert auto.test(train, 20).shape == (40, 3)
+    assert predictions[-1].shape == (40, 3)

@@ -7,7 +7,7 @@ network sees in an example is computed once, whichever fold asks for it; so anot
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +34,7 @@ from automl_engine.models.shared.pretrained import (
 )
 from automl_engine.models.shared.vision import describe_weights
 
-DEFAULT, SIDES, LIMIT_S = WEIGHTS["image_pretrained"], (128, 96, 64), 3.0
+SIDES, LIMIT_S = (128, 96, 64), 3.0
 LEAST_SHARE, MOST_SHARE = 0.02, 0.2
 """Fraction of the remaining time that feature extraction may take, whatever ``limit_s`` says."""
 MANY = 5000
@@ -94,6 +94,8 @@ class ImagePretrained(ImageModel[nn.Sequential]):
     machine has), ``head`` ("ridge", the default, or "logistic"), ``l2`` (logistic)."""
 
     name = "image_pretrained"
+    default = WEIGHTS[name]
+    """The network."""
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         """Loads the weights, and measures the network."""
@@ -106,7 +108,7 @@ class ImagePretrained(ImageModel[nn.Sequential]):
 
     @property
     def backbone_name(self) -> str:
-        return self.params.get("network", DEFAULT)
+        return self.params.get("network", self.default)
 
     @property
     def frames(self) -> int:
@@ -114,8 +116,11 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         return 1
 
     def _backbone(self) -> Backbone:
-        file = self.params.get("weights")
-        return backbone(self.backbone_name, file) if file else backbone(self.backbone_name)
+        return _loaded(self.backbone_name, self.params)
+
+    @classmethod
+    def load_ahead(cls, **params: Any) -> None:
+        _loaded(params.get("network", cls.default), params)
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> PixelNetwork[nn.Sequential]:
@@ -230,3 +235,8 @@ class ImagePretrained(ImageModel[nn.Sequential]):
         with clock.work("linear", cells=seen.numel(), products=products), torch.inference_mode():
             logits = self.network.body[1](seen.to(self.network.mean.device))
             return (logits.sigmoid() if self.config["multi_label"] else logits.softmax(1)).cpu().numpy()
+
+
+def _loaded(name: str, params: Mapping[str, Any]) -> Backbone:
+    file = params.get("weights")
+    return backbone(name, file) if file else backbone(name)

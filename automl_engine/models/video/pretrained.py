@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from automl_engine.models.configuration import WEIGHTS
 from automl_engine.models.image.pretrained import ColourNetwork, Head, ImagePretrained
 from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.pretrained import NETWORKS
@@ -36,11 +37,8 @@ class VideoPretrained(ImagePretrained):
     """Params: those of ``ImagePretrained`` but ``enlarge``, and ``frames`` (two or more)."""
 
     name = "video_pretrained"
+    default = WEIGHTS[name]
     feature = "frames"
-
-    @property
-    def backbone_name(self) -> str:
-        return self.params.get("network", "efficientnet_lite0")
 
     @property
     def frames(self) -> int:
