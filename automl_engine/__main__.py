@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from automl_engine.run.supervisor import run as run_engine
 
     data_dir = find_dataset(options.dir)[0]
-    asked = _unpacked(Path(options.model), options.out) if options.model.endswith(".zip") else options.model
+    asked = _unpacked(Path(options.model), options.out)
     model, params = resolve(asked, data_dir, options.portfolio)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
@@ -82,17 +82,22 @@ def run(options: argparse.Namespace) -> int:
     return 0 if scores["predictions"] else EXIT_NOTHING
 
 
-def _unpacked(submission: Path, run_dir: Path) -> str:
-    """The folder of a zipped submission, unpacked into the run's folder.
+def _unpacked(model: Path, run_dir: Path) -> str:
+    """What ``--model`` names, but the folder of a submission that is given by its model.py or as an archive, which is
+    unpacked into the run's folder.
 
     Raises:
-        DataError: it is damaged, hostile or too large.
+        DataError: the archive is damaged, hostile or too large.
     """
     from formatters.unpacking.archive import unpack
 
-    place = run_dir / "submission" / submission.stem
+    if model.name == "model.py":
+        return str(model.parent)
+    if model.suffix != ".zip" and not (model.suffix and model.is_file()):
+        return str(model)
+    place = run_dir / "submission" / model.stem
     shutil.rmtree(place.parent, ignore_errors=True)
-    return str(unpack(submission, place, open_inner=False).root)
+    return str(unpack(model, place, is_code=True).root)
 
 
 def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ from automl_engine.run.curve import alc
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
-CODE = "class Model:\n    def __init__(self, metadata):\n        raise RuntimeError('nothing comes of it')\n"
+CODE = "class Model:\n    train = test = None\n    def __init__(self, metadata):\n        raise RuntimeError('nothing comes of it')"
 
 
 @pytest.fixture(scope="module")
