@@ -30,6 +30,7 @@ from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
 from automl_engine.lab.meta import VERBS
 from automl_engine.run import child
 
+MANY_SEEDS = 100
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 STUDIES = {
     "pretrain": ("automl_engine.lab.pretrain", "pretrain networks on synthetic data"),
@@ -325,7 +326,9 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--t0", type=_positive, default=60.0, metavar="S", help="time constant of the ALC in seconds (60)"
     )
-    verb.add_argument("--seeds", type=int, choices=range(1, 100), default=3, metavar="N", help="seeds 0 to N - 1 (3)")
+    verb.add_argument(
+        "--seeds", type=_seeds, default={"": 3}, metavar="N", help="seeds 0 to N - 1 (3), such as 3 or 1,auto=3"
+    )
     verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="only these data sets")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     verb.add_argument("--clock", choices=clock.MODES, default="wall", help="as in run")
@@ -340,11 +343,25 @@ def _budgets(text: str) -> dict[str, float]:
     """``120,tabular=60``: seconds by modality; that of "" holds for the others."""
     from automl_engine.portfolio import MODALITIES
 
+    found = _by_name(text, "MODALITY")
+    if wrong := found.keys() - {"", *MODALITIES}:
+        raise argparse.ArgumentTypeError(f"knows {', '.join(MODALITIES)}, but got {', '.join(sorted(wrong))}")
+    return {name: _positive(seconds) for name, seconds in found.items()}
+
+
+def _seeds(text: str) -> dict[str, int]:
+    """``1,auto=3``: how many by model; that of "" holds for the others."""
+    found = _by_name(text, "MODEL")
+    if wrong := [number for number in found.values() if not (number.isdecimal() and 0 < int(number) < MANY_SEEDS)]:
+        raise argparse.ArgumentTypeError(f"must be whole numbers from 1 to {MANY_SEEDS - 1}, but got {wrong[0]}")
+    return {name: int(number) for name, number in found.items()}
+
+
+def _by_name(text: str, what: str) -> dict[str, str]:
     parts = [part.rpartition("=") for part in text.split(",")]
-    wrong = [name for name, _, _ in parts if name and name not in MODALITIES]
-    if wrong or sum(not name for name, _, _ in parts) != 1:
-        raise argparse.ArgumentTypeError(f"must be one number, and MODALITY=number after commas, but got {text}")
-    return {name: _positive(seconds) for name, _, seconds in parts}
+    if sum(not name for name, _, _ in parts) != 1:
+        raise argparse.ArgumentTypeError(f"must be one number, and {what}=number after commas, but got {text}")
+    return {name: value for name, _, value in parts}
 
 
 def _positive(text: str) -> float:
