@@ -30,8 +30,8 @@ def code_folder(root: Path) -> Path:
     if not found:
         held = sorted(entry.name for entry in root.iterdir())
         packed = next((name for name in held if name.lower().endswith(ARCHIVES)), None)
-        mend = f"unpack {packed} and give its content" if packed else "add it with its class Model(metadata)"
-        raise DataError(f"The submission holds no model.py (but {', '.join(held[:MAX_LISTED])}); {mend}.")
+        advice = f"unpack {packed} and give its content" if packed else "add it with its class Model(metadata)"
+        raise DataError(f"The submission holds no model.py (but {', '.join(held[:MAX_LISTED])}); {advice}.")
     if len(found) > 1:
         listed = ", ".join(str(folder.relative_to(root)) for folder in found[:MAX_LISTED])
         raise DataError(f"The submission holds several model.py (in {listed}); give the folder of one of them.")
