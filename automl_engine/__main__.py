@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     print_scores(scores)
     if options.clock == "virtual":
         print(f"All this took {clock.now_s() - started_s:.0f} s of real time.")
-    if options.export and scores["predictions"]:
+    if options.export and scores["predictions"] and model != "challenge":  # whose code leaves no model
         return _export_after_run(options.dir, options.out)
     return 0 if scores["predictions"] else EXIT_NOTHING
 

@@ -282,7 +282,7 @@ def test_code_runs_in_the_interpreter_that_is_named(tmp_path: Path, monkeypatch:
     (code / "linked").symlink_to("real")
     (code / "submodule").symlink_to("not/fetched")
     run_dir = tmp_path / "run"
-    main(["run", str(folder), "--out", str(run_dir), "--budget", "60", "--model", str(code)])
+    assert main(["run", str(folder), "--out", str(run_dir), "--budget", "60", "--model", str(code)]) == 0
     journal = (run_dir / "events.jsonl").read_text()
     scores = json.loads((run_dir / "scores.json").read_text())
     assert (scores["stopped"], len(scores["predictions"])) == ("done", 2), journal
