@@ -30,6 +30,7 @@ from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
 from automl_engine.lab.meta import VERBS
 from automl_engine.run import child
 
+MANY_SEEDS = 100
 EXIT_NOTHING, EXIT_EXPORT = 1, 3  # the others: errors.py
 STUDIES = {
     "pretrain": ("automl_engine.lab.pretrain", "pretrain networks on synthetic data"),
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from automl_engine.run.supervisor import run as run_engine
 
     data_dir = find_dataset(options.dir)[0]
-    asked = _unpacked(Path(options.model), options.out) if options.model.endswith(".zip") else options.model
+    asked = _unpacked(Path(options.model), options.out)
     model, params = resolve(asked, data_dir, options.portfolio)
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
@@ -77,22 +78,27 @@ def run(options: argparse.Namespace) -> int:
     print_scores(scores)
     if options.clock == "virtual":
         print(f"All this took {clock.now_s() - started_s:.0f} s of real time.")
-    if options.export and scores["predictions"]:
+    if options.export and scores["predictions"] and model != "challenge":  # whose code leaves no model
         return _export_after_run(options.dir, options.out)
     return 0 if scores["predictions"] else EXIT_NOTHING
 
 
-def _unpacked(submission: Path, run_dir: Path) -> str:
-    """The folder of a zipped submission, unpacked into the run's folder.
+def _unpacked(model: Path, run_dir: Path) -> str:
+    """What ``--model`` names, but the folder of a submission that is given by its model.py or as an archive, which is
+    unpacked into the run's folder.
 
     Raises:
-        DataError: it is damaged, hostile or too large.
+        DataError: the archive is damaged, hostile or too large.
     """
     from formatters.unpacking.archive import unpack
 
-    place = run_dir / "submission" / submission.stem
+    if model.name == "model.py":
+        return str(model.parent)
+    if model.suffix != ".zip" and not (model.suffix and model.is_file()):
+        return str(model)
+    place = run_dir / "submission" / model.stem
     shutil.rmtree(place.parent, ignore_errors=True)
-    return str(unpack(submission, place, open_inner=False).root)
+    return str(unpack(model, place, is_code=True).root)
 
 
 def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dict[str, Any]]:
@@ -320,7 +326,9 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--t0", type=_positive, default=60.0, metavar="S", help="time constant of the ALC in seconds (60)"
     )
-    verb.add_argument("--seeds", type=int, choices=range(1, 100), default=3, metavar="N", help="seeds 0 to N - 1 (3)")
+    verb.add_argument(
+        "--seeds", type=_seeds, default={"": 3}, metavar="N", help="seeds 0 to N - 1 (3), such as 3 or 1,auto=3"
+    )
     verb.add_argument("--sets", type=_names, default=[], metavar="A,B", help="only these data sets")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     verb.add_argument("--clock", choices=clock.MODES, default="wall", help="as in run")
@@ -335,11 +343,25 @@ def _budgets(text: str) -> dict[str, float]:
     """``120,tabular=60``: seconds by modality; that of "" holds for the others."""
     from automl_engine.portfolio import MODALITIES
 
+    found = _by_name(text, "MODALITY")
+    if wrong := found.keys() - {"", *MODALITIES}:
+        raise argparse.ArgumentTypeError(f"knows {', '.join(MODALITIES)}, but got {', '.join(sorted(wrong))}")
+    return {name: _positive(seconds) for name, seconds in found.items()}
+
+
+def _seeds(text: str) -> dict[str, int]:
+    """``1,auto=3``: how many by model; that of "" holds for the others."""
+    found = _by_name(text, "MODEL")
+    if wrong := [number for number in found.values() if not (number.isdecimal() and 0 < int(number) < MANY_SEEDS)]:
+        raise argparse.ArgumentTypeError(f"must be whole numbers from 1 to {MANY_SEEDS - 1}, but got {wrong[0]}")
+    return {name: int(number) for name, number in found.items()}
+
+
+def _by_name(text: str, what: str) -> dict[str, str]:
     parts = [part.rpartition("=") for part in text.split(",")]
-    wrong = [name for name, _, _ in parts if name and name not in MODALITIES]
-    if wrong or sum(not name for name, _, _ in parts) != 1:
-        raise argparse.ArgumentTypeError(f"must be one number, and MODALITY=number after commas, but got {text}")
-    return {name: _positive(seconds) for name, _, seconds in parts}
+    if sum(not name for name, _, _ in parts) != 1:
+        raise argparse.ArgumentTypeError(f"must be one number, and {what}=number after commas, but got {text}")
+    return {name: value for name, _, value in parts}
 
 
 def _positive(text: str) -> float:

@@ -80,6 +80,8 @@ def export(run_dir: Path, data_dir: Path | None = None) -> Path:
     run_dir = run_dir.resolve()  # the proof runs elsewhere
     if not (run_dir / "run.json").exists():
         raise DataError(f"{run_dir} holds no run; give the folder that python -m automl_engine run wrote.")
+    if _read_json(run_dir / "run.json", "").get("model") == "challenge":
+        raise DataError("Code for the AutoDL challenge leaves no model to pack; its predictions and scores are kept.")
     saved = _read_json(run_dir / "model" / "model.json", "The run left no model: it made no prediction in time.")
     data_dir = data_dir or Path(
         _read_json(run_dir / "run.json", "The run does not say on which data it ran.")["data_dir"]

@@ -323,7 +323,8 @@ def describe(event: dict[str, Any]) -> str | None:
     at = f"{event.get('t', 0):8.2f} s  "
     match event["event"]:
         case "started":
-            return f"{at}clock started: {event['dataset']} ({event['modality']}), {event['model']} on {event['device']}"
+            modality = f" ({event['modality']})" if event["modality"] else ""  # unknown to a program that stands alone
+            return f"{at}clock started: {event['dataset']}{modality}, {event['model']} on {event['device']}"
         case "order":
             tried = ", ".join(told["row"] for told in event["rows"])
             left_out = "".join(f"; without {told['row']}: {told['reason']}" for told in event["left_out"])

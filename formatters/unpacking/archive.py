@@ -11,7 +11,8 @@ import filecmp
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from automl_engine.errors import DataError, exit_code
@@ -34,18 +35,19 @@ class Upload:
     why: list[str]  # what was guessed
 
 
-def unpack(source: Path, target: Path, open_inner: bool = True) -> Upload:
+def unpack(source: Path, target: Path, is_code: bool = False) -> Upload:
     """Put the content of ``source`` under ``target`` (made here; hard links where source is a folder or a file).
 
     Args:
-        open_inner: unpack the archives and packed files that it holds, too, rather than refuse them.
+        is_code: a submission.  Archives and packed files that it holds stay as they are, for its code may open them;
+            links within it, which repositories have, become copies of what they lead to, and are not refused.
 
     Raises:
         DataError: the source is missing, empty, damaged or hostile.
     """
     if not source.exists():
         raise DataError(f"{source.name} does not exist; check the path.")
-    unpacker = _Unpacker(target, Tally(source), open_inner)
+    unpacker = _Unpacker(target, Tally(source), is_code)
     unpacker.fill(source, target)
     ignored = unpacker.ignored
     if not any(path.is_file() for path in target.rglob("*")):
@@ -60,27 +62,53 @@ class _Unpacker:
 
     target: Path
     tally: Tally
-    open_inner: bool
+    is_code: bool
     ignored: list[dict[str, str]] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
 
     def fill(self, source: Path, folder: Path, level: int = 0) -> None:
         folder.mkdir(parents=True)
         packed: list[Path] = []
+        links: dict[Path, str] = {}
         for member in members(source, self.tally, self.why, nested=level > 1):
-            path = safe_path(member, source.name)
+            follows = self.is_code and bool(member.link)
+            path = safe_path(replace(member, refused="") if follows else member, source.name)
             self.tally.add_file(path)
             if left_out := junk(path):
                 inside = "" if level == 0 else f"{self._shown(source)}/"
                 self.ignored.append({"path": f"{inside}{path}", "why": left_out})
                 continue
+            if follows:
+                links[folder / path] = member.link
+                continue
             self._place(member, folder / path, source.name)
             if PACKED.search(path.name):
                 packed.append(folder / path)
-        if packed and not self.open_inner:
-            shown = self._shown(packed[0])
-            raise DataError(f"{source.name} holds another archive ({shown}); unpack that one and upload its content.")
-        self._open(packed, level + 1)
+        self._follow(links)
+        if not self.is_code:
+            self._open(packed, level + 1)
+
+    def _follow(self, links: dict[Path, str]) -> None:
+        """Put what each link leads to in its place; a link to a link, or to a folder with some, comes after these.
+
+        Links to nothing are left out: a repository whose submodules were not fetched has some.
+        """
+        ends = {path: Path(os.path.normpath(path.parent / link)) for path, link in links.items()}
+        for path in [path for path, end in ends.items() if not end.is_relative_to(self.target)]:
+            raise DataError(
+                f"{self.tally.source.name} holds {self._shown(path)!r}, a link that leads out of it "
+                f"(to {links[path][:MAX_SHOWN_CHARS]!r}); put the file itself in its place."
+            )
+        while ready := [path for path, end in ends.items() if end.exists() and not _any_inside(end, ends)]:
+            for path in ready:
+                end = ends.pop(path)
+                for file in [end] if end.is_file() else sorted(end.rglob("*")):
+                    if file.is_file():
+                        place = path / file.relative_to(end)
+                        name = self._shown(place)
+                        self.tally.add_file(PurePosixPath(name))
+                        self._place(Member(name, file), place, self.tally.source.name)
+        self.ignored += [{"path": self._shown(path), "why": "a link to nothing"} for path in ends]
 
     def _open(self, packed: list[Path], level: int) -> None:
         """Open the archives; those that are volumes of one set share its folder."""
@@ -144,6 +172,10 @@ class _Unpacker:
             raise DataError(f"{source} holds two files named {member.name!r}; give each its own name.") from None
 
 
+def _any_inside(folder: Path, links: Collection[Path]) -> bool:
+    return any(link.is_relative_to(folder) for link in links)
+
+
 def _places(contents: dict[Path, Path]) -> dict[Path, Path]:
     """Where the content of each archive belongs: a folder of its name, or of the name of the set it is a volume of."""
     places = {path: path.with_name(PACKED.sub("", PACKED.sub("", path.name)) or path.name) for path in contents}
@@ -197,4 +229,4 @@ if __name__ == "__main__":  # python -m formatters.unpacking.archive SOURCE TARG
     from automl_engine.run.child import held_memory  # not needed in an exported model
 
     unpack_held = held_memory()(unpack)
-    sys.exit(exit_code(lambda: print(unpack_held(Path(sys.argv[1]), Path(sys.argv[2]), open_inner=False).root) or 0))
+    sys.exit(exit_code(lambda: print(unpack_held(Path(sys.argv[1]), Path(sys.argv[2]), is_code=True).root) or 0))

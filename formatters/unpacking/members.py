@@ -26,6 +26,7 @@ from formatters.unpacking.limits import Tally
 
 CODE_PAGES = ("cp850", "cp437", "cp932", "gb18030", "cp949", "big5", "cp866")  # of names in zips
 MAX_SHOWN_CHARS = 200  # of a path in a message
+MAX_LINK_BYTES = 4096  # of the path that a link leads to
 BLIND_COPY_BYTES = 4096  # zipfile unpacks so much of bzip2 and LZMA at once, whatever comes out
 MAX_BLIND_BYTES = 2**26
 
@@ -49,6 +50,7 @@ class Member:
     name: str
     content: Path | IO[bytes] | None
     refused: str = ""  # why it can never be unpacked
+    link: str = ""  # where a link leads, from its own folder; code may hold some, data may not
     copy_bytes: int = COPY_BYTES  # read at once
 
 
@@ -179,7 +181,7 @@ def _zip_members(source: Path, tally: Tally, why: list[str]) -> Iterator[Member]
                 refused = "is encrypted; pack it again without a password."
             name = _zip_name(info, encoding)
             if refused or junk(PurePosixPath(name)):
-                yield Member(name, None, refused)
+                yield Member(name, None, refused, _zip_link(archive, info))
                 continue
             try:
                 content = archive.open(info)
@@ -191,6 +193,11 @@ def _zip_members(source: Path, tally: Tally, why: list[str]) -> Iterator[Member]
                 cast(Any, content)._decompressor = _Bounded()
             with content:
                 yield Member(name, content, copy_bytes=BLIND_COPY_BYTES if blind else COPY_BYTES)
+
+
+def _zip_link(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    is_link = stat.S_ISLNK(info.external_attr >> 16) and not info.flag_bits & 0x1 and info.file_size <= MAX_LINK_BYTES
+    return archive.read(info).decode("utf-8", "surrogateescape") if is_link else ""
 
 
 def _name_encoding(infos: list[zipfile.ZipInfo]) -> str:
@@ -244,7 +251,8 @@ def _tar_members(source: Path, tally: Tally) -> Iterator[Member]:
             if info.isdir():
                 continue
             if info.issym() or info.islnk():
-                yield Member(info.name, None, "is a link; put the file itself in its place.")
+                link = info.linkname if info.issym() else os.path.relpath(info.linkname, os.path.dirname(info.name))
+                yield Member(info.name, None, "is a link; put the file itself in its place.", link)
             elif not info.isfile():
                 yield Member(info.name, None, "is no plain file (a device or pipe); leave it out.")
             else:

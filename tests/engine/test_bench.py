@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -17,10 +18,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from automl_engine.__main__ import main
+from automl_engine.__main__ import _seeds, main
 from automl_engine.errors import DataError
+from automl_engine.lab.bench import comparisons
 from automl_engine.lab.bench.plots import average_ranks, write_plots
-from automl_engine.lab.bench.ranks import ranking
+from automl_engine.lab.bench.ranks import EVERY, rankings
 from automl_engine.lab.bench.report import (
     REFERENCES,
     Result,
@@ -30,12 +32,18 @@ from automl_engine.lab.bench.report import (
     summarise,
 )
 from automl_engine.lab.bench.sets import find_sets
+from automl_engine.lab.bench.sweep import Plan, _jobs
 from automl_engine.portfolio import load
 from automl_engine.run.curve import alc
 from tests.engine.toys import write_table
 
 ROOT = Path(__file__).parents[2]
-CODE = "class Model:\n    def __init__(self, metadata):\n        raise RuntimeError('nothing comes of it')\n"
+CODE = """
+class Model:
+    train = test = None
+    def __init__(self, metadata):
+        raise RuntimeError('nothing comes of it')
+"""
 
 
 @pytest.fixture(scope="module")
@@ -221,14 +229,62 @@ def test_models_that_do_not_differ_significantly_are_joined() -> None:
         for n in range(10)
         for model, nauc in (("good", 0.9), ("fair", 0.5), ("poor", 0.4), ("worst", 0.1))
     ]
-    ranked = ranking(summarise([*found, result("set0", "once", 0, [0.99])], []))
+    (ranked,) = rankings(summarise([*found, result("set0", "once", 0, [0.99])], [])["sets"])
     assert ranked is not None
     assert (ranked.models, ranked.ranks) == (["good", "fair", "poor", "worst"], [1, 2, 3, 4])
     assert ranked.critical_difference == pytest.approx(2.569 * (4 * 5 / 60) ** 0.5, abs=1e-3)
     assert ranked.alike() == [(0, 1), (1, 2), (2, 3)]
     assert ranked.p_value < 1e-5
     ElementTree.fromstring(average_ranks(ranked, ["good", "fair", "poor", "worst"]))
-    assert ranking(summarise(found[:4], [])) is None  # one set
+    assert rankings(summarise(found[:4], [])["sets"]) == []  # one set
+
+
+def test_what_the_papers_show() -> None:
+    """Few models are for all kinds of data: the winners are ranked as one, and the models of a kind on its sets."""
+    image = {"image_autoclint": 0.3, "image_baseline_linear": 0.2, "image_inception_v3": 0.6}
+    tabular = {"tabular_ensemble": 0.9}
+    found = [
+        result(f"{modality}{n}", model, 0, [0.5 * nauc, nauc], modality)
+        for n in range(3)
+        for modality, own in (("image", image), ("tabular", tabular))
+        for model, nauc in {"auto": 0.8, "constant": 0.0, **own}.items()
+    ]
+    summary = summarise([*found, result("series", "auto", 0, [0.5], "timeseries")], [])
+    ranks = {ranked["kind"]: (ranked["models"], ranked["sets"]) for ranked in summary["ranks"]}
+    assert ranks[EVERY] == (["auto", "winners", "constant"], 6)
+    assert ranks["image"] == (["auto", "image_inception_v3", "image_autoclint", "image_baseline_linear", "constant"], 3)
+    assert ranks["tabular"] == (["tabular_ensemble", "auto", "constant"], 3)
+    assert "timeseries" not in ranks
+    duel = summary["winners"]
+    assert (duel["above"], duel["sets"]) == (3, 6)
+    assert [row["winner"] for row in duel["by_modality"]] == ["image_autoclint", "tabular_ensemble"]
+    ours = summary["autocv"]["ours"]
+    assert [row["dataset"] for row in ours] == ["image0", "image1", "image2"]
+    alcs = {nauc: alc([1, 2], [0.5 * nauc, nauc], 120, 60) for nauc in (0.2, 0.6)}
+    assert ours[0]["values"] == pytest.approx([0.2, alcs[0.2], None, None, 0.6, alcs[0.6]])
+    auto = next(row for row in summary["times"] if row["model"] == "auto")
+    assert auto["duration_s"]["by_modality"] == {"image": 2, "tabular": 2, "timeseries": 1}
+    assert auto["first_prediction_s"]["overall"] == 1
+    text = "\n".join(comparisons.markdown(summary))
+    assert "| image0 | ours, 120 s | 0.200 |" in text
+    assert "| Munster | paper: other data, 1200 s, P100 | 0.963 | 0.822 |" in text
+    assert "| tabular | 3 | 0." in text
+
+
+def test_seeds_of_one_model(tmp_path: Path) -> None:
+    found = [result("a", "auto", seed, [0.5]) for seed in range(3)] + [result("a", "linear", 0, [0.4])]
+    summary = summarise(found, [])
+    assert (summary["seeds"], summary["repeated"]) == (3, ["auto"])
+    assert summarise(found[:3], [])["repeated"] == []
+    plan = Plan(tmp_path, tmp_path, ["auto", "tabular_linear"], {"": 9.0}, 60, _seeds("1,auto=3"), "cpu")
+    jobs = _jobs(plan, {name: name for name in plan.models}, {"a": "tabular"}, load())
+    assert [(job.model, job.order["seed"]) for job in jobs] == [
+        *(("auto", seed) for seed in range(3)),
+        ("tabular_linear", 0),
+    ]
+    for wrong in ("0", "x", "auto=3", "1,2", "1,auto=1.5"):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be"):
+            _seeds(wrong)
 
 
 def test_medians_ranks_and_references(tmp_path: Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from automl_engine.__main__ import main, resolve
+from automl_engine.__main__ import _unpacked, main, resolve
 from automl_engine.errors import DataError
 from automl_engine.models.challenge import interpreter
 from automl_engine.models.challenge.submission import code_folder
 from tests.engine.toys import write_table
 
-CODE = "class Model:\n    pass\n"
+CODE = "class Model:\n    def train(self, *_): ...\n    def test(self, *_): ...\n"
 
 
 def write(root: Path, *places: str) -> Path:
@@ -42,6 +43,52 @@ def test_what_is_no_submission(tmp_path: Path) -> None:
     (tmp_path / "none" / "solution.py").touch()
     with pytest.raises(DataError, match=r"no model.py \(but solution.py\)"):
         code_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("x = 1\nclass Model(:", r"not Python 3 code \(line 2: invalid syntax\)"),
+        ("class MyModel:\n    pass", "define the class Model, which the challenge calls, but it has MyModel; add it"),
+        ("class Model(object):\n    def train(self): ...", "class Model in model.py has no test, which"),
+        ("class Model:\n    pass", "has no train and test"),
+    ],
+)
+def test_code_that_the_challenge_cannot_call(code: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(code)
+    with pytest.raises(DataError, match=sentence):
+        code_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from other import Model",
+        "from other import *",
+        "try:\n    from new import Model\nexcept ImportError:\n    from old import Model",
+        "import other\nModel = other.Model",
+        "class Model(Base):\n    pass",
+        "class Model:\n    train = test = lambda self, *_, **__: None",
+    ],
+)
+def test_a_model_may_come_from_elsewhere(code: str, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(code)
+    assert code_folder(tmp_path) == tmp_path
+
+
+def test_an_archive_of_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "code.zip").touch()
+    with pytest.raises(DataError, match=r"no model.py \(but code.zip\); unpack code.zip and give its content"):
+        code_folder(tmp_path)
+
+
+def test_a_submission_as_a_folder_a_file_or_an_archive(tmp_path: Path) -> None:
+    root, run_dir = write(tmp_path / "code", "."), tmp_path / "run"
+    assert _unpacked(root, run_dir) == _unpacked(root / "model.py", run_dir) == str(root)
+    for kind in ("zip", "gztar"):
+        archive = Path(shutil.make_archive(str(tmp_path / "team"), kind, root))
+        assert (Path(_unpacked(archive, run_dir)) / "model.py").read_text() == CODE
+    assert _unpacked(Path("auto+text_cnn"), run_dir) == "auto+text_cnn"
 
 
 def test_links(tmp_path: Path) -> None:
@@ -204,6 +251,7 @@ class Model:
         assert metadata.get_dataset_name().endswith("toy.data/train")
         assert not (metadata.is_compressed(0) or metadata.is_sparse(0) or metadata.is_sequence())
         assert metadata.get_label_to_index_map() == {}
+        assert os.path.isfile(os.path.join("linked", "code.py"))
         self.done_training = False
         self.steps = 0
 
@@ -228,9 +276,13 @@ def test_code_runs_in_the_interpreter_that_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("CHALLENGE_PYTHON", sys.executable)
     folder, code = write_table(tmp_path / "data"), tmp_path / "code"
     code.mkdir()
-    (code / "model.py").write_text(EVERY_GETTER)
+    (code / "real").mkdir()
+    (code / "real" / "code.py").write_text(EVERY_GETTER)
+    (code / "model.py").symlink_to("real/code.py")
+    (code / "linked").symlink_to("real")
+    (code / "submodule").symlink_to("not/fetched")
     run_dir = tmp_path / "run"
-    main(["run", str(folder), "--out", str(run_dir), "--budget", "60", "--model", str(code)])
+    assert main(["run", str(folder), "--out", str(run_dir), "--budget", "60", "--model", str(code)]) == 0
     journal = (run_dir / "events.jsonl").read_text()
     scores = json.loads((run_dir / "scores.json").read_text())
     assert (scores["stopped"], len(scores["predictions"])) == ("done", 2), journal

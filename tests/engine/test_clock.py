@@ -185,7 +185,7 @@ def test_from_measuring_to_a_virtual_run(tmp_path: Path, capsys: pytest.CaptureF
 def test_code_of_the_challenge_reads_the_real_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_table(tmp_path / "data")
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "model.py").write_text("class Model: pass\n")
+    (tmp_path / "code" / "model.py").write_text("class Model:\n    train = test = None\n")
     options = ["--out", str(tmp_path / "run"), "--model", str(tmp_path / "code"), "--clock", "virtual"]
     assert main(["run", str(folder), *options]) == 2
     assert "only runs with --clock wall" in capsys.readouterr().err

@@ -260,6 +260,10 @@ def test_a_run_without_a_model(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
     with pytest.raises(DataError, match="left no model"):
         export(tmp_path / "run")
+    order = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(order | {"model": "challenge"}))
+    with pytest.raises(DataError, match="Code for the AutoDL challenge leaves no model"):
+        export(tmp_path / "run")
 
 
 def test_the_readme_says_on_whose_terms_a_model_holds_pretrained_weights() -> None:

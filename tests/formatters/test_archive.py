@@ -217,10 +217,62 @@ def test_a_packed_file_of_any_kind(tmp_path: Path, suffix: str, pack: Callable[[
     assert (upload.root / "a.xlsx").read_bytes() == content
 
 
-def test_a_program_holds_no_archives(tmp_path: Path) -> None:
+def test_archives_in_a_program_stay_as_they_are(tmp_path: Path) -> None:
     source = make_zip(tmp_path / "a.zip", {"weights.tar.gz": tarred({"w": "w"}, gzip.compress), "model.py": "m"})
-    with pytest.raises(DataError, match=r"a\.zip holds another archive \(weights\.tar\.gz\)"):
-        unpack(source, tmp_path / "out", open_inner=False)
+    assert names(unpack(source, tmp_path / "out", is_code=True).root) == ["model.py", "weights.tar.gz"]
+
+
+LINKS = {"model.py": "code/main.py", "lib": "code", "again": "lib", "gone": "code/none.py"}
+
+
+def links_zip(path: Path, links: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("code/main.py", "m")
+        file.writestr("code/deep/w.bin", "w")
+        for name, end in links.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            file.writestr(info, end)
+    return path
+
+
+def links_tar(path: Path, links: dict[str, str]) -> Path:
+    with tarfile.open(path, "w:gz") as file:
+        for name, content in {"code/main.py": b"m", "code/deep/w.bin": b"w"}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+        for name, end in links.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, end
+            file.addfile(info)
+        info = tarfile.TarInfo("code/hard")
+        info.type, info.linkname = tarfile.LNKTYPE, "code/main.py"
+        file.addfile(info)
+    return path
+
+
+@pytest.mark.parametrize("packed", [links_zip, links_tar])
+def test_links_within_a_program(tmp_path: Path, packed: Callable[[Path, dict[str, str]], Path]) -> None:
+    """As repositories have them; those to nothing, to themselves or around themselves are left out."""
+    upload = unpack(packed(tmp_path / "a.tgz", LINKS), tmp_path / "out", is_code=True)
+    found = {path.relative_to(upload.root).as_posix(): path.read_text() for path in files_of(upload.root)}
+    hard = {"code/hard", "lib/hard", "again/hard"} if packed is links_tar else set()
+    assert found.keys() - hard == {
+        "model.py",
+        *(f"{folder}/{name}" for folder in ("code", "lib", "again") for name in ("main.py", "deep/w.bin")),
+    }
+    assert (found["model.py"], found["again/deep/w.bin"]) == ("m", "w")
+    assert upload.ignored == [{"path": "gone", "why": "a link to nothing"}]
+    around = unpack(packed(tmp_path / "b.tgz", {"code/self": "..", "x": "x"}), tmp_path / "out2", is_code=True)
+    assert {line["path"] for line in around.ignored} == {"code/self", "x"}
+    for number, end in enumerate(("/etc/passwd", "../../../etc/passwd")):
+        with pytest.raises(DataError, match=r"holds 'code/x', a link that leads out of it"):
+            unpack(packed(tmp_path / "c.tgz", {"code/x": end}), tmp_path / f"out3{number}", is_code=True)
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_symlinks_are_refused(tmp_path: Path) -> None:

@@ -66,6 +66,12 @@ def test_the_script_finds_damage(tmp_path: Path, capsys: pytest.CaptureFixture[s
     solution.write_text(good[4:])
     assert autodl_bundle.main(["check", str(tmp_path)]) == 2
     assert "must have 10 lines of 2 numbers" in capsys.readouterr().err
+    solution.write_text(good.replace("1", "0"))
+    assert autodl_bundle.main(["check", str(tmp_path)]) == 2
+    assert "there is nothing to score" in capsys.readouterr().err
+    solution.write_text(good.replace("1", "2", 1))
+    assert autodl_bundle.main(["check", str(tmp_path)]) == 2
+    assert f"line 1 of {solution.name} has 2; write 0 or 1." in capsys.readouterr().err
     solution.write_text(good)
     (records,) = tmp_path.glob("*.data/train/sample*")
     records.write_bytes(records.read_bytes()[:-9])
@@ -75,10 +81,12 @@ def test_the_script_finds_damage(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_starting_kit(client: Any, administrator: Any, make_dataset: Any) -> None:
-    starter, own = make_dataset(administrator, public=True, starter=True), make_dataset(administrator, public=True)
+    starter = make_dataset(administrator, public=True, starter=True, description="300 generated series")
+    own = make_dataset(administrator, public=True)
     page = client.get("/guide/starting-kit").content.decode()
     assert f"/guide/starting-kit/{starter.pk}/raw" in page
     assert f"/data/{starter.pk}/download" in page
+    assert "300 generated series" in page
     assert client.get(f"/guide/starting-kit/{starter.pk}/raw").status_code == 200
     assert client.get(f"/guide/starting-kit/{own.pk}/raw").status_code == 404
     assert "autodl_bundle.py" in client.get("/guide/starting-kit/autodl_bundle.py")["Content-Disposition"]

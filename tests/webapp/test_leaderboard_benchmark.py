@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,9 @@ def test_page(out: Path, client: Client) -> None:
         assert shown in page, shown
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
-    assert page.count("<img") == 1 + 3 + 2  # the logo, the overviews, a plot a set
+    assert page.count("<img") == 1 + 5 + 2  # the logo, the overviews, a plot a set
+    assert "medians of 2 seeds, with the lowest and the highest; the others are from one run" in page
+    assert "Run it again" not in page
 
 
 def test_files(out: Path, client: Client, media: Path) -> None:
@@ -103,3 +106,23 @@ def test_publishing_again(out: Path, client: Client, media: Path) -> None:
     with pytest.raises(CommandError, match=r"results\.csv is missing"):
         call_command("publish_benchmark", str(out))
     assert client.get("/benchmark/results.csv").status_code == 200
+
+
+def test_what_the_papers_show(client: Client, admin_client: Client, tmp_path: Path) -> None:
+    cells = {"auto": 0.7, "constant": 0.0, "image_autoclint": 0.5, "image_resnet50_v2": 0.4}
+    results = [
+        Result(*key, 120, 60, alc, alc, alc, None, 0.5, 1, 61.0, "done", "", "cpu", VERSIONS, [(0.5, alc)], "virtual")
+        for key, alc in ((("photos", "image", model, 0), alc) for model, alc in cells.items())
+    ]
+    results += [replace(result, set="drawings") for result in results]
+    write_report(tmp_path / "more", results, [])
+    call_command("publish_benchmark", str(tmp_path / "more"), verbosity=0)
+    page = client.get("/benchmark").content.decode()
+    for shown in ("ours, 2 min", "0.4000", "published, other data: medical", "on 2 of 2 data sets", "virtual clock"):
+        assert shown in page, shown
+    for name in ("nauc_by_modality", "durations", "auto_against_winners", "ranks_image"):
+        assert client.get(f"/benchmark/{name}.svg").status_code == 200, name
+        assert f"/benchmark/{name}.svg" in page
+    again = admin_client.get("/benchmark").content.decode()
+    models = "auto,constant,image_autoclint,image_resnet50_v2"
+    assert f"--models {models} --budget 120 --seeds 1 --clock virtual --out bench/" in again

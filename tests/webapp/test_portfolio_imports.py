@@ -27,7 +27,7 @@ from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Run
 
 URL = "/portfolio/import"
-MODEL = "class Model:\n    def __init__(self, metadata):\n        pass\n"
+MODEL = "class Model:\n    def train(self, dataset, remaining_time_budget=None): ...\n    test = train\n"
 
 
 def zipped(members: dict[str, str | bytes]) -> bytes:
@@ -92,13 +92,13 @@ def test_a_submission_becomes_a_row(admin_client: Client, tmp_path: Path) -> Non
     [
         (zipped({"../model.py": MODEL}), "leads out of its folder"),
         (zipped({"/etc/model.py": MODEL}), "absolute path"),
-        (link(), "symbolic link"),
+        (link(), "a link that leads out of it"),
         (zipped({"solution.py": MODEL}), "no model.py (but solution.py)"),
         (zipped({"a/model.py": MODEL, "b/model.py": MODEL}), "several model.py (in a, b)"),
         (zipped({"model.py": "x = 1"}), "must define the class Model"),
         (zipped({"model.py": "class Model(:"}), "not Python 3 code"),
         (zipped({"model.py": b"\0\0"}), "not Python 3 code"),
-        (zipped({"model.py": MODEL, "more.zip": zipped({"a": "b"})}), "another archive"),
+        (zipped({"more.zip": zipped({"a": "b"})}), "unpack more.zip and give its content"),
         (zipped({f"{i}.py": "" for i in range(12)}), "more than 10 files"),
         (zipped({"model.py": MODEL, "zeros": bytes(2**20)}), "unpacks to more than"),
         (b"PK\x03\x04 not really", "cannot be opened as zip"),

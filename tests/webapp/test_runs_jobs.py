@@ -31,6 +31,22 @@ def portfolio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "write_enabled", lambda path, *_: path.write_text("[]"))
 
 
+def test_code_for_the_challenge_leaves_no_model(
+    queued: Run, engine_plan: Any, jobs: Any, owner_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_plan(points=POINTS)
+    read = engine.read_json
+    monkeypatch.setattr(
+        engine, "read_json", lambda path: {"model": "challenge"} if path.name == "run.json" else read(path)
+    )
+    train(queued.pk)
+    queued.refresh_from_db()
+    assert (queued.state, queued.export_state) == (Run.State.FINISHED, Run.Export.NONE)
+    page = owner_client.get(f"/models/{queued.pk}").content.decode()
+    assert "leaves no model to use here" in page
+    assert "Pack it again" not in page
+
+
 def test_train_writes_the_curve_and_the_end(queued: Run, engine_plan: Any, jobs: Any) -> None:
     engine_plan(points=POINTS)
     train(queued.pk)

@@ -79,7 +79,12 @@ def summary() -> dict[str, Any] | None:
         row["details"] = [{"model": model, **cell} for model, cell in row["cells"].items()]
     has_references = any(row["reference"] for row in found["sets"])
     plots = [[plot for plot in found["plots"] if plot["file"].startswith("curves_") == one] for one in (False, True)]
-    shown = {"general": general, "special": special, "overviews": plots[0], "curves": plots[1]}
+    for row in found.get("times", []):
+        first, last = (
+            {**row[key]["by_modality"], "": row[key]["overall"]} for key in ("first_prediction_s", "duration_s")
+        )
+        row["pairs"] = [(first.get(name), last.get(name)) for name in (*modalities, "")]
+    shown = {"names": sorted(names), "general": general, "special": special, "overviews": plots[0], "curves": plots[1]}
     return found | {"modalities": modalities, "has_references": has_references} | shown
 
 

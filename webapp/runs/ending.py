@@ -70,7 +70,8 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
     """There are predictions: their scores and their model are kept, however it ended."""
     scores = engine.read_json(run.dir / "scores.json") or {}
     fields: dict[str, Any] = {key: scores[key] for key in SCORES if key in scores}
-    fields["export_state"] = Run.Export.QUEUED
+    is_challenge_code = (engine.read_json(run.dir / "run.json") or {}).get("model") == "challenge"
+    fields["export_state"] = Run.Export.NONE if is_challenge_code else Run.Export.QUEUED
     with transaction.atomic():
         if run.state == Run.State.STOPPING or scores.get("stopped") in ORDERLY:
             ended = _write(run, state=Run.State.FINISHED, error="", reason=_why_ended(run, scores), **fields)
@@ -80,7 +81,8 @@ def _finish(run: Run, code: int | None, trouble: str) -> None:
         if ended:
             if alike.is_missing(run.dataset):
                 queue.enqueue_compare(run)
-            queue.enqueue_export(run)
+            if not is_challenge_code:
+                queue.enqueue_export(run)
 
 
 def _why_ended(run: Run, scores: dict[str, Any]) -> str:

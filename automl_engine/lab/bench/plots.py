@@ -7,40 +7,57 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_engine.lab.bench.ranks import Ranking, ranking
+from automl_engine.lab.bench.ranks import Ranking
 from automl_engine.run.curve import step_curve, time_transform
 
 if TYPE_CHECKING:
     from automl_engine.lab.bench.report import Result
 
-LEFT, TOP, WIDTH, RIGHT, BOTTOM = 72, 44, 520, 190, 52  # px
+LEFT, TOP, WIDTH, RIGHT, BOTTOM = 72, 44, 520, 206, 52  # px
 HEIGHT = 300
 TICKS_S = (0, 60, 300, 20, 10, 120, 5, 600, 1200, 2, 1, 3600)  # the ones to keep first come first
 MIN_TICK_GAP = 0.07  # of the axis
 FIRST_FROM_S, FIRST_TO_S = 0.02, 100.0
+LOG_TICKS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 ROW_PX, NAMES_PX = 24, 120
 LIGHT = ("#2454d6", "#b4540a", "#17753f", "#8a3ab0", "#0b7285", "#a61e4d")
 DARK = ("#8fb0ff", "#f0a35e", "#6fcf97", "#d19cf0", "#5fc9dc", "#f591b2")
 DASHES = ("", "6 3", "2 3", "8 3 2 3")  # with the colours: 24 models before two look the same
+FADES = (1, 0.45, 0.15)  # of bars, for the dashes
 Tick = tuple[float, str]
 
 
 def write_plots(results: Sequence[Result], summary: dict[str, Any], folder: Path) -> list[dict[str, str]]:
-    """Make the files; returns their names and titles, the overviews first."""
+    """Make the files; returns their names, titles and sizes, the overviews first."""
     models = [row["model"] for row in summary["models"]]
     made = [
-        ("alc_by_modality.svg", "ALC by modality", alc_by_modality(summary, models)),
+        ("alc_by_modality.svg", "ALC by modality", by_modality(summary, models, "by_modality", "ALC")),
+        (
+            "nauc_by_modality.svg",
+            "Last NAUC by modality",
+            by_modality(summary, models, "nauc_by_modality", "last NAUC"),
+        ),
         ("alc_against_nauc.svg", "ALC against final NAUC", alc_against_nauc(summary, models)),
-        ("first_predictions.svg", "First predictions", first_predictions(summary, models)),
+        (
+            "first_predictions.svg",
+            "First predictions",
+            times(summary, models, "first_prediction_s", "First predictions"),
+        ),
+        ("durations.svg", "Last predictions", times(summary, models, "duration_s", "Last predictions")),
     ]
-    if ranked := ranking(summary):
-        made.append(("ranks.svg", "Average ranks", average_ranks(ranked, models)))
+    if summary["winners"]:
+        made.append(
+            ("auto_against_winners.svg", "auto against the challenge's winners", duel(summary["winners"]["rows"]))
+        )
+    for ranked in (Ranking(**found) for found in summary["ranks"]):
+        name = f"ranks_{ranked.kind.replace(' ', '_')}.svg"
+        made.append((name, f"Average ranks, {ranked.kind}", average_ranks(ranked, models)))
     for row in summary["sets"]:
         own = [result for result in results if result.set == row["set"]]
         name = re.sub(r"[^A-Za-z0-9_-]", "_", row["set"])
@@ -48,7 +65,14 @@ def write_plots(results: Sequence[Result], summary: dict[str, Any], folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     for name, _, svg in made:
         (folder / name).write_text(svg, encoding="utf-8")
-    return [{"file": name, "title": title} for name, title, _ in made]
+    return [{"file": name, "title": title, **_size(svg)} for name, title, svg in made]
+
+
+def _size(svg: str) -> dict[str, str]:
+    """In px."""
+    found = re.search(r' width="(\d+)" height="(\d+)"', svg)
+    assert found, svg[:200]
+    return {"width": found[1], "height": found[2]}
 
 
 def curves(own: Sequence[Result], models: Sequence[str]) -> str:
@@ -72,23 +96,21 @@ def curves(own: Sequence[Result], models: Sequence[str]) -> str:
     return _document(title, [*parts, *_legend(models, shown)])
 
 
-def alc_by_modality(summary: dict[str, Any], models: Sequence[str]) -> str:
-    """A bar a model: its mean over the sets of the modality."""
+def by_modality(summary: dict[str, Any], models: Sequence[str], key: str, score: str) -> str:
+    """A bar a model that was run there: its mean over the sets of the modality."""
     modalities = [name for name, _ in groupby(row["modality"] for row in summary["sets"])]
     places = [((number + 0.5) / len(modalities), name) for number, name in enumerate(modalities)]
-    parts = _frame(places, _unit_ticks(), "", "mean ALC")
-    bar = 0.8 / len(modalities) / len(models)
-    for number, row in enumerate(summary["models"]):
-        for place, modality in places:
-            alc = row["by_modality"].get(modality)
-            if alc is None:
-                continue
-            left, top = _x(place + bar * (number - len(models) / 2)), _y(max(alc, 0))
-            size = f'width="{0.9 * bar * WIDTH:.1f}" height="{_y(0) - top:.1f}"'
-            told = f"<title>{escape(row['model'])}, {modality}: {alc:.3f}</title>"
+    parts = _frame(places, _unit_ticks(), "", f"mean {score}")
+    for place, modality in places:
+        own = [(row["model"], row[key][modality]) for row in summary["models"] if modality in row[key]]
+        bar = 0.85 / len(modalities) / len(own)
+        for number, (model, mean) in enumerate(own):
+            left, top = _x(place + bar * (number - len(own) / 2)), _y(max(mean, 0))
+            size = f'width="{0.85 * bar * WIDTH:.1f}" height="{_y(0) - top:.1f}"'
+            told = f"<title>{escape(model)}, {modality}: {mean:.3f}</title>"
             drawn = f'<rect class="bar" x="{left:.1f}" y="{top:.1f}" {size}>{told}</rect>'
-            parts.append(_styled(models, row["model"], drawn))
-    return _document("ALC by modality", [*parts, *_legend(models, models)])
+            parts.append(_styled(models, model, drawn))
+    return _document(f"{score[0].upper()}{score[1:]} by modality", [*parts, *_legend(models, models, _sample_bar)])
 
 
 def alc_against_nauc(summary: dict[str, Any], models: Sequence[str]) -> str:
@@ -102,26 +124,42 @@ def alc_against_nauc(summary: dict[str, Any], models: Sequence[str]) -> str:
     for name, model, cell in cells:
         nauc, alc = (max(0.0, (cell[key][0] - low) / (1 - low)) for key in ("nauc", "alc"))
         told = f"{name}, {model}: ALC {cell['alc'][0]:.3f}, NAUC {cell['nauc'][0]:.3f}"
-        parts.append(_styled(models, model, _dot(_x(nauc), _y(alc), told)))
-    return _document("ALC against final NAUC", [*parts, *_legend(models, models)])
+        parts.append(_styled(models, model, _dot(models, model, _x(nauc), _y(alc), told)))
+    return _document("ALC against final NAUC", [*parts, *_dot_legend(models)])
 
 
-def first_predictions(summary: dict[str, Any], models: Sequence[str]) -> str:
+def duel(rows: Sequence[dict[str, Any]]) -> str:
+    """A dot a set: ALC of ``auto`` above that of the winner's configuration; the colour is the modality's."""
+    modalities = list(dict.fromkeys(row["modality"] for row in rows))
+    parts = _frame(_unit_ticks(), _unit_ticks(), "ALC of the winner's configuration", "ALC of auto")
+    parts.append(f'<path class="grid" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>')
+    for row in rows:
+        told = f"{row['set']}: auto {row['auto_alc']:.3f}, {row['winner']} {row['winner_alc']:.3f}"
+        x, y = (max(0.0, row[key]) for key in ("winner_alc", "auto_alc"))
+        parts.append(_styled(modalities, row["modality"], _dot(modalities, row["modality"], _x(x), _y(y), told)))
+    above = sum(row["auto_alc"] > row["winner_alc"] for row in rows)
+    title = f"auto against the challenge's winners: above on {above} of {len(rows)} sets"
+    return _document(title, [*parts, *_dot_legend(modalities)])
+
+
+def times(summary: dict[str, Any], models: Sequence[str], key: str, title: str) -> str:
     """A line a set, a dot a model with its range over the seeds."""
     height = ROW_PX * len(summary["sets"])
-    ticks = [(_first(t), f"{t:g}") for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)]
+    end = max(FIRST_TO_S, *(row["budget_s"] for row in summary["sets"]))
+    ticks = [(_log(t, end), f"{t:g}") for t in LOG_TICKS_S if t <= end]
     names = [(1 - (n + 0.5) / len(summary["sets"]), row["set"]) for n, row in enumerate(summary["sets"])]
-    parts = _frame(ticks, names, "seconds to the first prediction (log scale)", "", height)
+    parts = _frame(ticks, names, f"seconds to the {title.split()[0].lower()} prediction (log scale)", "", height)
     for (place, name), row in zip(names, summary["sets"], strict=True):
         for model, cell in row["cells"].items():
-            if not cell["first_prediction_s"]:
+            if not cell[key]:
                 continue
-            middle, low, high = cell["first_prediction_s"]
-            y = _y(place, height) + 5 * (models.index(model) - (len(models) - 1) / 2) / len(models)
-            drawn = f'<path class="range" d="M{_x(_first(low)):.1f} {y:.1f}H{_x(_first(high)):.1f}"/>'
-            drawn += _dot(_x(_first(middle)), y, f"{name}, {model}: {middle:.2f} s ({low:.2f} to {high:.2f})")
+            middle, low, high = cell[key]
+            y = _y(place, height) + 8 * (models.index(model) - (len(models) - 1) / 2) / len(models)
+            drawn = f'<path class="range" d="M{_x(_log(low, end)):.1f} {y:.1f}H{_x(_log(high, end)):.1f}"/>'
+            told = f"{name}, {model}: {middle:.2f} s ({low:.2f} to {high:.2f})"
+            drawn += _dot(models, model, _x(_log(middle, end)), y, told)
             parts.append(_styled(models, model, drawn))
-    return _document("First predictions", [*parts, *_legend(models, models)], height, NAMES_PX)
+    return _document(title, [*parts, *_dot_legend(models)], height, NAMES_PX)
 
 
 def average_ranks(ranked: Ranking, models: Sequence[str]) -> str:
@@ -137,19 +175,23 @@ def average_ranks(ranked: Ranking, models: Sequence[str]) -> str:
 
     ticks = [((rank - 1) / (last - 1), str(rank)) for rank in range(1, last + 1)]
     parts = _frame(ticks, [], f"average rank over {ranked.sets} data sets (1 is best)", "", height)
-    told = f"critical difference {ranked.critical_difference:.2f} (Nemenyi, 5 %); Friedman p = {ranked.p_value:.2g}"
+    told = "" if ranked.p_value is None else f" (Friedman p = {ranked.p_value:.2g})"
+    colours = [*models, *(model for model in ranked.models if model not in models)]
     end = min(1 + ranked.critical_difference, last)
     bars = [(0, 1.0, end), *((n, ranked.ranks[a], ranked.ranks[b]) for n, (a, b) in enumerate(ranked.alike(), 1))]
     parts += [f'<path class="joined" d="M{place(a):.1f} {level(n):.1f}H{place(b):.1f}"/>' for n, a, b in bars]
+    beside = [f"critical difference {ranked.critical_difference:.2f}", "not significant (Nemenyi, 5 %)"]
+    parts += [_text(_x(1) + 12, level(n) + 4, text, "start") for n, text in enumerate(beside[: len(bars)])]
     for row, (model, rank) in enumerate(zip(ranked.models, ranked.ranks, strict=True), len(bars)):
-        parts.append(_styled(models, model, _dot(place(rank), level(row), f"{model}: {rank:.2f}")))
+        dot = _dot(colours, model, place(rank), level(row), f"{model}: {rank:.2f}")
+        parts.append(_styled(colours, model, dot))
         side, anchor = (-10, "end") if 2 * rank > last + 1 else (10, "start")
         parts.append(_text(place(rank) + side, level(row) + 4, f"{model} {rank:.2f}", anchor))
-    return _document(f"Average ranks; {told}", parts, height)
+    return _document(f"Average ranks, {ranked.kind}{told}", parts, height)
 
 
-def _first(t: float) -> float:
-    share = math.log(max(t, FIRST_FROM_S) / FIRST_FROM_S) / math.log(FIRST_TO_S / FIRST_FROM_S)
+def _log(t: float, end: float) -> float:
+    share = math.log(max(t, FIRST_FROM_S) / FIRST_FROM_S) / math.log(end / FIRST_FROM_S)
     return min(share, 1.0)
 
 
@@ -196,26 +238,48 @@ def _frame(x: Iterable[Tick], y: Iterable[Tick], x_title: str, y_title: str, hei
     return parts
 
 
-def _legend(models: Sequence[str], shown: Sequence[str]) -> list[str]:
+def _legend(
+    models: Sequence[str], shown: Sequence[str], sample: Callable[[str, float, float], str] | None = None
+) -> list[str]:
+    """``sample`` draws what stands for a model, at the left end and the middle of its line; a line by default."""
     x = LEFT + WIDTH + 16
     parts = []
     for number, model in enumerate(shown):
         y = TOP + 8 + 20 * number
-        parts.append(_styled(models, model, f'<path class="step" d="M{x} {y}h22"/>'))
-        parts.append(_text(x + 30, y + 4, model if len(model) <= 20 else f"{model[:19]}…", "start"))
+        drawn = sample(model, x, y) if sample else f'<path class="step" d="M{x} {y}h22"/>'
+        parts.append(_styled(models, model, drawn))
+        parts.append(_text(x + 30, y + 4, model if len(model) <= 22 else f"{model[:21]}…", "start"))
     return parts
 
 
+def _dot_legend(models: Sequence[str]) -> list[str]:
+    return _legend(models, models, lambda model, x, y: _dot(models, model, x + 11, y, model))
+
+
+def _sample_bar(model: str, x: float, y: float) -> str:
+    return f'<rect class="bar" x="{x + 4}" y="{y - 6}" width="14" height="12"/>'
+
+
 def _styled(models: Sequence[str], model: str, drawn: str) -> str:
-    """In the colour (and beyond six models the dashes) of its model."""
+    """In the colour (and beyond six models the dashes, or as bars the fade) of its model."""
     number = models.index(model)
-    dash = DASHES[number // len(LIGHT) % len(DASHES)]
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<g class="c{number % len(LIGHT)}"{dashes}>{drawn}</g>'
+    group = number // len(LIGHT)
+    dash = DASHES[group % len(DASHES)]
+    dashes = f' stroke-dasharray="{dash}"' if dash and 'class="dot"' not in drawn else ""
+    fade = f' fill-opacity="{FADES[group % len(FADES)]}"' if "<rect" in drawn else ""
+    return f'<g class="c{number % len(LIGHT)}"{dashes}{fade}>{drawn}</g>'
 
 
-def _dot(x: float, y: float, told: str) -> str:
-    return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(told)}</title></circle>'
+def _dot(models: Sequence[str], model: str, x: float, y: float, told: str) -> str:
+    """A circle, and beyond six models a square, a triangle and a cross."""
+    shapes = (
+        "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
+        "m-4 -4h8v8h-8z",
+        "m0 -5l5 9h-10z",
+        "m-5 -1h4v-4h2v4h4v2h-4v4h-2v-4h-4z",
+    )
+    shape = shapes[models.index(model) // len(LIGHT) % len(shapes)]
+    return f'<path class="dot" d="M{x:.1f} {y:.1f}{shape}"><title>{escape(told)}</title></path>'
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "quiet") -> str:
@@ -242,7 +306,7 @@ def _style() -> str:
         "text{font:13px system-ui,sans-serif}.title{font-size:16px;font-weight:600}.grid{fill:none}"
         ".step{fill:none;stroke:currentColor;stroke-width:1.8;stroke-opacity:.8}.range{stroke:currentColor}"
         ".joined{stroke-width:4;stroke-linecap:round}"
-        ".bar{fill:currentColor}.dot{fill:currentColor;fill-opacity:.75}"
+        ".bar{fill:currentColor;stroke:currentColor}.dot{fill:currentColor;fill-opacity:.75}"
         + colours(LIGHT, "#fff", "#15191f", "#545d6b", "#dde1e7")
         + f"@media(prefers-color-scheme:dark){{{colours(DARK, '#181c22', '#e9ecf1', '#a4adbb', '#2c323b')}}}"
     )

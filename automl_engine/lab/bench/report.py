@@ -25,9 +25,9 @@ import psutil
 
 from automl_engine.errors import DataError
 from automl_engine.files import atomic_write, write_json
-from automl_engine.lab.bench import plots
+from automl_engine.lab.bench import comparisons, plots
 from automl_engine.lab.bench.baselines import BASELINES, TUNED
-from automl_engine.lab.bench.published import autocv_table
+from automl_engine.lab.bench.ranks import rankings
 from automl_engine.portfolio import MODALITIES
 from automl_engine.run.scoring import average_rank
 
@@ -58,6 +58,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     curve: list[tuple[float, float]] = field(default_factory=list)
     """(s, NAUC) of each prediction."""
+    clock: str = "wall"
 
     @classmethod
     def of(cls, scores: dict[str, Any], set_: str, modality: str, model: str, seed: int, wall_s: float) -> Result:
@@ -74,6 +75,7 @@ class Result:
             wall_s=wall_s,
             versions=scores["versions"],
             curve=curve,
+            clock=scores.get("clock", "wall"),
             **{key: scores[key] for key in keys},
         )
 
@@ -84,7 +86,6 @@ def write_report(out: Path, results: Sequence[Result], faults: Sequence[str], re
         return
     summary = summarise(results, read_references(references or REFERENCES))
     summary |= {"made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "faults": list(faults)}
-    summary["autocv"] = autocv_table()
     summary["plots"] = plots.write_plots(results, summary, out / "plots")
     _write_results(out / "results.csv", results)
     write_json(out / "summary.json", summary)
@@ -124,14 +125,20 @@ def summarise(results: Sequence[Result], references: Sequence[dict[str, Any]]) -
     for name in dict.fromkeys(result.set for result in results):
         own = [result for result in results if result.set == name]
         sets.append(_set(name, own, models, references))
+    seeds = {model: max(row["cells"][model]["seeds"] for row in sets if model in row["cells"]) for model in models}
+    sets.sort(key=lambda row: (MODALITIES.index(row["modality"]), row["set"]))
     return {
         "version": 1,
         "t0_s": results[0].t0_s,
-        "seeds": max(len({r.seed for r in results if (r.set, r.model) == (o.set, o.model)}) for o in results),
+        "clocks": sorted({result.clock for result in results}),
+        "seeds": max(seeds.values()),
+        "repeated": sorted(model for model, count in seeds.items() if count > 1) if len({*seeds.values()}) > 1 else [],
         "versions": _versions(results),
         "devices": sorted({result.device for result in results}),
         "models": sorted((_model(model, sets) for model in models), key=lambda row: row["average_rank"]),
-        "sets": sorted(sets, key=lambda row: (MODALITIES.index(row["modality"]), row["set"])),
+        "sets": sets,
+        "ranks": [asdict(ranked) for ranked in rankings(sets)],
+        **comparisons.comparisons(sets),
     }
 
 
@@ -170,6 +177,7 @@ def _cell(own: Sequence[Result]) -> dict[str, Any]:
         "fall": max(r.best_nauc - r.nauc for r in own),
         "accuracy": _spread([r.accuracy for r in own]),
         "first_prediction_s": _spread([r.first_prediction_s for r in own]),
+        "duration_s": _spread([r.curve[-1][0] if r.curve else None for r in own]),
         "predictions": median(r.predictions for r in own),
         "wall_s": _spread([r.wall_s for r in own]),
     }
@@ -182,9 +190,9 @@ def _spread(values: Iterable[float | None]) -> list[float] | None:
 
 def _model(model: str, sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
     own = [(row, row["cells"][model]) for row in sets if model in row["cells"]]
-    by_modality: dict[str, list[float]] = {}
+    by_modality: dict[str, list[dict[str, Any]]] = {}
     for row, cell in own:
-        by_modality.setdefault(row["modality"], []).append(cell["alc"][0])
+        by_modality.setdefault(row["modality"], []).append(cell)
     known = [(row, cell) for row, cell in own if row["reference"]]
     shares = [cell["alc"][0] / row["best_known_nauc"] for row, cell in own if row["best_known_nauc"] > 0]
     return {
@@ -193,7 +201,8 @@ def _model(model: str, sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "average_rank": mean(cell["rank"] for _, cell in own),
         "wins": sum(cell["best"] for _, cell in own),
         "mean_alc": mean(cell["alc"][0] for _, cell in own),
-        "by_modality": {modality: mean(alcs) for modality, alcs in by_modality.items()},
+        "by_modality": {name: mean(cell["alc"][0] for cell in cells) for name, cells in by_modality.items()},
+        "nauc_by_modality": {name: mean(cell["nauc"][0] for cell in cells) for name, cells in by_modality.items()},
         "share_of_best_nauc": mean(shares) if shares else None,
         "above_reference": sum(cell["alc"][0] > row["reference"]["alc"] for row, cell in known),
         "with_reference": len(known),
@@ -232,8 +241,8 @@ def _gpus() -> list[str]:
 
 def markdown(summary: dict[str, Any]) -> str:
     """``table.md``: models, sets, everything, plots."""
-    parts = [conditions(summary), _models_table(summary), _sets_table(summary), *auto_table(summary)]
-    parts.append(_details_table(summary))
+    parts = [conditions(summary), _models_table(summary), _sets_table(summary), *comparisons.markdown(summary)]
+    parts += [*auto_table(summary), _details_table(summary)]
     parts += ["\n".join(f"![{plot['title']}](plots/{plot['file']})" for plot in summary["plots"])]
     if summary["faults"]:
         parts.append("## What failed\n" + "\n".join(f"- {fault}" for fault in summary["faults"]))
@@ -246,9 +255,16 @@ def conditions(summary: dict[str, Any]) -> str:
     return (
         f"Made {summary['made'][:10]} on {at['cores']} cores of {at['cpu']}, {at['memory_gb']:g} GiB, "
         f"{', '.join([*at['gpus'], *summary['devices']])}; {versions}.\n"
-        f"Median of {summary['seeds']} seed(s), (min to max); t0 = {summary['t0_s']:g} s; T = budget. "
+        f"{_seeds(summary)}; t0 = {summary['t0_s']:g} s; T = budget; {' and '.join(summary['clocks'])} clock. "
         "References are others' code on a machine of their own: conditions in summary.json."
     )
+
+
+def _seeds(summary: dict[str, Any]) -> str:
+    if summary["seeds"] == 1:
+        return "One run each"
+    told = f"Median of {summary['seeds']} seeds (min to max)"
+    return f"{', '.join(summary['repeated'])}: {told}; the others: one run" if summary["repeated"] else told
 
 
 def _models_table(summary: dict[str, Any]) -> str:

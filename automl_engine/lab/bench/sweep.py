@@ -42,7 +42,8 @@ class Plan:
     budgets_s: Mapping[str, float]
     """By modality; that of "" holds for the others."""
     t0_s: float
-    seeds: int
+    seeds: Mapping[str, int]
+    """By model; that of "" holds for the others."""
     device: str
     sets: Collection[str] = ()
     """Names; all by default."""
@@ -136,7 +137,7 @@ def _jobs(plan: Plan, labels: Mapping[str, str], modalities: Mapping[str, str], 
         common |= {"clock": plan.clock} if plan.clock != "wall" else {}
         for label, model in labels.items():
             asked = _asked(label, model, modality, rows)
-            for seed in range(plan.seeds if asked else 0):
+            for seed in range(plan.seeds.get(label, plan.seeds[""]) if asked else 0):
                 run_dir = plan.out / "runs" / name / label / str(seed)
                 jobs.append(Job(name, modality, label, {"model": asked, "seed": seed, **common}, run_dir))
     return jobs

@@ -22,6 +22,7 @@ from automl_engine.models.image.resnet import Training
 from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.network import PixelNetwork
 from automl_engine.models.shared.trainer import classification_loss
+from automl_engine.models.shared.vision import describe_weights
 
 STAGES = ((48, 96, 2, 1), (96, 128, 3, 2), (128, 256, 3, 2), (256, 512, 3, 2))
 """Stages at full width (64): channels within and after the bottlenecks, number of bottlenecks, stride."""
@@ -103,6 +104,8 @@ class AudioThinResnet34(AudioResnet):
 
     def _prepare(self, split: Examples) -> Training:
         training = super()._prepare(split)
+        told = describe_weights(None, "thin ResNet-34 (VoxCeleb2), with which DeepWisdom's began,")
+        self.emit("note", text=f"{self.name} uses {told}.")
         held = int(HELD_OUT * len(split)) if len(split) >= LEAST else 0
         order = torch.randperm(len(split), device=self.device)
         training.batches.held_out, training.batches.seen = order[:held], order[held:]

@@ -197,7 +197,10 @@ class ImageInceptionV3(Baseline):
         training = super()._begin(split)
         assert isinstance(self.network.body, Inception)
         self.network.body.load_pretrained()
-        self.emit("note", text=f"{self.name} uses {describe_weights(find_weights('inception_v3'))}.")
+        self.emit(
+            "note",
+            text=f"{self.name} uses {describe_weights(find_weights('inception_v3'), 'Inception V3 (ImageNet)')}.",
+        )
         return training
 
 

@@ -39,6 +39,7 @@ MOST_PIXELS = 64 * 64
 PATIENCE, GAIN, DROPS = 10, 0.01, 2
 """Number of passes without a gain after which the rate falls to a tenth, the smallest gain as a fraction of the
 training loss, and how often the rate falls."""
+NETWORKS = {"resnet18": "ResNet-18 (ImageNet)", "resnet9": "DeepWisdom's ResNet-9 (ImageNet)"}
 RARE = 20.0
 """The largest weight of a class in the balanced loss."""
 
@@ -227,8 +228,10 @@ class ImageAutoclint(ImageModel[Any]):
 
     def _begin(self, kind: str, batches: ImageBatches) -> Training:
         """A network, its optimiser and its schedule."""
-        if kind == "resnet18" and self.config["pretrained"]:
-            self.emit("note", text=f"AutoCLINT uses {describe_weights(find_weights(kind))}.")
+        if self.config["pretrained"]:
+            file = find_weights(kind) if kind == "resnet18" else None  # nobody has published the others
+            told = describe_weights(file, NETWORKS[kind])
+            self.emit("note", text=f"AutoCLINT uses {told}.")
         network = self.build({**self.config, "network": kind})
         self.config.setdefault("network", kind)
         network = network.placed(self.device)

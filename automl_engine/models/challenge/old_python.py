@@ -187,6 +187,11 @@ def tensor_of(steps: Dict[str, Any], metadata: Metadata) -> Any:
     return found
 
 
+def dangling(folder: str, names: List[str]) -> List[str]:
+    """Links to nothing; ``ignore_dangling_symlinks`` looks for relative ones in the working directory."""
+    return [name for name in names if not os.path.exists(os.path.join(folder, name))]
+
+
 class Run:
     """The challenge's loop around one model."""
 
@@ -202,7 +207,7 @@ class Run:
     def move_into(self, around: str) -> None:
         """Run a copy of the code, in it, as in the challenge: code writes files beside itself and to ``../log``."""
         self.copy = os.path.join(around, "submission", os.path.basename(self.folder))
-        shutil.copytree(self.folder, self.copy, ignore_dangling_symlinks=True)
+        shutil.copytree(self.folder, self.copy, ignore=dangling)
         os.chdir(self.copy)
 
     def run(self) -> int:

@@ -53,11 +53,16 @@ def local_weights(name: str) -> dict[str, torch.Tensor] | None:
     return load_weights(file) if file else None
 
 
-def describe_weights(file: Path | None) -> str:
-    """What a row says of its weights: "NAME uses" goes before it."""
+def describe_weights(file: Path | None, wanted: str = "") -> str:
+    """What a row says of its weights: "NAME uses" goes before it.
+
+    Args:
+        wanted: what is told to be missing where there is no file, such as "ResNet-18 (ImageNet)".
+    """
     if file is None:
         allowed = weights.allowed()
-        return f"random weights: {'none were found' if allowed == 'all' else f'AUTODL_PRETRAINED is {allowed}'}"
+        missing = f"those of {wanted} are not on this machine" if wanted else "none were found"
+        return f"random weights: {missing if allowed == 'all' else f'AUTODL_PRETRAINED is {allowed}'}"
     card = weights.card(file)
     if weights.is_own(file):
         made = f" ({card['formula']}; {card['examples'] / 1e6:.1f} M examples)" if card else ""

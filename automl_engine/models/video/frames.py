@@ -41,6 +41,7 @@ class VideoFrames(VideoNetwork):
     stages: ClassVar[tuple[int, ...]] = (4,)
 
     weights: ClassVar[str] = "efficientnet_b0"
+    wanted: ClassVar[str] = "EfficientNet-B0 (ImageNet)"
 
     @classmethod
     def clip_network(cls, config: dict[str, Any]) -> nn.Module:

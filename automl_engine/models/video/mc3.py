@@ -73,6 +73,7 @@ class VideoMc3(VideoNetwork):
     stages: ClassVar[tuple[int, ...]] = (3, 10, 12)
 
     weights: ClassVar[str] = "mc3_18"
+    wanted: ClassVar[str] = "MC3-18 (Kinetics-400)"
 
     def __init__(self, spec: Spec, **params: Any) -> None:
         wide = {"width": PRETRAINED_WIDTH} if local_weights(self.weights) else {}

@@ -60,6 +60,8 @@ class VideoNetwork(ImageResnet):
     stages: ClassVar[tuple[int, ...]]
     weights: ClassVar[str]
     """Their name, where they may be on this machine."""
+    wanted: ClassVar[str]
+    """What they are, for people."""
     defaults: ClassVar[dict[str, Any]] = {"batch": 16}
 
     def __init__(self, spec: Spec, **params: Any) -> None:
@@ -92,7 +94,7 @@ class VideoNetwork(ImageResnet):
     def _prepare(self, split: Examples) -> Training:
         training = super()._prepare(split)
         file = find_weights(self.weights)
-        used = describe_weights(file) if self.config["pretrained"] or file is None else "random weights"
+        used = describe_weights(file, self.wanted) if self.config["pretrained"] or file is None else "random weights"
         self.emit("note", text=f"{self.name} uses {used}.")
         self._enter_stage(training, 0)
         return training

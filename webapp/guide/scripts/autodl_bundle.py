@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make and check an AutoDL data set, with the Python standard library alone.
+"""Make and check an AutoDL data set, with the standard library of Python 3.9 or later alone.
 
 python autodl_bundle.py make flowers.csv OUT     a table; its last column is the class
 python autodl_bundle.py make photos OUT          a folder of JPEG or PNG files for each class
@@ -21,6 +21,7 @@ Load = Callable[[], tuple[str, bytes]]
 Sample = tuple[Load, str]
 Shape = tuple[int, int, int, str]
 TEST_SHARE = 0.25
+LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 IMAGES = (".jpg", ".jpeg", ".png")
 _TABLE = []
 for _byte in range(256):
@@ -162,8 +163,19 @@ def check(folder: Path) -> str:
     rows = [line.split() for line in solution.read_text().splitlines() if line.strip()]
     if len(rows) != counts["test"] or {len(row) for row in rows} != {classes}:
         raise Problem(f"{solution.name} must have {counts['test']} lines of {classes} numbers, 0 or 1.")
+    check_labels(rows, solution.name)
     found = f"{counts['train']} training and {counts['test']} test samples in {classes} classes"
     return f"{data.stem}: {found}; no faults."
+
+
+def check_labels(rows: list[list[str]], name: str) -> None:
+    """Each is 0 or 1, and some class tells samples apart: the score leaves out those that all have, or none."""
+    for number, row in enumerate(rows, 1):
+        for value in row:
+            if value not in LABELS:
+                raise Problem(f"line {number} of {name} has {value}; write 0 or 1.")
+    if all(len({LABELS[value] for value in column}) == 1 for column in zip(*rows)):  # noqa: B905 (strict: Python 3.10)
+        raise Problem(f"No class of {name} has test samples with it and without it; there is nothing to score.")
 
 
 def only(folder: Path, suffix: str) -> Path:
