@@ -76,7 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "webapp.ops.health.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.ops.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "webapp.headers.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -237,6 +237,10 @@ STORAGE_MAX_BYTES = env.int("STORAGE_MAX_BYTES", default=20 * 2**30)
 STARTER_DATA = env.bool("STARTER_DATA", default=True)
 STARTER_RUNS = env.bool("STARTER_RUNS", default=True)
 BUDGETS_S = (20, 60, 300, 1200)
+# When the site is told to stop: how long jobs and requests that are under way may take to end, and how long a web
+# server still serves after /readyz has said that it stops, which a balancer must notice.
+STOP_GRACE_S = env.int("STOP_GRACE_S", default=BUDGETS_S[-1] + 60)
+DRAIN_S = env.int("DRAIN_S", default=0)
 
 LOGGING = {
     "version": 1,

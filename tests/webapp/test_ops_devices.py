@@ -37,7 +37,7 @@ def test_each_gpu_gets_a_training_worker(two_gpus: None) -> None:
 def test_roles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", list)
     web, worker, all_ = (
-        {s.name: s for s in services(*given)} for given in (("web", 1, 3), ("worker", 2, None), ("all", 1, 3))
+        {s.name: s for s in services(*given)} for given in (("web", 1, 3), ("worker", 2), ("all", 1, 3))
     )
     assert {"web", "reaper"} <= web.keys() <= {"web", "reaper", "starters"}
     host = socket.gethostname()
