@@ -154,11 +154,15 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
-ACCOUNT_RATE_LIMITS = {"guest": "10/h/ip", "try": "60/h/ip,300/h/key"}  # beside allauth's own
+ACCOUNT_RATE_LIMITS = {
+    "guest": "10/h/ip",
+    "try": "60/h/ip,300/h/key",
+    "share": "30/h/user,3/h/key",
+}  # beside allauth's own
 ACCOUNT_PREVENT_ENUMERATION = True  # at registration it takes mail: without, who registers is logged in at once
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
-_sends_mail = EMAIL_CONFIG["EMAIL_BACKEND"] != "django.core.mail.backends.console.EmailBackend"
-ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="") or ("mandatory" if _sends_mail else "none")
+SENDS_MAIL = EMAIL_CONFIG["EMAIL_BACKEND"] != "django.core.mail.backends.console.EmailBackend"
+ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="") or ("mandatory" if SENDS_MAIL else "none")
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "AutoDL Self-Service"
