@@ -58,6 +58,16 @@ def test_who_has_an_account_is_told_once(
     assert len(mail.outbox) == 2
 
 
+def test_what_changes_before_the_mail_is_sent(
+    dataset: Dataset, owner_client: Client, stranger: User, jobs: Jobs
+) -> None:
+    share(owner_client, dataset, stranger.email, USE)
+    share(owner_client, dataset, stranger.email, EDIT)
+    deliver_all(jobs)
+    (message,) = mail.outbox
+    assert "you may edit" in message.body
+
+
 def test_nothing_tells_which_addresses_have_an_account(
     dataset: Dataset, owner_client: Client, stranger: User, jobs: Jobs
 ) -> None:

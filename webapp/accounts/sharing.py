@@ -111,9 +111,9 @@ def _share(request: HttpRequest, thing: Dataset | Run) -> HttpResponse:
         messages.error(request, f"It is shared with {MOST_PEOPLE} people already: take back some access first.")
     else:
         with transaction.atomic():
-            is_new = not thing.grants.filter(email=form.cleaned_data["email"]).exists()
+            knows = thing.grants.filter(email=form.cleaned_data["email"], mail_due=None).exists()
             grant = give(thing, **form.cleaned_data)
-            tells = is_new and settings.SENDS_MAIL and _may_mail(request, grant.email)
+            tells = not knows and settings.SENDS_MAIL and _may_mail(request, grant.email)
             if tells:
                 share_mail.plan(grant, signed_in(request))
         _note(request, "gave access", thing, grant)
