@@ -29,6 +29,8 @@ HARMLESS = (
 def obstacles() -> list[str]:
     """Of the migrations that this database lacks, a sentence for each step that an earlier version cannot live with."""
     executor = MigrationExecutor(connection)
+    if not executor.loader.applied_migrations:  # no version has been here
+        return []
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [sentence for migration, _ in plan for sentence in changes(migration)]
 

@@ -157,7 +157,7 @@ class Supervisor:
         ours = [f".{socket.gethostname()}.{process.pid}." for process in workers if process]
         return len(ours) == len(workers) and all(any(our in name for name in names) for our in ours)
 
-    def retire(self) -> None:
+    def retire(self, seat: Seat) -> None:
         """Begin nothing new, and let what is under way end, within STOP_GRACE_S.
 
         Pages are served until the workers have ended, unless another one serves them.
@@ -165,7 +165,9 @@ class Supervisor:
         deadline = time.monotonic() + settings.STOP_GRACE_S
         rest = [service for service in self.services if not service.serves_jobs and service.name != "redis"]
         workers = [service for service in rest if service.name.split("-")[0] in WORKING]
-        for group in (rest,) if self.replaced else (workers, rest):
+        for group in (rest,) if self.replaced or not workers else (workers, rest):
+            if group is rest:
+                seat.leave()
             for service in group:
                 if service.process is not None and not service.retired:
                     shares_socket = self.replaced and service.name == "web"
@@ -260,6 +262,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m webapp.ops.up", description="The site, or a part of it.")
     parser.add_argument("--role", choices=ROLES, default="all", help="web: no workers; worker: nothing else (all)")
     parser.add_argument("--workers", type=int, choices=range(1, 65), default=1, metavar="N", help="trainers a GPU (1)")
+    parser.add_argument("--queues", nargs="+", choices=WORKING, default=WORKING, help="what workers work on (all)")
     parser.add_argument("--replace", action="store_true", help="take the place of the one that runs here, if any")
     return parser.parse_args(arguments)
 
@@ -286,11 +289,13 @@ def main(arguments: list[str] | None = None) -> int:
                 supervisor.start_redis()
         else:
             supervisor.await_tables()
-        supervisor.services += services(options.role, options.workers, *seat.web_fds, side=seat.side)
+        supervisor.services += services(
+            options.role, options.workers, *seat.web_fds, queues=options.queues, side=seat.side
+        )
         supervisor.watch(seat, url)
         if not supervisor.hurried:
             say(f"Stopping: jobs that are under way end first, within {settings.STOP_GRACE_S} s ...")
-            supervisor.retire()
+            supervisor.retire(seat)
         say("Stopping ...")
     except (StartError, redis_server.NoRedis) as error:
         print(error, file=sys.stderr)

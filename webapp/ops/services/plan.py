@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -55,12 +55,15 @@ class Service:
         return WORDS.get(self.name.split("-")[0], self.name)
 
 
-def services(role: str, workers: int, *web_fds: int, side: str = "") -> list[Service]:
+def services(
+    role: str, workers: int, *web_fds: int, queues: Collection[str] = WORKING, side: str = ""
+) -> list[Service]:
     """What runs beside Redis, in the order of starting.
 
     Args:
         workers: training workers on each GPU, or on the processor.
         web_fds: arguments of the web server; none in the role of a worker.
+        queues: those that the workers work on.
         side: tells two starts beside each other apart.
     """
     found = []
@@ -68,7 +71,7 @@ def services(role: str, workers: int, *web_fds: int, side: str = "") -> list[Ser
         web = [sys.executable, "-m", "webapp.ops.services.web", *map(str, web_fds)]
         found.append(Service("web", web, pass_fds=web_fds))
     if role != "web":
-        found += _workers(role, workers, side)
+        found += _workers(role, workers, queues, side)
     if role != "worker":
         found.append(Service("reaper", [*MANAGE, "reaper"]))
     if role != "worker" and settings.STARTER_DATA:
@@ -83,9 +86,21 @@ def sockets(role: str) -> Path:
     return Path(tempfile.gettempdir()) / f"autodl-worker-{sha256(bytes(settings.DATA_DIR)).hexdigest()[:12]}"
 
 
-def _workers(role: str, count: int, side: str) -> Iterator[Service]:
+def _workers(role: str, count: int, queues: Collection[str], side: str) -> Iterator[Service]:
     """In the role of a worker their names, and so their logs, tell the machine."""
     place, host = sockets(role), f"-{socket.gethostname()}" if role == "worker" else ""
+    if "train" in queues:
+        yield from _trainers(place, host, count, side)
+    others = [name for name in WORKING[1:] if name in queues]
+    if others:
+        no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / f"predictor{side}.sock"
+        predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
+        yield Service(f"predictor{host}", predictor, no_gpu, serves_jobs=True)
+        for name in others:
+            yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
+
+
+def _trainers(place: Path, host: str, count: int, side: str) -> Iterator[Service]:
     for number, gpu in enumerate(gpu for gpu in devices.visible_gpus() or [""] for _ in range(count)):
         suffix = host + (f"-gpu{gpu}" if gpu else "") + (f"-{number + 1}" if count > 1 else "")
         waiting = place / f"engine{number}{side}.sock"  # short, as a socket's path must be
@@ -93,11 +108,6 @@ def _workers(role: str, count: int, side: str) -> Iterator[Service]:
         engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
         yield Service(f"engine{suffix}", engine, device, forks=True, serves_jobs=True)
         yield Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)})
-    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / f"predictor{side}.sock"
-    predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
-    yield Service(f"predictor{host}", predictor, no_gpu, serves_jobs=True)
-    for name in WORKING[1:]:
-        yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
 
 
 def _shared_cores(count: int) -> dict[str, str]:

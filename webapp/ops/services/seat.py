@@ -71,6 +71,11 @@ class Seat:
         self.write(url)
         return True
 
+    def leave(self) -> None:
+        """From now on only the web server holds the socket: once it has closed it, who connects is refused at once."""
+        if self.listener:
+            self.listener.close()
+
     def is_taken(self) -> bool:
         return self._offer is not None and self._offer.is_taken()
 

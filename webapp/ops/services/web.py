@@ -26,6 +26,7 @@ from webapp.asgi import application
 from webapp.ops.health.ending import ending
 
 FILES_MAX = 65_536  # each live page is an open connection
+SETTLE_S = 0.3  # who has just connected is about to ask
 
 
 class Server(uvicorn.Server):
@@ -52,9 +53,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or time.monotonic() >= self._closes_at
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        last = asyncio.create_task(super().shutdown(sockets))
-        await asyncio.sleep(0)  # it has closed the socket
+        for server in self.servers:
+            server.close()
         ending.closed = True
+        await asyncio.sleep(SETTLE_S)
+        last = asyncio.create_task(super().shutdown(sockets))
         while not last.done() and not self._hurried:
             await asyncio.sleep(0.1)
         if not last.done():
