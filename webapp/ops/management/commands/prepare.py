@@ -40,6 +40,7 @@ class Command(BaseCommand):
         with one_at_a_time():
             self.prepare(**options)
         collect_static()
+        (settings.MEDIA_ROOT / "uploads").mkdir(parents=True, exist_ok=True)  # where a volume may be put
         shutil.rmtree(settings.DATA_DIR / "knowledge", ignore_errors=True)  # earlier versions shared statistics there
 
     def prepare(self, beside: bool, **_: Any) -> None:
