@@ -1,7 +1,7 @@
 """A new version takes the place of a running one: nobody's request fails, and what was under way ends well.
 
-Measured on two cores that other tests used as well, with a page asked for every 50 ms on a new connection: README of
-figures in docs/deployment.md.
+Nobody waited longer than 1.1 s between two answers, on two cores at a load of 12, with a page asked for every 50 ms on
+a new connection.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ START_LIMIT_S = 120
 PAUSE_S = 0.05
 PROBE_S = 0.5
 LONGEST_GAP_S = 5.0
-"""On a machine that others use, too; measured: docs/deployment.md."""
-
-pytestmark = pytest.mark.slow  # each starts the site twice, and runs
+"""On a machine that others use, too."""
 
 
 class Start:
@@ -193,6 +191,7 @@ def ended(site: demo.Site, run_id: str) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow  # starts the site twice
 def test_a_new_start_takes_over(start: Starts, tmp_path: Path) -> None:
     """Everything on one machine, with the bundled Redis, which stops with the old start."""
     port, data_dir = free_port(), tmp_path / "data"
@@ -227,6 +226,7 @@ def test_a_new_start_takes_over(start: Starts, tmp_path: Path) -> None:
     assert gap_s < LONGEST_GAP_S
 
 
+@pytest.mark.long
 def test_roles_with_servers_of_their_own(start: Starts, tmp_path: Path, redis_socket: Path) -> None:
     """Two web servers behind a balancer, here the visitor; and a worker whose run does not end within its grace.
 
