@@ -135,7 +135,7 @@ class Supervisor:
                     say("The one that ran before stops; its jobs end first.")
                 say(f"AutoDL Self-Service is ready: {url}")
                 say(f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.")
-            if self.ready and seat.becomes_ours(url) and seat.needs_redis:
+            if seat.becomes_ours(url) and seat.needs_redis:
                 self.redis()
             if self.ready and seat.is_taken():
                 self.stopping = self.replaced = True

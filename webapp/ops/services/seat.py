@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +46,7 @@ class Seat:
     def _running(self) -> handover.Running | None:
         try:
             return handover.Running(self._path)
-        except (FileNotFoundError, ConnectionError):
+        except OSError:  # there is none, or it cannot be asked: then the lock tells
             return None
 
     @property
@@ -61,7 +62,8 @@ class Seat:
         """We are ready: who runs beside us may stop, and the next one asks us."""
         self._offer = handover.Offer(self._path, self.side, self.listener)
         if self.running:
-            self.running.say_ready()
+            with suppress(ConnectionError):  # it was killed meanwhile
+                self.running.say_ready()
 
     def becomes_ours(self, url: str) -> bool:
         """Whether the one before has ended just now."""

@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import remove
-from webapp.ops.management.commands.prepare import one_at_a_time
+from webapp.ops.management.commands.prepare import LOADING, one_at_a_time
 from webapp.ops.starters import STARTERS, Starter
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         owner = User.objects.filter(is_superuser=True).order_by("id").first()
         assert owner is not None, "manage.py prepare makes the first administrator"
-        with one_at_a_time():
+        with one_at_a_time(LOADING):
             for key, starter in STARTERS.items():
                 if not _mark(key).exists() and not _is_there(starter):
                     load(key, starter, owner)

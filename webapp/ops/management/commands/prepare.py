@@ -25,7 +25,7 @@ from webapp.accounts.models import User
 from webapp.ops import additive, static_files
 from webapp.store import remote
 
-LOCK = 0x6175746F646C  # any number that is always the same
+PREPARING, LOADING = 0x6175746F646C, 0x6175746F646D  # any numbers that are always the same
 KEPT_S = 30 * 24 * 3600
 """Static files of earlier versions stay for so long: pages that were loaded before ask for them."""
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--beside", action="store_true", help="an earlier version runs: refuse what it can't bear")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with one_at_a_time():
+        with one_at_a_time(PREPARING):
             self.prepare(**options)
         collect_static()
         (settings.MEDIA_ROOT / "uploads").mkdir(parents=True, exist_ok=True)  # where a volume may be put
@@ -56,17 +56,17 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
+def one_at_a_time(lock: int) -> Iterator[None]:
     """Several machines that start together take turns; SQLite serves one machine, where the data folder is locked."""
     if connection.vendor != "postgresql":
         yield
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
         try:
             yield
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
 
 
 def make_administrator(email: str) -> tuple[str, str]:
