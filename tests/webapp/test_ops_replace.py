@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 120
 PAUSE_S = 0.05
 PROBE_S = 0.5
-LONGEST_GAP_S = 5.0
+LONGEST_GAP_S = 10.0
 """On a machine that others use, too."""
 
 
