@@ -129,7 +129,6 @@ def test_probes_and_ports() -> None:
     (port,) = web["ports"]
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"EXPOSE {port['containerPort']}" in dockerfile
-    assert "DATA_DIR=/data" in dockerfile
     paths = {kind: web[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
     assert {get["port"] for get in paths.values()} == {port["name"]}
     assert {kind: get["path"] for kind, get in paths.items()} == {
@@ -165,6 +164,16 @@ def test_objects_name_each_other() -> None:
         assert {mount["name"] for container in containers(one) for mount in container["volumeMounts"]} == volumes
         claims = {claim["claimName"] for volume in pod["volumes"] if (claim := volume.get("persistentVolumeClaim"))}
         assert claims <= of_kind("PersistentVolumeClaim").keys()
+
+
+def test_the_data_folder_belongs_to_the_user_of_the_site() -> None:
+    """A volume belongs to root, and so would a folder that a mount makes: the first container makes both."""
+    folder = next(one["data"]["DATA_DIR"] for file, one in documents() if file == "config.yaml")
+    for one in of_kind("Deployment").values():
+        for container in containers(one):
+            places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            assert folder.startswith(places.pop("data") + "/")
+            assert list(places.values()) == ([f"{folder}/media/uploads"] if container["name"] == "web" else [])
 
 
 def test_there_is_time_to_stop() -> None:
