@@ -4,6 +4,7 @@ It can if a migration only adds: what the earlier version reads and writes is th
 the new columns, so these must be nullable, or have a default in the database (``db_default``; Django's ``default``
 is not known there).  Whoever takes something away does it a version later than the code that used it, and says in the
 migration why nobody misses it: ``beside_earlier = "no code has read it since ..."``.
+What remains: the earlier version cannot delete a row to which one of a new table refers; it answers with an error.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ def obstacles() -> list[str]:
 def changes(migration: Migration) -> Iterator[str]:
     """The steps that do more than add."""
     if not getattr(migration, "beside_earlier", ""):
-        for step in _database_steps(migration.operations):
-            if not _adds(step):
+        steps = list(_database_steps(migration.operations))
+        new = {step.name_lower for step in steps if isinstance(step, operations.CreateModel)}
+        for step in steps:
+            if not _adds(step) and getattr(step, "model_name_lower", "") not in new:
                 yield f"{migration.app_label}.{migration.name}: {step.describe()}."
 
 
