@@ -10,7 +10,7 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
-RUN useradd --create-home autodl && install -d -o autodl -m 700 /data
+RUN useradd --create-home autodl && install -d -o autodl -m 700 /data /data/media /data/media/uploads
 USER autodl
 
 ENV DATA_DIR=/data AUTODL_WEIGHTS_DIR=/data/weights HOST=0.0.0.0 PORT=8000 PYTHONDONTWRITEBYTECODE=1

@@ -1,4 +1,5 @@
 # make run      everything, on http://localhost:8000   (PORT=, HOST=, DATA_DIR=)
+# make replace  the same in the place of the one that runs, without an interruption
 # make demo     the whole job without a browser        (BUDGET=60)
 # make setup    the environment in .venv
 # make weights  torchvision's pretrained weights, where there is a network (AUTODL_WEIGHTS_DIR=)
@@ -16,11 +17,14 @@ BIN := .venv/bin
 CHALLENGE_ENV ?= .challenge-env
 CHALLENGE_BASE_PYTHON ?= python3.6 python3.7 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.[67].*/bin/python)
 
-.PHONY: run help setup demo weights challenge-env test test-site test-engine test-long test-faults test-load check test-data
+.PHONY: run replace help setup demo weights challenge-env test test-site test-engine test-long test-faults test-load check test-data
 .DEFAULT_GOAL := run
 
 run: setup
 	@exec $(BIN)/python -m webapp.ops.up
+
+replace: setup
+	@exec $(BIN)/python -m webapp.ops.up --replace
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))

@@ -76,7 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "webapp.ops.health.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.ops.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "webapp.headers.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -154,11 +154,15 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
-ACCOUNT_RATE_LIMITS = {"guest": "10/h/ip", "try": "60/h/ip,300/h/key"}  # beside allauth's own
+ACCOUNT_RATE_LIMITS = {
+    "guest": "10/h/ip",
+    "try": "60/h/ip,300/h/key",
+    "share": "30/h/user,3/h/key",
+}  # beside allauth's own
 ACCOUNT_PREVENT_ENUMERATION = True  # at registration it takes mail: without, who registers is logged in at once
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
-_sends_mail = EMAIL_CONFIG["EMAIL_BACKEND"] != "django.core.mail.backends.console.EmailBackend"
-ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="") or ("mandatory" if _sends_mail else "none")
+SENDS_MAIL = EMAIL_CONFIG["EMAIL_BACKEND"] != "django.core.mail.backends.console.EmailBackend"
+ACCOUNT_EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", default="") or ("mandatory" if SENDS_MAIL else "none")
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "AutoDL Self-Service"
@@ -237,6 +241,10 @@ STORAGE_MAX_BYTES = env.int("STORAGE_MAX_BYTES", default=20 * 2**30)
 STARTER_DATA = env.bool("STARTER_DATA", default=True)
 STARTER_RUNS = env.bool("STARTER_RUNS", default=True)
 BUDGETS_S = (20, 60, 300, 1200)
+# When the site is told to stop: how long jobs and requests that are under way may take to end, and how long a web
+# server still serves after /readyz has said that it stops, which a balancer must notice.
+STOP_GRACE_S = env.int("STOP_GRACE_S", default=BUDGETS_S[-1] + 60)
+DRAIN_S = env.int("DRAIN_S", default=0)
 
 LOGGING = {
     "version": 1,

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from webapp import settings as site
 from webapp.ops import up
 from webapp.ops.health.middleware import VIEWS
 
@@ -152,7 +153,7 @@ def test_several_machines_start_the_roles_of_make_run() -> None:
         python, *command = service["command"]
         assert [python, *command[: len(started_by_make())]] == ["python", *started_by_make()]
         roles[name] = up.parsed(command[len(started_by_make()) :]).role
-    assert roles == {"web": "web", "worker1": "worker", "worker2": "worker"}
+    assert roles == {"web1": "web", "web2": "web", "worker1": "worker", "worker2": "worker"}
     assert all(re.fullmatch(r"[\w/]+:[\w.-]*\d[\w.-]*", s["image"]) for n, s in services.items() if n not in ours)
 
 
@@ -161,8 +162,11 @@ NAMED = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL")
 
 def test_several_machines_share_no_disk_and_all_that_they_need() -> None:
     content = scaled()
-    volumes = [volume.split(":")[0] for service in content["services"].values() for volume in service["volumes"]]
-    assert sorted(volumes) == sorted(content["volumes"])  # each has one, and its own
+    volumes = [v.split(":")[0] for service in content["services"].values() for v in service.get("volumes", [])]
+    assert sorted(volumes) == sorted([*content["volumes"], "uploads"])  # each has one, and its own
+    uploads = {v for service in content["services"].values() for v in service.get("volumes", []) if "uploads:" in v}
+    assert uploads == {"uploads:/data/media/uploads"}
+    assert "/data/media/uploads" in next(arguments for _, arguments in instructions() if "install -d" in arguments)
     shared = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STORAGE_URL"}
     ours = [service for service in content["services"].values() if "build" in service]
     for name in shared:
@@ -172,11 +176,24 @@ def test_several_machines_share_no_disk_and_all_that_they_need() -> None:
 
 
 def test_there_is_time_to_stop() -> None:
-    """Workers first, Redis last, each with its grace, before the container is killed."""
-    for service in compose()["services"].values():
+    """Jobs end; then workers first, Redis last, each with its grace, before the container is killed."""
+    ours = [service for content in (compose(), scaled()) for service in content["services"].values()]
+    for service in [service for service in ours if "build" in service]:
         grace = DURATION.fullmatch(service["stop_grace_period"])
         assert grace
-        assert int(grace[1]) >= 2 * (1.2 + up.GRACE_S)
+        assert int(grace[1]) >= site.STOP_GRACE_S + 2 * (1.2 + up.GRACE_S)
+
+
+def test_the_proxy_asks_the_web_servers_whether_they_are_ready() -> None:
+    content = scaled()
+    told = content["configs"]["proxy"]["content"]
+    webs = [name for name, service in content["services"].items() if service.get("command", [])[-1:] == ["web"]]
+    port = last("EXPOSE")
+    assert f"reverse_proxy {' '.join(f'{name}:{port}' for name in webs)} " in told
+    health = re.search(r"health_uri (\S+)\n.*health_interval (\d+)s", told)
+    assert health
+    assert health[1] in VIEWS
+    assert all(int(health[2]) < content["services"][name]["environment"]["DRAIN_S"] for name in webs)
 
 
 def test_the_port_is_the_one_that_is_published() -> None:

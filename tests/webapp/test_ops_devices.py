@@ -37,7 +37,7 @@ def test_each_gpu_gets_a_training_worker(two_gpus: None) -> None:
 def test_roles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", list)
     web, worker, all_ = (
-        {s.name: s for s in services(*given)} for given in (("web", 1, 3), ("worker", 2, None), ("all", 1, 3))
+        {s.name: s for s in services(*given)} for given in (("web", 1, 3), ("worker", 2), ("all", 1, 3))
     )
     assert {"web", "reaper"} <= web.keys() <= {"web", "reaper", "starters"}
     host = socket.gethostname()
@@ -46,6 +46,9 @@ def test_roles(monkeypatch: pytest.MonkeyPatch) -> None:
         *(f"{name}-{host}" for name in ("predictor", "convert", "pack", "predict")),
     ]
     assert worker[f"train-{host}-2"].what == "training worker"
+    others = [s.name for s in services("worker", 1, queues=["pack", "predict"])]
+    assert others == [f"predictor-{host}", f"pack-{host}", f"predict-{host}"]
+    assert [s.name for s in services("worker", 1, queues=["train"])] == [f"engine-{host}", f"train-{host}"]
     waiting = [worker[f"train-{host}-{number}"].environment["WARM_ENGINE"] for number in (1, 2)]
     assert waiting[0] != waiting[1]
     assert not {s.command[-1] for s in worker.values() if "sock" in s.command[-1]} & {

@@ -17,9 +17,10 @@ from django.utils import timezone
 from rq import Worker
 
 from webapp import engine
-from webapp.ops import queues, up
+from webapp.ops import queues
 from webapp.ops.health import doctor, probes
 from webapp.ops.pages import status
+from webapp.ops.services import seat
 from webapp.portfolio.models import PortfolioRow
 
 Doctor = Callable[[], tuple[int, str]]
@@ -78,7 +79,7 @@ def test_migrations_are_missing(healthy: Doctor) -> None:
 
 
 def test_the_site_does_not_run(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "is_running", lambda pid: False)
+    monkeypatch.setattr(seat, "is_running", lambda pid: False)
     is_told(healthy, "site", "does not run", "make run")
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -70,6 +71,65 @@ def test_what_a_lost_service_leaves(tmp_path: Path, forks: bool) -> None:
     assert processes.is_alive(left) == forks
     supervisor.stop()
     assert not processes.is_alive(left)
+
+
+BUSY = """
+import signal, sys, time
+told = []
+for signum in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(signum, lambda *_: told.append(1))
+print("busy", file=sys.stderr, flush=True)
+while not told: time.sleep(0.01)
+time.sleep(float(sys.argv[1]))
+print("ended", time.monotonic(), file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_told_to_stop_it_lets_jobs_end_first(replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are served until the workers have ended, unless another one serves them; the engine until the last."""
+    monkeypatch.setattr(up.settings, "DATA_DIR", tmp_path)
+    with open(tmp_path / "lock", "a+") as lock:
+        supervisor = up.Supervisor(lock)
+    made = [("web", 0.1), ("train", 1.5), ("engine", 0.0)]
+    for name, ends_after_s in made:
+        service = up.Service(name, [sys.executable, "-c", BUSY, str(ends_after_s)], serves_jobs=name == "engine")
+        supervisor.services.append(service)
+        supervisor.start(service)
+    logs = [tmp_path / "logs" / f"{name}.log" for name, _ in made]
+    wait_for(lambda: all("busy" in log.read_text() for log in logs))
+    supervisor.ask_to_stop(signal.SIGTERM, None)
+    assert (supervisor.stopping, supervisor.hurried) == (True, False)
+    supervisor.replaced = replaced
+    left: list[bool] = []
+    supervisor.retire(SimpleNamespace(leave=lambda: left.append(True)))  # type: ignore[arg-type]
+    web, train, engine = supervisor.services
+    assert [service.process and service.process.poll() for service in (web, train, engine)] == [0, 0, None]
+    ends_s = [float(log.read_text().split()[-1]) for log in logs[:2]]
+    assert (ends_s[0] < ends_s[1]) == replaced
+    assert left
+    supervisor.stop()
+    assert engine.process
+    assert engine.process.poll() == 0
+
+
+@pytest.mark.parametrize("how", ["the grace is over", "told twice", "Ctrl-C"])
+def test_it_does_not_wait_for_ever(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up.settings, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(up.settings, "STOP_GRACE_S", 0.5 if how == "the grace is over" else 600)
+    with open(tmp_path / "lock", "a+") as lock:
+        supervisor = up.Supervisor(lock)
+    service = up.Service("train", [sys.executable, "-c", BUSY, "600"])
+    supervisor.services.append(service)
+    supervisor.start(service)
+    wait_for(lambda: "busy" in (tmp_path / "logs" / "train.log").read_text())
+    for signum in {"told twice": [signal.SIGTERM] * 2, "Ctrl-C": [signal.SIGINT]}.get(how, [signal.SIGTERM]):
+        supervisor.ask_to_stop(signum, None)
+    supervisor.retire(SimpleNamespace(leave=lambda: None))  # type: ignore[arg-type]
+    monkeypatch.setattr(up, "GRACE_S", 0.1)
+    supervisor.stop()
+    assert service.process
+    assert service.process.poll() == -signal.SIGKILL
 
 
 @pytest.mark.django_db

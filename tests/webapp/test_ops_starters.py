@@ -54,6 +54,10 @@ def test_loading_makes_public_rows_once(
     assert dataset.raw_path.read_text().startswith("alcohol,")
     assert "CC BY" in dataset.description
     assert [(queue, args) for queue, _, args in jobs] == [("convert", (dataset.id,))]
+    settings.DATA_DIR = tmp_path / "other"  # of another machine
+    call_command("load_starters")
+    assert Dataset.objects.get() == dataset
+    settings.DATA_DIR = tmp_path
     dataset.delete()
     call_command("load_starters")
     assert not Dataset.objects.exists(), "what an administrator deleted stays deleted"

@@ -94,6 +94,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ("files", "chosen"),
     [
         pytest.param(("two_hosts",), "", id="hosts"),
+        pytest.param(("ops_replace",), "long", id="replace", marks=pytest.mark.long),
         pytest.param(PART, "not long and not slow and not browser", id="part"),
         pytest.param(REST, "not long and not slow and not browser", id="rest", marks=pytest.mark.long),
     ],

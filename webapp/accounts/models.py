@@ -70,6 +70,8 @@ class Grant(models.Model):
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="grants", help_text="empty: not known here")
     level = models.PositiveSmallIntegerField(choices=Level.choices)
     created = models.DateTimeField(auto_now_add=True)
+    mail_due = models.DateTimeField(null=True, help_text="of the next try to tell the person; empty: none")
+    mail_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ("email",)

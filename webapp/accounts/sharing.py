@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -19,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from webapp.access import get_owned, get_sharable, has_grant, owns, posted_from, signed_in
-from webapp.accounts import audit
+from webapp.accounts import audit, share_mail
 from webapp.accounts.models import FOR_DATASETS, FOR_RUNS, Grant, User
 from webapp.datasets.models import Dataset
 from webapp.runs.models import Run
@@ -56,8 +57,8 @@ def give(thing: Dataset | Run, email: str, level: int) -> Grant:
     with transaction.atomic():
         take_back(thing, email)  # live pages notice another row, not a changed one
         about = {"email": email, "user": _account(email), "level": level}
-        grants = [Grant.objects.create(**{_kind(thing): one}, **about) for one in _all(thing)]
-    return grants[0]
+        grants = {one.pk: Grant.objects.create(**{_kind(thing): one}, **about) for one in _all(thing)}
+    return grants[thing.pk]
 
 
 def take_back(thing: Dataset | Run, email: str) -> None:
@@ -109,11 +110,22 @@ def _share(request: HttpRequest, thing: Dataset | Run) -> HttpResponse:
     elif thing.grants.count() >= MOST_PEOPLE:
         messages.error(request, f"It is shared with {MOST_PEOPLE} people already: take back some access first.")
     else:
-        grant = give(thing, **form.cleaned_data)
+        with transaction.atomic():
+            knows = thing.grants.filter(email=form.cleaned_data["email"], mail_due=None).exists()
+            grant = give(thing, **form.cleaned_data)
+            tells = not knows and settings.SENDS_MAIL and _may_mail(request, grant.email)
+            if tells:
+                share_mail.plan(grant, signed_in(request))
         _note(request, "gave access", thing, grant)
-        when = "at once if this address has an account, else once somebody confirms it here"
+        mailed = ", with a mail that says so," if tells else ""
+        when = f"at once{mailed} if this address has an account, else once somebody confirms it here"
         messages.success(request, f"{grant.email} {grant.words}: {when}.")
     return redirect(f"{thing.get_absolute_url()}#people")
+
+
+def _may_mail(request: HttpRequest, email: str) -> bool:
+    """Not too often; counted for each owner, so that it tells nothing about what others share."""
+    return bool(ratelimit.consume(request, action="share", key=f"{signed_in(request).pk}:{email}"))
 
 
 @posted_from("dataset-list")

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,7 +118,7 @@ def running_site(url: str) -> Iterator[Site]:
         yield site
     finally:
         if server and server.poll() is None:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # at once, whatever it does
             server.wait(timeout=30)
 
 

@@ -1,7 +1,8 @@
-"""The supervisor behind ``make run``: ``python -m webapp.ops.up [--role all|web|worker] [--workers N]``.
+"""The supervisor behind ``make run``: ``python -m webapp.ops.up [--role all|web|worker] [--workers N] [--replace]``.
 
-It starts Redis, the web server, the workers and the reaper, restarts what crashes, and on Ctrl-C or SIGTERM ends
-everything that any of them started.  Should it be killed itself, its guard (guard.py) does that.
+It starts Redis, the web server, the workers and the reaper, restarts what crashes, and at its end ends everything that
+any of them started: on Ctrl-C at once; on SIGTERM when the jobs that are under way have ended, within STOP_GRACE_S.
+Should it be killed itself, its guard (guard.py) does that.  --replace takes the place of one that runs (handover.py).
 The role web starts no workers; the role worker starts nothing else, and works for the site that DATABASE_URL and
 REDIS_URL name, or for the one of this data folder.
 Settings: PORT, HOST, DATA_DIR and whatever webapp/settings.py reads.
@@ -10,25 +11,24 @@ Settings: PORT, HOST, DATA_DIR and whatever webapp/settings.py reads.
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import os
 import secrets
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import psutil
+from redis import Redis
+from redis.exceptions import RedisError
 
 from webapp import settings
 from webapp.ops import faults, processes, redis_server
-from webapp.ops.services.plan import MANAGE, ROLES, Service, services, sockets
+from webapp.ops.services.plan import MANAGE, ROLES, WORKING, Service, services, sockets
+from webapp.ops.services.seat import Seat, StartError, local_address
 
 GRACE_S = 5.0
 TABLES_LIMIT_S = 300.0
@@ -37,17 +37,13 @@ HEALTHY_S = 60.0  # a service that ran so long starts again at once when it cras
 LOG_MAX_BYTES = 10 * 2**20
 
 
-class StartError(Exception):
-    """We cannot start; the message is one sentence with what to do."""
-
-
 class Supervisor:
     """The child processes and their guard."""
 
     def __init__(self, lock: IO[str]) -> None:
         self.mark = f"autodl-{secrets.token_hex(8)}"
         self.services: list[Service] = []
-        self.stopping = False
+        self.stopping = self.hurried = self.replaced = False
         self.ready = False
         self.logs = settings.DATA_DIR / "logs"
         self.logs.mkdir(exist_ok=True)
@@ -60,6 +56,7 @@ class Supervisor:
         )
 
     def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.hurried = self.stopping or signum != signal.SIGTERM
         self.stopping = True
 
     def start(self, service: Service) -> None:
@@ -99,12 +96,17 @@ class Supervisor:
             raise StartError(f"The {service.what} failed: {self.last_line(service)}")
         self.services.remove(service)
 
-    def start_redis(self) -> None:
-        """Raises StartError when the bundled Redis does not answer within ten seconds."""
+    def redis(self) -> Service:
+        """The bundled one, among the services."""
         redis = Service("redis", redis_server.command(settings.REDIS_SOCKET, settings.DATA_DIR))
         redis.command += ["--logfile", str(self.logs / "redis.log")]
-        self.start(redis)
         self.services.append(redis)
+        return redis
+
+    def start_redis(self) -> None:
+        """Raises StartError when the bundled Redis does not answer within ten seconds."""
+        redis = self.redis()
+        self.start(redis)
         deadline = time.monotonic() + 10
         while not redis_server.answers(settings.REDIS_SOCKET) and not self.stopping:
             assert redis.process is not None
@@ -122,16 +124,63 @@ class Supervisor:
                 raise StartError("The database lacks the tables of this version: start the site in the role web first.")
             time.sleep(1)
 
-    def watch(self, url: str, address: tuple[str, int] | None) -> None:
-        """Restart what crashes, until asked to stop; ``address``: of the web server, if there is one."""
+    def watch(self, seat: Seat, url: str) -> None:
+        """Restart what crashes, until asked to stop or replaced."""
         while not self.stopping:
-            for service in self.services:
-                self.look_after(service)
-            if not self.ready and (address is None or answers(address)):
+            self.look_after_all()
+            if not self.ready and self.is_serving(seat):
                 self.ready = True
+                seat.take()
+                if seat.running:
+                    say("The one that ran before stops; its jobs end first.")
                 say(f"AutoDL Self-Service is ready: {url}")
                 say(f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.")
+            if seat.becomes_ours(url) and seat.needs_redis:
+                self.redis()
+            if self.ready and seat.is_taken():
+                self.stopping = self.replaced = True
             time.sleep(0.2)
+
+    def is_serving(self, seat: Seat) -> bool:
+        """Whether the web server serves and, before another is replaced, all workers wait for jobs."""
+        if seat.web_ready and not select.select([seat.web_ready], [], [], 0)[0]:
+            return False
+        return seat.running is None or self.workers_wait()
+
+    def workers_wait(self) -> bool:
+        try:
+            with Redis.from_url(settings.RQ_QUEUES["train"]["URL"]) as redis:
+                names = [bytes(name).decode() for name in redis.smembers("rq:workers")]
+        except RedisError:
+            return False
+        workers = [service.process for service in self.services if service.name.split("-")[0] in WORKING]
+        ours = [f".{socket.gethostname()}.{process.pid}." for process in workers if process]
+        return len(ours) == len(workers) and all(any(our in name for name in names) for our in ours)
+
+    def retire(self, seat: Seat) -> None:
+        """Begin nothing new, and let what is under way end, within STOP_GRACE_S.
+
+        Pages are served until the workers have ended, unless another one serves them.
+        """
+        deadline = time.monotonic() + settings.STOP_GRACE_S
+        rest = [service for service in self.services if not service.serves_jobs and service.name != "redis"]
+        workers = [service for service in rest if service.name.split("-")[0] in WORKING]
+        for group in (rest,) if self.replaced or not workers else (workers, rest):
+            if group is rest:
+                seat.leave()
+            for service in group:
+                if service.process is not None and not service.retired:
+                    shares_socket = self.replaced and service.name == "web"
+                    service.process.send_signal(signal.SIGINT if shares_socket else signal.SIGTERM)
+                service.retired = True
+            while not self.hurried and time.monotonic() < deadline and any(map(is_up, group)):
+                self.look_after_all()
+                time.sleep(0.1)
+
+    def look_after_all(self) -> None:
+        for service in self.services:
+            if not service.retired:
+                self.look_after(service)
 
     def look_after(self, service: Service) -> None:
         if service.process is not None and service.process.poll() is not None:
@@ -195,74 +244,8 @@ def wait(alive: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subproc
     return alive
 
 
-def take_lock(data_dir: Path, role: str) -> IO[str]:
-    """Only one of us at a time, and one of each machine in the role of a worker, works on a DATA_DIR.
-
-    The lock lives as long as we or our guard do.
-
-    Raises:
-        StartError: another one is running.
-    """
-    name = f"worker-{socket.gethostname()}.lock" if role == "worker" else "up.lock"
-    lock = open(data_dir / name, "a+")  # noqa: SIM115  held until the process ends
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.truncate(0)
-            return lock
-        except BlockingIOError:
-            lock.seek(0)
-            other = json.loads(lock.read() or "{}")
-        if is_running(other.get("pid", 0)) or time.monotonic() > deadline:  # else its guard is clearing up
-            raise StartError(
-                f"AutoDL Self-Service already uses the data folder {data_dir}: open {other.get('url')}, or stop it "
-                "(Ctrl-C there), or use another folder, as in: DATA_DIR=/some/folder PORT=8001 make run"
-            )
-        time.sleep(0.2)
-
-
-def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and processes.is_alive(psutil.Process(pid))
-
-
-def take_port(host: str, port: str) -> socket.socket:
-    """Listen before anything is started, and keep it: who connects while the web server restarts waits, no more.
-
-    Raises:
-        StartError: it is in use, or not ours to use.
-    """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, int(port)))
-        listener.listen()
-        return listener
-    except (OSError, OverflowError, ValueError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StartError(
-            f"Port {port} is not available ({reason}); choose another one, as in: PORT=8010 make run"
-        ) from None
-
-
-def local_address(listener: socket.socket) -> tuple[str, int]:
-    """Where this machine reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
-
-
-def answers(address: tuple[str, int]) -> bool:
-    """Whether the web server answers, whatever it says (the socket is open long before)."""
-    connection = HTTPConnection(*address, timeout=2)
-    try:
-        connection.request("HEAD", "/accounts/login/")
-        connection.getresponse()
-        return True
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+def is_up(service: Service) -> bool:
+    return service.process is not None and service.process.poll() is None
 
 
 def say(text: str) -> None:
@@ -279,35 +262,40 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m webapp.ops.up", description="The site, or a part of it.")
     parser.add_argument("--role", choices=ROLES, default="all", help="web: no workers; worker: nothing else (all)")
     parser.add_argument("--workers", type=int, choices=range(1, 65), default=1, metavar="N", help="trainers a GPU (1)")
+    parser.add_argument("--queues", nargs="+", choices=WORKING, default=WORKING, help="what workers work on (all)")
+    parser.add_argument("--replace", action="store_true", help="take the place of the one that runs here, if any")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parsed(arguments)
-    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
     try:
-        lock = take_lock(settings.DATA_DIR, options.role)
-        listener = None if options.role == "worker" else take_port(host, port)
+        seat = Seat(options.role, options.replace)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
-    address = local_address(listener) if listener else None
-    url = settings.SITE_URL if address is None else _url(*address)
-    lock.write(json.dumps({"pid": os.getpid(), "url": url}))
-    lock.flush()
-    supervisor = Supervisor(lock)
+    url = _url(*local_address(seat.listener)) if seat.listener else settings.SITE_URL
+    if seat.running is None:
+        seat.write(url)
+    supervisor = Supervisor(seat.lock)
     listen_to_signals(supervisor)
     try:
         for folder in {settings.REDIS_SOCKET.parent, sockets(options.role)}:
             redis_server.make_private(folder)
-        if listener:
-            supervisor.run_once(Service("prepare", [*MANAGE, "prepare"]))
-            if not settings.REDIS_URL and not supervisor.stopping:
+        if seat.listener:
+            beside = ["--beside"] if seat.running else []
+            supervisor.run_once(Service("prepare", [*MANAGE, "prepare", *beside]))
+            if seat.needs_redis and not seat.running and not supervisor.stopping:
                 supervisor.start_redis()
         else:
             supervisor.await_tables()
-        supervisor.services += services(options.role, options.workers, listener.fileno() if listener else None)
-        supervisor.watch(url, address)
+        supervisor.services += services(
+            options.role, options.workers, *seat.web_fds, queues=options.queues, side=seat.side
+        )
+        supervisor.watch(seat, url)
+        if not supervisor.hurried:
+            say(f"Stopping: jobs that are under way end first, within {settings.STOP_GRACE_S} s ...")
+            supervisor.retire(seat)
         say("Stopping ...")
     except (StartError, redis_server.NoRedis) as error:
         print(error, file=sys.stderr)

@@ -18,9 +18,10 @@ from rq import Worker
 
 from webapp import engine
 from webapp.datasets import sweep
-from webapp.ops import devices, queues, up
+from webapp.ops import devices, queues
 from webapp.ops.health import probes
 from webapp.ops.pages import status
+from webapp.ops.services import seat
 from webapp.portfolio.models import PortfolioRow
 from webapp.sizes import size
 
@@ -90,7 +91,7 @@ def is_running() -> bool:
     """Whether ``make run`` works on this data folder, on this machine."""
     lock = settings.DATA_DIR / "up.lock"
     text = lock.read_text() if lock.exists() else ""
-    return bool(text) and up.is_running(json.loads(text)["pid"])
+    return bool(text) and seat.is_running(json.loads(text)["pid"])
 
 
 def site(running: bool) -> Finding:

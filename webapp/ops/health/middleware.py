@@ -11,6 +11,7 @@ from django.utils.deprecation import MiddlewareMixin
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from webapp.ops.health import metrics
+from webapp.ops.health.ending import ending
 from webapp.ops.health.probes import PROBES
 
 
@@ -31,6 +32,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """Everything that a page needs answers, or the first sentence that says what does not."""
+    if ending.told:
+        return _plain("This process stops.", status=503)
     problem = next(filter(None, (probe() for probe in PROBES.values())), "")
     return _plain(problem or "ready", status=503 if problem else 200)
 

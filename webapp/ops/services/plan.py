@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,8 @@ WORDS = {
     "predict": "prediction worker",
     "starters": "generator of starter data",
 }
+WORKING = ("train", "convert", "pack", "predict")
+"""Workers, by the first word of their names."""
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
 
@@ -41,6 +43,8 @@ class Service:
     pass_fds: tuple[int, ...] = ()
     once: bool = False  # it ends by itself
     forks: bool = False  # what it leaves running works for others, and ends with them
+    serves_jobs: bool = False  # jobs that are under way need it
+    retired: bool = False  # it was told to stop, and is not started again
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -51,20 +55,23 @@ class Service:
         return WORDS.get(self.name.split("-")[0], self.name)
 
 
-def services(role: str, workers: int, port_fd: int | None) -> list[Service]:
+def services(
+    role: str, workers: int, *web_fds: int, queues: Collection[str] = WORKING, side: str = ""
+) -> list[Service]:
     """What runs beside Redis, in the order of starting.
 
     Args:
         workers: training workers on each GPU, or on the processor.
-        port_fd: the socket of the web server; None in the role of a worker.
+        web_fds: arguments of the web server; none in the role of a worker.
+        queues: those that the workers work on.
+        side: tells two starts beside each other apart.
     """
     found = []
-    if port_fd is not None:
-        found.append(
-            Service("web", [sys.executable, "-m", "webapp.ops.services.web", str(port_fd)], pass_fds=(port_fd,))
-        )
+    if web_fds:
+        web = [sys.executable, "-m", "webapp.ops.services.web", *map(str, web_fds)]
+        found.append(Service("web", web, pass_fds=web_fds))
     if role != "web":
-        found += _workers(role, workers)
+        found += _workers(role, workers, queues, side)
     if role != "worker":
         found.append(Service("reaper", [*MANAGE, "reaper"]))
     if role != "worker" and settings.STARTER_DATA:
@@ -79,21 +86,28 @@ def sockets(role: str) -> Path:
     return Path(tempfile.gettempdir()) / f"autodl-worker-{sha256(bytes(settings.DATA_DIR)).hexdigest()[:12]}"
 
 
-def _workers(role: str, count: int) -> Iterator[Service]:
+def _workers(role: str, count: int, queues: Collection[str], side: str) -> Iterator[Service]:
     """In the role of a worker their names, and so their logs, tell the machine."""
     place, host = sockets(role), f"-{socket.gethostname()}" if role == "worker" else ""
+    if "train" in queues:
+        yield from _trainers(place, host, count, side)
+    others = [name for name in WORKING[1:] if name in queues]
+    if others:
+        no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / f"predictor{side}.sock"
+        predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
+        yield Service(f"predictor{host}", predictor, no_gpu, serves_jobs=True)
+        for name in others:
+            yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
+
+
+def _trainers(place: Path, host: str, count: int, side: str) -> Iterator[Service]:
     for number, gpu in enumerate(gpu for gpu in devices.visible_gpus() or [""] for _ in range(count)):
         suffix = host + (f"-gpu{gpu}" if gpu else "") + (f"-{number + 1}" if count > 1 else "")
-        waiting = place / f"engine{number}.sock"  # short, as a socket's path must be
+        waiting = place / f"engine{number}{side}.sock"  # short, as a socket's path must be
         device = {"CUDA_VISIBLE_DEVICES": gpu} | ({} if gpu or count == 1 else _shared_cores(count))
         engine = [sys.executable, "-m", "automl_engine.run.warm", str(waiting)]
-        yield Service(f"engine{suffix}", engine, device, forks=True)
+        yield Service(f"engine{suffix}", engine, device, forks=True, serves_jobs=True)
         yield Service(f"train{suffix}", [*MANAGE, "worker", "train"], device | {"WARM_ENGINE": str(waiting)})
-    no_gpu, resident = {"CUDA_VISIBLE_DEVICES": ""}, place / "predictor.sock"
-    predictor = [sys.executable, "-m", "automl_engine.package.resident", str(resident)]
-    yield Service(f"predictor{host}", predictor, no_gpu)
-    for name in ("convert", "pack", "predict"):
-        yield Service(f"{name}{host}", [*MANAGE, "worker", name], no_gpu | {"WARM_PREDICTOR": str(resident)})
 
 
 def _shared_cores(count: int) -> dict[str, str]:

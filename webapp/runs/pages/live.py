@@ -24,6 +24,7 @@ from django.db.models import OuterRef, Q, QuerySet
 from webapp.access import visible
 from webapp.accounts.models import Grant, User
 from webapp.database import UNAVAILABLE, total
+from webapp.ops.health.ending import ending
 from webapp.runs.models import Run
 from webapp.runs.pages import page
 
@@ -136,6 +137,10 @@ class Hub:
         while True:
             await asyncio.sleep(POLL_S)
             watched = dict(self._watched)
+            if ending.closed:
+                for one in watched.values():
+                    one.moved.set()
+                continue
             try:
                 versions = await sync_to_async(_asked)(lambda: _versions(watched))  # noqa: B023  awaited here
             except UNAVAILABLE as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -19,12 +20,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.http import require_GET
 
 from webapp.access import get_visible
+from webapp.ops.health.ending import ending
 from webapp.runs.models import Run
 from webapp.runs.pages.live import hub
 from webapp.streaming import release_thread
 
 HEARTBEAT_S = 15
 RETRY_AFTER_S = 30
+RETURN_MS = (100, 1000)
+"""When browsers come back that this process, which ends, sends to the next: not all at once."""
 
 
 @require_GET
@@ -52,6 +56,9 @@ async def messages(run_id: str, viewer: Any, compared: Sequence[str] = (), last:
     yield "retry: 3000\n\n"
     async with hub().watching(run_id) as watched:
         while True:
+            if ending.closed:
+                yield f"retry: {random.randint(*RETURN_MS)}\n\n"
+                return
             moved = watched.moved
             shown = await watched.page(viewer, compared)
             if shown is None:

@@ -16,6 +16,7 @@ from webapp.accounts.models import User
 from webapp.datasets import jobs
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import remove
+from webapp.ops.management.commands.prepare import LOADING, one_at_a_time
 from webapp.ops.starters import STARTERS, Starter
 
 
@@ -25,14 +26,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         owner = User.objects.filter(is_superuser=True).order_by("id").first()
         assert owner is not None, "manage.py prepare makes the first administrator"
-        for key, starter in STARTERS.items():
-            if not _mark(key).exists():
-                load(key, starter, owner)
+        with one_at_a_time(LOADING):
+            for key, starter in STARTERS.items():
+                if not _mark(key).exists() and not _is_there(starter):
+                    load(key, starter, owner)
 
 
 def _mark(key: str) -> Path:
     """Loaded once: a starter data set that an administrator deleted stays deleted."""
     return settings.DATA_DIR / "starters" / key
+
+
+def _is_there(starter: Starter) -> bool:
+    """Another machine, or one whose disk is gone, has loaded it."""
+    return Dataset.objects.filter(starter=True, raw_name=starter.file_name).exists()
 
 
 def load(key: str, starter: Starter, owner: User) -> Dataset:

@@ -43,6 +43,7 @@ DUTIES = (
     ("data sets", "webapp.datasets.jobs.reap"),
     ("runs", "webapp.runs.jobs.reap"),
     ("notices", "webapp.runs.notices.resend"),
+    ("mails about sharing", "webapp.accounts.share_mail.resend"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("runs on starter data", "webapp.ops.starter_runs.advance"),
     ("guests", "webapp.accounts.guests.reap"),
