@@ -19,6 +19,7 @@ from webapp import engine
 from webapp.access import EDIT, USE, VIEW, get_allowed, get_owned, get_visible, owns, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
+from webapp.challenges import rules
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
 from webapp.runs import control, start
@@ -199,6 +200,8 @@ def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
     dataset = get_owned(Dataset.objects.all(), request.user, id=dataset_id)
     if storage.blocking_runs(dataset).exists():
         raise HttpError(409, "A run on this data set is still going on: stop it first.")
+    if why := rules.delete_refusal(dataset):
+        raise HttpError(409, why)
     return {"freed_bytes": storage.delete_dataset(dataset)}
 
 

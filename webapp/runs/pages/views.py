@@ -27,7 +27,7 @@ LISTED = 50  # on a page
 @require_GET
 def run_list(request: HttpRequest) -> HttpResponse:
     me = signed_in(request)
-    runs = Run.objects.filter(owner=me).select_related("dataset")
+    runs = Run.objects.filter(owner=me).select_related("dataset", "entry")
     runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))
     listed = Paginator(runs, LISTED).get_page(request.GET.get("page"))
     shared = Paginator(sharing.with_me(me, "run"), LISTED).get_page(request.GET.get("shared"))
