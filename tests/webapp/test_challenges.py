@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from automl_engine.dataset.metrics import nauc
 from tests.webapp import challenge_toys as toys
 from tests.webapp.conftest import blocks
 from webapp.accounts.models import AuditEntry, Grant, User
+from webapp.api.models import ApiToken
 from webapp.challenges import boards, entries, rules, scores
 from webapp.challenges.models import Challenge, Entry
 from webapp.datasets.models import Dataset
@@ -262,9 +264,8 @@ def test_what_keeps_it_from_being_opened(dataset: Dataset, owner_client: Client,
 def test_data_with_an_open_challenge_is_neither_deleted_nor_changed(
     challenge: Challenge, dataset: Dataset, owner_client: Client
 ) -> None:
-    for send in (owner_client.post(f"/data/{dataset.pk}/delete"), owner_client.delete(f"/api/datasets/{dataset.pk}")):
-        assert send.status_code in (401, 409)
-        assert Dataset.objects.exists()
+    assert owner_client.post(f"/data/{dataset.pk}/delete").status_code == 409
+    assert Dataset.objects.exists()
     assert "end it first" in owner_client.get(f"/data/{dataset.pk}/delete").content.decode()
     owner_client.post(f"/data/{dataset.pk}/choices", {"test_size": "0.5"})
     dataset.refresh_from_db()
@@ -341,3 +342,27 @@ def test_json_and_csv_tell_four_digits(challenge: Challenge, stranger: User, str
     assert all("0.1235" in answer and "0.123456" not in answer for answer in answers)
     assert json.loads(answers[1])["entries"][0]["rank"] == 1
     assert "0.123456" not in stranger_client.get(page).content.decode()
+
+
+def test_scripts_send_predictions_with_a_token(
+    challenge: Challenge, stranger: User, client: Client, owner: User, dataset: Dataset
+) -> None:
+    address = f"/api/challenges/{challenge.pk}/entries"
+
+    def send(content: bytes, scope: str) -> Any:
+        headers = {"Authorization": f"Bearer {ApiToken.make(stranger, 'x', [scope])[1]}"}
+        return client.post(address, {"file": SimpleUploadedFile("p.csv", content)}, headers=headers)
+
+    assert send(toys.csv(toys.right(challenge)), "read").status_code == 403
+    answer = send(toys.csv(toys.right(challenge)), "run")
+    assert answer.status_code == 201
+    assert (answer.json()["public_nauc"], answer.json()["final_nauc"]) == (1, None)
+    assert send(b"dark,light\n1,x\n", "run").json() == {"detail": "Line 2 holds “x”, which is not a finite number."}
+    headers = {"Authorization": f"Bearer {ApiToken.make(stranger, 'x', ['read'])[1]}"}
+    (entry,) = client.get(address, headers=headers).json()
+    assert (entry["number"], entry["final_nauc"]) == (1, None)
+    toys.end(challenge)
+    assert client.get(address, headers=headers).json()[0]["final_nauc"] == 1
+    toys.make(dataset)
+    headers = {"Authorization": f"Bearer {ApiToken.make(owner, 'x')[1]}"}
+    assert client.delete(f"/api/datasets/{dataset.pk}", headers=headers).status_code == 409

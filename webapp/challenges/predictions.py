@@ -47,12 +47,14 @@ def _read(text: io.TextIOWrapper, labels: Sequence[str], count: int) -> np.ndarr
     lines = _lines(text, len(labels) * NUMBER_BYTES + _header_chars(labels))
     first = next(lines, "")
     every = chain([first], lines)
-    rows: Iterator[list[str]] = csv.reader(every) if "," in first else (line.split() for line in every)
+    is_csv = "," in first or first.startswith('"')
+    split = (line.split() for line in every)
+    rows: Iterator[list[str]] = csv.reader(every, skipinitialspace=True) if is_csv else split
     found, columns = np.empty((count, len(labels))), list(range(len(labels)))
-    if "," in first:
+    if is_csv:
         columns = _columns(next(rows), labels)
     at = 0
-    for line, row in enumerate(rows, 2 if "," in first else 1):
+    for line, row in enumerate(rows, 2 if is_csv else 1):
         if not row:
             continue
         if at == count:
