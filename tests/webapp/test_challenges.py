@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from automl_engine.dataset import reader
 from automl_engine.dataset.metrics import nauc
 from tests.webapp import challenge_toys as toys
 from tests.webapp.conftest import blocks
@@ -23,8 +25,9 @@ from webapp.accounts.models import AuditEntry, Grant, User
 from webapp.api.models import ApiToken
 from webapp.challenges import boards, entries, rules, scores
 from webapp.challenges.models import Challenge, Entry
+from webapp.datasets import jobs as conversion
 from webapp.datasets.models import Dataset
-from webapp.runs import start
+from webapp.runs import jobs, start
 from webapp.runs.models import Run, SpentRun
 
 pytestmark = pytest.mark.django_db
@@ -366,3 +369,85 @@ def test_scripts_send_predictions_with_a_token(
     toys.make(dataset)
     headers = {"Authorization": f"Bearer {ApiToken.make(owner, 'x')[1]}"}
     assert client.delete(f"/api/datasets/{dataset.pk}", headers=headers).status_code == 409
+
+
+def test_challenges_and_entries_move_with_an_account(
+    challenge: Challenge, dataset: Dataset, owner: User, owner_client: Client, stranger_client: Client
+) -> None:
+    """A participant's export has their entries, an organiser's the challenge; both come back, and count nowhere."""
+    entries.submit_file(challenge, _user(stranger_client), io.BytesIO(toys.csv(toys.right(challenge))), 99, "p.csv")
+    exports = [b"".join(blocks(one.get("/account/export"))) for one in (owner_client, stranger_client)]
+    abouts = [json.loads(zipfile.ZipFile(io.BytesIO(one)).read("account.json")) for one in exports]
+    assert challenge.salt not in json.dumps(abouts)
+    assert abouts[0]["challenges"][0]["public_board"][0]["nauc"] == 1
+    assert abouts[0]["challenges"][0]["final_board"] is None
+    assert (abouts[1]["challenges"], abouts[1]["datasets"], abouts[1]["runs"]) == ([], [], [])
+    assert (abouts[1]["entries"][0]["public_nauc"], abouts[1]["entries"][0]["final_nauc"]) == (1, None)
+    for content in exports:
+        file = SimpleUploadedFile("autodl-account.zip", content)
+        assert "imported" in owner_client.post("/account/import", {"file": file}, follow=True).content.decode()
+    draft = Challenge.objects.exclude(pk=challenge.pk).get()
+    assert (draft.opened, draft.title, draft.phases.count(), draft.owner_id) == (None, "guess", 2, owner.pk)
+    assert draft.salt != challenge.salt
+    assert draft.dataset_id != dataset.pk
+    entry = Entry.objects.get(user=owner)
+    assert (entry.challenge, entry.title, entry.public_nauc) == (None, "guess", 1)
+    assert len(boards.board(challenge, "public") or []) == 1
+
+
+def _user(client: Client) -> User:
+    return User.objects.get(pk=client.session["_auth_user_id"])
+
+
+@pytest.mark.parametrize("changes", [{"public_percent": 0}, {"title": ""}, {"phases": [{"name": "x"}]}])
+def test_a_forged_challenge_is_refused(challenge: Challenge, owner_client: Client, changes: dict[str, Any]) -> None:
+    with zipfile.ZipFile(io.BytesIO(b"".join(blocks(owner_client.get("/account/export"))))) as archive:
+        about = json.loads(archive.read("account.json"))
+    about["challenges"][0] |= changes
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("account.json", json.dumps(about))
+    sent = {"file": SimpleUploadedFile("autodl-account.zip", file.getvalue())}
+    assert "not an export" in owner_client.post("/account/import", sent, follow=True).content.decode()
+    assert Challenge.objects.count() == 1
+
+
+@pytest.mark.slow  # a conversion and a run by the engine itself
+def test_with_real_data_from_the_upload_to_the_board(
+    owner: User, stranger: User, owner_client: Client, stranger_client: Client, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A table that is sorted by class: the participant downloads it, predicts it, and trains on it here."""
+    random = np.random.default_rng(0)
+    rows = [(round(random.normal(3 * (i > 150)), 3), round(random.normal(), 3), "yn"[i > 150]) for i in range(300)]
+    table = "length,width,sold\n" + "".join(f"{a},{b},{label}\n" for a, b, label in rows)
+    owner_client.post("/data/upload", {"file": SimpleUploadedFile("sales.csv", table.encode())})
+    dataset = Dataset.objects.get()
+    conversion.convert(dataset.pk)
+    dataset.refresh_from_db()
+    assert dataset.state == "ready"
+    owner_client.post(f"/data/{dataset.pk}/challenge", form())
+    challenge = Challenge.objects.get()
+    page = challenge.get_absolute_url()
+    owner_client.post(f"{page}/open")
+    with zipfile.ZipFile(io.BytesIO(b"".join(blocks(stranger_client.get(f"{page}/data.zip"))))) as archive:
+        archive.extractall(tmp_path / "mine")
+    (folder,) = (tmp_path / "mine").glob("*.data")
+    train, test = (reader.open_split(folder, split) for split in ("train", "test"))
+    weights = np.cov(train.rows(np.arange(len(train))).T, train.labels[:, 0])[:-1, -1]
+    guessed = test.rows(np.arange(len(test))) @ weights
+    sent = "".join(f"{value:.4f} {-value:.4f}\n" for value in guessed)
+    assert "Entry 1 is scored" in toys.send(stranger_client, challenge, sent.encode(), "mine.predict")
+    monkeypatch.setattr(start, "worker_count", lambda: 1)
+    monkeypatch.setattr("webapp.runs.start._check_row", lambda *_: None)
+    stranger_client.post(f"{page}/runs", {"budget_s": "20", "model": "tabular_linear"})
+    run = Run.objects.get()
+    jobs.train(run.pk)
+    second, first = Entry.objects.all()
+    assert (first.state, second.state) == ("scored", "scored"), run.error
+    assert min(first.public_nauc or 0, first.final_nauc or 0, second.public_nauc or 0, second.final_nauc or 0) > 0.8
+    shown = stranger_client.get(page).content.decode()
+    assert "only tabular_linear" not in shown
+    assert "tabular_linear, 20 s" in shown
+    owner_client.post(f"{page}/end")
+    (line,) = stranger_client.get(f"{page}/final-board.json").json()["entries"]
+    assert (line["user"], line["entries"]) == (stranger.pk, 2)

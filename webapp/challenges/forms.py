@@ -22,6 +22,7 @@ class ChallengeForm(forms.ModelForm):
             "runs_allowed": "Participants may also train here; their runs take your storage",
             "public": "List it for everybody; else only who has the link finds it",
         }
+        widgets = {"description": forms.Textarea({"rows": 6})}
         help_texts = {
             "public_percent": "Fixed, and the same share of each class. The rest counts on the final board.",
             "runs_allowed": "",
@@ -53,6 +54,10 @@ class PhaseForm(forms.ModelForm):
 
 class Phases(BaseInlineFormSet):
     """At least one phase, and never two at once."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        form.fields["DELETE"].label = "Leave out"
 
     def clean(self) -> None:
         super().clean()

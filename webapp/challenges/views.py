@@ -67,7 +67,7 @@ def page(request: HttpRequest, challenge_id: str) -> HttpResponse:
         "percent_left": 100 - challenge.public_percent,
     }
     if challenge.opened:
-        found = {name: boards.board(challenge, name) for name in boards.BOARDS}
+        found = {name: boards.board(challenge, name) for name in reversed(boards.BOARDS)}
         context["boards"] = [(name, lines[:LINES], len(lines)) for name, lines in found.items() if lines is not None]
     elif is_owner:
         context["obstacle"] = rules.obstacle(challenge)
