@@ -170,7 +170,7 @@ def test_challenges(
     mine, theirs = challenge.get_absolute_url(), draft.get_absolute_url()
     walk("/challenges/", mine, f"{mine}/edit", f"{mine}/delete", theirs, f"/data/{table.pk}/challenge")
     page.get_by_label("Title").fill("")
-    page.locator("form").evaluate("form => (form.noValidate = true)")
+    page.locator("form.stack").evaluate("form => (form.noValidate = true)")
     page.get_by_role("button", name="Save as a draft").click()
     page.get_by_text("This field is required").wait_for()
     check(page)

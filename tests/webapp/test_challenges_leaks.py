@@ -228,6 +228,16 @@ def test_publishing_waits_for_the_end(challenge: Challenge, owner_client: Client
     assert Dataset.objects.filter(public=True).count() == 1
 
 
+def test_runs_are_not_published_before_the_end(challenge: Challenge, ended: Run, owner_client: Client) -> None:
+    """The page of a public run tells its score on the whole test set."""
+    said = owner_client.post(f"/runs/{ended.pk}/share", {"public": "1"}, follow=True).content.decode()
+    assert "it must end before its runs can be public" in said
+    challenge_toys.end(challenge)
+    owner_client.post(f"/runs/{ended.pk}/share", {"public": "1"})
+    ended.refresh_from_db()
+    assert ended.public
+
+
 def test_the_export_of_a_participant_has_no_more_than_the_pages(
     challenge: Challenge, ended: Run, stranger_client: Client
 ) -> None:
