@@ -333,9 +333,31 @@ def test_who_may_look_at_the_data_takes_no_part(
     grant = Grant.objects.create(run=make_run(dataset), email=stranger.email, user=stranger, level=Grant.Level.VIEW)
     assert said in rules.refusal(challenge, stranger)
     grant.delete()
+    run = make_run(dataset, owner=stranger)  # of a time when the data set was shared or public
+    assert said in rules.refusal(challenge, stranger)
+    run.delete()
     other = Dataset.objects.create(owner=owner, family=dataset.pk, version=2, name="toy")
     Grant.objects.create(dataset=other, email=stranger.email, user=stranger, level=Grant.Level.VIEW)
     assert said in rules.refusal(challenge, User.objects.get(pk=stranger.pk))
+
+
+def test_who_gets_access_later_keeps_the_entries_and_chooses_no_more(
+    challenge: Challenge, dataset: Dataset, stranger: User, stranger_client: Client
+) -> None:
+    for _ in range(2):
+        toys.send(stranger_client, challenge, toys.csv(toys.right(challenge)))
+    Grant.objects.create(dataset=dataset, email=stranger.email, user=stranger, level=Grant.Level.VIEW)
+    page = challenge.get_absolute_url()
+    assert "cannot choose" in stranger_client.post(f"{page}/entries/2/choose", follow=True).content.decode()
+    assert not Entry.objects.filter(chosen=True).exists()
+    assert len(boards.board(challenge, "public") or []) == 1
+
+
+def test_an_owner_is_told_that_the_data_was_public(dataset: Dataset, owner_client: Client) -> None:
+    for public in ("yes", "no"):
+        owner_client.post(f"/data/{dataset.pk}/publish", {"public": public})
+    draft = toys.make(dataset, opened=False)
+    assert "was public before" in owner_client.get(draft.get_absolute_url()).content.decode()
 
 
 def test_json_and_csv_tell_four_digits(challenge: Challenge, stranger: User, stranger_client: Client) -> None:

@@ -10,12 +10,14 @@ from django.utils.formats import date_format
 
 from webapp import engine
 from webapp.access import VIEW, may
-from webapp.accounts.models import Grant, User
+from webapp.accounts.models import AuditEntry, Grant, User
 from webapp.challenges import scores
 from webapp.challenges.models import Challenge, Entry, Phase, open_challenges
 from webapp.datasets.models import Dataset
+from webapp.runs.models import Run
 
 Viewer = User | AnonymousUser
+OVER = "This challenge is over."
 Challenges = Challenge.objects.select_related("dataset__owner").prefetch_related("phases")
 
 
@@ -43,10 +45,15 @@ def has_account(user: Viewer) -> bool:
 
 
 def sees_labels(challenge: Challenge, user: User) -> bool:
-    """Whether this user may look at a version of the data set, or at what a run of it does with each class."""
+    """Whether this user may look at a version of the data set, or at the results of a run on one, which tell labels.
+
+    Own runs are from a time when the user had access: their files name test samples with their labels.
+    """
     versions = list(challenge.dataset.versions())
-    runs = Grant.objects.filter(user=user, run__dataset__in=versions)
-    return any(may(user, version, VIEW) for version in versions) or runs.exists()
+    if any(may(user, version, VIEW) for version in versions):
+        return True
+    shown = Grant.objects.filter(user=user, run__dataset__in=versions)
+    return shown.exists() or Run.objects.filter(owner=user, dataset__in=versions).exists()
 
 
 def refusal(challenge: Challenge, user: Viewer) -> str:
@@ -56,15 +63,14 @@ def refusal(challenge: Challenge, user: Viewer) -> str:
     if challenge.opened is None:
         return "This challenge is a draft: nobody can take part before you open it."
     if challenge.is_over:
-        return "This challenge is over."
+        return OVER
     if sees_labels(challenge, user):
-        return "You have access to this data set, and so to its test labels: you cannot take part."
+        return "You have or had access to this data set, and so to its test labels: you cannot take part."
     phase = challenge.phase()
-    if phase is None:
-        coming = challenge.next_phase()
-        assert coming is not None  # else it is over
-        return f"The phase {coming.name} begins on {_told(coming)}."
-    return limit(challenge, phase, user)
+    coming = challenge.next_phase()
+    if phase:
+        return limit(challenge, phase, user)
+    return f"The phase {coming.name} begins on {_told(coming)}." if coming else OVER
 
 
 def limit(challenge: Challenge, phase: Phase, user: User) -> str:
@@ -103,6 +109,14 @@ def obstacle(challenge: Challenge) -> str:
         return "The data set has no test labels, so nothing can be scored."
     if not all(parts.can_be_scored):
         return "The test set is too small: each part of it needs samples of at least two classes."
+    return ""
+
+
+def warning(challenge: Challenge) -> str:
+    """What its owner should know before opening it; empty if nothing."""
+    names = [f"dataset {version.pk}" for version in challenge.dataset.versions()]
+    if AuditEntry.objects.filter(action="published", subject__in=names).exists():
+        return "This data set was public before: people may have downloaded it with its test labels."
     return ""
 
 

@@ -70,7 +70,7 @@ def page(request: HttpRequest, challenge_id: str) -> HttpResponse:
         found = {name: boards.board(challenge, name) for name in reversed(boards.BOARDS)}
         context["boards"] = [(name, lines[:LINES], len(lines)) for name, lines in found.items() if lines is not None]
     elif is_owner:
-        context["obstacle"] = rules.obstacle(challenge)
+        context |= {"obstacle": rules.obstacle(challenge), "warning": rules.warning(challenge)}
     if dataset.state == Dataset.State.READY:
         about = dataset.report
         context["about"] = {"labels": [label["name"] for label in about["labels"]], **about["counts"]}
@@ -189,6 +189,8 @@ def choose(request: HttpRequest, challenge_id: str, number: int) -> HttpResponse
     entry = get_object_or_404(_scored(challenge), user=signed_in(request), number=number)
     if challenge.is_over:
         messages.error(request, "This challenge is over: what counts cannot be changed any more.")
+    elif rules.sees_labels(challenge, signed_in(request)):
+        messages.error(request, "You have access to the test labels, so you cannot choose any more.")
     else:
         entries.choose(entry)
         messages.success(request, f"Entry {entry.number} counts on the final board.")

@@ -15,7 +15,6 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from webapp.challenges.models import Challenge
 from webapp.csv_lines import csv_line
 from webapp.datasets.models import Dataset
 from webapp.leaderboard import benchmark
@@ -32,7 +31,6 @@ def boards(request: HttpRequest) -> HttpResponse:
     matrix = [{"row": row, "cells": [row.cells.get(dataset["id"]) for dataset in listed]} for row in found.models]
     context = {"board": found, "datasets": listed, "matrix": matrix, "now": timezone.now()}
     context["benchmark"] = benchmark.file("summary.json")
-    context["has_challenges"] = Challenge.objects.filter(public=True, opened__isnull=False).exists()
     return render(request, "leaderboard/boards.html", context)
 
 
