@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 
 from webapp import engine
 from webapp.access import VIEW, may
-from webapp.accounts.models import AuditEntry, Grant, User
+from webapp.accounts.models import AuditEntry, User
 from webapp.challenges import scores
 from webapp.challenges.models import Challenge, Entry, Phase, open_challenges
 from webapp.datasets.models import Dataset
@@ -52,8 +52,7 @@ def sees_labels(challenge: Challenge, user: User) -> bool:
     versions = list(challenge.dataset.versions())
     if any(may(user, version, VIEW) for version in versions):
         return True
-    shown = Grant.objects.filter(user=user, run__dataset__in=versions)
-    return shown.exists() or Run.objects.filter(owner=user, dataset__in=versions).exists()
+    return Run.objects.filter(Q(owner=user) | Q(grants__user=user), dataset__in=versions).exists()
 
 
 def refusal(challenge: Challenge, user: Viewer) -> str:
