@@ -20,6 +20,7 @@ from django.db import close_old_connections
 
 from webapp.accounts import guests
 from webapp.api.models import ApiToken
+from webapp.challenges.predictions import MOST_BYTES as ENTRY_MAX_BYTES
 from webapp.portfolio.imports import MAX_BYTES as IMPORT_MAX_BYTES
 from webapp.runs.models import Run
 from webapp.runs.tryout import MAX_BYTES as TRY_MAX_BYTES
@@ -28,6 +29,7 @@ from webapp.runs.tryout import VISITOR_MAX_BYTES
 MARGIN_BYTES = 2**20  # the other fields of a form, and the lines between them
 FORM_MAX_BYTES = 4 * 2**20  # a pasted text
 SHARED = re.compile("/try/([^/]+)/predict")
+CHALLENGE = re.compile("(/api)?/challenges/[^/]+/entries")
 STEP_BYTES = 2**16  # at least so much must come within BODY_STALL_S: a slow line may take long, a silent one may not
 
 
@@ -47,6 +49,8 @@ def limit_bytes(path: str) -> int:
         return IMPORT_MAX_BYTES + MARGIN_BYTES
     if SHARED.fullmatch(path):
         return VISITOR_MAX_BYTES + MARGIN_BYTES
+    if CHALLENGE.fullmatch(path):
+        return ENTRY_MAX_BYTES + MARGIN_BYTES
     if path.endswith("/predict"):
         return TRY_MAX_BYTES + MARGIN_BYTES
     return FORM_MAX_BYTES

@@ -25,7 +25,7 @@ def shown(autodl_dir: Path, split: str, index: int) -> tuple[bytes, str] | None:
 
     None where there is no such record, or it holds something else.
     """
-    data = _record(autodl_dir, split, index)
+    data = record(autodl_dir, split, index)
     if data is None:
         return None
     picture = records.sole_image(data)
@@ -38,7 +38,8 @@ def shown(autodl_dir: Path, split: str, index: int) -> tuple[bytes, str] | None:
     return (content, kind) if kind else None
 
 
-def _record(autodl_dir: Path, split: str, index: int) -> bytes | None:
+def record(autodl_dir: Path, split: str, index: int) -> bytes | None:
+    """One sample as it is stored; None where there is no such record."""
     for path in sorted(autodl_dir.glob(f"*.data/{split}/*.tfrecord")):
         starts = _starts(path, path.stat().st_mtime_ns)
         if index < len(starts) - 1:

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "webapp.runs",
     "webapp.leaderboard",
     "webapp.portfolio",
+    "webapp.challenges",
     "webapp.api",
     "webapp.guide",
     "webapp.ops",

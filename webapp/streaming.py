@@ -23,6 +23,7 @@ from django.utils.http import content_disposition_header
 from webapp.csv_lines import csv_line
 from webapp.filenames import safe_name
 
+Member = Path | bytes | Iterator[bytes]
 BLOCK_BYTES = 2**20
 CSV_ROWS = 1000  # at a time
 
@@ -39,7 +40,7 @@ def stream_csv(path: Path, filename: str) -> StreamingHttpResponse:
     return _response(_csv_blocks(path), filename, "text/csv; charset=utf-8")
 
 
-def stream_zip(members: Iterable[tuple[Path | bytes, str]], filename: str) -> StreamingHttpResponse:
+def stream_zip(members: Iterable[tuple[Member, str]], filename: str) -> StreamingHttpResponse:
     """A zip (stored, not compressed) of ``(path or content, name inside)``, made while it is sent."""
     return _response(_zip_blocks(members), filename, "application/zip")
 
@@ -100,16 +101,19 @@ class _Pipe(RawIOBase):
         return taken
 
 
-def _zip_blocks(members: Iterable[tuple[Path | bytes, str]]) -> Iterator[bytes]:
+def _zip_blocks(members: Iterable[tuple[Member, str]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
         for path, name in members:
             if isinstance(path, bytes):
                 archive.writestr(name, path)
                 continue
-            about = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+            if isinstance(path, Path):
+                about, blocks = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), _blocks(path)
+            else:
+                about, blocks = zipfile.ZipInfo(name), path
             with archive.open(about, "w", force_zip64=True) as target:
-                for block in _blocks(path):
+                for block in blocks:
                     target.write(block)
                     yield pipe.take()
     yield pipe.take()

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("webapp.runs.urls")),
     path("", include("webapp.leaderboard.urls")),
     path("", include("webapp.portfolio.urls")),
+    path("", include("webapp.challenges.urls")),
     path("", include("webapp.guide.urls")),
     path("", include("webapp.api.urls")),
 ]

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.accessibility import check
+from tests.webapp import challenge_toys
 from tests.webapp.conftest import CHROMIUM
 from tests.webapp.test_runs_map import three  # noqa: F401
 from tests.webapp.test_runs_why import KINDS, told, write
@@ -149,6 +150,37 @@ def test_a_result_and_its_model(
     Run.objects.update(export_state="queued")
     become(run.owner)
     walk(models)
+
+
+def test_challenges(
+    page: Any,
+    walk: Walk,
+    become: Callable[[User | None], None],
+    owner: User,
+    stranger: User,
+    make_dataset: Any,
+) -> None:
+    walk("/challenges/")  # nothing yet
+    pictures, table = make_dataset(owner), make_dataset(owner, "tabular", name="table")
+    challenge = challenge_toys.make(pictures, public=True, description="Guess.\n\nWell.")
+    draft = challenge_toys.make(table, opened=False)
+    entry = {"challenge": challenge, "title": challenge.title, "user": stranger, "public_nauc": 0.5, "final_nauc": 0.4}
+    challenge.entries.create(number=1, note="p" * 150 + ".csv", points=[[1, 0.25], [20, 0.5]], alc=0.4, **entry)
+    challenge.entries.create(number=2, note="q.csv", **entry | {"state": "failed", "error": "It failed."})
+    mine, theirs = challenge.get_absolute_url(), draft.get_absolute_url()
+    walk("/challenges/", mine, f"{mine}/edit", f"{mine}/delete", theirs, f"/data/{table.pk}/challenge")
+    page.get_by_label("Title").fill("")
+    page.locator("form.stack").evaluate("form => (form.noValidate = true)")
+    page.get_by_role("button", name="Save as a draft").click()
+    page.get_by_text("This field is required").wait_for()
+    check(page)
+    walk(f"/data/{pictures.pk}/delete")
+    become(stranger)
+    walk("/challenges/", mine)
+    challenge_toys.end(challenge)
+    walk(mine)
+    become(None)
+    walk("/challenges/", mine)
 
 
 def test_an_administrator_and_guests(

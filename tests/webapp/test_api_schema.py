@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
+from tests.webapp import challenge_toys
 from webapp.accounts.models import User
 from webapp.api.models import ApiToken
 from webapp.datasets.models import Dataset
@@ -38,6 +39,7 @@ def ids(owner: User, make_dataset: Callable[..., Dataset], make_run: Callable[..
     """Every other call is about what exists."""
     dataset = make_dataset(owner)
     real = {"dataset_id": dataset.pk, "run_id": make_run(dataset).pk}
+    real["challenge_id"] = challenge_toys.make(make_dataset(User.objects.create_user("organiser@example.org"))).pk
     return cycle((real, {}))
 
 

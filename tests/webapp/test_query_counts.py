@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from tests.webapp import challenge_toys
 from webapp.accounts.models import User
+from webapp.challenges.models import Entry
 from webapp.datasets.models import Dataset
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs import start
@@ -38,6 +40,9 @@ def full_site(administrator: User, make_dataset: Any, monkeypatch: pytest.Monkey
         for run in Run.objects.all()
         for k in range(3)
     )
+    challenges = [challenge_toys.make(dataset, public=True, title=f"guess {i}") for i in range(30)]
+    about = {"title": "x", "public_nauc": 0.5, "final_nauc": 0.5, "user": administrator}
+    Entry.objects.bulk_create(Entry(challenge=one, number=i, **about) for i in range(ROWS) for one in challenges[:2])
     PortfolioRow.objects.bulk_create(
         PortfolioRow(name=f"row-{i}", modality="image", model="constant") for i in range(ROWS)
     )
@@ -51,6 +56,7 @@ def full_site(administrator: User, make_dataset: Any, monkeypatch: pytest.Monkey
         "/data/",
         "/runs/",
         "/boards",
+        "/challenges/",
         "/portfolio",
         "/account/",
         "/account/storage",
@@ -81,6 +87,17 @@ def test_run_page(full_site: Dataset, admin_client: Client, django_assert_max_nu
     assert run
     with django_assert_max_num_queries(MOST_QUERIES):
         assert admin_client.get(run.get_absolute_url()).status_code == 200
+
+
+@pytest.mark.parametrize("who", ["client", "stranger_client", "admin_client"])
+def test_challenge_page(
+    who: str, full_site: Dataset, request: pytest.FixtureRequest, django_assert_max_num_queries: Any
+) -> None:
+    visitor: Client = request.getfixturevalue(who)
+    Dataset.objects.update(public=False)
+    address = full_site.challenges.all()[0].get_absolute_url()
+    with django_assert_max_num_queries(MOST_QUERIES):
+        assert b"board" in visitor.get(address).content
 
 
 @pytest.mark.parametrize("page", ["/runs/", "/data/"])

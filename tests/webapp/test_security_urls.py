@@ -21,13 +21,15 @@ from redis.exceptions import RedisError
 from webapp.accounts import sharing
 from webapp.accounts.models import User
 from webapp.api.models import ApiToken
+from webapp.challenges.models import Challenge, Entry
 from webapp.datasets.models import Dataset, Upload
 from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Prediction, Run
 
 SECRET = "confidential"  # stands in everything that is private
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-NOBODYS = dict.fromkeys(("id", "dataset_id", "run_id", "prediction_id", "name", "suffix"), "aaaaaaaaaa") | {
+IDS = ("id", "dataset_id", "run_id", "challenge_id", "prediction_id", "name", "board", "suffix")
+NOBODYS = dict.fromkeys(IDS, "aaaaaaaaaa") | {
     "pk": "999",
     "key": "aaaaaaaaaaaaaaaa",
     "split": "test",
@@ -72,6 +74,9 @@ def things(owner: User, administrator: User, make_dataset: Any, make_run: Any) -
     upload = Upload.objects.create(owner=owner, filename=SECRET, size_bytes=10, expires=expires)
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     upload.path.touch()
+    challenge = Challenge.objects.create(dataset=dataset, title=SECRET)
+    challenge.phases.create(name=SECRET, start=timezone.now(), end=expires)
+    Entry.objects.create(challenge=challenge, title=SECRET, user=administrator, number=0, note=SECRET)
     row = PortfolioRow.objects.create(name="row-1", origin=SECRET, modality="image", model="constant")
     return {
         "/data/<slug:id>/preview/<str:name>": "test-0.png",
@@ -81,6 +86,8 @@ def things(owner: User, administrator: User, make_dataset: Any, make_run: Any) -
         "id": dataset.id,
         "dataset_id": dataset.id,
         "run_id": run.pk,
+        "challenge_id": challenge.pk,
+        "board": "public",
         "prediction_id": prediction.pk,
         "name": row.name,
         "pk": str(ApiToken.make(owner, SECRET)[0].pk),

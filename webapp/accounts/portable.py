@@ -22,6 +22,7 @@ from webapp import store
 from webapp.access import USE, may
 from webapp.accounts import portable_runs
 from webapp.accounts.models import User
+from webapp.challenges import portable as challenges
 from webapp.datasets import jobs, versions
 from webapp.datasets.models import Dataset
 from webapp.datasets.report import download_members
@@ -55,6 +56,7 @@ def members(user: User) -> Iterator[tuple[Path | bytes, str]]:
         "made": timezone.now(),
         "datasets": [{name: getattr(dataset, name) for name in DATASET_FIELDS} for dataset in datasets],
         "runs": [_of_run(run) for run in runs],
+        **challenges.about(user),
     }
     return _members(json.dumps(about, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1).encode(), datasets, runs)
 
@@ -98,6 +100,7 @@ class Taken:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     """By their ids in the export."""
     runs: list[tuple[Run, portable_runs.Entry]] = field(default_factory=list)
+    moved: challenges.Moved = field(default_factory=challenges.Moved)
     left_out: int = 0
     """Runs whose data set is neither in the export nor here, or that had not ended."""
 
@@ -109,7 +112,7 @@ class Taken:
 def take(user: User, file: IO[bytes]) -> Taken:
     """Data sets of an export, to be converted here, and runs on them: all of them, or none.
 
-    Of each data set the newest version is taken, and those that runs need.
+    Of each data set the newest version is taken, and those that runs and challenges need.
 
     Raises:
         Refused: it is no export, it is damaged, or the user has no room.
@@ -124,6 +127,7 @@ def take(user: User, file: IO[bytes]) -> Taken:
                 jobs.enqueue(dataset)
             for run, entry in taken.runs:
                 portable_runs.save(run, entry)
+            challenges.save(user, taken.moved, taken.datasets)
     except BaseException as error:
         taken.remove_files()
         if isinstance(error, BROKEN):
@@ -137,7 +141,9 @@ def _take(user: User, archive: zipfile.ZipFile, taken: Taken) -> None:
     about, members = _about(archive), _grouped(archive)
     runs = [portable_runs.Entry.model_validate(entry) for entry in about.get("runs", [])]
     ended = [run for run in runs if run.state not in Run.OPEN]
-    entries = _wanted([Entry.model_validate(entry) for entry in about["datasets"]], {run.dataset_id for run in ended})
+    taken.moved = challenges.Moved.model_validate(about)
+    needed = {run.dataset_id for run in ended} | {one.dataset_id for one in taken.moved.challenges}
+    entries = _wanted([Entry.model_validate(entry) for entry in about["datasets"]], needed)
     raws = {entry.id: _raw(members[f"datasets/{entry.id}"]) for entry in entries}
     others = Dataset.objects.filter(pk__in={run.dataset_id for run in ended} - raws.keys())
     here = {dataset.pk: dataset for dataset in others if may(user, dataset, USE)}
@@ -184,13 +190,13 @@ def _not_finite(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
 
-def _wanted(entries: list[Entry], with_runs: set[str]) -> list[Entry]:
-    """Of each family the last version and those with runs, in their order."""
+def _wanted(entries: list[Entry], needed: set[str]) -> list[Entry]:
+    """Of each family the last version and those with runs or challenges, in their order."""
     if len({entry.id for entry in entries}) < len(entries):
         raise ValueError("two data sets have one id")
     entries = sorted(entries, key=lambda entry: entry.version)
     last = {entry.family or entry.id: entry.id for entry in entries}
-    return [entry for entry in entries if entry.id in with_runs or last[entry.family or entry.id] == entry.id]
+    return [entry for entry in entries if entry.id in needed or last[entry.family or entry.id] == entry.id]
 
 
 def _raw(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:

@@ -19,6 +19,7 @@ from webapp import engine
 from webapp.access import EDIT, USE, VIEW, get_allowed, get_owned, get_visible, owns, signed_in, visible
 from webapp.accounts.models import User
 from webapp.api.auth import caller
+from webapp.challenges import entries, rules
 from webapp.datasets import report, storage, uploads
 from webapp.datasets.models import Dataset
 from webapp.runs import control, start
@@ -129,6 +130,23 @@ class RunIn(Schema):
     )
 
 
+class EntryOut(Schema):
+    """An own entry of a challenge."""
+
+    challenge: str | None
+    title: str = Field(description="of the challenge")
+    number: int
+    note: str
+    state: str = Field(description="waiting, scored or failed")
+    error: str
+    public_nauc: float | None
+    final_nauc: float | None = Field(description="null before the challenge is over")
+    alc: float | None = Field(description="of a run, on the public part")
+    points: list[list[float]] = Field(description="of a run: seconds and NAUC on the public part")
+    chosen: bool
+    created: datetime
+
+
 class ImportIn(Schema):
     url: str = Field(max_length=2000)
 
@@ -144,6 +162,11 @@ def _refused(request: HttpRequest, refused: uploads.Refused) -> HttpResponseBase
 
 @api.exception_handler(start.StartError)
 def _not_started(request: HttpRequest, reason: start.StartError) -> HttpResponseBase:
+    return api.create_response(request, {"detail": str(reason)}, status=409)
+
+
+@api.exception_handler(entries.Refused)
+def _not_entered(request: HttpRequest, reason: entries.Refused) -> HttpResponseBase:
     return api.create_response(request, {"detail": str(reason)}, status=409)
 
 
@@ -199,6 +222,8 @@ def delete_dataset(request: HttpRequest, dataset_id: str) -> dict[str, int]:
     dataset = get_owned(Dataset.objects.all(), request.user, id=dataset_id)
     if storage.blocking_runs(dataset).exists():
         raise HttpError(409, "A run on this data set is still going on: stop it first.")
+    if why := rules.delete_refusal(dataset):
+        raise HttpError(409, why)
     return {"freed_bytes": storage.delete_dataset(dataset)}
 
 
@@ -251,6 +276,23 @@ def download_model(request: HttpRequest, run_id: str) -> HttpResponseBase:
     if run.export_state != Run.Export.READY or not path.exists():
         raise HttpError(409, f"The model is not packed: {run.get_export_state_display()}.")
     return stream_file(path, f"model-{run.id}.zip", "application/zip")
+
+
+@api.post("/challenges/{challenge_id}/entries", auth=RUN, response={201: EntryOut}, tags=["challenges"])
+def enter(request: HttpRequest, challenge_id: str, file: UploadedFile = File(...)) -> Status[dict[str, Any]]:  # noqa: B008
+    """Send predictions of the test samples (multipart): CSV whose first line names the classes, or ``.predict``."""
+    challenge, user = rules.get_shown(request.user, challenge_id), signed_in(request)
+    entry = entries.submit_file(challenge, user, file.file, file.size or 0, file.name or "")  # type: ignore[arg-type]
+    return Status(201, entry.shown())
+
+
+@api.get("/challenges/{challenge_id}/entries", auth=READ, response=list[EntryOut], tags=["challenges"])
+def list_entries(request: HttpRequest, challenge_id: str, limit: Limit = 100, offset: Offset = 0) -> list[Any]:
+    """Your entries, newest first; the boards are files of the challenge's page."""
+    challenge = rules.get_shown(request.user, challenge_id)
+    mine = challenge.entries.filter(user=signed_in(request)).select_related("challenge")
+    found = mine.prefetch_related("challenge__phases")[offset : offset + limit]
+    return [entry.shown() for entry in found]
 
 
 def _dataset(request: HttpRequest, dataset_id: str, level: int = VIEW) -> Dataset:

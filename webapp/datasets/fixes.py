@@ -102,7 +102,11 @@ def undo(request: HttpRequest, id: str) -> HttpResponse:
     if dataset.parent is None:
         raise Http404
     gone = versions.undo(dataset)
-    kept = f"Version {dataset.version} is undone." if gone else f"Version {dataset.version} is kept with its runs."
+    kept = (
+        f"Version {dataset.version} is undone."
+        if gone
+        else f"Version {dataset.version} is kept with its runs or challenges."
+    )
     messages.success(request, f"{kept} This is version {dataset.parent.version}.")
     return redirect(dataset.parent)
 

@@ -55,7 +55,8 @@ def _job_id(dataset_id: str, number: int) -> str:
 def convert_again(dataset: Dataset, options: dict[str, Any]) -> bool:
     """Queue the conversion of a settled data set with other options; False when it is under way already."""
     with transaction.atomic():
-        settled = Dataset.objects.filter(id=dataset.id, state__in=(State.READY, State.FAILED), runs=None)
+        nothing_on_it = {"runs": None, "challenges": None}
+        settled = Dataset.objects.filter(id=dataset.id, state__in=(State.READY, State.FAILED), **nothing_on_it)
         fields = {"state": State.QUEUED, "state_since": timezone.now(), "options": options, "tries": 0}
         fields |= {"error": "", "question": {}}
         dataset.tries = 0

@@ -81,8 +81,8 @@ def edit(parent: Dataset, change: str, edits: list[dict[str, Any]], options: dic
 
 
 def undo(version: Dataset) -> bool:
-    """Delete a version that nothing was learned from and no other is made from; False: it is kept."""
-    if version.runs.exists() or version.children.exists():
+    """Delete a version without runs and challenges that no other is made from; False: it is kept."""
+    if version.runs.exists() or version.children.exists() or version.challenges.exists():
         return False
     delete_dataset(version)
     return True

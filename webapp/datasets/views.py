@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.access import EDIT, get_allowed, get_owned, get_visible, may, owns, posted_from, signed_in, visible
 from webapp.accounts import audit, sharing
+from webapp.challenges import rules
 from webapp.datasets import jobs, report, storage, uploads, versions
 from webapp.datasets.forms import AddressForm, ChoicesForm, NameForm, UploadForm
 from webapp.datasets.models import Dataset, Upload
@@ -209,7 +210,7 @@ def choose(request: HttpRequest, id: str) -> HttpResponse:
         return redirect(dataset)
     edits = dataset.options.get("edits")
     options = form.options() | ({"edits": edits} if edits else {})
-    if dataset.runs.exists():
+    if dataset.runs.exists() or dataset.challenges.exists():
         try:
             return redirect(versions.make(dataset, "other settings", options))
         except storage.Refused as refused:
@@ -236,6 +237,9 @@ def publish(request: HttpRequest, id: str) -> HttpResponse:
     """Let everybody see the data set, or only its owner again."""
     dataset = get_owned(Datasets, request.user, id=id)
     public = request.POST.get("public") == "yes"
+    if public and (why := rules.publish_refusal(dataset)):
+        messages.error(request, why)
+        return redirect(dataset)
     if Dataset.objects.filter(id=id, public=not public).update(public=public):
         audit.note(request, "published" if public else "made private", dataset)
         alone = "Only you and the people you share it with can see it now."
@@ -247,13 +251,14 @@ def publish(request: HttpRequest, id: str) -> HttpResponse:
 def delete(request: HttpRequest, id: str) -> HttpResponse:
     """First what goes and how many bytes it frees, then really."""
     dataset = get_owned(Datasets, request.user, id=id)
-    open_runs = storage.blocking_runs(dataset)
-    if request.method == "POST" and not open_runs.exists():
+    open_runs, refusal = storage.blocking_runs(dataset), rules.delete_refusal(dataset)
+    if request.method == "POST" and not refusal and not open_runs.exists():
         freed = storage.delete_dataset(dataset)
         messages.success(request, f"“{dataset.name}” is deleted; that freed {size(freed)}.")
         return redirect("dataset-list")
     context = {
         "dataset": dataset,
+        "refusal": refusal,
         "open_runs": open_runs,
         "frees_bytes": storage.frees_bytes(dataset),
         "run_count": dataset.runs.count(),

@@ -17,6 +17,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from webapp import engine, store
+from webapp.challenges import scores
 from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
@@ -61,6 +62,7 @@ def _train(run: Run) -> None:
         patiently(lambda: journal.take(run))
         store.push(run.folder)
         patiently(lambda: ending.settle(run, code, trouble))
+        patiently(lambda: scores.settle(run.pk))
     except Exception as error:
         reason = f"The worker of this run failed ({type(error).__name__})."
         patiently(lambda: ending.settle(run, None, reason))

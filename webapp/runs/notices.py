@@ -42,7 +42,8 @@ def new_secret() -> str:
 
 def plan(run_id: str) -> None:
     """Call it in the transaction that ends the run."""
-    run = Run.objects.select_related("owner").filter(pk=run_id, evaluation=None).first()  # nobody waits for those
+    by_nobody = {"evaluation": None, "entry": None}  # the owner waits for neither
+    run = Run.objects.select_related("owner").filter(pk=run_id, **by_nobody).first()
     if run is None:
         return
     owner, due = run.owner, timezone.now() + timedelta(seconds=FIRST_S)

@@ -195,11 +195,13 @@ def create_run(
     model: str = "auto",
     seed: int = 0,
     teaches: bool | None = None,
+    host: User | None = None,
 ) -> Run:
     """Create and enqueue a run; the caller has checked that the user may use the data set.
 
     Args:
         teaches: whether its scores are shared; by default only for public data.
+        host: whose the run and its files are, if not the user's, against whom it still counts.
 
     Raises:
         StartError: a choice is invalid, the data is not ready or the quota is used up.
@@ -208,7 +210,9 @@ def create_run(
         raise StartError(f"Choose one of the training times: {', '.join(words.duration(s) for s in budgets_of(user))}.")
     if not 0 <= seed <= MAX_SEED:
         raise StartError(f"The seed must be between 0 and {MAX_SEED}.")
-    if full := _full(user):
+    if host and not storage_of(host).left_bytes:
+        raise StartError("The storage of the data set's owner is full, so no run can start on it.")
+    if not host and (full := _full(user)):
         raise StartError(full)
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)  # two clicks at once cannot pass the quota
@@ -218,9 +222,11 @@ def create_run(
         if model != "auto":
             _check_row(model, dataset)
         starter_runs.give_way()
-        chosen = {"budget_s": budget_s, "model": model, "seed": seed}
-        chosen["teaches"] = dataset.public if teaches is None else teaches
-        run = Run.objects.create(owner=user, dataset=dataset, number=Run.next_number(dataset), **chosen)
+        chosen: dict[str, Any] = {"budget_s": budget_s, "model": model, "seed": seed}
+        chosen |= {"teaches": dataset.public if teaches is None else teaches, "charged": host is None}
+        run = Run.objects.create(owner=host or user, dataset=dataset, number=Run.next_number(dataset), **chosen)
+        if host:
+            SpentRun.objects.create(owner=user, created=run.created)
         queue.enqueue_train(run)
     return run
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from webapp import engine, streaming
 from webapp.access import EDIT, USE, get_allowed, get_owned, get_sharable, get_visible, posted_from, signed_in
 from webapp.accounts import audit, guests, sharing
+from webapp.challenges.models import open_challenges
 from webapp.datasets.models import Dataset
 from webapp.runs import control, start, teaching, words
 from webapp.runs.models import Run, ScorePoint
@@ -27,7 +28,7 @@ LISTED = 50  # on a page
 @require_GET
 def run_list(request: HttpRequest) -> HttpResponse:
     me = signed_in(request)
-    runs = Run.objects.filter(owner=me).select_related("dataset")
+    runs = Run.objects.filter(owner=me).select_related("dataset", "entry")
     runs = runs.prefetch_related(Prefetch("points", ScorePoint.objects.order_by("k")))
     listed = Paginator(runs, LISTED).get_page(request.GET.get("page"))
     shared = Paginator(sharing.with_me(me, "run"), LISTED).get_page(request.GET.get("shared"))
@@ -103,6 +104,9 @@ def run_cancel(request: HttpRequest, run_id: str) -> HttpResponse:
 def run_share(request: HttpRequest, run_id: str) -> HttpResponse:
     public = request.POST.get("public") == "1"
     run = (get_sharable if public else get_owned)(_runs(), request.user, id=run_id)
+    if public and open_challenges(run.dataset).exists():  # its scores are those of the final part, too
+        messages.error(request, "A challenge on this data is open: it must end before its runs can be public.")
+        return redirect(run)
     Run.objects.filter(pk=run.pk).update(public=public)
     audit.note(request, "published" if public else "made private", run)
     alone = "Only you and the people you share it with can now see this run."

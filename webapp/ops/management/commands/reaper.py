@@ -42,6 +42,7 @@ DUTIES = (
     ("faults", "webapp.ops.management.commands.reaper.take_told_faults"),
     ("data sets", "webapp.datasets.jobs.reap"),
     ("runs", "webapp.runs.jobs.reap"),
+    ("entries of challenges", "webapp.challenges.scores.reap"),
     ("notices", "webapp.runs.notices.resend"),
     ("mails about sharing", "webapp.accounts.share_mail.resend"),
     ("evaluations", "webapp.portfolio.evaluation.advance"),
