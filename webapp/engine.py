@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -195,6 +196,9 @@ def _kill_tree(pid: int) -> None:
         family = [*parent.children(recursive=True), parent]
     except psutil.NoSuchProcess:
         return
+    for member in reversed(family):  # groups first, the deepest before its watcher: in it may be what forks without end
+        with contextlib.suppress(ProcessLookupError):  # it leads none
+            os.killpg(member.pid, signal.SIGKILL)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -177,6 +177,7 @@ def supervise(start: Callable[[], Process], limits: Limits, is_abandoned: Callab
         Its exit code, negative for a signal; or that of a limit, with a sentence on stderr.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the command's processes leave behind stays below us
+    _own_group()  # who kills the group that we came from leaves us to clear up
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the whole group; the command decides
     process = start()
     signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
@@ -194,6 +195,7 @@ def supervise(start: Callable[[], Process], limits: Limits, is_abandoned: Callab
 def prepare(limits: Limits) -> None:
     """In the new process, before the command starts."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _own_group()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limits.allocated_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (limits.allocated_bytes,) * 2)
@@ -265,10 +267,18 @@ def _end(process: Process) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # at once: one by one, what forks without end would outrun us
     while family := [p for p in psutil.Process().children(recursive=True) if lives(p)]:
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=GRACE_S)
+
+
+def _own_group() -> None:
+    """Lead a process group; below a confined process (syscalls.py), and where we lead a session, nothing changes."""
+    with suppress(PermissionError):
+        os.setpgid(0, 0)
 
 
 def lives(process: psutil.Process) -> bool:

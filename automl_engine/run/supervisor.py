@@ -1,7 +1,7 @@
 """The supervisor of a run: starts the child, scores what it predicts, ends it at the budget, keeps what counts.
 
-Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child stays in our process group, so
-whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it ends with us in any case (child.py).
+Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child ends with us in any case, also when
+somebody kills our process group, as RQ does with SIGKILL (child.py).
 """
 
 from __future__ import annotations
