@@ -26,11 +26,13 @@ import psutil
 
 GB = 2**30
 EXIT_LIMIT = 2  # the same as for data that could not be read
+THREADS = 16  # in each process that is allowed, on average
 POLL_S = 0.1
 SHARE_OF_TIME = 0.02
 """Fraction of one processor that watching may take."""
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
 OOM_SCORE = "500"  # where memory runs out, the kernel ends a child before the site
+KILLED = "the training process was killed from outside, most likely because memory ran out"
 SECRETS = {"SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASS", "TOKEN", "TOKENS", "KEY", "KEYS", "CREDENTIALS", "DSN"}
 """A variable is a secret if one of these is among the words of its name."""
 SECRET_NAMES = {"PGPASSWORD", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "STORAGE_URL", "SSH_AUTH_SOCK"}
@@ -225,11 +227,12 @@ def _watch(process: Process, limits: Limits, is_abandoned: Callable[[], bool]) -
 
 def _excess(limits: Limits) -> str:
     """One sentence if the processes below us use more than they may."""
-    private_bytes = shared_bytes = count = 0
+    private_bytes = shared_bytes = count = threads = 0
     cpu_s = 0.0
     for member in psutil.Process().children(recursive=True):
         try:
             memory, times = member.memory_info()._asdict(), member.cpu_times()._asdict()  # fields differ by system
+            threads += member.num_threads()
         except psutil.Error:  # it has ended
             continue
         shared = memory.get("shared", 0)
@@ -243,6 +246,8 @@ def _excess(limits: Limits) -> str:
         return _cpu_sentence(limits)
     if limits.processes and count > limits.processes:
         return f"This started more than {limits.processes} processes, the limit here; use fewer of them."
+    if limits.processes and threads > THREADS * limits.processes:
+        return f"This started more than {THREADS * limits.processes} threads, the limit here; use fewer of them."
     return ""
 
 

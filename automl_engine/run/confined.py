@@ -2,7 +2,8 @@
 
 ``wrap`` starts a command so; ``confine`` does it to this process.  Landlock (Linux 5.19 or newer) grants the named
 files and folders, the system's programs and the Python packages, and nothing else; a seccomp filter (syscalls.py)
-refuses sockets and what else would reach other processes and files.  Both need no privileges and work in containers.  Where the kernel lacks one, the other is used; ``obstacle`` says so.
+refuses sockets and what else would reach other processes and files.  Both need no privileges and work in containers.
+Where the kernel lacks one, the other is used; ``obstacle`` says so.
 """
 
 from __future__ import annotations

@@ -19,19 +19,47 @@ MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """AUDIT_ARCH, and the column of the numbers below; None: the machine has no such call."""
 Numbers = tuple[int | None, int | None]
 REFUSED: dict[str, Numbers] = {
-    **{"socket": (41, 198), "io_uring_setup": (425, 425)},  # the second could open sockets, too
-    **{"setsid": (112, 157), "setpgid": (109, 154)},  # its group is how all of it is ended at once (child.py)
-    **{"inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262)},  # names of others' files
-    **{"shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180)},  # outlive the process
-    **{"add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219)},  # rings of the whole user
+    "socket": (41, 198),
+    "io_uring_setup": (425, 425),  # which opens sockets, too
+    # By its process group all of it is ended at once (child.py)
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
+    # They tell the names of others' files
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
+    # What they make outlives the process
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    # Rings of the whole user
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
     "ioprio_set": (251, 30),
 }
 WITHOUT_EFFECT: dict[str, Numbers] = {
-    **{"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452)},
-    **{"chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54)},
-    **{"utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88)},
-    **{"setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463)},
-    **{"removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466)},
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
 """Mode, owner, times and attributes of any file of the user.  A copy keeps those that it was made with."""

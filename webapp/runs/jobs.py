@@ -21,6 +21,7 @@ from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
+from webapp.ops.models import Fault
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue, why
 from webapp.runs.models import Prediction, Run
@@ -37,6 +38,8 @@ PREDICT_PATIENCE = timedelta(minutes=10)
 NOT_PACKED = "The model could not be packed; your run and its scores are safe. Try to pack it again."
 NOT_ANSWERED = "The prediction failed because of this server. Try again, or download the model."
 NO_WORKER = "No worker answered within ten minutes: try again later."
+LOST = "The worker of this run was lost (a crash or a restart of the machine)"
+KILLED = "This run was killed from outside, most likely because memory ran out"
 TOO_SLOW = "The engine did not end in time and was stopped."
 
 
@@ -59,6 +62,8 @@ def _train(run: Run) -> None:
         if patiently(lambda: _was_taken_over(run)):
             return
         patiently(lambda: journal.take(run))
+        if not trouble and engine.was_killed(run.dir, code) and patiently(lambda: _start_again(run)):
+            return
         store.push(run.folder)
         patiently(lambda: ending.settle(run, code, trouble))
     except Exception as error:
@@ -68,6 +73,28 @@ def _train(run: Run) -> None:
     finally:
         patiently(lambda: measure_run(run.pk))
         ending.forget_if_deleted(run)
+
+
+def _start_again(run: Run) -> bool:
+    """After its engine was killed from outside, once."""
+    mine = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING, tries=run.tries)
+    if run.tries >= MAX_TRIES or not mine.update(**_queued_again(KILLED)):
+        return False
+    Fault.objects.create(what=ending.KILLED, done="The run starts once more; its earlier scores are kept.")
+    _queue_again(run)
+    return True
+
+
+def _queued_again(why: str) -> dict[str, Any]:
+    """What a row says that starts once more."""
+    error = f"{why}, so it starts once more, with the full training time. Its earlier scores are kept."
+    return {"state": Run.State.QUEUED, "state_since": timezone.now(), "heartbeat": None, "error": error}
+
+
+def _queue_again(run: Run) -> None:
+    journal.put_aside(run)
+    store.push(run.folder)
+    queue.enqueue_train(run)
 
 
 def _was_taken_over(run: Run) -> bool:
@@ -296,11 +323,7 @@ def _lost(run: Run) -> bool:
     retry = run.state == Run.State.RUNNING and run.tries < MAX_TRIES
     fields: dict[str, Any] = {"heartbeat": timezone.now()}  # ours to finish
     if retry:
-        error = (
-            "The worker of this run was lost (a crash or a restart of the machine), so it starts once more, "
-            "with the full training time. Its earlier scores are kept."
-        )
-        fields = {"state": Run.State.QUEUED, "state_since": timezone.now(), "heartbeat": None, "error": error}
+        fields = _queued_again(LOST)
     with store.working_on(run.folder):
         if not mine.update(**fields):
             return False
@@ -312,8 +335,6 @@ def _take_over(run: Run, retry: bool) -> None:
     engine.end_stray(run.dir)
     patiently(lambda: journal.take(run))
     if retry:
-        journal.put_aside(run)
-        store.push(run.folder)
-        queue.enqueue_train(run)
+        _queue_again(run)
     else:
         patiently(lambda: ending.settle(run, None, "The worker of this run was lost."))
