@@ -21,6 +21,7 @@ from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
+from webapp.ops.health import probes
 from webapp.ops.models import Fault
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue, why
@@ -67,7 +68,8 @@ def _train(run: Run) -> None:
         store.push(run.folder)
         patiently(lambda: ending.settle(run, code, trouble))
     except Exception as error:
-        reason = f"The worker of this run failed ({type(error).__name__})."
+        failed = f"The worker of this run failed ({type(error).__name__})."
+        reason = ending.NO_ROOM if isinstance(error, OSError) and probes.is_disk_full(error) else failed
         patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
@@ -193,10 +195,18 @@ def _export(run: Run, waiting: QuerySet[Run]) -> str:
         return NOT_PACKED
     except (engine.EngineError, OSError) as reason:
         log.error("export of run %s: %s", run.pk, reason)
-        if run.dir.exists():
+        if run.dir.exists() and not probes.is_disk_full(reason):
             (run.dir / "export.log").write_text(str(reason))
-        return NOT_PACKED
+        return _told(reason, NOT_PACKED, "A model could not be packed")
     return ""
+
+
+def _told(reason: Exception, sentence: str, what: str) -> str:
+    """A fault of ours, for the status page and for the owner: the sentence, and the disk if it is full."""
+    is_full = probes.is_disk_full(reason)
+    faults = f"{probes.DISK_FULL}: {what[0].lower()}{what[1:]}." if is_full else f"{what}."
+    patiently(lambda: Fault.objects.create(what=faults, done="Its owner can try again."))
+    return f"{probes.DISK_FULL}: tell the administrator. {sentence}" if is_full else sentence
 
 
 def compare(dataset_id: str) -> None:
@@ -255,7 +265,7 @@ def _answer(prediction: Prediction, waiting: QuerySet[Prediction], then: Callabl
         error = NOT_ANSWERED
     except (engine.EngineError, OSError) as reason:
         log.error("prediction %s: %s", prediction.pk, reason)
-        error = NOT_ANSWERED
+        error = _told(reason, NOT_ANSWERED, "A prediction failed")
     store.push(prediction.folder)
     try:
         if patiently(lambda: _settle(prediction, error)) and not error:
