@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
+from formatters.base import Options
+from formatters.convert import convert
 from tests.formatters.toys import TOYS
 from tests.webapp.test_datasets_tus import TUS, create, patch
 from webapp.accounts.models import User
@@ -100,9 +103,7 @@ def test_in_a_conversion(
 
 @pytest.fixture
 def real_dataset(small: Path, tmp_path: Path, owner: User, make_dataset: Any) -> Dataset:
-    from formatters.base import Options
-    from formatters.convert import convert
-
+    call_command("sync_portfolio", verbosity=0)
     dataset = make_dataset(owner, "tabular", state="queued")
     convert(TOYS["tabular"](tmp_path / "toy"), dataset.autodl_dir, Options(name="toy"), say=lambda line: None)
     Dataset.objects.update(state="ready")
@@ -128,14 +129,23 @@ def test_in_a_run(fill: Any, real_dataset: Dataset, owner_client: Client, jobs: 
     assert DISK_FULL in status(owner_client)
 
 
-def test_in_packing(
-    fill: Any, make_room: Any, real_dataset: Dataset, owner_client: Client, make_run: Any, jobs: list[Any]
-) -> None:
-    run = make_run(real_dataset, export_state="queued")
-    fill(0)
+@pytest.mark.slow
+def test_in_packing(fill: Any, make_room: Any, real_dataset: Dataset, owner_client: Client, jobs: list[Any]) -> None:
+    model = "tabular_linear"
+    run = Run.objects.create(dataset=real_dataset, owner=real_dataset.owner, number=1, budget_s=20, model=model)
+    run_jobs.train(run.pk)
+    run.refresh_from_db()
+    assert run.export_state == "queued", run.error
+    fill(4096)
     run_jobs.export(run.pk)
     run.refresh_from_db()
     assert run.export_state == "failed"
     assert run.export_error.startswith(f"{DISK_FULL}: tell the administrator.")
+    assert DISK_FULL in owner_client.get(f"/models/{run.pk}").content.decode()
     assert f"{DISK_FULL}: a model could not be packed." in status(owner_client)
-    assert not (run.dir / "model.zip").exists()
+    assert not [path for path in run.dir.iterdir() if "zip" in path.name or path.name.startswith(".")]
+    make_room()
+    Run.objects.update(export_state="queued")
+    run_jobs.export(run.pk)
+    run.refresh_from_db()
+    assert run.export_state == "ready", run.export_error
