@@ -39,7 +39,7 @@ def refused(action):
     except PermissionError:
         return 1
     return 0
-print(refused(lambda: os.listdir(FOLDER)), refused(socket.socket))
+print(refused(lambda: os.listdir(FOLDER)), refused(socket.socket), refused(lambda: os.kill(os.getppid(), 0)))
 """
 PROBE_LIMIT_S = 30
 
@@ -72,6 +72,7 @@ def confine(read: Iterable[Path | str], write: Sequence[Path | str]) -> None:
     """
     if sys.platform != "linux":
         return
+    isolation.make_devices()
     tempfile.tempdir = os.environ["TMPDIR"] = str(write[0])
     readable = [*isolation.system_paths(), "/proc", "/sys", *_package_folders(PACKAGES), *read]
     devices = [f"/dev/{name}" for name in isolation.devices()]
@@ -99,9 +100,13 @@ def obstacle() -> str:
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=isolation.HERE.parent, timeout=PROBE_LIMIT_S, check=True
         )
-    files, network = (answer == "1" for answer in done.stdout.split())
-    found = [] if files and version() >= _TRUNCATE_FROM else ["files (Landlock 3, Linux 6.2)"]
-    return "; ".join(f"the kernel does not restrict {what}" for what in [*found, *([] if network else ["sockets"])])
+    files, network, signals = (answer == "1" for answer in done.stdout.split())
+    found = {
+        "files (Landlock 3, Linux 6.2)": files and version() >= _TRUNCATE_FROM,
+        "sockets": network,
+        "signals to other processes (Landlock 6, Linux 6.12)": signals,
+    }
+    return "; ".join(f"the kernel does not restrict {what}" for what, restricted in found.items() if not restricted)
 
 
 @cache

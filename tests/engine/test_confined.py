@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+import stat
 import struct
 import subprocess
 import sys
@@ -18,7 +20,12 @@ from webapp import engine
 
 NEEDED = pytest.mark.skipif(bool(confined.obstacle()), reason=confined.obstacle())
 TRY = """
-import ctypes, os, pathlib, resource, shutil, socket, subprocess, sys, tempfile
+import ctypes, fcntl, os, pathlib, resource, shutil, socket, subprocess, sys, tempfile
+def errno_of(action):
+    try:
+        action()
+    except OSError as error:
+        return error.errno
 for line in sys.argv[1:]:
     try:
         print(eval(line))
@@ -90,8 +97,13 @@ def test_no_network_no_other_process_no_privileges(place: Path) -> None:
         "len(socket.socketpair())",
         "[int(line.split()[1], 16) & ~2 for line in open('/proc/self/status') if line[:6] in ('CapPrm', 'CapEff')]",
     ]
-    refused, signals = ["PermissionError"], "PermissionError" if confined.version() >= 6 else "None"
-    assert inside(place, *lines) == [*refused * 3, "-1", signals, "-1", *refused, "2", "[0, 0]"]
+    refused = ["PermissionError"]
+    assert inside(place, *lines) == [*refused * 3, "-1", *refused, "-1", *refused, "2", "[0, 0]"]
+
+
+def test_a_kernel_that_lets_signals_pass_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "PROBE", confined.PROBE.replace("os.kill(os.getppid(), 0)", "None"))
+    assert "signals to other processes (Landlock 6, Linux 6.12)" in confined.obstacle.__wrapped__()
 
 
 def test_a_module_of_ours_runs_and_finds_its_packages(place: Path) -> None:
@@ -186,3 +198,37 @@ def test_what_forks_without_end_ends_with_the_command(place: Path, stopped: bool
     time.sleep(0.5)
     first, second = (int(Path("/proc/loadavg").read_text().split()[-1]) for _ in range(2) if not time.sleep(0.5))
     assert second - first < 200, "it makes thousands of processes a second"
+
+
+@NEEDED
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_devices_of_gpus_can_be_used_and_no_others(place: Path) -> None:
+    """Two nodes of the device null, one named as a GPU's: opened, mapped and asked by ioctl, which CUDA lives on."""
+    nodes = [Path("/dev/nvidia-of-a-test"), Path("/dev/other-of-a-test")]
+    try:
+        for node in nodes:
+            os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("this machine lets us make no devices")
+    try:
+        tried = [f"open('{node}', 'r+b', 0).write(b'x')" for node in nodes]
+        asked = f"errno_of(lambda: fcntl.ioctl(open('{nodes[0]}', 'rb', 0), 0x5401))"
+        assert inside(place, *tried, asked) == ["1", "PermissionError", str(errno.ENOTTY)], "as outside"
+    finally:
+        for node in nodes:
+            node.unlink()
+
+
+def test_the_device_that_cuda_makes_at_its_first_use_is_made_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-modprobe"
+    tool.write_text(f"#!/bin/sh\necho $* > {tmp_path}/nvidia-uvm\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(isolation, "DEV", tmp_path)
+    isolation.make_devices()
+    assert not (tmp_path / "nvidia-uvm").exists(), "a machine without a GPU"
+    (tmp_path / "nvidiactl").touch()
+    isolation.make_devices()
+    assert (tmp_path / "nvidia-uvm").read_text() == "-u -c=0\n"

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from tests.formatters.toys import TOYS
 from webapp.accounts.models import User
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
-from webapp.ops import processes
+from webapp.ops import processes, redis_server
 from webapp.ops.models import Fault
 from webapp.runs import control, journal
 from webapp.runs.models import Run
@@ -207,3 +209,46 @@ def test_a_frozen_supervisor(site: Site, dataset: Dataset, owner_client: Client)
     assert not run.charged
     assert "did not end in time and was stopped" in page(owner_client, run)
     assert not [process for process in members if processes.is_alive(process)]
+
+
+@contextmanager
+def redis_gone(socket: Path) -> Iterator[None]:
+    """Killed, and started again at the end with nothing in it."""
+    command = redis_server.command(socket, socket.parent)
+    (server,) = [found for found in psutil.process_iter() if "redis" in found.name() and str(socket) in found.cmdline()]
+    server.kill()
+    socket.unlink(missing_ok=True)
+    yield
+    subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def database_gone(path: Path) -> Iterator[None]:
+    """Nobody can write."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    yield
+    holder.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["redis", "database"])
+def test_gone_for_a_minute(
+    what: str, site: Site, dataset: Dataset, owner_client: Client, redis_socket: Path, database_file: Path
+) -> None:
+    """The run goes on meanwhile; afterwards all its scores are rows, and it ends as if nothing had been."""
+    site.start("manage.py", "worker", "train")
+    wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
+    run = start_run(dataset, 1)
+    wait_for(lambda: scored(run), MARGIN_S, "a score")
+    with redis_gone(redis_socket) if what == "redis" else database_gone(database_file):
+        before = scored(run)
+        time.sleep(60)
+        assert "run 1" in page(owner_client, run)
+    assert scored(run) >= before
+    patiently(lambda: control.stop(run))
+    wait_for(lambda: Run.objects.filter(pk=run.pk, state="finished").exists(), MARGIN_S, "its end")
+    run.refresh_from_db()
+    assert (run.tries, run.error, run.charged) == (1, "", True)
+    assert run.points.count() == scored(run)
+    assert not [process for process in processes.marked(site.mark) if "ingestion" in " ".join(process.cmdline())]
