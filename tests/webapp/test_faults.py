@@ -215,7 +215,7 @@ def test_a_frozen_supervisor(site: Site, dataset: Dataset, owner_client: Client)
 def redis_gone(socket: Path) -> Iterator[None]:
     """Killed, and started again at the end with nothing in it."""
     command = redis_server.command(socket, socket.parent)
-    (server,) = [found for found in psutil.process_iter() if "redis" in found.name() and str(socket) in found.cmdline()]
+    (server,) = [found for found in psutil.Process().children() if Path(found.cwd()).is_relative_to(socket.parent)]
     server.kill()
     socket.unlink(missing_ok=True)
     yield

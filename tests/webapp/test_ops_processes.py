@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_what_a_lost_service_leaves(tmp_path: Path, forks: bool) -> None:
     assert processes.is_alive(left) == forks
     supervisor.stop()
     assert not processes.is_alive(left)
+
+
+def test_a_guard_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    with open(tmp_path / "lock", "a+") as lock:
+        supervisor = up.Supervisor(lock)
+        supervisor.guard.kill()
+        supervisor.guard.wait(5)
+        service = up.Service("train", ["sleep", "60"])
+        supervisor.start(service)  # nobody listens
+        assert service.process
+        supervisor.services.append(service)
+        threading.Timer(1, supervisor.ask_to_stop, (0, None)).start()
+        supervisor.watch("", None)
+        supervisor.guard.communicate(timeout=20)  # the end of its stdin: as if we had been killed
+        assert service.process.wait(5) == -signal.SIGTERM
 
 
 @pytest.mark.django_db
