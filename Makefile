@@ -6,7 +6,7 @@
 # make challenge-env   Python 3.6 or 3.7 for challenge code of 2019 and 2020 (CHALLENGE_BASE_PYTHON=, CHALLENGE_ENV=)
 # make test     the test suite (test-site and test-engine beside each other; AUTODL_TEST_SERVERS=required as in CI)
 # make test-long with all small cases and more random inputs (AUTODL_TEST_RANDOM=many: many)
-# make test-faults processes killed and frozen while runs learn
+# make test-faults processes killed and frozen, a full disk, Redis or the database away
 # make test-load   300 viewers, 50 uploads, 3 GB through cuts, 1,000 waiting runs: time and memory of the web server
 # make test-data   every real data set of AUTODL_TEST_DATA through formatters, engine and export
 # make check    lint, format, types, import table
@@ -79,7 +79,7 @@ test-long: .venv/.installed-dev
 	$(BIN)/python -m pytest -m ""
 
 test-faults: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "" tests/webapp/test_faults.py
+	$(BIN)/python -m pytest -m "" tests/webapp/test_faults*.py
 
 test-load: .venv/.installed-dev
 	$(BIN)/python -m tests.load

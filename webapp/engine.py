@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 import psutil
 from django.conf import settings
+from django.core import signing
 
 from automl_engine import weights
 from automl_engine.errors import DataError
@@ -55,6 +57,7 @@ __all__ = [
     "submission",
     "unpack",
     "waiting_bytes",
+    "was_killed",
     "weights",
     "weights_card",
     "write_json",
@@ -65,6 +68,7 @@ EXIT_DATA_ERROR = 2
 POLL_S = 1.0
 KILL_PATIENCE_S = 5.0
 LINE_MAX_BYTES = 2**24  # of what a child process prints
+ERRORS_MAX_BYTES = 2**16  # of what it printed as errors, from the end
 TOO_LONG = "it took too long, or its result is not wanted any more"
 QUESTION_LINE = "Question: "  # begins the formatters' line of JSON for a page (docs/formats.md)
 
@@ -143,8 +147,15 @@ def start_run(
         process: child.Process | None = warm.start(settings.WARM_ENGINE, command[1:], log)
         if process is None:
             process = child.launch(_python(command), child.Limits(), stdout=log, stderr=log, cwd=settings.BASE_DIR)
-    (run_dir / "engine.pid").write_text(f"{process.pid} {socket.gethostname()}")
+    remember(process.pid, run_dir)
     return process
+
+
+def remember(pid: int, run_dir: Path) -> None:
+    """For ``end_stray``; signed, since the run's code may write into its folder, and could have any process killed."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has ended already
+        about = f"{pid} {socket.gethostname()} {psutil.Process(pid).create_time()}"
+        (run_dir / "engine.pid").write_text(signing.Signer(salt=run_dir.name, sep=" ").sign(about))
 
 
 def waiting_bytes(place: Path, name: str) -> list[int]:
@@ -166,14 +177,13 @@ def end(process: child.Process) -> None:
 def end_stray(run_dir: Path) -> None:
     """Kill an engine that outlived its worker and still writes into ``run_dir`` on this machine."""
     try:
-        path = run_dir / "engine.pid"
-        number, _, host = path.read_text().partition(" ")
-        if host not in ("", socket.gethostname()):
+        signed = (run_dir / "engine.pid").read_text()
+        pid, host, created = signing.Signer(salt=run_dir.name, sep=" ").unsign(signed).split()
+        if host != socket.gethostname():
             return
-        pid = int(number)
-        if psutil.Process(pid).create_time() < path.stat().st_mtime + 1:  # else the number is another process's by now
-            _kill_tree(pid)
-    except (FileNotFoundError, psutil.NoSuchProcess):
+        if abs(psutil.Process(int(pid)).create_time() - float(created)) < 1:  # else another process has the number now
+            _kill_tree(int(pid))
+    except (FileNotFoundError, psutil.NoSuchProcess, signing.BadSignature):
         return
 
 
@@ -188,6 +198,12 @@ def log_tail(run_dir: Path, size_bytes: int = 20_000) -> str:
         return ""
 
 
+def was_killed(run_dir: Path, code: int) -> bool:
+    """Whether somebody else killed the engine or its training process; the kernel does where memory runs out."""
+    scores = read_json(run_dir / "scores.json") or {}
+    return code == -signal.SIGKILL or scores.get("reason") == child.KILLED
+
+
 def _kill_tree(pid: int) -> None:
     """Kill a process and all below it, found before the first of them dies, and wait until they are dead."""
     try:
@@ -195,6 +211,9 @@ def _kill_tree(pid: int) -> None:
         family = [*parent.children(recursive=True), parent]
     except psutil.NoSuchProcess:
         return
+    for member in reversed(family):  # groups first, the deepest before its watcher: in it may be what forks without end
+        with contextlib.suppress(ProcessLookupError):  # it leads none
+            os.killpg(member.pid, signal.SIGKILL)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
@@ -340,7 +359,7 @@ def _wait(process: child.Process, should_stop: Callable[[], bool]) -> int:
 
 def _check(command: Sequence[str], code: int, errors: IO[bytes]) -> None:
     """Raises DataError or EngineError for the exit code of a command, with what it printed."""
-    errors.seek(0)
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - ERRORS_MAX_BYTES))
     text = errors.read().decode("utf-8", "replace").strip()
     if code == EXIT_DATA_ERROR:
         raise DataError(text.splitlines()[-1] if text else "The data could not be read.")

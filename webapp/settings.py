@@ -234,6 +234,7 @@ BODIES_MAX_BYTES = env.int("BODIES_MAX_BYTES", default=2 * UPLOAD_MAX_BYTES)  # 
 BODY_STALL_S = env.int("BODY_STALL_S", default=30)  # how long a request that is not whole may be silent
 VIEWERS_MAX = env.int("VIEWERS_MAX", default=1000)  # pages that follow a run live, of this web process
 DATA_UPLOAD_MAX_NUMBER_FILES = 100
+KEEP_DAYS = env.int("KEEP_DAYS", default=0)  # after which unused private data is deleted; 0: never
 RUNS_PER_DAY = env.int("RUNS_PER_DAY", default=5)  # as the original; a user's own numbers override them
 RUNS_TOTAL = env.int("RUNS_TOTAL", default=100)
 GUEST_MAX_BYTES = env.int("GUEST_MAX_BYTES", default=100 * 2**20)  # before registering; 0: nobody is a guest

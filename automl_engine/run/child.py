@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,11 +26,13 @@ import psutil
 
 GB = 2**30
 EXIT_LIMIT = 2  # the same as for data that could not be read
+THREADS = 16  # in each process that is allowed, on average
 POLL_S = 0.1
 SHARE_OF_TIME = 0.02
 """Fraction of one processor that watching may take."""
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
 OOM_SCORE = "500"  # where memory runs out, the kernel ends a child before the site
+KILLED = "the training process was killed from outside, most likely because memory ran out"
 SECRETS = {"SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASS", "TOKEN", "TOKENS", "KEY", "KEYS", "CREDENTIALS", "DSN"}
 """A variable is a secret if one of these is among the words of its name."""
 SECRET_NAMES = {"PGPASSWORD", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "STORAGE_URL", "SSH_AUTH_SOCK"}
@@ -177,6 +179,7 @@ def supervise(start: Callable[[], Process], limits: Limits, is_abandoned: Callab
         Its exit code, negative for a signal; or that of a limit, with a sentence on stderr.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the command's processes leave behind stays below us
+    _own_group()  # who kills the group that we came from leaves us to clear up
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the whole group; the command decides
     process = start()
     signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
@@ -194,6 +197,7 @@ def supervise(start: Callable[[], Process], limits: Limits, is_abandoned: Callab
 def prepare(limits: Limits) -> None:
     """In the new process, before the command starts."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _own_group()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limits.allocated_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (limits.allocated_bytes,) * 2)
@@ -223,11 +227,12 @@ def _watch(process: Process, limits: Limits, is_abandoned: Callable[[], bool]) -
 
 def _excess(limits: Limits) -> str:
     """One sentence if the processes below us use more than they may."""
-    private_bytes = shared_bytes = count = 0
+    private_bytes = shared_bytes = count = threads = 0
     cpu_s = 0.0
     for member in psutil.Process().children(recursive=True):
         try:
             memory, times = member.memory_info()._asdict(), member.cpu_times()._asdict()  # fields differ by system
+            threads += member.num_threads()
         except psutil.Error:  # it has ended
             continue
         shared = memory.get("shared", 0)
@@ -241,6 +246,8 @@ def _excess(limits: Limits) -> str:
         return _cpu_sentence(limits)
     if limits.processes and count > limits.processes:
         return f"This started more than {limits.processes} processes, the limit here; use fewer of them."
+    if limits.processes and threads > THREADS * limits.processes:
+        return f"This started more than {THREADS * limits.processes} threads, the limit here; use fewer of them."
     return ""
 
 
@@ -265,10 +272,18 @@ def _end(process: Process) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # at once: one by one, what forks without end would outrun us
     while family := [p for p in psutil.Process().children(recursive=True) if lives(p)]:
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=GRACE_S)
+
+
+def _own_group() -> None:
+    """Lead a process group; below a confined process (syscalls.py), and where we lead a session, nothing changes."""
+    with suppress(PermissionError):
+        os.setpgid(0, 0)
 
 
 def lives(process: psutil.Process) -> bool:

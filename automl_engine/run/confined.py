@@ -1,8 +1,9 @@
 """A child process that reads and writes what its work needs, and reaches no network.
 
 ``wrap`` starts a command so; ``confine`` does it to this process.  Landlock (Linux 5.19 or newer) grants the named
-files and folders, the system's programs and the Python packages, and nothing else; a seccomp filter refuses sockets.
-Both need no privileges and work in containers.  Where the kernel lacks one, the other is used; ``obstacle`` says so.
+files and folders, the system's programs and the Python packages, and nothing else; a seccomp filter (syscalls.py)
+refuses sockets and what else would reach other processes and files.  Both need no privileges and work in containers.
+Where the kernel lacks one, the other is used; ``obstacle`` says so.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from automl_engine.run import isolation
+from automl_engine.run import isolation, syscalls
 from automl_engine.run.isolation import libc
 
 PACKAGES = ("automl_engine", "formatters")
@@ -39,7 +39,7 @@ def refused(action):
     except PermissionError:
         return 1
     return 0
-print(refused(lambda: os.listdir(FOLDER)), refused(socket.socket))
+print(refused(lambda: os.listdir(FOLDER)), refused(socket.socket), refused(lambda: os.kill(os.getppid(), 0)))
 """
 PROBE_LIMIT_S = 30
 
@@ -54,12 +54,7 @@ _SCOPES = 0b11  # abstract sockets and signals of processes outside
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _BENEATH = 444, 445, 446, 1
 _O_PATH = getattr(os, "O_PATH", 0)
 
-# seccomp: (AUDIT_ARCH, number of socket) by machine; io_uring could open sockets, too
-_MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-_IO_URING_SETUP, _OTHER_ABI = 425, 0x40000000
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER = 22, 38, 2
+_PR_SET_NO_NEW_PRIVS = 38
 _CAPGET_CAPSET = {"x86_64": (125, 126), "aarch64": (90, 91)}
 _CAPABILITY_VERSION, _DAC_OVERRIDE = 0x20080522, 1 << 1
 
@@ -77,6 +72,7 @@ def confine(read: Iterable[Path | str], write: Sequence[Path | str]) -> None:
     """
     if sys.platform != "linux":
         return
+    isolation.make_devices()
     tempfile.tempdir = os.environ["TMPDIR"] = str(write[0])
     readable = [*isolation.system_paths(), "/proc", "/sys", *_package_folders(PACKAGES), *read]
     devices = [f"/dev/{name}" for name in isolation.devices()]
@@ -84,7 +80,7 @@ def confine(read: Iterable[Path | str], write: Sequence[Path | str]) -> None:
     if version() >= _LEAST:
         _restrict_files(readable, [*devices, SHARED_MEMORY, *write])
     _drop_capabilities()
-    _refuse_sockets()
+    syscalls.restrict()
 
 
 @cache
@@ -104,9 +100,13 @@ def obstacle() -> str:
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=isolation.HERE.parent, timeout=PROBE_LIMIT_S, check=True
         )
-    files, network = (answer == "1" for answer in done.stdout.split())
-    found = [] if files and version() >= _TRUNCATE_FROM else ["files (Landlock 3, Linux 6.2)"]
-    return "; ".join(f"the kernel does not restrict {what}" for what in [*found, *([] if network else ["sockets"])])
+    files, network, signals = (answer == "1" for answer in done.stdout.split())
+    found = {
+        "files (Landlock 3, Linux 6.2)": files and version() >= _TRUNCATE_FROM,
+        "sockets": network,
+        "signals to other processes (Landlock 6, Linux 6.12)": signals,
+    }
+    return "; ".join(f"the kernel does not restrict {what}" for what, restricted in found.items() if not restricted)
 
 
 @cache
@@ -162,27 +162,6 @@ def _drop_capabilities() -> None:
     libc("syscall", capget, header, held)
     kept = struct.unpack("6I", held.raw)[0] & _DAC_OVERRIDE
     libc("syscall", capset, header, struct.pack("6I", kept, kept, 0, 0, 0, 0))
-
-
-def _refuse_sockets() -> None:
-    """``socket`` fails with EACCES; pairs of sockets within a family of processes stay."""
-    if platform.machine() not in _MACHINES:
-        return
-    architecture, socket = _MACHINES[platform.machine()]
-    program = [
-        (_LOAD, 0, 0, 4),
-        (_EQUAL, 0, 5, architecture),  # jumps count from the next line: to the refusal
-        (_LOAD, 0, 0, 0),
-        (_AT_LEAST, 3, 0, _OTHER_ABI),
-        (_EQUAL, 2, 0, socket),
-        (_EQUAL, 1, 0, _IO_URING_SETUP),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
-    ]
-    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    about = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(lines))
-    with suppress(OSError):  # a kernel without filters, which obstacle() tells
-        libc("prctl", _PR_SET_SECCOMP, _FILTER, about, 0, 0)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -32,7 +33,8 @@ CONFIGURATION = (
     *("localtime", "mime.types", "nsswitch.conf", "passwd", "timezone"),
 )
 """What programs need of /etc; no keys and no password hashes."""
-DEVICES = ("null", "zero", "full", "random", "urandom", "dri", "kfd")
+DEV = Path("/dev")
+DEVICES = ("null", "zero", "full", "random", "urandom", "dri", "kfd", "dxg")
 TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108  in memory, empty, gone afterwards
 OBSTACLE_LIMIT_S = 30
 
@@ -47,6 +49,7 @@ _PR_SET_PDEATHSIG, _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1,
 
 def wrap(command: Sequence[str], read: Sequence[Path], write: Sequence[Path]) -> list[str]:
     """The command in isolation: it may read ``read``, and write into ``write`` and a temporary folder."""
+    make_devices()
     order = {"read": [str(path.absolute()) for path in read], "write": [str(path.absolute()) for path in write]}
     return [sys.executable, "-P", __file__, json.dumps(order), *command]
 
@@ -145,7 +148,17 @@ def _linker_paths() -> set[str]:
 
 
 def devices() -> list[str]:
-    return [*DEVICES, *(path.name for path in Path("/dev").glob("nvidia*"))]
+    return [*DEVICES, *(path.name for path in DEV.glob("nvidia*"))]
+
+
+def make_devices() -> None:
+    """The first use of CUDA after a start of the machine makes a device, by a program that needs its privileges.
+
+    What is isolated or confined could not start it, so that it would find no GPU.
+    """
+    tool = shutil.which("nvidia-modprobe")
+    if tool and (DEV / "nvidiactl").exists() and not (DEV / "nvidia-uvm").exists():
+        subprocess.run([tool, "-u", "-c=0"], timeout=OBSTACLE_LIMIT_S)
 
 
 def _show(root: Path, path: str, attributes: int) -> None:

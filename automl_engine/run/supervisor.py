@@ -1,7 +1,7 @@
 """The supervisor of a run: starts the child, scores what it predicts, ends it at the budget, keeps what counts.
 
-Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child stays in our process group, so
-whoever kills the group (RQ does, with SIGKILL) leaves nothing behind, and it ends with us in any case (child.py).
+Imports neither torch nor tensorflow.  Only this side opens ``.solution``.  The child ends with us in any case, also
+when somebody kills our process group, as RQ does with SIGKILL (child.py).
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from automl_engine.errors import DataError
 from automl_engine.files import write_json
 from automl_engine.models.challenge import interpreter
 from automl_engine.run import confined, events, isolation
-from automl_engine.run.child import EXIT_LIMIT, Process, engine_limits, launch
+from automl_engine.run.child import EXIT_LIMIT, KILLED, Process, engine_limits, launch
 from automl_engine.run.child import environment as child_environment
 from automl_engine.run.scoreboard import Scoreboard, prediction_files, read_solution, read_start
 from automl_engine.weights import places
 
 CONSTRUCTION_LIMIT_S = 1200.0  # the challenge's allowance for imports and the constructor
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
+LOG_MAX_BYTES = 10 * 2**20  # of what a model prints; beyond, the log begins anew
 SCORING_LIMIT_S = 1.0  # between two looks at whether the run shall end
 POLL_S = 0.05
 PATIENCE = 100.0
@@ -204,7 +205,7 @@ class Supervisor:
         with _stop_signals() as stop, open(self.run_dir / "ingestion.log", "ab") as log:
             process = start(log)
             try:
-                ended_for = self._watch(process, stop, launched)
+                ended_for = self._watch(process, stop, launched, log)
             finally:
                 _end(process)
         self._read_events()
@@ -215,7 +216,7 @@ class Supervisor:
             part.unlink()
         return self._finish(stopped, reason, process.returncode)
 
-    def _watch(self, process: Process, stop: list[int], launched: float) -> str | None:
+    def _watch(self, process: Process, stop: list[int], launched: float, log: IO[bytes]) -> str | None:
         """Score until the child ends by itself (None), or say why we end it: user, budget or construction."""
         while process.poll() is None:
             self._read_events()
@@ -231,6 +232,8 @@ class Supervisor:
                 limit_s = budget_s if self.board.about["clock"] != "virtual" else PATIENCE * budget_s
                 if time.time() >= start + limit_s:
                     return "budget"
+            if os.fstat(log.fileno()).st_size > LOG_MAX_BYTES:  # else a model that prints for ever fills the disk
+                log.truncate(0)
             time.sleep(POLL_S)
         return "user" if stop else None  # a signal to the whole group reaches the child first
 
@@ -285,7 +288,7 @@ class Supervisor:
         if code == EXIT_LIMIT:
             return "failed", _log_end(self.run_dir).splitlines()[-1]
         if code == -signal.SIGKILL:
-            return "failed", "the training process was killed from outside, most likely because memory ran out"
+            return "failed", KILLED
         died = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
         return "failed", f"the training process died with {died}"
 

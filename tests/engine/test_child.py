@@ -17,6 +17,12 @@ MB = 2**20
 TREE = "import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
 ALLOCATE = "block = bytearray(300_000_000); import time; time.sleep(30)"
 HUNDRED_SLEEPERS = "import subprocess, time\nfor _ in range(20): subprocess.Popen(['sleep', '30'])\ntime.sleep(30)"
+MANY_THREADS = """
+import threading, time
+for _ in range(100):
+    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+time.sleep(30)
+"""
 
 
 def finish(code: str, limits: Limits, limit_s: float = 20) -> tuple[int, str]:
@@ -36,6 +42,7 @@ def finish(code: str, limits: Limits, limit_s: float = 20) -> tuple[int, str]:
         ("while True: pass", Limits(cpu_s=1), "more than 1 s of processor time"),
         (TREE.format(code="while True: pass"), Limits(cpu_s=1), "more than 1 s of processor time"),
         (HUNDRED_SLEEPERS, Limits(processes=10), "more than 10 processes"),
+        (MANY_THREADS, Limits(processes=5), "more than 80 threads"),
     ],
 )
 def test_a_limit_is_one_sentence(code: str, limits: Limits, told: str) -> None:

@@ -85,6 +85,13 @@ def test_the_budget_is_a_hard_stop(folder: Path) -> None:
     assert [event["reason"] for event in journal if event["event"] == "stopped"] == ["budget"]
 
 
+def test_what_a_model_prints_for_ever_does_not_fill_the_disk(folder: Path) -> None:
+    scores, _ = run_toy(folder, budget_s=3, at={"2": "prints"})
+    assert (scores["stopped"], len(scores["predictions"])) == ("budget", 2)
+    log = folder.parent / "run" / "ingestion.log"
+    assert 0 < log.stat().st_size < 2**28, "it would be gigabytes"
+
+
 @pytest.mark.parametrize(
     ("action", "reason"),
     [

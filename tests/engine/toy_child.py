@@ -44,6 +44,10 @@ class Toy(AnytimeModel):
             case "hog":
                 self.block = b"x" * 500_000_000
                 time.sleep(600)
+            case "prints":
+                line = "x" * 2**16
+                while True:
+                    print(line)
             case "deaf":  # neither returns nor listens
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 time.sleep(600)

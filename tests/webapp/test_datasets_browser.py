@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.webapp.conftest import CHROMIUM
 from webapp.accounts.models import User
+from webapp.datasets import tus
 from webapp.datasets.models import Dataset, Upload
 
 pytestmark = [
@@ -46,6 +48,24 @@ def test_a_folder_becomes_one_data_set(page: Any, folder: Path) -> None:
     dataset = Dataset.objects.get()
     assert dataset.raw_name == "animals.zip"
     assert_same(dataset.raw_path, folder)
+
+
+def test_parts_are_checked_over_plain_http(page: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another machine without TLS a browser has no crypto.subtle."""
+    page.add_init_script("Object.defineProperty(window.crypto, 'subtle', {value: undefined})")
+    sent: list[Any] = []
+    monkeypatch.setattr(tus, "_checksum", lambda request, real=tus._checksum: sent.append(real(request)) or sent[-1])
+    page.goto("/data/")
+    page.set_input_files("#upload-folder", folder)
+    page.get_by_role("heading", name="animals").wait_for()
+    assert_same(Dataset.objects.get().raw_path, folder)
+    assert sent
+    assert {kind for kind, _ in sent} == {"sha256"}
+    made = "(await import('/static/js/sha256.js')).sha256(Uint8Array.from({length: n}, (_, i) => i))"
+    digest = f"async (n) => [...await {made}]"
+    for length in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000, 5_000_001):
+        content = bytes(i % 256 for i in range(length))
+        assert bytes(page.evaluate(digest, length)) == hashlib.sha256(content).digest(), length
 
 
 def test_a_closed_tab_and_the_same_files_again(page: Any, folder: Path, settings: Any) -> None:

@@ -74,7 +74,7 @@ def test_redis_is_away(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_migrations_are_missing(healthy: Doctor) -> None:
-    MigrationRecorder(connection).record_unapplied("ops", "0001_fault")
+    MigrationRecorder(connection).record_unapplied("ops", "0002_unused")
     is_told(healthy, "database", "1 migrations", "python manage.py prepare")
 
 

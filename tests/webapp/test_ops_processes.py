@@ -132,6 +132,20 @@ def test_it_does_not_wait_for_ever(how: str, tmp_path: Path, monkeypatch: pytest
     assert service.process.poll() == -signal.SIGKILL
 
 
+def test_a_guard_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    with open(tmp_path / "lock", "a+") as lock:
+        supervisor = up.Supervisor(lock)
+        supervisor.guard.kill()
+        supervisor.guard.wait(5)
+        service = up.Service("train", ["sleep", "60"])
+        supervisor.start(service)  # nobody listens
+        assert service.process
+        supervisor.services.append(service)
+        supervisor.look_after_all()
+        supervisor.guard.communicate(timeout=20)  # the end of its stdin: as if we had been killed
+        assert service.process.wait(5) == -signal.SIGTERM
+
+
 @pytest.mark.django_db
 def test_told_faults_become_rows(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path

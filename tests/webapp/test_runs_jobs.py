@@ -177,18 +177,47 @@ def test_a_crash_keeps_earlier_predictions(queued: Run, engine_plan: Any) -> Non
     assert not queued.charged
 
 
-def test_a_killed_engine_is_a_fault_that_everybody_sees(queued: Run, engine_plan: Any, owner_client: Any) -> None:
+def test_a_killed_engine_starts_once_more_and_that_everybody_sees(
+    queued: Run, engine_plan: Any, owner_client: Any, jobs: Any
+) -> None:
     def kill() -> None:
         os.kill(int((queued.dir / "engine.pid").read_text()), signal.SIGKILL)
 
     _during(queued, engine_plan, kill)
     queued.refresh_from_db()
+    assert (queued.state, queued.tries) == (Run.State.QUEUED, 1)
+    assert not queued.points.exists()
+    assert len(journal.lost_points(queued)) == 2
+    assert ("train", "webapp.runs.jobs.train", (queued.pk,)) in jobs
+    assert "killed from outside, most likely because memory ran out, so it starts once more" in page(
+        owner_client, queued
+    )
+    assert "The run starts once more" in owner_client.get("/status").content.decode()
+
+    _during(queued, engine_plan, kill)
+    queued.refresh_from_db()
+    assert (queued.state, queued.tries, queued.charged) == (Run.State.FAILED, 2, False)
     assert queued.points.count() == 2
     assert queued.export_state == Run.Export.QUEUED
-    page = owner_client.get(f"/runs/{queued.pk}").content.decode()
-    assert "A fault stopped the run" in page
-    assert 'class="badge good"' not in page
+    assert "A fault stopped the run" in page(owner_client, queued)
+    assert 'class="badge good"' not in page(owner_client, queued)
     assert "stopped by the system" in owner_client.get("/status").content.decode()
+
+
+def page(client: Any, run: Run) -> str:
+    return str(client.get(f"/runs/{run.pk}").content.decode())
+
+
+@pytest.mark.parametrize("state", ["stopping", "cancelled"])
+def test_who_stopped_a_run_gets_no_other_try(queued: Run, engine_plan: Any, state: str) -> None:
+    def stop_and_kill() -> None:
+        Run.objects.update(state=state)
+        os.kill(int((queued.dir / "engine.pid").read_text()), signal.SIGKILL)
+
+    _during(queued, engine_plan, stop_and_kill)
+    queued.refresh_from_db()
+    assert queued.state == ("finished" if state == "stopping" else state)
+    assert queued.tries == 1
 
 
 def test_our_own_bug_is_told_and_raised(queued: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -167,7 +168,14 @@ def test_a_stray_engine_is_ended(tmp_path: Path) -> None:
     stray = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert stray.stdout is not None
     stray.stdout.readline()  # just after exec its command line is still empty
-    (tmp_path / "engine.pid").write_text(str(stray.pid))
+    note = tmp_path / "engine.pid"
+    engine.remember(stray.pid, tmp_path)
+    signed = note.read_text()
+    for forged in (str(stray.pid), signed.replace(str(stray.pid), str(os.getpid())), signed[:-1]):  # by the run's code
+        note.write_text(forged)
+        engine.end_stray(tmp_path)
+    assert stray.poll() is None
+    note.write_text(signed)
     engine.end_stray(tmp_path)
     stray.stdout.close()
     assert stray.wait(timeout=5) is not None

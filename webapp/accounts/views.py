@@ -95,7 +95,12 @@ def storage(request: HttpRequest) -> HttpResponse:
     own = Run.objects.filter(owner=user)
     mine = {"run_count": of_runs(Count("pk"), own), "runs_bytes": of_runs(Sum("size_bytes"), own)}
     of_dataset = {name: Coalesce(found, 0) for name, found in mine.items()}
-    datasets = Dataset.objects.filter(owner=user).annotate(**of_dataset).order_by("-size_bytes", "-pk")
+    datasets = (
+        Dataset.objects.filter(owner=user)
+        .select_related("unused")
+        .annotate(**of_dataset)
+        .order_by("-size_bytes", "-pk")
+    )
     runs = own.select_related("dataset").order_by("-size_bytes", "-pk")
     context = {
         "storage": storage_of(user),

@@ -20,6 +20,8 @@ from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.report import majority_accuracy
 from webapp.datasets.storage import measure_versions, remove
 from webapp.ops import queues, starter_runs
+from webapp.ops.health import probes
+from webapp.ops.models import Fault
 
 log = logging.getLogger(__name__)
 State = Dataset.State
@@ -29,6 +31,10 @@ TRIES = 2
 OUR_FAULT = (
     "The conversion failed because of a fault on our side, not in your data. Your upload is safe: "
     "press “Try again”, and tell the administrator if it happens again."
+)
+NO_ROOM = (
+    f"{probes.DISK_FULL}, so the data could not be converted. Your upload is safe: tell the administrator, and press "
+    "“Try again” once there is room."
 )
 TOO_LONG = (
     f"The conversion took longer than {LIMIT_S // 60} minutes and was stopped. Your upload is safe: send fewer or "
@@ -88,7 +94,10 @@ def convert(dataset_id: str) -> None:
         _settle(dataset, state=State.FAILED, error=TOO_LONG, progress="")
     except (engine.EngineError, OSError) as error:
         log.error("conversion of %s failed: %s", dataset_id, error)
-        _once_more(dataset, "Something broke on our side; trying again.")
+        if probes.is_disk_full(error):
+            _fail_for_us(dataset, NO_ROOM)
+        else:
+            _once_more(dataset, "Something broke on our side; trying again.")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # gone already after success
         if not patiently(Dataset.objects.filter(id=dataset_id).exists):  # deleted meanwhile
@@ -155,9 +164,15 @@ def _settle(dataset: Dataset, **fields: Any) -> bool:
 def _once_more(dataset: Dataset, note: str) -> None:
     """Retry once, then give up and say whose fault it was."""
     if dataset.tries >= TRIES:
-        _settle(dataset, state=State.FAILED, error=OUR_FAULT, progress="")
+        _fail_for_us(dataset, OUR_FAULT)
     elif _settle(dataset, state=State.QUEUED, progress=f"{note} (try {dataset.tries + 1})"):
         enqueue(dataset)
+
+
+def _fail_for_us(dataset: Dataset, sentence: str) -> None:
+    if _settle(dataset, state=State.FAILED, error=sentence, progress=""):
+        what = f"{probes.DISK_FULL}: a conversion failed." if sentence == NO_ROOM else "A conversion failed."
+        patiently(lambda: Fault.objects.create(what=what, done="The upload is kept, and its owner can try again."))
 
 
 def _say(dataset: Dataset, line: str) -> None:

@@ -24,11 +24,13 @@ from webapp.datasets import fetch, jobs, versions
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.storage import Refused, refusal
 from webapp.filenames import safe_name
+from webapp.ops.health import probes
 
 LIFETIME = timedelta(days=7)
 ABANDONED = timedelta(minutes=10)
 """An upload without a byte after so long has failed."""
 BLOCK_BYTES = 2**18
+GOES_ON = "What has arrived is kept, and the same upload goes on from there once there is room."
 
 
 class Readable(Protocol):
@@ -70,20 +72,31 @@ def append(upload: Upload, stream: Readable, offset: int, checksum: tuple[str, b
 
     ``checksum`` is (hashlib name, digest); with one, bytes that do not match it are taken back.
     """
-    with open(upload.path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(423, "Another part of this upload is still being written: try again.") from None
-        if file.tell() != offset:
-            raise Refused(409, f"The upload goes on at byte {file.tell()}, not {offset}.")
-        if checksum is None:
-            return _copy(stream, file, upload.size_bytes)
-        try:
-            return _copy(stream, file, upload.size_bytes, checksum)
-        except BaseException:
-            file.truncate(offset)
-            raise
+    try:
+        with open(upload.path, "ab") as file:
+            return _append(upload, file, stream, offset, checksum)
+    except OSError as error:  # perhaps while the file is closed
+        if probes.is_disk_full(error):
+            raise Refused(507, f"{probes.DISK_FULL}: tell its administrator. {GOES_ON}") from error
+        raise
+
+
+def _append(
+    upload: Upload, file: BufferedWriter, stream: Readable, offset: int, checksum: tuple[str, bytes] | None
+) -> int:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Refused(423, "Another part of this upload is still being written: try again.") from None
+    if file.tell() != offset:
+        raise Refused(409, f"The upload goes on at byte {file.tell()}, not {offset}.")
+    if checksum is None:
+        return _copy(stream, file, upload.size_bytes)
+    try:
+        return _copy(stream, file, upload.size_bytes, checksum)
+    except BaseException:
+        file.truncate(offset)
+        raise
 
 
 def _copy(stream: Readable, file: BufferedWriter, size_bytes: int, checksum: tuple[str, bytes] | None = None) -> int:

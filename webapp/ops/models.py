@@ -18,3 +18,11 @@ class Fault(models.Model):
 
     def __str__(self) -> str:
         return self.what
+
+
+class Unused(models.Model):
+    """A data set that nobody has used for long (webapp/accounts/retention.py)."""
+
+    dataset = models.OneToOneField("datasets.Dataset", models.CASCADE, related_name="unused")
+    warned = models.DateTimeField(null=True, help_text="when its owner got the mail")
+    kept = models.DateTimeField(null=True, help_text="when its owner chose to keep it")

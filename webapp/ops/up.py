@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import IO
 
@@ -47,13 +48,24 @@ class Supervisor:
         self.ready = False
         self.logs = settings.DATA_DIR / "logs"
         self.logs.mkdir(exist_ok=True)
-        self.guard = subprocess.Popen(
+        self.lock = lock
+        self.guard = self.start_guard()
+
+    def start_guard(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-m", "webapp.ops.services.guard", self.mark],
             cwd=settings.BASE_DIR,
             stdin=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=(lock.fileno(),),  # a new start waits until the guard of the old one is done
+            pass_fds=(self.lock.fileno(),),  # a new start waits until the guard of the old one is done
         )
+
+    def tell_guard(self, *pids: int) -> None:
+        """Whom to end after us; one that was killed itself knows the others by their mark."""
+        assert self.guard.stdin is not None
+        with suppress(BrokenPipeError):
+            self.guard.stdin.write("".join(f"{pid}\n" for pid in pids).encode())
+            self.guard.stdin.flush()
 
     def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         self.hurried = self.stopping or signum != signal.SIGTERM
@@ -77,9 +89,7 @@ class Supervisor:
                 pass_fds=service.pass_fds,
             )
         service.started = time.monotonic()
-        assert self.guard.stdin is not None
-        self.guard.stdin.write(f"{service.process.pid}\n".encode())
-        self.guard.stdin.flush()
+        self.tell_guard(service.process.pid)
 
     def run_once(self, service: Service) -> None:
         """Start it and wait for its end.
@@ -178,6 +188,9 @@ class Supervisor:
                 time.sleep(0.1)
 
     def look_after_all(self) -> None:
+        if self.guard.poll() is not None:
+            self.guard = self.start_guard()
+            self.tell_guard(*(service.process.pid for service in self.services if service.process))
         for service in self.services:
             if not service.retired:
                 self.look_after(service)
@@ -221,7 +234,8 @@ class Supervisor:
         self.end(redis)
         processes.end(processes.marked(self.mark), 0)
         assert self.guard.stdin is not None
-        self.guard.stdin.close()
+        with suppress(BrokenPipeError):
+            self.guard.stdin.close()
         self.guard.wait(timeout=10)
 
     def end(self, ending: list[Service]) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from webapp import engine
 from webapp.database import patiently
 from webapp.datasets.storage import remove
+from webapp.ops.health import probes
 from webapp.ops.models import Fault
 from webapp.runs import journal, notices, queue, teaching, words
 from webapp.runs.models import Run
@@ -19,6 +20,7 @@ from webapp.runs.pages import alike
 SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
 ORDERLY = ("done", "budget", "user")  # how an engine ends that nothing stopped
 KILLED = "The engine ran out of memory or was stopped by the system."
+NO_ROOM = f"{probes.DISK_FULL}."
 MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom", re.IGNORECASE)
 
 
@@ -55,7 +57,8 @@ def _fail_for_us(run: Run, trouble: str, **fields: Any) -> bool:
     with transaction.atomic():
         written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
         if written:
-            what = KILLED if trouble == KILLED else "The engine of a run failed."  # an error may quote the data
+            told = trouble in (KILLED, NO_ROOM)  # others may quote the data
+            what = trouble if told else "The engine of a run failed."
             Fault.objects.create(what=what, done="The run does not count; its earlier scores are kept.")
     return written
 
@@ -119,6 +122,8 @@ def _trouble(run: Run, code: int | None) -> str:
     """A crash in words, from the journal's last failure, the exit code and the end of the log."""
     failures = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "failed"]
     error = str(failures[-1].get("error", "")) if failures else ""
+    if probes.is_disk_full(f"{error} {_last_line(run)}"):
+        return NO_ROOM
     if code == -9 or MEMORY_SIGNS.search(f"{error} {_last_line(run)}"):
         return KILLED
     if error:

@@ -22,6 +22,8 @@ from webapp.database import briefly, patiently
 from webapp.datasets.models import Dataset
 from webapp.datasets.storage import directory_bytes, measure_run
 from webapp.ops import queues
+from webapp.ops.health import probes
+from webapp.ops.models import Fault
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue, why
 from webapp.runs.models import Prediction, Run
@@ -38,6 +40,8 @@ PREDICT_PATIENCE = timedelta(minutes=10)
 NOT_PACKED = "The model could not be packed; your run and its scores are safe. Try to pack it again."
 NOT_ANSWERED = "The prediction failed because of this server. Try again, or download the model."
 NO_WORKER = "No worker answered within ten minutes: try again later."
+LOST = "The worker of this run was lost (a crash or a restart of the machine)"
+KILLED = "This run was killed from outside, most likely because memory ran out"
 TOO_SLOW = "The engine did not end in time and was stopped."
 
 
@@ -60,16 +64,41 @@ def _train(run: Run) -> None:
         if patiently(lambda: _was_taken_over(run)):
             return
         patiently(lambda: journal.take(run))
+        if not trouble and engine.was_killed(run.dir, code) and patiently(lambda: _start_again(run)):
+            return
         store.push(run.folder)
         patiently(lambda: ending.settle(run, code, trouble))
         patiently(lambda: scores.settle(run.pk))
     except Exception as error:
-        reason = f"The worker of this run failed ({type(error).__name__})."
+        failed = f"The worker of this run failed ({type(error).__name__})."
+        reason = ending.NO_ROOM if isinstance(error, OSError) and probes.is_disk_full(error) else failed
         patiently(lambda: ending.settle(run, None, reason))
         raise
     finally:
         patiently(lambda: measure_run(run.pk))
         ending.forget_if_deleted(run)
+
+
+def _start_again(run: Run) -> bool:
+    """After its engine was killed from outside, once."""
+    mine = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING, tries=run.tries)
+    if run.tries >= MAX_TRIES or not mine.update(**_queued_again(KILLED)):
+        return False
+    Fault.objects.create(what=ending.KILLED, done="The run starts once more; its earlier scores are kept.")
+    _queue_again(run)
+    return True
+
+
+def _queued_again(why: str) -> dict[str, Any]:
+    """What a row says that starts once more."""
+    error = f"{why}, so it starts once more, with the full training time. Its earlier scores are kept."
+    return {"state": Run.State.QUEUED, "state_since": timezone.now(), "heartbeat": None, "error": error}
+
+
+def _queue_again(run: Run) -> None:
+    journal.put_aside(run)
+    store.push(run.folder)
+    queue.enqueue_train(run)
 
 
 def _was_taken_over(run: Run) -> bool:
@@ -168,10 +197,18 @@ def _export(run: Run, waiting: QuerySet[Run]) -> str:
         return NOT_PACKED
     except (engine.EngineError, OSError) as reason:
         log.error("export of run %s: %s", run.pk, reason)
-        if run.dir.exists():
+        if run.dir.exists() and not probes.is_disk_full(reason):
             (run.dir / "export.log").write_text(str(reason))
-        return NOT_PACKED
+        return _told(reason, NOT_PACKED, "A model could not be packed")
     return ""
+
+
+def _told(reason: Exception, sentence: str, what: str) -> str:
+    """A fault of ours, for the status page and for the owner: the sentence, and the disk if it is full."""
+    is_full = probes.is_disk_full(reason)
+    faults = f"{probes.DISK_FULL}: {what[0].lower()}{what[1:]}." if is_full else f"{what}."
+    patiently(lambda: Fault.objects.create(what=faults, done="Its owner can try again."))
+    return f"{probes.DISK_FULL}: tell the administrator. {sentence}" if is_full else sentence
 
 
 def compare(dataset_id: str) -> None:
@@ -230,7 +267,7 @@ def _answer(prediction: Prediction, waiting: QuerySet[Prediction], then: Callabl
         error = NOT_ANSWERED
     except (engine.EngineError, OSError) as reason:
         log.error("prediction %s: %s", prediction.pk, reason)
-        error = NOT_ANSWERED
+        error = _told(reason, NOT_ANSWERED, "A prediction failed")
     store.push(prediction.folder)
     try:
         if patiently(lambda: _settle(prediction, error)) and not error:
@@ -298,11 +335,7 @@ def _lost(run: Run) -> bool:
     retry = run.state == Run.State.RUNNING and run.tries < MAX_TRIES
     fields: dict[str, Any] = {"heartbeat": timezone.now()}  # ours to finish
     if retry:
-        error = (
-            "The worker of this run was lost (a crash or a restart of the machine), so it starts once more, "
-            "with the full training time. Its earlier scores are kept."
-        )
-        fields = {"state": Run.State.QUEUED, "state_since": timezone.now(), "heartbeat": None, "error": error}
+        fields = _queued_again(LOST)
     with store.working_on(run.folder):
         if not mine.update(**fields):
             return False
@@ -314,8 +347,6 @@ def _take_over(run: Run, retry: bool) -> None:
     engine.end_stray(run.dir)
     patiently(lambda: journal.take(run))
     if retry:
-        journal.put_aside(run)
-        store.push(run.folder)
-        queue.enqueue_train(run)
+        _queue_again(run)
     else:
         patiently(lambda: ending.settle(run, None, "The worker of this run was lost."))

@@ -135,7 +135,7 @@ def children() -> Finding:
     obstacle = engine.confined.obstacle()
     if not obstacle:
         return Finding("isolation", "Active: child processes see the files of their job and no network.")
-    return Finding("isolation", f"Not complete: {obstacle}.", "uname -r    # Linux 6.2 or newer restricts both")
+    return Finding("isolation", f"Not complete: {obstacle}.", "uname -r    # Linux 6.12 or newer restricts all")
 
 
 def foreign_code() -> Finding:

@@ -5,6 +5,7 @@ The sentences are public: no paths, no addresses.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,10 @@ from webapp.store import remote
 ANSWER_LIMIT_S = 2.0
 FULL_BYTES = 2**28
 """With less free space than this, neither the database nor the job queue can be relied upon."""
+
+DISK_FULL = "The disk of this server is full"
+FULL_SIGNS = re.compile(r"no space left on device|disk quota exceeded|disk is full", re.IGNORECASE)
+LAST_BYTES = 2**20  # with less, what failed most likely failed for it
 
 
 def database() -> str:
@@ -52,6 +57,11 @@ def disk() -> str:
         free_mb = free_bytes // 10**6
         return f"The disk is full: {free_mb} MB {pluralize(free_mb, 'is,are')} free."
     return ""
+
+
+def is_disk_full(error: object = "") -> bool:
+    """Whether an error tells of it, or, since there may have been no room to tell, the disk itself."""
+    return bool(FULL_SIGNS.search(str(error))) or shutil.disk_usage(settings.DATA_DIR).free < LAST_BYTES
 
 
 def files() -> str:

@@ -48,6 +48,7 @@ DUTIES = (
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("runs on starter data", "webapp.ops.starter_runs.advance"),
     ("guests", "webapp.accounts.guests.reap"),
+    ("data that nobody uses", "webapp.accounts.retention.daily"),
     ("old audit entries", "webapp.accounts.audit.forget_old"),
     ("files without a row", "webapp.datasets.sweep.daily"),
     ("copies of stored files", "webapp.store.copies.look_after"),
