@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from webapp.challenges import predictions
+from webapp.csv_lines import csv_line
 from webapp.engine import DataError
 
 LABELS = ["dark", "light"]
@@ -34,6 +35,11 @@ def test_both_formats(content: bytes) -> None:
 def test_names_with_commas_quotes_and_lines() -> None:
     labels = ['a, "b"', "c\nd"]
     assert read(b'"c\nd","a, ""b"""\n1,2\n3,4\n', labels).tolist() == [[2, 1], [4, 3]]
+
+
+def test_the_file_to_begin_with_can_be_sent_whatever_the_classes_are_called() -> None:
+    labels = ["=1+1", "-", "'quoted", "@home"]
+    assert read((csv_line(labels) + "1,2,3,4\n").encode(), labels, 1).tolist() == [[1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(

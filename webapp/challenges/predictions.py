@@ -86,6 +86,7 @@ def _columns(names: Sequence[str], labels: Sequence[str]) -> list[int]:
     """The class of each column, by the header."""
     places = {label.strip(): place for place, label in enumerate(labels)}
     given = [name.strip() for name in names]
+    given = [name if name in places else name.removeprefix("'") for name in given]  # put there for spreadsheets
     if missing := [label for label in places if label not in given]:
         raise DataError(f"The first line must name each class once; “{missing[0][:100]}” is missing.")
     if len(given) != len(places):
