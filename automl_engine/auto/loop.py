@@ -190,14 +190,15 @@ class AutoModel(AnytimeModel):
         setting, trial = self.search.propose(row, objective(labels, own, several))
         self.configurations.append(setting)
         start_s, member, entered, score = clock.now_s(), self._open(setting), False, None
-        worked = self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s()))
-        if worked and not len(member.unchecked_folds):
+        limit_s = self.schedule.remaining_s()
+        worked = member and self._attempt(member, lambda: member.check_folds(split, limit_s))
+        if member and worked and not len(member.unchecked_folds):
             score = objective(labels, member.oof, several)
             entered = self._consider(member, split, start_s, must_gain=True)
         self.search.note(row, trial, score, entered)
         if not entered:
             self.configurations.remove(setting)
-            del self.members[setting["name"]]
+            self.members.pop(setting["name"], None)
 
     def _add_version(self, member: Member, split: Examples) -> None:
         number, kind = len(member.versions) + 1, "random numbers" if member.refits else "examples"

@@ -1,7 +1,7 @@
 """A new version takes the place of a running one: nobody's request fails, and what was under way ends well.
 
-Nobody waited longer than 1.8 s between two answers, on two cores at a load of 12 to 25, with a page asked for every 50 ms
-on a new connection.
+Nobody waited longer than 1.8 s between two answers, on two cores at a load of 12 to 25, with a page asked for every
+50 ms on a new connection.
 """
 
 from __future__ import annotations
