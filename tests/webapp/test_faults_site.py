@@ -27,7 +27,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path / "data")
     yield site
     if site.process.poll() is None:
-        site.process.terminate()
+        site.process.send_signal(signal.SIGINT)
         site.process.wait(30)
 
 
