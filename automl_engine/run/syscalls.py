@@ -11,9 +11,6 @@ import ctypes
 import errno
 import platform
 import struct
-from contextlib import suppress
-
-from automl_engine.run.isolation import libc
 
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """AUDIT_ARCH, and the column of the numbers below; None: the machine has no such call."""
@@ -96,8 +93,7 @@ def restrict(isolated: bool = False) -> None:
     make = isolated_program if isolated else program
     lines = ctypes.create_string_buffer(make(platform.machine()))
     about = struct.pack("HxxxxxxQ", len(lines) // 8, ctypes.addressof(lines))
-    with suppress(OSError):
-        libc("prctl", _PR_SET_SECCOMP, _FILTER, about, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _FILTER, about, 0, 0)
 
 
 def program(machine: str) -> bytes:
