@@ -3,7 +3,7 @@
 ``wrap`` puts this file, run as a script, in front of a command.  In namespaces of its own (Linux 5.12 or newer, where
 the kernel lets this user make user namespaces) the script builds a file tree of the named folders and the system's
 programs, read-only but for the folders to write, makes it the root, gives up every privilege and starts the command.
-``obstacle`` says why this machine can't.  Uses the standard library only.
+``obstacle`` says why this machine can't.  Uses the standard library and syscalls.py only.
 """
 
 from __future__ import annotations
@@ -92,6 +92,9 @@ def main(arguments: Sequence[str]) -> int:
 def _begin(root: Path, order: dict[str, list[str]], command: Sequence[str]) -> None:
     """In the first process: change the root, drop privileges, start.  Does not return."""
     try:
+        sys.path.append(str(HERE.parent))
+        from automl_engine.run import syscalls
+
         libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _unshare("mount")
         _build(root, order["read"], order["write"])
@@ -104,6 +107,7 @@ def _begin(root: Path, order: dict[str, list[str]], command: Sequence[str]) -> N
             if ctypes.CDLL(None).prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
                 libc("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
         _forbid_links()
+        syscalls.restrict(isolated=True)
         places = {"PATH": NO_TOOLS, "HOME": TEMPORARY[0], "TMPDIR": TEMPORARY[0]}
         os.execve(command[0], list(command), os.environ | places)  # noqa: S606  a list needs no shell
     except OSError as error:

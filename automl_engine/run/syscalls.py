@@ -11,9 +11,6 @@ import ctypes
 import errno
 import platform
 import struct
-from contextlib import suppress
-
-from automl_engine.run.isolation import libc
 
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """AUDIT_ARCH, and the column of the numbers below; None: the machine has no such call."""
@@ -78,36 +75,64 @@ _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOWED, _ERRNO = 0x7FFF0000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # where they are in what the filter sees
 _PR_SET_SECCOMP, _FILTER = 22, 2
+_LAST_FAMILY = 16  # AF_NETLINK: local sockets, the Internet and the kernel's own are before it
 
 
-def restrict() -> None:
-    """Needs no_new_privs.  Where the kernel has no filters nothing happens, which ``confined.obstacle`` tells."""
+Line = tuple[int, str, str, int | None]
+"""Code, where to go if it holds and if not (a number of lines, or the name of an answer), and a value."""
+
+
+def restrict(isolated: bool = False) -> None:
+    """Needs no_new_privs.  Where the kernel has no filters nothing happens, which ``confined.obstacle`` tells.
+
+    Args:
+        isolated: by namespaces (isolation.py), which leave only some sockets to be refused.
+    """
     if platform.machine() not in MACHINES:
         return
-    lines = ctypes.create_string_buffer(program(platform.machine()))
+    make = isolated_program if isolated else program
+    lines = ctypes.create_string_buffer(make(platform.machine()))
     about = struct.pack("HxxxxxxQ", len(lines) // 8, ctypes.addressof(lines))
-    with suppress(OSError):
-        libc("prctl", _PR_SET_SECCOMP, _FILTER, about, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _FILTER, about, 0, 0)
 
 
 def program(machine: str) -> bytes:
-    """The filter; its last three lines are the answers: allowed, refused, done without effect."""
-    architecture, column = MACHINES[machine]
+    """For a confined process."""
+    column = MACHINES[machine][1]
     refused = [numbers[column] for numbers in REFUSED.values()]
     idle = [numbers[column] for numbers in WITHOUT_EFFECT.values()]
-    lines: list[tuple[int, str, str, int | None]] = [
-        (_LOAD, "", "", _ARCHITECTURE),
-        (_EQUAL, "", "refused", architecture),
-        (_LOAD, "", "", _NUMBER),
-        (_AT_LEAST, "refused", "", _OTHER_ABI),
-    ]
-    lines += [(_EQUAL, "refused", "", number) for number in refused if number is not None]
+    lines: list[Line] = [(_EQUAL, "refused", "", number) for number in refused if number is not None]
     lines += [(_EQUAL, "idle", "", number) for number in idle if number is not None]
     for numbers, arguments in OF_ITSELF.values():
         lines.append((_EQUAL, "", str(2 * len(arguments) + 1), numbers[column]))
         for argument in arguments:
             lines += [(_LOAD, "", "", _ARGUMENTS + 8 * argument), (_EQUAL, "", "refused", 0)]
         lines.append((_RETURN, "", "", _ALLOWED))
+    return _assembled(machine, lines)
+
+
+def isolated_program(machine: str) -> bytes:
+    """Sockets that a namespace of the network does not hold back: to the machine around a virtual one, by radio."""
+    column = MACHINES[machine][1]
+    socket, io_uring = REFUSED["socket"][column], REFUSED["io_uring_setup"][column]
+    lines: list[Line] = [
+        (_EQUAL, "refused", "", io_uring),
+        (_EQUAL, "", "allowed", socket),
+        (_LOAD, "", "", _ARGUMENTS),
+        (_AT_LEAST, "refused", "allowed", _LAST_FAMILY + 1),
+    ]
+    return _assembled(machine, lines)
+
+
+def _assembled(machine: str, calls: list[Line]) -> bytes:
+    """The filter; its last three lines are the answers: allowed, refused, done without effect."""
+    lines: list[Line] = [
+        (_LOAD, "", "", _ARCHITECTURE),
+        (_EQUAL, "", "refused", MACHINES[machine][0]),
+        (_LOAD, "", "", _NUMBER),
+        (_AT_LEAST, "refused", "", _OTHER_ABI),
+        *calls,
+    ]
     answers = {"allowed": _ALLOWED, "refused": _ERRNO | errno.EACCES, "idle": _ERRNO}
     places = {name: len(lines) + number for number, name in enumerate(answers)}
     lines += [(_RETURN, "", "", answer) for answer in answers.values()]

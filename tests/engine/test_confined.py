@@ -160,9 +160,10 @@ def test_the_filter_names_each_call_once_and_its_jumps_stay_inside() -> None:
         own = {name: numbers for name, (numbers, _) in syscalls.OF_ITSELF.items()}
         numbers = [pair[column] for pair in (syscalls.REFUSED | syscalls.WITHOUT_EFFECT | own).values() if pair[column]]
         assert len(set(numbers)) == len(numbers)
-        lines = list(struct.iter_unpack("HBBI", syscalls.program(machine)))
-        steps = [number + max(yes, no) for number, (_, yes, no, _) in enumerate(lines)]
-        assert max(steps) == len(lines) - 1, "the last line, an answer"
+        for program in (syscalls.program, syscalls.isolated_program):
+            lines = list(struct.iter_unpack("HBBI", program(machine)))
+            steps = [number + max(yes, no) for number, (_, yes, no, _) in enumerate(lines)]
+            assert max(steps) == len(lines) - 1, "the last line, an answer"
 
 
 FORKS_FOR_EVER = """

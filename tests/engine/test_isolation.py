@@ -35,6 +35,13 @@ def test_no_network(tmp_path: Path) -> None:
 
 
 @NEEDED
+def test_sockets_that_no_namespace_holds_back(tmp_path: Path) -> None:
+    for family in (29, 31, 40):  # CAN, Bluetooth, VSOCK: not every Python names them
+        assert "PermissionError" in inside(f"import socket; socket.socket({family}, 1)", tmp_path), family
+    assert inside("import socket; socket.socket(socket.AF_UNIX); print(len(socket.socketpair()))", tmp_path) == "2"
+
+
+@NEEDED
 def test_files(tmp_path: Path) -> None:
     """The named folders alone, not what lies beside them; nor the site's folder, nor keys."""
     (tmp_path / "secret").write_text("hidden")
