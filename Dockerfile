@@ -1,14 +1,24 @@
 # One container with everything: docker build -t autodl . && docker run -p 8000:8000 -v autodl:/data autodl
-# The same with Python 3.6 for challenge code of 2019 and 2020: docker build -t autodl --target challenge .
-FROM python:3.11-slim-bookworm AS site
+# With CUDA:                       docker build -t autodl --build-arg WHEELS=cuda . && docker run --gpus all ... autodl
+# A web server, a worker alone:    docker build -t autodl-web --target web .           (or --target worker)
+# With Python 3.6 for challenge code of 2019 and 2020: docker build -t autodl --target challenge .
+ARG WHEELS=cpu
 
+FROM python:3.11-slim-bookworm AS system
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 redis-server \
     && rm -rf /var/lib/apt/lists/*
-
 WORKDIR /app
 COPY requirements.txt .
+
+FROM system AS packages-cpu
+RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt
+
+# The wheels of the Python Package Index bring CUDA
+FROM system AS packages-cuda
 RUN pip install --no-cache-dir -r requirements.txt
+
+FROM packages-${WHEELS} AS site
 COPY . .
 RUN useradd --create-home autodl && install -d -o autodl -m 700 /data /data/media /data/media/uploads
 USER autodl
@@ -21,6 +31,14 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz')"]
 CMD ["python", "-m", "webapp.ops.up"]
+
+FROM site AS web
+CMD ["python", "-m", "webapp.ops.up", "--role", "web"]
+
+# It serves no page; the reaper notices when it is lost
+FROM site AS worker
+HEALTHCHECK NONE
+CMD ["python", "-m", "webapp.ops.up", "--role", "worker"]
 
 FROM python:3.6-slim-bullseye AS challenge-packages
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && rm -rf /var/lib/apt/lists/*

@@ -28,7 +28,11 @@ DURATION = re.compile(r"(\d+)s")
 
 def instructions() -> list[tuple[str, str]]:
     """(instruction, its arguments) of the Dockerfile's stage "site", in order."""
-    return next(stage for stage in stages() if stage[0][1].endswith(" AS site"))
+    return stage("site")
+
+
+def stage(name: str) -> list[tuple[str, str]]:
+    return next(found for found in stages() if found[0][1].endswith(f" AS {name}"))
 
 
 def stages() -> list[list[tuple[str, str]]]:
@@ -36,6 +40,8 @@ def stages() -> list[list[tuple[str, str]]]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     found: list[list[tuple[str, str]]] = []
     for line in lines:
+        if line.startswith("ARG "):
+            continue
         if line.startswith("FROM "):
             found.append([])
         found[-1].append((line.split()[0], line.partition(" ")[2].strip()))
@@ -72,7 +78,10 @@ def test_the_image_is_not_run_by_root() -> None:
 def test_what_the_image_is_made_of_is_pinned() -> None:
     bases = [stage[0][1].partition(" AS ")[0] for stage in stages()]
     assert bases[-1] == "site"
-    for base in set(bases) - {"site"}:
+    ours = {stage[0][1].partition(" AS ")[2] for stage in stages()}
+    assert "packages-${WHEELS}" in bases
+    assert {"packages-cpu", "packages-cuda"} <= ours
+    for base in set(bases) - ours - {"packages-${WHEELS}"}:
         assert re.fullmatch(r"[\w./-]+:[\w.-]+", base)
         assert not base.endswith(":latest")
     for name in ("requirements.txt", "requirements-challenge.txt"):
@@ -150,7 +159,9 @@ def test_several_machines_start_the_roles_of_make_run() -> None:
     ours = {name: service for name, service in services.items() if "build" in service}
     roles = {}
     for name, service in ours.items():
-        python, *command = service["command"]
+        assert "command" not in service
+        (told,) = [arguments for instruction, arguments in stage(service["build"]["target"]) if instruction == "CMD"]
+        python, *command = json.loads(told)
         assert [python, *command[: len(started_by_make())]] == ["python", *started_by_make()]
         roles[name] = up.parsed(command[len(started_by_make()) :]).role
     assert roles == {"web1": "web", "web2": "web", "worker1": "worker", "worker2": "worker"}
@@ -187,7 +198,7 @@ def test_there_is_time_to_stop() -> None:
 def test_the_proxy_asks_the_web_servers_whether_they_are_ready() -> None:
     content = scaled()
     told = content["configs"]["proxy"]["content"]
-    webs = [name for name, service in content["services"].items() if service.get("command", [])[-1:] == ["web"]]
+    webs = [name for name, service in content["services"].items() if service.get("build", {}).get("target") == "web"]
     port = last("EXPOSE")
     assert f"reverse_proxy {' '.join(f'{name}:{port}' for name in webs)} " in told
     health = re.search(r"health_uri (\S+)\n.*health_interval (\d+)s", told)
