@@ -169,7 +169,7 @@ def test_the_filter_names_each_call_once_and_its_jumps_stay_inside() -> None:
 FORKS_FOR_EVER = """
 import os, sys, time
 if os.fork():
-    time.sleep(0.3)
+    time.sleep(float(sys.argv[1]))
     sys.exit(0)
 try:
     os.setsid()
@@ -187,7 +187,8 @@ open("alive", "w").close()
 @pytest.mark.parametrize("stopped", [False, True])
 def test_what_forks_without_end_ends_with_the_command(place: Path, stopped: bool) -> None:
     """Each of its processes lives for a moment only, so that none can be found and killed in time."""
-    command = confined.wrap([sys.executable, "-S", "-c", FORKS_FOR_EVER], [], [place / "write"])
+    lasts_s = "60" if stopped else "0.3"
+    command = confined.wrap([sys.executable, "-S", "-c", FORKS_FOR_EVER, lasts_s], [], [place / "write"])
     process = child.launch(command, child.Limits(), cwd=isolation.HERE.parent)
     if stopped:
         time.sleep(0.6)
