@@ -146,8 +146,8 @@ def test_what_takes_long_to_load_waits_for_the_first_prediction(
     train, test = tables
     monkeypatch.setitem(MODELS, "slowly_loaded", "tests.engine.test_auto:SlowlyLoaded")
     monkeypatch.setitem(LIBRARY, "slowly_loaded", "no_such_library")
-    rows = toy_rows(first=[0.1], broken=[], late=[0.5])
-    rows = [row | {"model": "slowly_loaded"} if row["name"] != "first" else row for row in rows]
+    rows = toy_rows(first=[0.1], second=[0.2], broken=[], late=[0.5])
+    rows[2:] = [row | {"model": "slowly_loaded"} for row in rows[2:]]
     model, journal = auto(train, rows)
     model.train(train, 20)
     assert model.test(hidden(test), 20) is not None
