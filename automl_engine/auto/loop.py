@@ -79,19 +79,22 @@ class AutoModel(AnytimeModel):
             return self._fit_first_model(split)
         self._later.start()
         while not self.done_training:
-            searched = self.search.chosen(self.configurations, self.schedule)
-            if reason := self.schedule.why_over(can_search=bool(searched)):
-                self.done_training = True
-                self.emit("stopped", reason=reason)
-                break
-            if self._first:
+            over = ""
+            if self.schedule.is_late():
+                over = "too little time was left for another step"
+            elif self._first:
                 self._check_first_model(split, *self._first)
-            if self.schedule.queue:
+            elif self.schedule.queue:
                 self._advance(split)
             elif unfinished := self.schedule.unfinished():
                 self._improve(unfinished[0], split)
-            elif searched:
-                self._try_setting(searched, split)
+            elif row := self.search.chosen(self.configurations, self.schedule):
+                self._try_setting(row, split)
+            else:
+                over = "no further version or setting of a model gains on unseen examples"
+            if over:
+                self.done_training = True
+                self.emit("stopped", reason=over)
             if self.schedule.prediction_is_due():
                 break
         return None

@@ -88,13 +88,9 @@ class Schedule:
         """Time for the further folds of a configuration that was checked on one."""
         return max(1.0, min(0.25 * self.elapsed_s(), 0.05 * self.remaining_s()))
 
-    def why_over(self, can_search: bool = False) -> str:
-        """Why training is over, or an empty string; ``can_search``: other settings may be tried."""
-        if self.remaining_s() < 0.02 * self.budget_s:
-            return "too little time was left for another step"
-        if not self.queue and not self.unfinished() and not can_search:
-            return "no further version or setting of a model gains on unseen examples"
-        return ""
+    def is_late(self) -> bool:
+        """Whether too little time is left for another step."""
+        return self.remaining_s() < 0.02 * self.budget_s
 
     def prediction_is_due(self) -> bool:
         """Whether a better prediction is to be written now, also because only long steps follow."""

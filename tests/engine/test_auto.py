@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,6 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
 from automl_engine.models import MODELS
 from automl_engine.models.base import AnytimeModel
-from automl_engine.models.configuration import LIBRARY
 from automl_engine.portfolio import load
 from tests.engine.test_models import exported_prediction
 from tests.engine.toy_examples import TOYS, hidden, toy
@@ -123,42 +122,6 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryExamples, MemoryExamp
     return toy("tabular", 200, False, seed=1), toy("tabular", 60, False, seed=2)
 
 
-class SlowlyLoaded(Toy):
-    """Its library is not loaded; one of its configurations cannot be made."""
-
-    name = "slowly_loaded"
-    log: ClassVar[list[str]] = []
-
-    def __init__(self, spec: Spec, **params: Any) -> None:
-        super().__init__(spec, **params)
-        self.log.append(f"made {params['skill']}")
-        if not params["skill"]:
-            raise RuntimeError("no weights, say")
-
-    @classmethod
-    def load_ahead(cls, **params: Any) -> None:
-        cls.log.append(f"loaded {params['skill']}")
-
-
-def test_what_takes_long_to_load_waits_for_the_first_prediction(
-    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train, test = tables
-    monkeypatch.setitem(MODELS, "slowly_loaded", "tests.engine.test_auto:SlowlyLoaded")
-    monkeypatch.setitem(LIBRARY, "slowly_loaded", "no_such_library")
-    rows = toy_rows(first=[0.1], second=[0.2], broken=[], late=[0.5])
-    rows[2:] = [row | {"model": "slowly_loaded"} for row in rows[2:]]
-    model, journal = auto(train, rows)
-    model.train(train, 20)
-    assert model.test(hidden(test), 20) is not None
-    assert SlowlyLoaded.log == []
-    predictions = drive(model, train, hidden(test), budget_s=20)
-    assert nauc(test.labels, predictions[-1]) > 0.5
-    assert [event["error"] for event in journal.of("failed")] == ["RuntimeError: no weights, say"]
-    for skill in ([], [0.5]):
-        assert SlowlyLoaded.log.index(f"loaded {skill}") < SlowlyLoaded.log.index(f"made {skill}")
-
-
 class QuickToy(Toy):
     """Is fitted fold by fold."""
 
@@ -186,40 +149,6 @@ def test_the_order_holds_and_each_step_tells_what_it_gained(tables: tuple[Memory
     assert gains["useless"] <= 0 < 0.2 < gains["superb"]
     assert sum(gains.values()) == pytest.approx(model.ensemble.validation, abs=0.01)
     assert all(event["took_s"] > 0 for event in steps)
-
-
-def test_settings_are_searched_and_kept_where_they_gain(
-    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
-    train, test = tables
-    rows = toy_rows(only=[0.3])
-    rows[0]["space"] = {"skill": [[0.1], [0.3], [0.5], []]}
-    model, journal = auto(train, rows)
-    predictions = drive(model, train, hidden(test), budget_s=30)
-    settings = {event["row"]: event["reason"] for event in journal.of("chosen")[1:]}
-    assert set(settings.values()) <= {f"another setting of only: skill {skill}" for skill in ([0.1], [0.3], [0.5], [])}
-    assert {name for name in model.ensemble.weights if "~" in name} <= {
-        name for name, reason in settings.items() if reason.endswith("[0.5]")
-    }
-    assert set(model.members) <= {"only", *model.ensemble.weights}
-    assert nauc(test.labels, predictions[-1]) > nauc(test.labels, predictions[0]) + 0.1
-    assert {event["what"] for event in journal.of("failed")} <= set(settings)
-    assert [event["reason"] for event in journal.of("stopped")] == [
-        "no further version or setting of a model gains on unseen examples"
-    ]
-
-
-def test_what_ranks_perfectly_is_not_searched(
-    tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
-    monkeypatch.setattr("automl_engine.auto.schedule.PERFECT", 0.5)
-    rows = toy_rows(only=[0.6])
-    rows[0]["space"] = {"skill": [[0.1], [0.3]]}
-    model, journal = auto(tables[0], rows)
-    drive(model, tables[0], hidden(tables[1]), budget_s=20)
-    assert [event["row"] for event in journal.of("chosen")] == ["only"]
 
 
 def test_where_only_networks_are_on_the_first_look_is_one_slice(tables: tuple[MemoryExamples, MemoryExamples]) -> None:

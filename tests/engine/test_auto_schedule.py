@@ -45,7 +45,7 @@ def test_time_for_the_last_prediction_is_kept_back(schedule: Any) -> None:
     assert schedule.remaining_s() == 98.5, "what was refit has predicted for good"
     member.tested = []
     schedule.now["s"] = 90.0
-    assert schedule.why_over() == "too little time was left for another step"
+    assert schedule.is_late()
 
 
 def test_a_prediction_is_due_once_it_differs_and_some_time_has_passed(schedule: Any) -> None:

@@ -64,7 +64,10 @@ LARGE = {
     *("simplejpeg", "sklearn", "tensorflow", "torch", "torchvision", "xgboost"),
 }
 ARRAYS = {"numpy", "scipy"}
-TREES, PICTURES = {*ARRAYS, "sklearn"}, {*ARRAYS, "cv2", "onnx", "onnxruntime", "safetensors", "simplejpeg", "torch"}
+TREES, PICTURES = (
+    {*ARRAYS, "pandas", "sklearn"},
+    {*ARRAYS, "cv2", "onnx", "onnxruntime", "safetensors", "simplejpeg", "torch"},
+)
 LOADED = {"audio": ARRAYS, "image": PICTURES, "tabular": TREES, "text": ARRAYS, "timeseries": TREES, "video": PICTURES}
 """Which of them are loaded when the clock starts."""
 

@@ -7,7 +7,6 @@ of it; to press "Keep" counts, too.  Public data, and data whose models are shar
 from __future__ import annotations
 
 import logging
-import time
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -29,17 +28,7 @@ from webapp.ops.models import Unused
 from webapp.runs.models import Run
 
 log = logging.getLogger(__name__)
-INTERVAL_S = 24 * 3600
 NOTICE = timedelta(days=14)
-_last_s: float | None = None
-
-
-def daily() -> None:
-    """A duty of the reaper."""
-    global _last_s  # of this process
-    if _last_s is None or time.monotonic() - _last_s > INTERVAL_S:
-        _last_s = time.monotonic()
-        advance()
 
 
 def advance() -> None:

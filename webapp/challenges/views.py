@@ -24,7 +24,7 @@ from webapp.csv_lines import csv_line
 from webapp.datasets import report
 from webapp.datasets.forms import UploadForm
 from webapp.datasets.models import Dataset
-from webapp.engine_samples import shown
+from webapp.datasets.views import sample_of
 from webapp.runs import start
 from webapp.streaming import stream_zip
 
@@ -118,14 +118,11 @@ def _samples(challenge: Challenge) -> list[dict[str, Any]]:
 
 @require_safe
 def sample(request: HttpRequest, challenge_id: str, index: int) -> HttpResponse:
-    """A picture or a sound of the training part; its type is one of ours and may not be guessed by the browser."""
+    """A picture or a sound of the training part."""
     dataset = _to_take_part(request, challenge_id).dataset
-    found = shown(dataset.files("*.data/train/*"), "train", index) if index < SAMPLES else None
-    if found is None:
+    if index >= SAMPLES:
         raise Http404
-    content, kind = found
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=300"}
-    return HttpResponse(content, content_type=kind, headers=headers)
+    return sample_of(dataset, "train", index)
 
 
 @require_safe

@@ -17,18 +17,12 @@ from webapp.portfolio.models import PortfolioRow
 from webapp.runs.models import Prediction, Run
 
 log = logging.getLogger(__name__)
-INTERVAL_S = 24 * 3600
 YOUNG_S = 3600  # files come before their row: an upload, an import, a prediction being saved
-_last_s: float | None = None
 
 
 def daily() -> None:
-    """A duty of the reaper: sweeps when it starts, then once a day."""
-    global _last_s  # of this process
-    if _last_s is None or time.monotonic() - _last_s > INTERVAL_S:
-        _last_s = time.monotonic()
-        sweep()
-        measure()
+    sweep()
+    measure()
 
 
 def sweep() -> int:

@@ -176,8 +176,14 @@ def preview(request: HttpRequest, id: str, name: str) -> HttpResponse:
 @require_safe
 def sample(request: HttpRequest, id: str, split: str, index: int) -> HttpResponse:
     """A picture in full size, or a sound; its type is one of ours and may not be guessed by the browser."""
-    dataset = get_visible(Datasets, request.user, id=id, state=State.READY)
-    found = shown(dataset.files(f"*.data/{split}/*"), split, index) if split in ("train", "test") else None
+    if split not in ("train", "test"):
+        raise Http404
+    return sample_of(get_visible(Datasets, request.user, id=id, state=State.READY), split, index)
+
+
+def sample_of(dataset: Dataset, split: str, index: int) -> HttpResponse:
+    """Raises Http404 where there is none that can be shown."""
+    found = shown(dataset.files(f"*.data/{split}/*"), split, index)
     if found is None:
         raise Http404
     content, kind = found

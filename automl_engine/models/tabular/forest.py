@@ -9,7 +9,6 @@ above them (Agarwal et al. 2022, "Hierarchical shrinkage"), so that a rare class
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.tree import ExtraTreeRegressor
+from sklearn.tree._tree import Tree
 
 from automl_engine import clock
 from automl_engine.dataset.decode import CORES
@@ -27,13 +28,6 @@ from automl_engine.dataset.spec import Spec
 from automl_engine.features import feature
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.shared.graphs import Graph
-
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # scikit-learn would load it, to know its tables
-from sklearn.tree import ExtraTreeRegressor  # noqa: E402
-from sklearn.tree._tree import Tree  # noqa: E402
-
-if sys.modules["pandas"] is None:  # who needs them finds them
-    del sys.modules["pandas"]
 
 TREES = [30, 200]
 LONGEST_SHARE = 0.2

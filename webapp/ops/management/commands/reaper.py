@@ -22,6 +22,7 @@ from webapp.ops import faults
 from webapp.ops.models import Fault
 
 INTERVAL_S = 5
+DAY_S = 24 * 3600
 KEEP_FAULTS = timedelta(days=30)
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,15 @@ DUTIES = (
     ("evaluations", "webapp.portfolio.evaluation.advance"),
     ("runs on starter data", "webapp.ops.starter_runs.advance"),
     ("guests", "webapp.accounts.guests.reap"),
-    ("data that nobody uses", "webapp.accounts.retention.daily"),
     ("old audit entries", "webapp.accounts.audit.forget_old"),
-    ("files without a row", "webapp.datasets.sweep.daily"),
     ("copies of stored files", "webapp.store.copies.look_after"),
     ("queues", "webapp.ops.management.commands.reaper.clean_registries"),
 )
+DAILY = (
+    ("data that nobody uses", "webapp.accounts.retention.advance"),
+    ("files without a row", "webapp.datasets.sweep.daily"),
+)
+"""Done at the start, too."""
 
 
 def do_duty(what: str, duty: Callable[[], int | None], broken: set[str]) -> None:
@@ -65,7 +69,8 @@ def do_duty(what: str, duty: Callable[[], int | None], broken: set[str]) -> None
     except Exception:
         logger.exception("looking after %s failed", what)
         if what not in broken:
-            Fault.objects.create(what=f"Looking after {what} failed.", done=f"It is tried again every {INTERVAL_S} s.")
+            every = "day" if what in dict(DAILY) else f"{INTERVAL_S} s"
+            Fault.objects.create(what=f"Looking after {what} failed.", done=f"It is tried again every {every}.")
         broken.add(what)
     else:
         broken.discard(what)
@@ -81,11 +86,14 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        duties = [(what, import_string(path)) for what, path in DUTIES]
+        duties, daily = ([(what, import_string(path)) for what, path in group] for group in (DUTIES, DAILY))
         broken: set[str] = set()
+        day_is_over_s = 0.0
         while True:
-            for what, duty in duties:
+            is_due = time.monotonic() >= day_is_over_s
+            for what, duty in [*duties, *daily] if is_due else duties:
                 do_duty(what, duty, broken)
+            day_is_over_s = time.monotonic() + DAY_S if is_due else day_is_over_s
             if options["once"]:
                 return
             close_old_connections()
