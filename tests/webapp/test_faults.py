@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import redis
@@ -30,7 +31,6 @@ from rq.serializers import JSONSerializer
 from automl_engine.run import events
 from formatters.base import Options
 from formatters.convert import convert
-from tests.formatters.toys import TOYS
 from webapp.accounts.models import User
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
@@ -99,9 +99,15 @@ def site(
 
 @pytest.fixture
 def dataset(owner: User, make_dataset: Any, tmp_path: Path) -> Dataset:
-    """A real one, on which the engine learns for a while."""
+    """A table on which the engine learns for more than a minute; on a toy it ends before a lost worker is noticed."""
     dataset = make_dataset(owner, "tabular", state="queued")
-    convert(TOYS["tabular"](tmp_path / "toy"), dataset.autodl_dir, Options(name="toy"), say=lambda line: None)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(3000, 30)).round(3)
+    noisy = features[:, 0] * features[:, 1] + features[:, 2] + rng.normal(size=3000) > 0
+    header = ",".join([*(f"c{i}" for i in range(30)), "class"])
+    lines = [",".join([*map(str, row), "yes" if label else "no"]) for row, label in zip(features, noisy, strict=True)]
+    (tmp_path / "noisy.csv").write_text("\n".join([header, *lines]))
+    convert(tmp_path / "noisy.csv", dataset.autodl_dir, Options(name="noisy"), say=lambda line: None)
     Dataset.objects.update(state="ready")
     dataset.refresh_from_db()
     return dataset
