@@ -50,12 +50,15 @@ def main(arguments: list[str] | None = None, *, is_preloaded: bool = False) -> i
 
 def run(options: argparse.Namespace) -> int:
     from automl_engine.lab.bench import baselines
+    from automl_engine.models.configuration import missing_package
     from automl_engine.run.supervisor import CHILD, find_dataset
     from automl_engine.run.supervisor import run as run_engine
 
     data_dir = find_dataset(options.dir)[0]
     asked = _unpacked(Path(options.model), options.out)
     model, params = resolve(asked, data_dir, options.portfolio)
+    if lacks := missing_package(model):
+        raise DataError(f"{options.model} needs {lacks}")
     if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
     if options.clock == "virtual":

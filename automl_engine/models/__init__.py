@@ -31,6 +31,7 @@ MODELS: dict[str, str] = {
     "series_quant": "automl_engine.models.timeseries.quant:SeriesQuant",
     "series_statistics": "automl_engine.models.timeseries.linear:SeriesStatistics",
     "series_trunk": "automl_engine.models.timeseries.backbone:SeriesBackbone",
+    "tabular_catboost": "automl_engine.models.tabular.catboost:TabularCatBoost",
     "tabular_ensemble": "automl_engine.models.tabular.ensemble:TabularEnsemble",
     "tabular_forest": "automl_engine.models.tabular.forest:TabularForest",
     "tabular_lightgbm": "automl_engine.models.tabular.lightgbm:TabularLightGBM",

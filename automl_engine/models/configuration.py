@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "series_quant": FOREST,
     "series_statistics": HEAD | {"points"},
     "series_trunk": HEAD | {"weights"},
+    "tabular_catboost": frozenset(),
     "tabular_ensemble": frozenset(),
     "tabular_forest": FOREST,
     "tabular_lightgbm": frozenset(
@@ -86,9 +88,12 @@ LIBRARY: dict[str, str] = {
     **dict.fromkeys(("image_patches", "image_pretrained", "video_pretrained"), "torch"),
     **dict.fromkeys(("series_trunk", "tabular_network", "text_words"), "torch"),
     **dict.fromkeys(("series_boosting", "tabular_lightgbm"), "lightgbm"),
+    "tabular_catboost": "catboost",
     "tabular_xgboost": "xgboost",
 }
 """What a model imports that takes half a second and more."""
+BASELINES = {"tabular_catboost": "catboost"}
+"""Packages of models that auto doesn't use, which ``requirements.txt`` therefore leaves out."""
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """One of them is there where a graphics processor may be."""
 ALONE = ("challenge",)
@@ -117,13 +122,21 @@ def missing(model: str, params: Mapping[str, Any]) -> str:
         there = weights.vectors_path(str(params["vectors"])).is_file()
         return "" if there else f"the word vectors {params['vectors']} in the folder AUTODL_WEIGHTS_DIR"
     if model not in WEIGHTS:
-        return ""
+        return missing_package(model)
     name = str(params.get("weights") or params.get("network") or WEIGHTS[model])
     find = weights.known_weights if name in weights.NETWORKS else weights.find_weights
     if find(name):
         return ""
     choice = weights.allowed()
     return f"the weights of {Path(name).stem}" + ("" if choice == "all" else f", but AUTODL_PRETRAINED is {choice}")
+
+
+def missing_package(model: str) -> str:
+    """What cannot be replaced, as weights can by random ones; empty if nothing."""
+    package = BASELINES.get(model)
+    if package is None or find_spec(package):
+        return ""
+    return f"the package {package}: python -m pip install -r requirements-baselines.txt"
 
 
 def obstacle(model: str, params: Mapping[str, Any]) -> str:

@@ -53,6 +53,8 @@ DECODERS = {
     "tabular": ["charset-normalizer"],
     "timeseries": ["charset-normalizer"],
 }
+BOOSTERS = {".ubj": "xgboost-cpu", ".cbm": "catboost"}
+"""Packages by the suffix of a booster's file; others are LightGBM's."""
 RUN_WITHOUT = """import runpy, sys
 sys.modules.update(dict.fromkeys({hidden!r}))  # importing these raises ModuleNotFoundError
 del sys.argv[0]
@@ -132,8 +134,7 @@ def requirements(recipe: dict[str, Any], members: list[dict[str, Any]], records:
     packages += ["google-crc32c"] if records else []
     packages += ["onnxruntime"] if any("graph" in member for member in members) else []
     suffixes = {Path(member["booster"]).suffix for member in members if "booster" in member}
-    packages += ["xgboost-cpu"] if ".ubj" in suffixes else []
-    packages += ["lightgbm"] if suffixes - {".ubj"} else []
+    packages += sorted({BOOSTERS.get(suffix, "lightgbm") for suffix in suffixes}, reverse=True)
     return "".join(f"{package}=={version(package)}\n" for package in packages)
 
 

@@ -90,9 +90,9 @@ def _onnx(path: Path) -> Callable[..., np.ndarray]:
 
 
 def _booster(path: Path) -> Callable[..., np.ndarray]:
-    """XGBoost's format, or LightGBM's text; several boosters (one a label) stand in a JSON list beside it."""
-    if path.suffix == ".ubj":
-        return _xgboost(path)
+    """Of the library that the suffix tells; several of LightGBM (one a label) stand in a JSON list beside it."""
+    if path.suffix in (".cbm", ".ubj"):
+        return (_catboost if path.suffix == ".cbm" else _xgboost)(path)
     import lightgbm
 
     files = [path] if path.suffix == ".txt" else [path.parent / name for name in json.loads(path.read_text())]
@@ -105,6 +105,13 @@ def _booster(path: Path) -> Callable[..., np.ndarray]:
         return np.stack([1 - outputs[0], outputs[0]], 1)
 
     return run
+
+
+def _catboost(path: Path) -> Callable[..., np.ndarray]:
+    import catboost
+
+    booster = catboost.CatBoost().load_model(str(path))
+    return lambda inputs: booster.predict(inputs, prediction_type="Probability")
 
 
 def _xgboost(path: Path) -> Callable[..., np.ndarray]:

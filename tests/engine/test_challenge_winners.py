@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from automl_engine.dataset.examples import MemoryExamples
+from automl_engine.dataset.metrics import nauc
 from automl_engine.models import model_class
 from automl_engine.models.challenge.audio_thin_resnet34 import STAGES, AudioThinResnet34, thin_resnet34
 from automl_engine.models.challenge.image_autoclint import ImageAutoclint
+from automl_engine.models.tabular import catboost
 from automl_engine.models.tabular.ensemble import FOLDS, SPACE, TabularEnsemble
 from automl_engine.models.video.frames import FrameMean, VideoFrames
 from automl_engine.models.video.mc3 import VideoMc3
@@ -49,7 +51,7 @@ def convolutions(network: nn.Module) -> int:
 
 def test_they_are_off_in_auto() -> None:
     enabled = {row.name: row.enabled for row in load()}
-    assert not any(enabled[name] for name in (*WINNERS, "tabular_ensemble"))
+    assert not any(enabled[name] for name in (*WINNERS, "tabular_catboost", "tabular_ensemble"))
 
 
 @pytest.mark.long  # ResNet-18 on the processor
@@ -132,3 +134,49 @@ def test_texts_and_tables() -> None:
     assert isinstance(model, TabularEnsemble)
     assert FOLDS == 3
     assert list(SPACE) == ["tabular_linear", "tabular_forest", "tabular_xgboost", "tabular_lightgbm", "tabular_network"]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_catboost(multi_label: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepWisdom's Auto_Tabular/model_lib/cb.py: draws of 300 rounds, early stopping, then all rows; no column is
+    named as one of categories."""
+    monkeypatch.setattr(catboost, "DEPTHS", (4,))  # deep ones take seconds
+    given: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    class Seen(catboost.CatBoost):
+        def fit(self, *args: Any, **options: Any) -> Seen:
+            given.append((self.get_params(), options))
+            return super().fit(*args, **options)
+
+    monkeypatch.setattr(catboost, "CatBoost", Seen)
+    train, test = (toy("tabular", count, multi_label, seed=count) for count in (60, 30))
+    model, notes = made("tabular_catboost", train)
+    assert isinstance(model, catboost.TabularCatBoost)
+    while not model.done_training:
+        model.train(train, 60)
+    assert nauc(test.labels, model.test(test, 60)) > 0.8
+
+    (first, _), *draws, (stopped, early), (last, _) = given
+    assert (first["iterations"], first["learning_rate"], first["depth"]) == (30, 0.1, 4)
+    assert [params["iterations"] for params, _ in draws] == [300] * 15
+    assert all(0.01 <= params["learning_rate"] <= 0.1 for params, _ in draws)
+    assert all(0.1 <= params["l2_leaf_reg"] <= 2 for params, _ in draws)
+    assert len({params["learning_rate"] for params, _ in draws}) == 15
+    assert (stopped["iterations"], early["early_stopping_rounds"], early["use_best_model"]) == (1200, 20, True)
+    assert {**stopped, "iterations": last["iterations"]} == last
+    assert f"{last['iterations']} rounds" in notes[-1]
+    for params, _ in given:
+        assert params["loss_function"] == ("MultiLogloss" if multi_label else "MultiClass")
+        assert params["thread_count"] == 1  # a small table
+        assert not {"cat_features", "class_weights", "auto_class_weights", "task_type"} & set(params)
+
+
+def test_catboost_draws_as_deep_wisdom_did_and_keeps_to_the_time() -> None:
+    assert (catboost.DRAWS, catboost.DRAW_ROUNDS, catboost.DRAW_ROWS, catboost.PARTS) == (15, 300, 20_000, 5)
+    assert (catboost.DEPTHS, catboost.ROUNDS, catboost.PATIENCE) == ((4, 6, 8, 10, 12), 1200, 20)
+    assert catboost.TabularCatBoost.candidates == ({"learning_rate": 0.02},)
+    train = toy("tabular", 60, False, seed=0)
+    model, _ = made("tabular_catboost", train)
+    model.train(train, 0.0)
+    model.train(train, 0.0)
+    assert model.booster.tree_count_ == 1

@@ -60,7 +60,19 @@ ingestion.Ingestion._loop = tell
 sys.exit(ingestion.main(sys.argv[1:]))
 """
 LARGE = {
-    *("PIL", "cv2", "lightgbm", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "safetensors", "scipy"),
+    *(
+        "PIL",
+        "catboost",
+        "cv2",
+        "lightgbm",
+        "matplotlib",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+        "safetensors",
+        "scipy",
+    ),
     *("simplejpeg", "sklearn", "tensorflow", "torch", "torchvision", "xgboost"),
 }
 ARRAYS = {"numpy", "scipy"}

@@ -27,6 +27,7 @@ from automl_engine.models.tabular.boosting import (
     row_weights,
     rows_in_time,
 )
+from automl_engine.models.tabular.catboost import TabularCatBoost
 from automl_engine.models.tabular.ensemble import TabularEnsemble
 from automl_engine.models.tabular.forest import Forest, TabularForest, shrink
 from automl_engine.models.tabular.lightgbm import TabularLightGBM
@@ -150,7 +151,7 @@ def test_a_column_that_is_missing_throughout_is_no_problem() -> None:
         assert nauc(examples.labels, model.test(examples, 60)) > 0.9
 
 
-@pytest.mark.parametrize("kind", [*KINDS, TabularNetwork])
+@pytest.mark.parametrize("kind", [*KINDS, TabularCatBoost, TabularNetwork])
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_handful_of_rows_of_rare_classes_is_no_problem(kind: type[AnytimeModel], count: int) -> None:
     values = np.random.default_rng(0).normal(size=(count, 3))

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from automl_engine.__main__ import main
 from automl_engine.errors import DataError
 from automl_engine.features import feature
-from automl_engine.models import MODELS, model_class
+from automl_engine.models import MODELS, configuration, model_class
 from automl_engine.models.base import AnytimeModel
 from automl_engine.models.configuration import PARAMETERS, RUN, can_join, missing
 from automl_engine.portfolio import MODALITIES, Row, configurations, load
+from tests.engine.toys import write_table
 
 
 def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path) -> None:
@@ -114,3 +116,20 @@ def test_a_configuration_that_lacks_its_weights_says_which(monkeypatch: pytest.M
     assert not can_join("challenge", {"path": "/x"})
     monkeypatch.setenv("AUTODL_PRETRAINED", "own")
     assert missing(large.model, large.params) == "the weights of mobilenet_v2, but AUTODL_PRETRAINED is own"
+
+
+def test_a_baseline_that_lacks_its_package_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert missing("tabular_catboost", {}) == ""
+    monkeypatch.setattr(configuration, "find_spec", lambda name: None)
+    assert missing("tabular_catboost", {}) == (
+        "the package catboost: python -m pip install -r requirements-baselines.txt"
+    )
+    assert not can_join("tabular_catboost", {})
+    folder = write_table(tmp_path / "data")
+    assert main(["run", str(folder), "--out", str(tmp_path / "run"), "--model", "tabular_catboost"]) == 2
+    assert capsys.readouterr().err == (
+        "tabular_catboost needs the package catboost: python -m pip install -r requirements-baselines.txt\n"
+    )
+    assert not (tmp_path / "run" / "run.json").exists()

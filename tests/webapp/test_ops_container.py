@@ -84,7 +84,7 @@ def test_what_the_image_is_made_of_is_pinned() -> None:
     for base in set(bases) - ours - {"packages-${WHEELS}"}:
         assert re.fullmatch(r"[\w./-]+:[\w.-]+", base)
         assert not base.endswith(":latest")
-    for name in ("requirements.txt", "requirements-challenge.txt"):
+    for name in ("requirements.txt", "requirements-baselines.txt", "requirements-challenge.txt"):
         assert not [line for line in (ROOT / name).read_text().splitlines() if line[0] != "#" and "==" not in line]
 
 

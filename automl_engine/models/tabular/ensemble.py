@@ -2,6 +2,7 @@
 
 Every fold splits the rows into train, valid1 and valid2.  In every fold each model's hyper-parameters are searched on
 valid1; how well the winner does on valid2, which nothing has looked at, is its weight in the mean of all.
+Of DeepWisdom's models CatBoost is missing: it is a configuration of its own (catboost.py).
 """
 
 from __future__ import annotations

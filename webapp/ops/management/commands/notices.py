@@ -17,7 +17,8 @@ AutoDL Self-Service is under the Apache License 2.0 (LICENSE). It uses these pac
 names itself; `pip` installs their licence texts with them. This list is written by `python manage.py notices`.
 
 Builds of torch for a GPU bring libraries of NVIDIA under NVIDIA's own terms. In `static/vendor` lie plotly.js and
-tus-js-client (MIT), with their licence texts.
+tus-js-client (MIT), with their licence texts. One baseline needs a further package, which only
+`requirements-baselines.txt` brings: CatBoost (Apache-2.0).
 
 | package | licence | home |
 |---|---|---|
