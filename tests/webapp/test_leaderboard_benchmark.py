@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -126,3 +127,11 @@ def test_what_the_papers_show(client: Client, admin_client: Client, tmp_path: Pa
     again = admin_client.get("/benchmark").content.decode()
     models = "auto,constant,image_autoclint,image_resnet50_v2"
     assert f"--models {models} --budget 120 --seeds 1 --clock virtual --out bench/" in again
+
+
+def test_the_command_names_the_budget_of_each_kind_of_data(out: Path, admin_client: Client) -> None:
+    call_command("publish_benchmark", str(out), verbosity=0)
+    shown = json.loads((out / "summary.json").read_text())
+    shown["sets"] = [{**row, "budget_s": {"text": 120}.get(row["modality"], 60)} for row in shown["sets"]]
+    (benchmark.published() / "summary.json").write_text(json.dumps(shown))
+    assert "--budget 60,text=120 --seeds" in admin_client.get("/benchmark").content.decode()

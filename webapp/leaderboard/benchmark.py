@@ -6,6 +6,7 @@ A new site shows the one that ships (docs/results/benchmark) until an administra
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,16 @@ def summary() -> dict[str, Any] | None:
         )
         row["pairs"] = [(first.get(name), last.get(name)) for name in (*modalities, "")]
     shown = {"names": sorted(names), "general": general, "special": special, "overviews": plots[0], "curves": plots[1]}
-    return found | {"modalities": modalities, "has_references": has_references} | shown
+    shown |= {"budgets": _budgets(found["sets"]), "modalities": modalities, "has_references": has_references}
+    return found | shown
+
+
+def _budgets(sets: list[dict[str, Any]]) -> str:
+    """As ``bench --budget`` takes them: ``120,image=20``, the usual one first."""
+    by_modality = {row["modality"]: row["budget_s"] for row in sets}
+    usual = Counter(by_modality.values()).most_common(1)[0][0] if sets else 120
+    others = (f",{modality}={budget_s:g}" for modality, budget_s in by_modality.items() if budget_s != usual)
+    return f"{usual:g}" + "".join(others)
 
 
 def file(name: str) -> Path | None:

@@ -30,6 +30,8 @@ DEPTHS = (4, 6, 8, 10, 12)
 PARTS = 5
 SHARES = np.array([1.0] * DRAWS + [4.0, 4.0, 1.0])
 """How the time is shared by the steps after the first, where it is short; the last part is left."""
+LOOKED_AT = 1000
+"""Number of rows, at most, whose values are counted for the clock."""
 FAINT = 1e-6
 """Weight of the rows that are added."""
 
@@ -125,12 +127,20 @@ class TabularCatBoost(TabularBoosting):
     ) -> CatBoost:
         booster = CatBoost(self.parameters(setting, rounds))
         with clock.work("catboost") as lap:
-            depth = setting.get("depth", 6)
-            watch = _Watch(stop_at, lap, self.labels.shape[1], depth, self.inputs[rows].size)
+            watch = _Watch(stop_at, lap, self._amounts(setting, rows), self.inputs[rows].size)
             early = {} if held is None else {"early_stopping_rounds": PATIENCE, "use_best_model": True}
             pools = None if held is None else self._pool(held)
             booster.fit(self._pool(rows), eval_set=pools, callbacks=[watch], **early)
         return booster
+
+    def _amounts(self, setting: dict[str, Any], rows: np.ndarray) -> dict[str, float]:
+        """For the clock: a round.  It counts each value of each column (at most 255) in each leaf of each output."""
+        depth, outputs = setting.get("depth", 6), self.labels.shape[1]
+        looked_at = self.inputs[:: -(-len(self.inputs) // LOOKED_AT)]
+        values = sum(min(255, len(np.unique(column))) for column in looked_at.T)
+        leaves = outputs * 2**depth
+        cells = self.inputs[rows].size * outputs * depth
+        return {"trees": outputs, "leaves": leaves, "values": values * leaves, "cells": cells}
 
     def _pool(self, rows: np.ndarray) -> Pool:
         """The rows, and faint ones with which every label and every column varies: CatBoost refuses others."""
@@ -164,10 +174,8 @@ class TabularCatBoost(TabularBoosting):
 class _Watch:
     """CatBoost asks it after each round whether to go on."""
 
-    def __init__(self, stop_at: float, lap: clock.Lap, outputs: int, depth: int, cells: int) -> None:
-        self.stop_at, self.lap, self.first = stop_at, lap, True
-        self.amounts = {"trees": outputs, "leaves": outputs * 2**depth, "cells": cells * outputs * depth}
-        self.cells = cells
+    def __init__(self, stop_at: float, lap: clock.Lap, amounts: dict[str, float], cells: int) -> None:
+        self.stop_at, self.lap, self.amounts, self.cells, self.first = stop_at, lap, amounts, cells, True
 
     def after_iteration(self, info: Any) -> bool:
         self.lap(**self.amounts, sorted=self.cells * self.first, starts=int(self.first))
