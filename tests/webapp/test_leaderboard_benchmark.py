@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -133,5 +133,6 @@ def test_the_command_names_the_budget_of_each_kind_of_data(out: Path, admin_clie
     call_command("publish_benchmark", str(out), verbosity=0)
     shown = json.loads((out / "summary.json").read_text())
     shown["sets"] = [{**row, "budget_s": {"text": 120}.get(row["modality"], 60)} for row in shown["sets"]]
+    shown["sets"] += [{**row, "modality": "image"} for row in shown["sets"] if row["modality"] == "tabular"]
     (benchmark.published() / "summary.json").write_text(json.dumps(shown))
     assert "--budget 60,text=120 --seeds" in admin_client.get("/benchmark").content.decode()
