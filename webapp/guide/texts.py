@@ -23,6 +23,7 @@ Challenge 2019, IEEE TPAMI 2021.
 Configurations follow the published solutions of DeepWisdom, AutoCLINT (Kakao Brain) and the AutoML group in Freiburg.
 
 Starter data: digits and wine from the UCI Machine Learning Repository, as shipped with scikit-learn (CC BY 4.0); \
-texts from the documentation of Python (PSF licence); the other sets are generated."""
+life expectancies from Gapminder, as shipped with plotly (CC BY 4.0); texts from the documentation of Python (PSF \
+licence). The sounds and the clips are generated."""
 
 TEXTS = {"terms": ("Terms", TERMS), "credits": ("Credits", CREDITS)}

@@ -86,8 +86,8 @@ def summary() -> dict[str, Any] | None:
         )
         row["pairs"] = [(first.get(name), last.get(name)) for name in (*modalities, "")]
     shown = {"names": sorted(names), "general": general, "special": special, "overviews": plots[0], "curves": plots[1]}
-    shown |= {"budgets": _budgets(found["sets"]), "modalities": modalities, "has_references": has_references}
-    return found | shown
+    about = {"budgets": _budgets(found["sets"]), "modalities": modalities, "has_references": has_references}
+    return found | about | shown
 
 
 def _budgets(sets: list[dict[str, Any]]) -> str:

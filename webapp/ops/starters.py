@@ -1,7 +1,8 @@
 """Starter data: one small data set a modality, made on this machine without a network.
 
 ``python -m webapp.ops.starters NAME OUT`` writes one of them.  Digits and wine come with scikit-learn (UCI Machine
-Learning Repository, CC BY 4.0), the docstrings with Python (PSF licence); the rest is generated here.
+Learning Repository, CC BY 4.0), the docstrings with Python (PSF licence), the life expectancies with plotly (Gapminder,
+CC BY 4.0); sounds and clips are generated here.
 It runs as a process of its own: the web server imports neither scikit-learn nor OpenCV.
 """
 
@@ -64,11 +65,12 @@ STARTERS = {
         "moving-digits.zip",
         "96 generated clips: a hand-written digit (from scikit-learn, CC BY 4.0) moves up, down, left or right.",
     ),
-    "sensor": Starter(
-        "Vibration of a machine",
+    "life-expectancy": Starter(
+        "Life expectancy by country",
         "timeseries",
-        "sensor.csv",
-        "300 generated series of 120 readings of an imaginary sensor: normal running, a worn bearing, an imbalance.",
+        "life-expectancy.csv",
+        "The life expectancy of 140 countries, every five years from 1952 to 2007; the class is the continent. Source: "
+        "Gapminder, as shipped with plotly (CC BY 4.0).",
     ),
 }
 
@@ -160,19 +162,16 @@ def make_moving_digits(out: Path) -> None:
             archive.write(path, f"moving-digits/{name}/{i:02}.avi")
 
 
-def make_sensor(out: Path) -> None:
-    """A wide table: 120 readings and a label a row."""
-    random, t = np.random.default_rng(0), np.arange(120)
-    rows = []
-    for i in range(300):
-        state = ("normal", "worn bearing", "imbalance")[i % 3]
-        series = np.sin(2 * np.pi * t / 12 + random.uniform(0, 6)) + random.normal(0, 0.4, 120)
-        if state == "worn bearing":  # short knocks at each turn
-            series += 1.6 * ((t + int(random.integers(17))) % 17 == 0) * random.uniform(0.7, 1.3, 120)
-        elif state == "imbalance":  # a slow swell
-            series *= 1 + 0.7 * np.sin(2 * np.pi * t / 60 + random.uniform(0, 6))
-        rows.append([*np.round(series, 3), state])
-    _write_csv(out, [*(f"t{k}" for k in t), "state"], rows)
+def make_life_expectancy(out: Path) -> None:
+    """A wide table: a country a row; without Oceania, of which there are two."""
+    from plotly.data import gapminder
+
+    found = gapminder()
+    found = found[found["continent"] != "Oceania"]
+    years = sorted(found["year"].unique())
+    table = found.pivot(index=["country", "continent"], columns="year", values="lifeExp")
+    rows = ([*np.round(table.loc[place], 3), place[1]] for place in table.index)
+    _write_csv(out, [*map(str, years), "continent"], rows)
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
@@ -181,7 +180,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "docstrings": make_docstrings,
     "tones": make_tones,
     "moving-digits": make_moving_digits,
-    "sensor": make_sensor,
+    "life-expectancy": make_life_expectancy,
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make and check an AutoDL data set, with the standard library of Python 3.9 or later alone.
 
-python autodl_bundle.py make flowers.csv OUT     a table; its last column is the class
+python autodl_bundle.py make flowers.csv OUT     a table of numbers; its last column is the class
 python autodl_bundle.py make photos OUT          a folder of JPEG or PNG files for each class
 python autodl_bundle.py check OUT                OUT holds NAME.data and NAME.solution
 """
