@@ -303,6 +303,8 @@ for k, (t, nauc) in enumerate(plan["points"]):
     events.append(out / "events.jsonl", "score", k=k, t=t, by="toy", **scores)
 print(plan.get("say", "working"), flush=True)
 time.sleep(plan.get("sleep_s", 0))
+if plan.get("limit"):
+    events.append(out / "events.jsonl", "failed", what="process", error=plan["limit"], traceback="", fatal=True)
 if plan.get("code"):
     sys.exit(plan["code"])
 finish(plan.get("stopped", "done"), "nothing left to learn")
@@ -312,7 +314,7 @@ POINTS = [(0.5, 0.2), (2.0, 0.8), (6.0, 0.9)]
 
 @pytest.fixture
 def engine_plan(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., None]:
-    """``engine_plan(points=[(t, nauc)], sleep_s=, code=, say=, stopped=)``: what the engine will do."""
+    """``engine_plan(points=[(t, nauc)], sleep_s=, code=, say=, stopped=, limit=)``: what the engine will do."""
 
     def plan(**wishes: Any) -> None:
         def start(_data: Path, run_dir: Path, **_: Any) -> subprocess.Popen[bytes]:
