@@ -27,6 +27,7 @@ REST = (
     *("query_counts", "runs_pages", "security_urls"),
 )
 START_LIMIT_S = 60
+NOTICED_S = 60
 
 
 def free_port() -> int:
@@ -127,3 +128,45 @@ def test_the_site_on_servers_of_its_own(postgres: str, redis_url: str, files: tu
     )
     print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+ASKS = """
+import django
+django.setup()
+from django.db import connection
+connection.ensure_connection()
+print("connected", flush=True)
+input()
+connection.cursor().execute("SELECT 1")
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_database_that_vanishes_without_a_word(postgres: str, asks: bool, tmp_path: Path) -> None:
+    """Its host loses its network after the connection was made: before the question, or while the answer is awaited."""
+    with networks.bridge() as bridge:
+        if not bridge:
+            pytest.skip("this machine lets us make no networks")
+        code = ASKS if asks else ASKS.replace("SELECT 1", "SELECT pg_sleep(300)")
+        process = subprocess.Popen(
+            [*bridge.join(3), sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ
+            | {"DATABASE_URL": postgres, "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "webapp.settings"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "connected\n"
+        if not asks:
+            print("", file=process.stdin, flush=True)
+            time.sleep(1)
+        bridge.connect(3, "down")
+        begun = time.monotonic()
+        _, errors = process.communicate("\n", timeout=NOTICED_S)
+        print(f"noticed after {time.monotonic() - begun:.1f} s")
+        assert "OperationalError" in errors
