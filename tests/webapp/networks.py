@@ -66,8 +66,9 @@ class Bridge:
 def bridge() -> Iterator[Bridge | None]:
     """That of who started us, or a new one; None where this machine or this user makes none."""
     told, number = os.environ.get(VARIABLE), secrets.randbelow(512)
-    network = f"198.{18 + number // 256}.{number % 256}"
-    found = Bridge(*told.split()) if told else Bridge(f"adl{secrets.token_hex(4)}", network)
+    new = f"adl{secrets.token_hex(4)} 198.{18 + number // 256}.{number % 256}"
+    name, network = (told or new).split()
+    found = Bridge(name, network)
     try:
         yield found if told or _make(found) else None
     finally:
