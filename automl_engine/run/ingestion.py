@@ -276,4 +276,7 @@ def _repeat_exactly(seed: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads that a model leaves behind would keep us until the budget is used up

@@ -237,6 +237,8 @@ def test_the_program_for_the_old_interpreter_is_python_3_6(name: str) -> None:
 
 EVERY_GETTER = '''
 import os
+import threading
+import time
 import numpy as np
 import tensorflow as tf
 
@@ -254,6 +256,7 @@ class Model:
         assert os.path.isfile(os.path.join("linked", "code.py"))
         self.done_training = False
         self.steps = 0
+        threading.Thread(target=time.sleep, args=(600,)).start()  # the run is done all the same
 
     def train(self, dataset, remaining_time_budget=None):
         assert os.system("pip3 install kapre==0.1.4 -i https://pypi.example/simple") != 0

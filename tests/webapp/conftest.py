@@ -23,11 +23,12 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from tests.webapp import toys
+from tests.webapp import faults, toys
 from webapp import engine
 from webapp.accounts.models import User
 from webapp.datasets.models import Dataset
@@ -102,6 +103,37 @@ def database_file(transactional_db: None, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.1)
     yield path
     connection.close()
+
+
+@pytest.fixture
+def servers(
+    transactional_db: None, request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Database and queue of this process are those of all processes that a test starts."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        database = f"sqlite:///{request.getfixturevalue('database_file')}"
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 20)
+        connection.close()
+    else:
+        database = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
+    monkeypatch.setenv("DATABASE_URL", database)
+    if not settings.REDIS_URL:
+        monkeypatch.setenv("REDIS_URL", f"unix://{request.getfixturevalue('redis_socket')}")
+    url = os.environ["REDIS_URL"]
+    settings.RQ_QUEUES = {name: queue | {"URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    call_command("sync_portfolio", verbosity=0)
+
+
+@pytest.fixture
+def site(servers: None, tmp_path: Path, settings: Any) -> Iterator[faults.Site]:
+    """Whose engine waits and whose reaper reaps; workers are for the test to start."""
+    settings.DATA_DIR = tmp_path
+    site = faults.Site(tmp_path)
+    site.start("-m", "automl_engine.run.warm", str(site.socket))
+    site.start("manage.py", "reaper")
+    yield site
+    site.stop()
 
 
 @pytest.fixture
@@ -271,6 +303,8 @@ for k, (t, nauc) in enumerate(plan["points"]):
     events.append(out / "events.jsonl", "score", k=k, t=t, by="toy", **scores)
 print(plan.get("say", "working"), flush=True)
 time.sleep(plan.get("sleep_s", 0))
+if plan.get("limit"):
+    events.append(out / "events.jsonl", "failed", what="process", error=plan["limit"], traceback="", fatal=True)
 if plan.get("code"):
     sys.exit(plan["code"])
 finish(plan.get("stopped", "done"), "nothing left to learn")
@@ -280,7 +314,7 @@ POINTS = [(0.5, 0.2), (2.0, 0.8), (6.0, 0.9)]
 
 @pytest.fixture
 def engine_plan(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., None]:
-    """``engine_plan(points=[(t, nauc)], sleep_s=, code=, say=, stopped=)``: what the engine will do."""
+    """``engine_plan(points=[(t, nauc)], sleep_s=, code=, say=, stopped=, limit=)``: what the engine will do."""
 
     def plan(**wishes: Any) -> None:
         def start(_data: Path, run_dir: Path, **_: Any) -> subprocess.Popen[bytes]:

@@ -1,100 +1,49 @@
 """Processes that are killed or frozen while runs learn: a real queue, real workers and engines, the real reaper.
 
 What is asserted: what the page says and when, that nothing scored is lost, that the owner is not charged, and that no
-process is left.
+process is left.  test_servers.py runs those that are long with PostgreSQL, too.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-import redis
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
-from automl_engine.run import events
 from formatters.base import Options
 from formatters.convert import convert
+from tests.webapp.faults import (
+    MARGIN_S,
+    NOTICED_S,
+    Site,
+    family,
+    freeze_after_first_scores,
+    page,
+    scored,
+    start_run,
+    wait_for,
+)
 from webapp.accounts.models import User
 from webapp.database import patiently
 from webapp.datasets.models import Dataset
 from webapp.ops import processes, redis_server
 from webapp.ops.models import Fault
-from webapp.runs import control, journal
+from webapp.runs import control, journal, words
 from webapp.runs.models import Run
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTICED_S = 20
-MARGIN_S = 60
-"""What a busy machine may take for what is no matter of seconds: the start of an engine, say."""
-
-
-class Site:
-    """Workers for training, the waiting engine and the reaper, on the test's own database, Redis and files."""
-
-    def __init__(self, data_dir: Path, redis_socket: Path) -> None:
-        self.mark = f"faults-{secrets.token_hex(4)}"
-        self.redis = redis.Redis(unix_socket_path=str(redis_socket))
-        self.socket, self.log = data_dir / "engine0.sock", open(data_dir / "site.log", "ab")  # noqa: SIM115
-        self.environment = os.environ | {
-            "DATA_DIR": str(data_dir),
-            "REDIS_URL": f"unix://{redis_socket}",
-            "WARM_ENGINE": str(self.socket),
-            "CUDA_VISIBLE_DEVICES": "",
-            processes.MARK: self.mark,
-        }
-
-    def start(self, *command: str) -> None:
-        """A process in a session of its own, as the supervisor of the site starts it."""
-        subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
-
-    def worker_of(self, run: Run) -> psutil.Process:
-        job = Job.fetch(run.job_id, connection=self.redis, serializer=JSONSerializer)
-        return psutil.Process(int(str(job.worker_name).split(".")[-2]))
-
-    def stop(self) -> None:
-        processes.end(processes.marked(self.mark), 1)
-        self.log.close()
-
-
-@pytest.fixture
-def site(
-    database_file: Path, redis_socket: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Site]:
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 20)  # others write, too
-    connection.close()
-    call_command("sync_portfolio", verbosity=0)
-    settings.DATA_DIR = tmp_path
-    url = f"unix://{redis_socket}"
-    settings.RQ_QUEUES = {name: queue | {"URL": url} for name, queue in settings.RQ_QUEUES.items()}
-    site = Site(tmp_path, redis_socket)
-    site.start("-m", "automl_engine.run.warm", str(site.socket))
-    site.start("manage.py", "reaper")
-    yield site
-    site.stop()
+GONE_S = 60
 
 
 @pytest.fixture
@@ -111,53 +60,6 @@ def dataset(owner: User, make_dataset: Any, tmp_path: Path) -> Dataset:
     Dataset.objects.update(state="ready")
     dataset.refresh_from_db()
     return dataset
-
-
-def wait_for(condition: Callable[[], Any], limit_s: float, what: str) -> None:
-    begun = time.monotonic()
-    while not patiently(condition):
-        assert time.monotonic() - begun < limit_s, f"not within {limit_s} s: {what}"
-        time.sleep(0.05)
-
-
-def start_run(dataset: Dataset, number: int, budget_s: int = 600) -> Run:
-    """The reaper sends it, as it does with every run that Redis does not know."""
-    run = patiently(
-        lambda: Run.objects.create(dataset=dataset, owner=dataset.owner, number=number, budget_s=budget_s, seed=number)
-    )
-    patiently(lambda: Run.objects.filter(pk=run.pk).update(state_since="2026-01-01T00:00Z"))
-    return run
-
-
-def scored(run: Run) -> int:
-    return sum(event["event"] == "score" for event in events.read(run.dir / "events.jsonl")[0])
-
-
-def family(run: Run) -> list[psutil.Process]:
-    """The engine's processes: a watcher, the supervisor, its watcher, the training process."""
-    first = psutil.Process(int((run.dir / "engine.pid").read_text().split()[0]))
-    return [first, *first.children(recursive=True)]
-
-
-def freeze_after_first_scores(runs: list[Run]) -> list[list[psutil.Process]]:
-    """Stop the training processes, so that the runs stay as they are; returns the family of each."""
-    found: dict[str, list[psutil.Process]] = {}
-
-    def freeze() -> bool:
-        for run in runs:
-            if run.pk not in found and scored(run):
-                found[run.pk] = family(run)
-                found[run.pk][-1].suspend()
-        return len(found) == len(runs)
-
-    wait_for(freeze, MARGIN_S, "a score of each run")
-    for run in runs:
-        run.refresh_from_db()
-    return [found[run.pk] for run in runs]
-
-
-def page(client: Client, run: Run) -> str:
-    return client.get(f"/runs/{run.pk}").content.decode()
 
 
 @pytest.mark.slow
@@ -215,9 +117,29 @@ def test_a_frozen_supervisor(site: Site, dataset: Dataset, owner_client: Client)
     assert not [process for process in members if processes.is_alive(process)]
 
 
+@pytest.mark.long
+def test_a_frozen_training_process(site: Site, dataset: Dataset, owner_client: Client) -> None:
+    """It hears no signal; the supervisor ends it at the budget, and the run counts as any other."""
+    site.start("manage.py", "worker", "train")
+    wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
+    run = start_run(dataset, 1, budget_s=10)
+    (members,) = freeze_after_first_scores([run])
+    frozen_at = time.monotonic()
+    points = scored(run)
+    wait_for(lambda: Run.objects.filter(pk=run.pk, state="finished").exists(), 10 + 30, "an end")
+    print(f"a run of 10 s whose training process was frozen ended {time.monotonic() - frozen_at:.1f} s later")
+    run.refresh_from_db()
+    assert (run.charged, run.error, run.export_state) == (True, "", "queued")
+    assert run.points.count() == scored(run) >= points
+    assert run.reason == f"The training time of {words.duration(10)} is over."
+    assert run.reason in page(owner_client, run)
+    assert not [process for process in members if processes.is_alive(process)]
+
+
 @contextmanager
-def redis_gone(socket: Path) -> Iterator[None]:
+def redis_gone() -> Iterator[None]:
     """Killed, and started again at the end with nothing in it."""
+    socket = Path(os.environ["REDIS_URL"].removeprefix("unix://"))
     command = redis_server.command(socket, socket.parent)
     (server,) = [found for found in psutil.Process().children() if Path(found.cwd()).is_relative_to(socket.parent)]
     server.kill()
@@ -227,32 +149,78 @@ def redis_gone(socket: Path) -> Iterator[None]:
 
 
 @contextmanager
-def database_gone(path: Path) -> Iterator[None]:
+def database_locked() -> Iterator[None]:
     """Nobody can write."""
-    holder = sqlite3.connect(path, isolation_level=None)
+    holder = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     yield
     holder.close()
 
 
+def postgres() -> psutil.Process:
+    """The server, whose child answers us."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return psutil.Process(cursor.fetchone()[0]).parent()
+
+
+@contextmanager
+def postgres_killed() -> Iterator[None]:
+    """It refuses connections, and recovers at the end from the crash; test_servers.py stops it after all."""
+    server = postgres()
+    command, user, folder = server.cmdline(), server.username(), server.cwd()
+    server.kill()
+    yield
+    subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def postgres_frozen() -> Iterator[None]:
+    """It takes connections and questions, and answers nothing."""
+    server = postgres()
+    members = [server, *server.children(recursive=True)]
+    for member in members:
+        member.suspend()
+    yield
+    for member in members:
+        member.resume()
+
+
+GONE = {
+    "redis": ("sqlite", redis_gone),
+    "database": ("sqlite", database_locked),
+    "postgres": ("postgresql", postgres_killed),
+    "postgres-frozen": ("postgresql", postgres_frozen),
+}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("what", ["redis", "database"])
+@pytest.mark.parametrize(("vendor", "gone"), GONE.values(), ids=GONE)
 def test_gone_for_a_minute(
-    what: str, site: Site, dataset: Dataset, owner_client: Client, redis_socket: Path, database_file: Path
+    vendor: str, gone: Callable[[], AbstractContextManager[None]], site: Site, dataset: Dataset, owner_client: Client
 ) -> None:
     """The run goes on meanwhile; afterwards all its scores are rows, and it ends as if nothing had been."""
+    if connection.vendor != vendor:
+        pytest.skip(f"is about {vendor}")
     site.start("manage.py", "worker", "train")
     wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
     run = start_run(dataset, 1)
     wait_for(lambda: scored(run), MARGIN_S, "a score")
-    with redis_gone(redis_socket) if what == "redis" else database_gone(database_file):
+    with gone():
         before = scored(run)
-        time.sleep(60)
-        assert "run 1" in page(owner_client, run)
-    assert scored(run) >= before
+        time.sleep(GONE_S)
+        assert processes.is_alive(family(run)[-1])
+        if vendor == "sqlite":
+            assert "run 1" in page(owner_client, run)
+    back_at = time.monotonic()
+    after = scored(run)
+    assert after >= before
+    wait_for(lambda: run.points.count() >= after, MARGIN_S, "what was scored meanwhile as rows")
+    print(f"scores of the minute were rows {time.monotonic() - back_at:.1f} s after the end of it")
     patiently(lambda: control.stop(run))
     wait_for(lambda: Run.objects.filter(pk=run.pk, state="finished").exists(), MARGIN_S, "its end")
     run.refresh_from_db()
     assert (run.tries, run.error, run.charged) == (1, "", True)
     assert run.points.count() == scored(run)
-    assert not [process for process in processes.marked(site.mark) if "ingestion" in " ".join(process.cmdline())]
+    assert "run 1" in page(owner_client, run)
+    assert not site.is_training()

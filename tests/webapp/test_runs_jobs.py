@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from automl_engine.run import events
+from automl_engine.run import child, events
 from tests.webapp.conftest import POINTS
 from webapp import engine
 from webapp.accounts.models import User
+from webapp.ops.models import Fault
 from webapp.portfolio import rows
 from webapp.runs import ending, journal, queue
 from webapp.runs import jobs as run_jobs
@@ -175,6 +176,28 @@ def test_a_crash_keeps_earlier_predictions(queued: Run, engine_plan: Any) -> Non
     assert queued.nauc == 0.9
     assert queued.points.count() == 3
     assert not queued.charged
+
+
+@pytest.mark.parametrize("points", [[], POINTS])
+@pytest.mark.parametrize(
+    ("limit", "told", "fault"),
+    [
+        (child.memory_sentence(2**30), "give less of it. Your data is safe; the run does not count.", "out of memory"),
+        ("This started more than 256 processes, the limit here; use fewer of them.", "is not the cause", "of a run"),
+    ],
+)
+def test_a_limit_of_this_site_costs_nothing(
+    queued: Run, engine_plan: Any, points: list[Any], limit: str, told: str, fault: str
+) -> None:
+    """The engine ends as for data that it cannot read if nothing was predicted; what to do about memory is kept."""
+    engine_plan(points=points, code=0 if points else 2, limit=limit, stopped="failed")
+    train(queued.pk)
+    queued.refresh_from_db()
+    assert (queued.state, queued.charged, queued.points.count()) == (Run.State.FAILED, False, len(points))
+    assert limit.rstrip(".") in queued.error
+    assert told in queued.error
+    assert "Fix the data" not in queued.error
+    assert fault in Fault.objects.get().what
 
 
 def test_a_killed_engine_starts_once_more_and_that_everybody_sees(

@@ -1,7 +1,7 @@
 """Machines that share a database, a queue and an S3 store, but no disk: one is lost in the middle of a run.
 
-Each host is a set of processes with a DATA_DIR and, where that is allowed, a host name of its own.  test_servers.py
-runs this with PostgreSQL and Redis as well.
+Each host is a set of processes with a DATA_DIR and, where that is allowed (to root, with ``ip``), a host name and a
+network namespace of its own.  test_servers.py runs this with PostgreSQL and Redis as well.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from moto.server import ThreadedMotoServer
 
@@ -28,7 +26,8 @@ from automl_engine.run import events
 from formatters.base import Options
 from formatters.convert import convert
 from tests.formatters.toys import TOYS
-from tests.webapp.test_faults import MARGIN_S, NOTICED_S, ROOT, start_run, wait_for
+from tests.webapp import networks
+from tests.webapp.faults import MARGIN_S, NOTICED_S, ROOT, start_run, wait_for
 from webapp import store
 from webapp.accounts.models import User
 from webapp.database import patiently
@@ -48,10 +47,11 @@ FOLLOWED_S = 10  # 1 to 3 s on two cores, with the tests of the engine beside
 class Host:
     """Processes of one machine."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, place: Sequence[str]) -> None:
+        """``place``: the beginning of a command that runs there."""
         self.name, self.data_dir, self.mark = name, folder / name, f"{name}-{secrets.token_hex(4)}"
         self.data_dir.mkdir()
-        self.socket = Path(f"/tmp/{self.mark}.sock")
+        self.place, self.socket = place, Path(f"/tmp/{self.mark}.sock")
         self.environment = {"DATA_DIR": str(self.data_dir), "CUDA_VISIBLE_DEVICES": "", processes.MARK: self.mark}
 
     def start(self, *command: str, **environment: str) -> None:
@@ -59,7 +59,7 @@ class Host:
         may_have = not subprocess.run([*own_name, "true"], capture_output=True).returncode
         with open(self.data_dir / "host.log", "ab") as log:
             subprocess.Popen(
-                [*(own_name if may_have else []), sys.executable, *command],
+                [*self.place, *(own_name if may_have else []), sys.executable, *command],
                 cwd=ROOT,
                 env=os.environ | self.environment | environment,
                 stdout=log,
@@ -71,8 +71,11 @@ class Host:
         self.start("-m", "automl_engine.run.warm", str(self.socket))
         self.start("manage.py", "worker", "train", WARM_ENGINE=str(self.socket))
 
+    def processes(self) -> list[psutil.Process]:
+        return processes.marked(self.mark)
+
     def kill(self) -> None:
-        while alive := processes.marked(self.mark):
+        while alive := self.processes():
             for process in alive:
                 process.kill()
             psutil.wait_procs(alive, 5)
@@ -89,8 +92,16 @@ class Host:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
-    server = ThreadedMotoServer(port=0)
+def network() -> Iterator[networks.Bridge | None]:
+    with networks.bridge() as bridge:
+        if not bridge:
+            print("the hosts share the network of this machine, which lets us make no other")
+        yield bridge
+
+
+@pytest.fixture
+def bucket(network: networks.Bridge | None, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
+    server = ThreadedMotoServer(ip_address=network.address if network else "127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     settings.STORAGE_URL = "s3://autodl/site"
@@ -104,26 +115,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def servers(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Database and queue of this process are those of all hosts."""
-    if connection.vendor == "sqlite":
-        database = f"sqlite:///{request.getfixturevalue('database_file')}"
-        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 20)
-        connection.close()
-    else:
-        request.getfixturevalue("transactional_db")
-        database = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
-    monkeypatch.setenv("DATABASE_URL", database)
-    if not settings.REDIS_URL:
-        monkeypatch.setenv("REDIS_URL", f"unix://{request.getfixturevalue('redis_socket')}")
-    url = os.environ["REDIS_URL"]
-    settings.RQ_QUEUES = {name: queue | {"URL": url} for name, queue in settings.RQ_QUEUES.items()}
-    call_command("sync_portfolio", verbosity=0)
-
-
-@pytest.fixture
-def hosts(bucket: None, servers: None, tmp_path: Path, settings: Any) -> Iterator[dict[str, Host]]:
-    found = {name: Host(name, tmp_path) for name in ("web", "one", "two")}
+def hosts(
+    network: networks.Bridge | None, bucket: None, servers: None, tmp_path: Path, settings: Any
+) -> Iterator[dict[str, Host]]:
+    """The web host is this process, too, so it stays in the network of this machine."""
+    found = {"web": Host("web", tmp_path, [])}
+    for number, name in enumerate(("one", "two"), 1):
+        found[name] = Host(name, tmp_path, network.join(number) if network else [])
     settings.DATA_DIR = found["web"].data_dir
     settings.MEDIA_ROOT = found["web"].data_dir / "media"
     yield found
@@ -148,6 +146,8 @@ def test_a_lost_host(hosts: dict[str, Host], dataset: Dataset, owner_client: Cli
         host.train()
     for host in workers:
         wait_for(host.socket.exists, 2 * MARGIN_S, "a waiting engine")
+    networks_of = {os.readlink(f"/proc/{process.pid}/ns/net") for host in workers for process in host.processes()}
+    assert len({os.readlink("/proc/self/ns/net"), *networks_of}) == (3 if workers[0].place else 1)
     hosts["web"].start("manage.py", "reaper")
     runs = [start_run(dataset, number) for number in (1, 2)]
 

@@ -21,6 +21,7 @@ SCORES = ("alc", "nauc", "accuracy", "first_prediction_s")
 ORDERLY = ("done", "budget", "user")  # how an engine ends that nothing stopped
 KILLED = "The engine ran out of memory or was stopped by the system."
 NO_ROOM = f"{probes.DISK_FULL}."
+MEMORY_LIMIT = "of memory, the limit here"  # in the sentence with which the engine ends what takes more
 MEMORY_SIGNS = re.compile(r"out of memory|MemoryError|bad_alloc|OutOfMemory|oom", re.IGNORECASE)
 
 
@@ -50,15 +51,16 @@ def _end(run: Run, code: int | None, trouble: str) -> None:
 
 def _fail_for_us(run: Run, trouble: str, **fields: Any) -> bool:
     """A failure that costs the user nothing, and that the status page lists."""
+    is_too_large = MEMORY_LIMIT in trouble
     error = (
-        f"{trouble} Your data is not the cause and is safe; the run does not count. "
+        f"{trouble} Your data {'' if is_too_large else 'is not the cause and '}is safe; the run does not count. "
         "Start it again; if it fails again, show the log to the administrator."
     )
     with transaction.atomic():
         written = _write(run, state=Run.State.FAILED, error=error, charged=False, **fields)
         if written:
             told = trouble in (KILLED, NO_ROOM)  # others may quote the data
-            what = trouble if told else "The engine of a run failed."
+            what = trouble if told else KILLED if is_too_large else "The engine of a run failed."
             Fault.objects.create(what=what, done="The run does not count; its earlier scores are kept.")
     return written
 
@@ -105,7 +107,7 @@ def _fail(run: Run, code: int | None, trouble: str) -> None:
     scores = engine.read_json(run.dir / "scores.json") or {}
     if trouble:
         _fail_for_us(run, trouble)
-    elif code == engine.EXIT_DATA_ERROR:
+    elif code == engine.EXIT_DATA_ERROR and _failure(run).get("what") != "process":  # else it hit a limit
         error = f"{_last_line(run)} Fix the data or change its settings, and start again."
         _write(run, state=Run.State.FAILED, error=error)
     elif scores.get("stopped") == "budget":
@@ -120,15 +122,22 @@ def _fail(run: Run, code: int | None, trouble: str) -> None:
 
 def _trouble(run: Run, code: int | None) -> str:
     """A crash in words, from the journal's last failure, the exit code and the end of the log."""
-    failures = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "failed"]
-    error = str(failures[-1].get("error", "")) if failures else ""
+    error = str(_failure(run).get("error", ""))
     if probes.is_disk_full(f"{error} {_last_line(run)}"):
         return NO_ROOM
+    if MEMORY_LIMIT in error:
+        return error
     if code == -9 or MEMORY_SIGNS.search(f"{error} {_last_line(run)}"):
         return KILLED
     if error:
         return f"The engine stopped with an error ({error.rstrip('.')})."
     return f"The engine ended without a message (code {code})."
+
+
+def _failure(run: Run) -> dict[str, Any]:
+    """The journal's last failure; empty if it tells none."""
+    failures = [event for event in engine.events.read(run.dir / "events.jsonl")[0] if event["event"] == "failed"]
+    return failures[-1] if failures else {}
 
 
 def _last_line(run: Run) -> str:

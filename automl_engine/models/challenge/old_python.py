@@ -313,4 +313,6 @@ if __name__ == "__main__":
         run.move_into(around)
         code = run.run()
         os.chdir("/")
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads that a model leaves behind would keep us until the budget is used up

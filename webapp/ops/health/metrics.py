@@ -33,7 +33,7 @@ REASONS = {
     "budget": Q(state=Run.State.FINISHED, reason__startswith="The training time"),
     "done": Q(state=Run.State.FINISHED),
     "data": Q(state=Run.State.FAILED, charged=True),
-    "killed": Q(state=Run.State.FAILED, error__startswith=ending.KILLED),
+    "killed": Q(state=Run.State.FAILED) & (Q(error__startswith=ending.KILLED) | Q(error__contains=ending.MEMORY_LIMIT)),
     "too_slow": Q(state=Run.State.FAILED, error__startswith=jobs.TOO_SLOW),
     "worker_lost": Q(state=Run.State.FAILED, error__startswith="The worker of this run"),
     "no_prediction": Q(state=Run.State.FAILED, error__startswith="There was no prediction"),
