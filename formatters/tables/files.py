@@ -16,6 +16,7 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.edits import fixes
 from formatters.groups import names_groups
+from formatters.labels.target import CLEAR_NAME, SURE_NAME, name_score
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import (
@@ -55,7 +56,9 @@ TOOL_COLUMNS = {  # of Label Studio and Prodigy, by one that tells the tool
     "annotation_id": ("annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"),
     "_input_hash": ("_input_hash", "_task_hash", "_timestamp", "_session_id", "_annotator_id", "_view_id"),
 }
-AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
+FORM = re.compile(r"submission(?!s)", re.IGNORECASE)  # a table to be filled in for a contest
+NAMELESS = "column_"
+AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them, or join what it tells to each row"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class TableUpload:
     def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
         """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
         labelled = [one for one in self.aside if set(target) <= one.columns]
+        about_same = [one for one in self.aside if one not in labelled and self._may_tell_more(one)]
         unsure = [
             _unsure_split(c)
             for c in self.columns
@@ -92,8 +96,14 @@ class TableUpload:
         ]
         return [*self.doubts, *unsure] + [
             Doubt(f"{one.path} and its {counted(one.rows, 'row')} are not used: {one.why}", AS_THE_OTHERS, one.path)
-            for one in labelled
+            for one in labelled + about_same
         ]
+
+    def _may_tell_more(self, one: Aside) -> bool:
+        """Has it many rows, a column that names ours, and others that ours lack?"""
+        own = {column.name for column in self.columns}
+        shared = any(not column.startswith(NAMELESS) for column in one.columns & own)
+        return shared and not one.columns <= own and 2 * one.rows >= len(self.table.rows)
 
 
 def load(root: Path) -> TableUpload | None:
@@ -127,7 +137,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     read = _read_tables(root, paths)
     if not read:
         return None
-    joined = with_labels_beside(read)
+    joined = with_labels_beside(_spelt_alike(read))
     tables = {path: table for path, (table, _) in joined.items()}
     findings = {path: found for path, (_, found) in joined.items()}
     group = _largest_group(tables)
@@ -162,6 +172,7 @@ def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, ReadTable]:
     if any(path.endswith(".solution") for path in paths):
         return matrices(root, paths)
     named = [path for path in paths if not _is_about(path)]
+    named = [path for path in named if not FORM.search(Path(path).stem)] or named
     structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
     found = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
     found += [path for path in structured if not found or not path.lower().endswith(JSONS)]
@@ -171,6 +182,8 @@ def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, ReadTable]:
 
 
 def _why_not_read(path: str) -> str:
+    if FORM.search(Path(path).stem):
+        return "a form for the answers to a contest"
     return "a JSON file beside other tables" if path.lower().endswith(JSONS) else "it is no table of rows"
 
 
@@ -231,11 +244,27 @@ def _texts_by_class(root: Path, paths: list[str]) -> dict[str, ReadTable]:
     return tables
 
 
+def _spelt_alike(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
+    """The tables, a column that another one spells otherwise ("Kind", "kind") under its first name."""
+    first: dict[str, str] = {}
+    found = {}
+    for path, (table, findings) in read.items():
+        folded = [name.casefold() for name in table.columns]
+        if len(set(folded)) == len(folded):
+            names = [first.setdefault(plain, name) for plain, name in zip(folded, table.columns, strict=True)]
+            table = replace(table, columns=names) if names != table.columns else table
+        found[path] = table, findings
+    return found
+
+
 def _largest_group(tables: dict[str, RawTable]) -> list[str]:
     """The files with the same columns that hold the most cells; wider tables win, since labels are a column."""
     groups: dict[frozenset[str], list[str]] = {}
     for path, table in tables.items():
         groups.setdefault(frozenset(table.columns), []).append(path)
+    named = {columns: max(map(name_score, columns)) for columns in groups}
+    if max(named.values()) >= SURE_NAME:  # tables about the same things, one of them with the label
+        groups = {columns: group for columns, group in groups.items() if named[columns] >= CLEAR_NAME}
 
     def size(columns: frozenset[str]) -> int:
         return len(columns) * sum(len(tables[path].rows) for path in groups[columns])
