@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ from formatters.split_words import (
     sides_of_paths,
 )
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
+from formatters.tables.formats import A_FILE_EACH, JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.matrices import matrices
 from formatters.tables.new_rows import left_out_doubts
@@ -57,6 +58,10 @@ TOOL_COLUMNS = {  # of Label Studio and Prodigy, by one that tells the tool
     "_input_hash": ("_input_hash", "_task_hash", "_timestamp", "_session_id", "_annotator_id", "_view_id"),
 }
 FORM = re.compile(r"submission(?!s)", re.IGNORECASE)  # a table to be filled in for a contest
+FILE_IN_LETTERS = re.compile(
+    r"(?:data:[a-z]{1,20}/[\w.+-]{1,40};base64,|(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|SUkqA|ZkxhQ|SUQz)[\w+/]{40})"
+)
+LOOK_CELLS = 20
 NAMELESS = "column_"
 AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them, or join what it tells to each row"
 
@@ -153,6 +158,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
+    for column in columns:
+        _check_no_files(column, main.file_name)
     doubts = [doubt for path in group for doubt in left_out_doubts(path, findings[path].left_out)]
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
@@ -188,8 +195,9 @@ def _why_not_read(path: str) -> str:
 
 
 def _is_about(path: str) -> bool:
-    """A licence, a readme: words about the data."""
-    return Path(path).stem.lower().startswith(NO_TABLE)
+    """A licence, a readme, a list of words: about the data."""
+    stem = Path(path).stem.lower()
+    return stem.startswith(NO_TABLE) or stem.endswith(("vocab", "vocabulary", "stopwords"))
 
 
 def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
@@ -203,17 +211,21 @@ def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
     try:
         first = read_table(root / paths[0])
         tables = (read_table(root / path) for path in paths)
-        if first.delimiter in BETWEEN_TEXT_AND_LABEL and any(" " in cell for cell in first.rows[0]):
+        if first.delimiter in BETWEEN_TEXT_AND_LABEL and any(map(_is_sentence, first.rows[0])):
             return all(
                 table.delimiter == first.delimiter
                 and len(table.columns) == len(first.columns)
-                and any(" " in cell for cell in table.rows[0])
+                and any(map(_is_sentence, table.rows[0]))
                 for table in tables
             )
         headed = alone and first.has_header and len(first.columns) > 1
         return headed and all(table.has_header and table.columns == first.columns for table in tables)
     except DataError:  # prose
         return False
+
+
+def _is_sentence(cell: str) -> bool:
+    return " " in cell or bool(re.search(r"[\u3040-\u9fff]{8}", cell))
 
 
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
@@ -242,6 +254,12 @@ def _texts_by_class(root: Path, paths: list[str]) -> dict[str, ReadTable]:
             return {}
         tables[path] = RawTable(["text"], [[line] for line in lines], False, "", path), RawFindings()
     return tables
+
+
+def _check_no_files(column: Column, name: str) -> None:
+    """Raises DataError: the cells hold whole files as letters (base64)."""
+    if len(column.counts) > 1 and all(map(FILE_IN_LETTERS.match, islice(column.counts, LOOK_CELLS))):
+        raise DataError(f"column {column.name!r} of {name} holds files as letters (base64); {A_FILE_EACH}")
 
 
 def _spelt_alike(read: dict[str, ReadTable]) -> dict[str, ReadTable]:

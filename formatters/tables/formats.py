@@ -33,6 +33,11 @@ DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson", ".geojson")
 PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
+A_FILE_EACH = "save each as a file of its own, in one folder per class or beside a CSV of file names and labels."
+FORMULA_WITHOUT_RESULT = re.compile(  # one that gives text may give none
+    rb'<c(?![^>]{0,200}t="str")[^>]{0,200}><f[^>]{0,200}(?:/>|>[^<]{0,9000}</f>)(?:<v ?/>|<v></v>)?</c>'
+)
+LOOK_SHEET_BYTES, MANY_FORMULAS = 2**22, 5
 LOOK_BYTES_ROWS = 20
 MAX_DIGITS = 9  # of a place in a sparse row
 Rows = list[list[str]]
@@ -112,6 +117,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
             with zipfile.ZipFile(path) as parts:
                 if sum(part.file_size for part in parts.infolist()) > MAX_WORKBOOK_BYTES:
                     raise DataError(f"{path.name} unpacks to more than {MAX_WORKBOOK_BYTES:,} bytes; save it as CSV.")
+                _check_formulas(parts, path.name)
         book = load_workbook(str(path))
         found = {}
         for name in book.sheet_names:
@@ -126,6 +132,18 @@ def _sheets(path: Path) -> dict[str, Rows]:
         raise
     except BaseException:  # a panic of the library, which cannot be sent to the process that waits
         os._exit(1)
+
+
+def _check_formulas(parts: zipfile.ZipFile, name: str) -> None:
+    """Raises DataError: formulas whose results no program has computed yet would be read as empty cells."""
+    for part in (part for part in parts.namelist() if re.fullmatch(r"xl/worksheets/[^/]*\.xml", part)):
+        with parts.open(part) as file:
+            found = FORMULA_WITHOUT_RESULT.findall(file.read(LOOK_SHEET_BYTES))
+        if len(found) >= MANY_FORMULAS:
+            raise DataError(
+                f"{name} holds formulas without their results ({len(found):,} in {part}); open it in a spreadsheet "
+                "program and save it again, or save the sheet as CSV."
+            )
 
 
 def _fill_merged(rows: Rows, merged: list[Any], start: tuple[int, int]) -> None:
@@ -194,10 +212,7 @@ def _arrow(path: Path) -> Rows:
 def _check_no_bytes(path: Path, column: str, values: Collection[Any]) -> None:
     """Raises DataError: the cells hold whole files, such as pictures."""
     if any(map(_holds_bytes, values)):
-        raise DataError(
-            f"column {column!r} of {path.name} holds files, such as pictures or sounds; save each as a file of its "
-            "own, in one folder per class or beside a CSV of file names and labels."
-        )
+        raise DataError(f"column {column!r} of {path.name} holds files, such as pictures or sounds; {A_FILE_EACH}")
 
 
 def _holds_bytes(value: Any) -> bool:

@@ -162,7 +162,9 @@ def flattened(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     """Columns of an object: what stands within another, or alone in a list, is named "outer.inner"."""
     for key, value in item.items():
         inner = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if isinstance(inner, dict) and inner and prefix.count(".") < MAX_DEPTH:
+        if isinstance(inner, dict) and set(inner) == {"choices"}:  # of Label Studio, which writes a single one bare
+            yield prefix + key, inner["choices"]
+        elif isinstance(inner, dict) and inner and prefix.count(".") < MAX_DEPTH:
             yield from flattened(inner, f"{prefix}{key}.")
         else:
             yield prefix + key, value
