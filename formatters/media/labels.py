@@ -84,7 +84,7 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         what = (
             f"{beside.of_folders[0]} gives labels to folders, as if a folder were one sample, such as the frames of a "
         )
-        what += "video; here each folder is a class"
+        what += "a video; here each folder is a class"
         fix = "make a file of each folder, or give a row for each file"
         found.doubts.append(Doubt(what, fix, beside.of_folders[0]))
     found.doubts += _unread_doubts(every, [sample.source for sample in result.samples], noun)

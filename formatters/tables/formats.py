@@ -21,9 +21,10 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.split_words import part_of
+from formatters.tables.delimited import MAX_LINE_BYTES
 from formatters.tables.records import MAX_CELLS, SPLIT, check_size, records, written
 
-MAX_WORKBOOK_BYTES = 2**29
+MAX_WORKBOOK_BYTES, MAX_ARROW_BYTES = 2**29, 2**31
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 MEKA_LABELS = re.compile(r"^@relation\s.*?-C\s+(-?[1-9]\d{0,4})", re.IGNORECASE | re.MULTILINE)
@@ -196,6 +197,9 @@ def _arrow(path: Path) -> Rows:
         if path.suffix.lower() == ".parquet":
             file = parquet.ParquetFile(path)
             check_size(path, file.metadata.num_rows, file.metadata.num_columns)
+            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            if sum(group.total_byte_size for group in groups) > MAX_ARROW_BYTES:
+                raise DataError(f"{path.name} unpacks to more than {MAX_ARROW_BYTES:,} bytes; upload a part of it.")
             table = file.read()
         else:
             table = feather.read_table(path)
@@ -206,6 +210,11 @@ def _arrow(path: Path) -> Rows:
     for name, column in zip(table.column_names, table.columns, strict=True):
         _check_no_bytes(path, name, column.slice(0, LOOK_BYTES_ROWS).to_pylist())
     columns = [[written(value) for value in column.to_pylist()] for column in table.columns]
+    for name, cells in zip(table.column_names, columns, strict=True):
+        if max(map(len, cells), default=0) > MAX_LINE_BYTES:
+            raise DataError(
+                f"column {name!r} of {path.name} has a cell of more than {MAX_LINE_BYTES:,} letters; cut it."
+            )
     return [list(table.column_names), *map(list, zip(*columns, strict=True))]
 
 

@@ -14,6 +14,7 @@ from formatters.tables.columns import profile
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
+MIN_STEPS = 5  # of a series, on average
 LABEL = "label"
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
@@ -33,7 +34,11 @@ def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
             numbered = [f"{LABEL}_{at}" for at in range(1, len(labels.columns))]
             labels = replace(labels, columns=[LABEL, *numbered])
         same_part = {other: one for other, one in found.items() if other != path and _part(other) == _part(path)}
-        keys = {other: key for other, (table, _) in same_part.items() if (key := _key(table, labels))}
+        keys = {
+            other: key
+            for other, (table, _) in same_part.items()
+            if (key := _key(table, labels)) and (by_name or _are_steps(table, labels))
+        }
         partners = list(keys) or [
             other
             for other, (table, _) in same_part.items()
@@ -58,6 +63,11 @@ def _holds_the_label(path: str, read: dict[str, ReadTable]) -> bool:
         other: max(map(name_score, table.columns)) for other, (table, _) in read.items() if _part(other) == _part(path)
     }
     return best.pop(path) >= SURE_NAME and max(best.values(), default=CLEAR_NAME) < CLEAR_NAME
+
+
+def _are_steps(table: RawTable, labels: RawTable) -> bool:
+    """Has it a row for each of the labels, or many, as series have?  Fewer are rather other things about the same."""
+    return len(table.rows) == len(labels.rows) or len(table.rows) >= MIN_STEPS * len(labels.rows)
 
 
 def _label_of(labels: RawTable, names: list[str]) -> str:
