@@ -137,9 +137,12 @@ def _sheets(path: Path) -> dict[str, Rows]:
 
 def _check_formulas(parts: zipfile.ZipFile, name: str) -> None:
     """Raises DataError: formulas whose results no program has computed yet would be read as empty cells."""
+    left_bytes = LOOK_SHEET_BYTES
     for part in (part for part in parts.namelist() if re.fullmatch(r"xl/worksheets/[^/]*\.xml", part)):
         with parts.open(part) as file:
-            found = FORMULA_WITHOUT_RESULT.findall(file.read(LOOK_SHEET_BYTES))
+            looked_at = file.read(left_bytes)
+        left_bytes -= len(looked_at)
+        found = FORMULA_WITHOUT_RESULT.findall(looked_at)
         if len(found) >= MANY_FORMULAS:
             raise DataError(
                 f"{name} holds formulas without their results ({len(found):,} in {part}); open it in a spreadsheet "
@@ -197,7 +200,9 @@ def _arrow(path: Path) -> Rows:
         if path.suffix.lower() == ".parquet":
             file = parquet.ParquetFile(path)
             check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+            leaves = sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
+            check_size(path, leaves, 1)  # lists hold many values each
             if sum(group.total_byte_size for group in groups) > MAX_ARROW_BYTES:
                 raise DataError(f"{path.name} unpacks to more than {MAX_ARROW_BYTES:,} bytes; upload a part of it.")
             table = file.read()

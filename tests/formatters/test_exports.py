@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet as pq
 
 from automl_engine.errors import DataError
 from formatters.labels.lists import list_separator
@@ -125,7 +127,8 @@ def test_answers_of_label_studio(tmp_path: Path) -> None:
 def test_columns_beside_files_that_may_be_the_label(tmp_path: Path) -> None:
     names = [f"{i:03d}.png" for i in range(30)]
     source = pictures(tmp_path / "in", names)
-    rows = lines("file,age,gender,checked", 30, lambda i: f"{names[i]},{('young', 'old', 'grown')[i % 3]},{'mf'[i % 2]},{i % 5 < 2}")
+    ages = ("young", "old", "grown")
+    rows = lines("file,age,gender,checked", 30, lambda i: f"{names[i]},{ages[i % 3]},{'mf'[i % 2]},{i % 5 < 2}")
     (source / "labels.csv").write_text(rows)
     assert "'age', 'gender' could be it too" in warnings(converted(source))
 
@@ -199,3 +202,12 @@ def test_kinds_that_are_to_be_exported(tmp_path: Path, name: str) -> None:
     source.write_bytes(b"\0\1\0\0Standard" + bytes(90))
     with pytest.raises(DataError, match="CSV"):
         converted(source)
+
+
+def test_parquet_of_long_lists_or_letters(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"v": [[0.0] * 2_100_000] * 10, "kind": ["a", "b"] * 5}), tmp_path / "lists.parquet")
+    with pytest.raises(DataError, match="more than 20,000,000 cells"):
+        converted(tmp_path / "lists.parquet")
+    pq.write_table(pa.table({"text": ["x" * 17_000_000, "y"], "kind": ["a", "b"]}), tmp_path / "long.parquet")
+    with pytest.raises(DataError, match=r"'text' of long\.parquet has a cell of more than"):
+        converted(tmp_path / "long.parquet")
