@@ -20,7 +20,11 @@ READ = (
     "time series (.ts, CSV) and AutoDL data sets"
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
-    ((".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".pkl", ".h5"), "save the table as CSV."),
+    (
+        (".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".rda", ".pkl", ".h5", ".hdf5", ".numbers"),
+        "save the table as CSV.",
+    ),
+    ((".mdb", ".accdb", ".duckdb", ".xpt", ".por", ".dbf", ".orc", ".avro"), "save the table as CSV."),
     (
         (".pdf", ".docx", ".doc", ".html", ".htm", ".md", ".rtf", ".epub", ".xml"),
         "save the texts as .txt in one folder per class, or as a CSV with a column of texts and one of labels.",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+MAX_COMPARED = 200  # cells, each with each other
+
 
 def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     """The character that separates several labels in a cell, or None when each cell is one label.
 
     Parts must come back in other cells, or we would cut "Washington, DC"; blanks separate only numbers, or
-    words of a column named in the plural.
+    words of a column named in the plural.  Where a comma is no likely part of a name, a list within another is enough.
     """
     filled = [cell for cell in cells if cell]
     bracketed = bool(filled) and all(cell.startswith("[") and cell.endswith("]") for cell in filled)
@@ -27,7 +29,9 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
             continue
         alone = {row[0] for row in rows if len(row) == 1}
         listed = {part for row in rows if len(row) > 1 for part in row}
-        if len(parts) < len(values) or (listed & alone) or (numbers and separator != ","):
+        sets = {frozenset(row) for row in rows[:MAX_COMPARED]}
+        within = separator != "," and not numbers and any(one < other for one in sets for other in sets if len(one) > 1)
+        if within or len(parts) < len(values) or (listed & alone) or (numbers and separator != ","):
             return separator
     return None
 

@@ -52,6 +52,7 @@ DESCRIBING_NAME = re.compile(  # of a person or a place: seldom a label where an
 SURE_NAME = 9  # nobody names anything else so
 CLEAR_NAME = 4  # a name that settles the matter
 QUANTITY_SCORE = 6  # of a sure name above numbers that are no classes: a telling name above classes wins
+LAST_PLACE = 3.0
 CLOSE_CALL = 2.0  # scores as near as this make a doubt
 AMOUNT = 1000  # whole numbers from here on are amounts rather than classes
 AMOUNT_SCORE = 2  # of a telling name ("income") above amounts
@@ -120,13 +121,14 @@ def choose(table: RawTable, columns: Sequence[Column], wanted: str | None = None
         chosen = _in_words(table, chosen, [by_name[name] for name in ranked[1:]])
     why = _why(chosen, order[chosen.name], len(columns))
     others = [by_name[name] for name in ranked[1:] if name != chosen.name]
-    close = [other for other in others if scores[other.name] >= scores[chosen.name] - CLOSE_CALL]
-    rivals = [other.name for other in close if _is_rival(other, chosen)]
+    near = CLOSE_CALL + (LAST_PLACE + 1 if beside else 0)  # nothing beside files is a feature, wherever it stands
+    close = [other for other in others if scores[other.name] >= scores[chosen.name] - near]
+    rivals = [other.name for other in close if _is_rival(other, chosen, beside)]
     amount = columns[-1]  # what stands last may well be the target, though no class
-    near = scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
+    likely = scores[amount.name] >= scores[chosen.name] - CLOSE_CALL / 2
     if not table.has_header:
-        near = len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
-    if not beside and amount in others and is_quantity(amount) and near and _says_what(amount.name):
+        likely = len(columns) <= MAX_BARE_COLUMNS  # more are rather a series
+    if not beside and amount in others and is_quantity(amount) and likely and _says_what(amount.name):
         rivals.append(amount.name)
     return Target((chosen.name,), _kind(chosen), why, ranked, _close_calls(chosen, rivals, others))
 
@@ -169,10 +171,10 @@ def _says_what(name: str) -> bool:
     return not NO_LABEL_NAME.search(name) and (not ID_NAME.fullmatch(name) or name == "column_0")
 
 
-def _is_rival(other: Column, chosen: Column) -> bool:
+def _is_rival(other: Column, chosen: Column, beside: bool) -> bool:
     """Could a column that scores about the same be the label just as well?"""
     counts = other.numbers and other.distinct > 2 and not chosen.numbers  # cylinders beside words
-    describes = DESCRIBING_NAME.search(_plain_name(other.name))
+    describes = not beside and DESCRIBING_NAME.search(_plain_name(other.name))
     return not (counts or describes or is_quantity(other))
 
 
@@ -199,7 +201,7 @@ def _scores(columns: Sequence[Column], beside: bool) -> dict[str, float]:
     """How much each column looks like a label."""
     able = [at for at, column in enumerate(columns) if not is_split_name(column.name)]
     words = [columns[at] for at in able if not columns[at].numbers and columns[at].type == "category"]
-    places = {0: 1.0, max(able, default=0): 3.0}  # a split often stands behind the label
+    places = {0: 1.0, max(able, default=0): LAST_PLACE}  # a split often stands behind the label
     return {
         column.name: _score(column, beside) + places.get(at, -1.0) + (2 if words == [column] else 0)
         for at, column in enumerate(columns)

@@ -25,6 +25,7 @@ CLASS_NAMES = re.compile(
 )
 SPLIT_FILE = re.compile(r"(?:^|[^a-z])(split|partition)s?(?:[^a-z]|$)", re.IGNORECASE)
 PARTITION: dict[str, Part] = {"0": "train", "1": "validation", "2": "test"}  # as CelebA writes them
+MIN_FOLDERS = 4
 MAX_TABLE_BYTES = 200 * 2**20
 
 
@@ -36,6 +37,7 @@ class Beside:
     lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
     errors: dict[str, DataError] = field(default_factory=dict)
     told: dict[str, dict[str, Side]] = field(default_factory=dict)  # the side of each file, in tables of nothing else
+    of_folders: list[str] = field(default_factory=list)  # tables that give several folders one label
     codes: list[str] = field(default_factory=list)  # tables that tell a split by numbers, which may mean anything
 
     def sides(self) -> dict[str, Side]:
@@ -84,6 +86,8 @@ def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collec
             at = _column_of_missing_files(table.rows, suffixes)
         if at is not None:
             _take(found, path, table, at, index, options)
+        elif _labels_folders(table, {file.split("/")[-2] for file in files if "/" in file}):
+            found.of_folders.append(path)
     _drop_templates(found)
     return found
 
@@ -139,6 +143,14 @@ def _is_named_after_split(path: str, files: list[str]) -> bool:
     stem, folders = Path(path).stem, {Path(file).parent.name for file in files}
     of_class = len(folders) == 1 and stem.startswith(min(folders)) and "" not in folders
     return bool(SPLIT_FILE.search(stem)) and (not part_of(stem) or of_class)
+
+
+def _labels_folders(table: RawTable, folders: set[str]) -> bool:
+    """Does it name many folders, and give each a label that others have too?"""
+    named = [[row[at] for row in table.rows] for at in range(len(table.columns))]
+    if not any(len(set(cells)) == len(cells) >= MIN_FOLDERS and set(cells) <= folders for cells in named):
+        return False
+    return any(1 < len(set(cells)) <= len(cells) / 2 for cells in named)
 
 
 def _column_of_missing_files(rows: list[list[str]], suffixes: Collection[str]) -> int | None:

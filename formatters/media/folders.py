@@ -181,4 +181,12 @@ def _deeper_doubts(folders: list[list[str]], noun: str) -> list[Doubt]:
     what = f"class folders hold folders ({examples(deeper)}); all {noun} in them belong to the upper folder"
     same = len(deeper) > 1 and all(names == deeper for names in inner.values())  # perhaps several data sets
     fix = "move these folders up if they are the classes" + ", or upload each upper folder by itself" * same
-    return [Doubt(what, fix, level="warning" if same else "info")]
+    return [Doubt(what, fix, level="warning" if same or _may_be_classes(inner) else "info")]
+
+
+def _may_be_classes(inner: dict[str, set[str]]) -> bool:
+    """Do words name the folders below, another one in each class, and several in most of them?"""
+    names = [name for below in inner.values() for name in below]
+    several = sum(len(below) > 1 for below in inner.values())
+    words = all(name and not any(map(str.isdigit, name)) for name in names)
+    return words and len(set(names)) == len(names) and 2 * several >= len(inner)

@@ -80,6 +80,13 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         what += f" (and {counted(len(beside.codes) - 1, 'more such file')})" * (len(beside.codes) > 1)
         fix = "write train and test instead of the numbers if they tell the split"
         found.doubts.append(Doubt(what, fix, beside.codes[0]))
+    if beside.of_folders and not beside.tables:
+        what = (
+            f"{beside.of_folders[0]} gives labels to folders, as if a folder were one sample, such as the frames of a "
+        )
+        what += "a video; here each folder is a class"
+        fix = "make a file of each folder, or give a row for each file"
+        found.doubts.append(Doubt(what, fix, beside.of_folders[0]))
     found.doubts += _unread_doubts(every, [sample.source for sample in result.samples], noun)
     used = (
         {sample.source for sample in result.samples}

@@ -10,7 +10,7 @@ from typing import Any
 from automl_engine.errors import DataError
 from formatters.tables.formats import read_workbook
 from formatters.tables.reader import RawTable, decode_text, read_table
-from formatters.tables.records import flattened
+from formatters.tables.records import flat_rows
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")
@@ -61,7 +61,7 @@ def _rows(content: Any) -> tuple[list[str], list[list[str]]]:
                 return ["file", "label"], [[file, label] for label, files in content.items() for file in files]
             return ["file", "labels"], [[name, json.dumps(labels)] for name, labels in content.items()]
     elif isinstance(content, list) and content and all(isinstance(item, dict) for item in content):
-        flat = [dict(flattened(item)) for item in content]
+        flat = flat_rows(content)
         columns = list(dict.fromkeys(key for item in flat for key in item))
         return columns, [[_cell(item.get(column)) for column in columns] for item in flat]
     elif isinstance(content, list) and content and all(isinstance(i, list) and len(i) == 2 for i in content):

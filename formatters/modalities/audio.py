@@ -26,7 +26,7 @@ from formatters.words import counted
 VIDEO_CONTAINERS = (".mp4", ".webm", ".3gp", ".3g2", ".mkv", ".mov")  # may hold sound alone
 SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".m4b", ".aac", ".wma", ".aif", ".aiff", ".aifc"),
-    *(".au", ".snd", ".amr", ".caf", ".mka", ".weba", ".w64", ".ac3", ".mp2", *VIDEO_CONTAINERS),
+    *(".au", ".snd", ".amr", ".caf", ".mka", ".weba", ".w64", ".rf64", ".ac3", ".mp2", *VIDEO_CONTAINERS),
 )
 WHOLE_SHARE = 0.9  # of the promised length: what lacks less is played to its end by everybody
 RATE_HZ = 16_000

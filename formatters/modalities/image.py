@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -192,8 +192,10 @@ def _doubts(infos: list[_Info]) -> list[Doubt]:
     if animated:
         what = counted(animated, "image moves or has several pages", "images move or have several pages")
         what += "; only the first picture is used"
-        video = fixes.read_as("video", "video clips") if animated > len(infos) / 2 else []
-        doubts.append(Doubt(what, "choose the modality video if the movement matters", level="info", fixes=video))
+        most = animated > len(infos) / 2
+        video = fixes.read_as("video", "video clips") if most else []
+        level: Literal["info", "warning"] = "warning" if most else "info"
+        doubts.append(Doubt(what, "choose the modality video if the movement matters", level=level, fixes=video))
     changed = [
         (
             sum(info.transparent for info in infos),

@@ -6,6 +6,7 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,8 @@ from formatters.words import counted
 
 NINES = re.compile(r"-9{1,6}|9{2,6}")
 MIN_OTHERS = 5  # values of a column beside those that may stand for missing ones
+RUNS_BEYOND_CHANCE = 3  # rows of one class in a run, over what their shares make
+MAX_RECORDINGS_SHARE = 0.02  # of the rows begin another one
 MIN_RUN_ROWS = 10  # of one class
 LEAK_MAX_VALUES = 50
 SENTENCE_CHARS = 40  # on average: longer than names and titles
@@ -244,10 +247,12 @@ def _time_doubts(upload: TableUpload, labels: RowLabels) -> list[Doubt]:
     if labels.multi_label or any(upload.sides) or changes < len(labels.names):
         return []
     length = len(labels.rows) / (changes + 1)
-    times = [column for column in upload.columns if column.moments and not column.missing]
-    for column in times:
-        moments = [column.moments.get(cell) for cell in upload.table.column(column.name)]
-        if length < MIN_RUN_ROWS or any(b is None or a is None or b < a for a, b in pairwise(moments)):
+    shares = [count / len(labels.rows) for count in Counter(labels.rows).values()]
+    by_chance = 1 / max(1e-9, 1 - sum(share**2 for share in shares))
+    if length < max(MIN_RUN_ROWS, RUNS_BEYOND_CHANCE * by_chance):
+        return []
+    for column in upload.columns:
+        if not _is_in_order(column, upload.table.column(column.name)):
             continue
         what = (
             f"the rows stand in the order of {column.name!r} and keep their class for {length:,.0f} rows on average, "
@@ -256,6 +261,18 @@ def _time_doubts(upload: TableUpload, labels: RowLabels) -> list[Doubt]:
         fix = "add a column that numbers the recordings and group the split by it, or give train and test in two files"
         return [Doubt(what, fix, column.name)]
     return []
+
+
+def _is_in_order(column: Column, cells: list[str]) -> bool:
+    """Do its dates never go back, or its numbers only where another recording begins?"""
+    if column.missing or (column.why_ignored and not column.moments):
+        return False
+    places = column.numbers or {cell: moment.timestamp() for cell, moment in column.moments.items()}
+    if len(places) < len(column.counts) or len(places) < MIN_RUN_ROWS:
+        return False
+    falls = sum(places[one] > places[other] for one, other in pairwise(cells))
+    rises = sum(places[one] < places[other] for one, other in pairwise(cells))
+    return falls == 0 if column.moments else 2 * rises > len(cells) and falls < MAX_RECORDINGS_SHARE * len(cells)
 
 
 def _order_doubt(column: Column) -> Doubt:

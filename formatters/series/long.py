@@ -62,7 +62,11 @@ def _find(upload: TableUpload, options: Options) -> Long | None:
         counts = columns[key].counts.values()
         if columns[key].missing or len(counts) < MIN_SERIES or min(counts) < 2 or sum(counts) < MIN_STEPS * len(counts):
             continue
-        steps = [name for name in names if name != key and _may_be_steps(columns[name], max(counts))]
+        steps = [
+            name
+            for name in names
+            if name != key and (_may_be_steps(columns[name], max(counts)) or _rises(upload, columns[name], key))
+        ]
         for step in [*steps, *([""] if _names_series(key) else [])]:
             found = _read_as(upload, columns, key, step)
             if found and not any(name == options.target or is_label(name) for name in found.values):
@@ -78,6 +82,19 @@ def _may_be_steps(column: Column, longest: int) -> bool:
     return bool(values) and min(values) in (0, 1) and max(values) - min(values) + 1 == len(values) <= longest
 
 
+def _rises(upload: TableUpload, column: Column, key: str) -> bool:
+    """Do its numbers go up from row to row within each of the series, as a time of whatever name does?"""
+    if not column.numbers or column.missing:
+        return False
+    ids, values = upload.table.column(key), upload.table.column(column.name)
+    last: dict[str, float] = {}
+    for one, cell in zip(ids, values, strict=True):
+        if column.numbers[cell] <= last.get(one, -np.inf):
+            return False
+        last[one] = column.numbers[cell]
+    return True
+
+
 def _names_series(name: str) -> bool:
     return is_group_name(name) or bool(SERIES_NAMES & set(name.lower().split("_")))
 
@@ -87,10 +104,11 @@ def _read_as(upload: TableUpload, columns: dict[str, Column], key: str, step: st
     ids = list(zip((side or "" for side in upload.sides), upload.table.column(key), strict=True))
     places = _places(columns[step], upload.table.column(step)) if step else None
     order, starts = _grouped(ids, places)
-    is_timed = bool(step) and (columns[step].type == "date" or bool(TIME_NAME.fullmatch(step)))
+    timed = bool(step) and (columns[step].type == "date" or bool(TIME_NAME.fullmatch(step)))
+    is_timed = timed or (bool(step) and _rises(upload, columns[step], key))
     if places is not None and not _goes_up(places[order], starts, is_timed):
         return None
-    others = [name for name in upload.table.columns if name not in (key, step)]
+    others = [name for name in upload.table.columns if name not in (key, step) and columns[name].type != "id"]
     constant = [name for name in others if _is_constant(upload.table.column(name), order, starts)]
     values = [name for name in others if name not in constant and columns[name].numbers]
     if not constant or not values or len(constant) + len(values) < len(others):

@@ -27,6 +27,7 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 }
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
+WHOLLY_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MIN_EVEN_LINES = 5  # whose columns are filled up with blanks
@@ -52,14 +53,19 @@ def without_double_colons(text: str) -> str:
 
 
 def without_outer_quotes(text: str) -> str:
-    """Some programs put each line as a whole in quotes, as if it were one cell."""
+    """Some programs put each line as a whole in quotes, as if it were one cell, perhaps but for the header."""
     sample = [line.rstrip() for line in text.split("\n", SAMPLE_ROWS)[:SAMPLE_ROWS] if line.strip()]
-    if not all(re.fullmatch(r'"(?:[^"]|"")*+"', line) for line in sample):
+    if len(sample) < 2 or not all(WHOLLY_QUOTED.fullmatch(line) for line in sample[1:]):
         return text
-    inner = [line[1:-1].replace('""', '"') for line in sample]
+    inner = [_unquoted(line) for line in sample]
     if not any(len({line.count(mark) for line in inner}) == 1 and mark in inner[0] for mark in DELIMITERS):
         return text
-    return "\n".join(line.strip()[1:-1].replace('""', '"') for line in text.split("\n"))
+    return "\n".join(map(_unquoted, text.split("\n")))
+
+
+def _unquoted(line: str) -> str:
+    line = line.strip()
+    return line[1:-1].replace('""', '"') if WHOLLY_QUOTED.fullmatch(line) else line
 
 
 def without_alignment(text: str) -> str:

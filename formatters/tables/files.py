@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.edits import fixes
 from formatters.groups import names_groups
+from formatters.labels.target import CLEAR_NAME, SURE_NAME, name_score
 from formatters.media.beside import NO_TABLE
 from formatters.media.order import files_below
 from formatters.split_words import (
@@ -27,7 +29,7 @@ from formatters.split_words import (
     sides_of_paths,
 )
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import JSONS, STRUCTURED_SUFFIXES, packages_for
+from formatters.tables.formats import A_FILE_EACH, JSONS, STRUCTURED_SUFFIXES, packages_for
 from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
 from formatters.tables.matrices import matrices
 from formatters.tables.new_rows import left_out_doubts
@@ -55,7 +57,13 @@ TOOL_COLUMNS = {  # of Label Studio and Prodigy, by one that tells the tool
     "annotation_id": ("annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"),
     "_input_hash": ("_input_hash", "_task_hash", "_timestamp", "_session_id", "_annotator_id", "_view_id"),
 }
-AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them"
+FORM = re.compile(r"submission(?!s)", re.IGNORECASE)  # a table to be filled in for a contest
+FILE_IN_LETTERS = re.compile(
+    r"(?:data:[a-z]{1,20}/[\w.+-]{1,40};base64,|(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|SUkqA|ZkxhQ|SUQz)[\w+/]{40})"
+)
+LOOK_CELLS = 20
+NAMELESS = "column_"
+AS_THE_OTHERS = "give it the columns of the other files if its rows belong to them, or join what it tells to each row"
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class TableUpload:
     def doubts_for(self, target: Sequence[str]) -> list[Doubt]:
         """What was left out of the tables, and whole tables that were: their rows have labels, but other columns."""
         labelled = [one for one in self.aside if set(target) <= one.columns]
+        about_same = [one for one in self.aside if one not in labelled and self._may_tell_more(one)]
         unsure = [
             _unsure_split(c)
             for c in self.columns
@@ -92,8 +101,14 @@ class TableUpload:
         ]
         return [*self.doubts, *unsure] + [
             Doubt(f"{one.path} and its {counted(one.rows, 'row')} are not used: {one.why}", AS_THE_OTHERS, one.path)
-            for one in labelled
+            for one in labelled + about_same
         ]
+
+    def _may_tell_more(self, one: Aside) -> bool:
+        """Has it many rows, a column that names ours, and others that ours lack?"""
+        own = {column.name for column in self.columns}
+        shared = any(not column.startswith(NAMELESS) for column in one.columns & own)
+        return shared and not one.columns <= own and 2 * one.rows >= len(self.table.rows)
 
 
 def load(root: Path) -> TableUpload | None:
@@ -127,7 +142,7 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     read = _read_tables(root, paths)
     if not read:
         return None
-    joined = with_labels_beside(read)
+    joined = with_labels_beside(_spelt_alike(read))
     tables = {path: table for path, (table, _) in joined.items()}
     findings = {path: found for path, (_, found) in joined.items()}
     group = _largest_group(tables)
@@ -143,6 +158,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     if given:
         why.append("the split into train and test is given by the names of the files")
     columns = [profile(name, main.column(name), main.delimiter) for name in main.columns]
+    for column in columns:
+        _check_no_files(column, main.file_name)
     doubts = [doubt for path in group for doubt in left_out_doubts(path, findings[path].left_out)]
     labelled = not main.has_header and any(1 < column.distinct <= MAX_NAMELESS_CLASSES for column in columns)
     if not given and not labelled and named_by_class(group, main.columns):
@@ -162,6 +179,7 @@ def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, ReadTable]:
     if any(path.endswith(".solution") for path in paths):
         return matrices(root, paths)
     named = [path for path in paths if not _is_about(path)]
+    named = [path for path in named if not FORM.search(Path(path).stem)] or named
     structured = [path for path in named if path.lower().endswith(STRUCTURED_SUFFIXES)]
     found = [path for path in named if path.lower().endswith(TABLE_SUFFIXES)]
     found += [path for path in structured if not found or not path.lower().endswith(JSONS)]
@@ -171,12 +189,15 @@ def _read_tables(root: Path, paths: tuple[str, ...]) -> dict[str, ReadTable]:
 
 
 def _why_not_read(path: str) -> str:
+    if FORM.search(Path(path).stem):
+        return "a form for the answers to a contest"
     return "a JSON file beside other tables" if path.lower().endswith(JSONS) else "it is no table of rows"
 
 
 def _is_about(path: str) -> bool:
-    """A licence, a readme: words about the data."""
-    return Path(path).stem.lower().startswith(NO_TABLE)
+    """A licence, a readme, a list of words: about the data."""
+    stem = Path(path).stem.lower()
+    return stem.startswith(NO_TABLE) or stem.endswith(("vocab", "vocabulary", "stopwords"))
 
 
 def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
@@ -190,17 +211,21 @@ def _are_parts(root: Path, paths: list[str], alone: bool = True) -> bool:
     try:
         first = read_table(root / paths[0])
         tables = (read_table(root / path) for path in paths)
-        if first.delimiter in BETWEEN_TEXT_AND_LABEL and any(" " in cell for cell in first.rows[0]):
+        if first.delimiter in BETWEEN_TEXT_AND_LABEL and any(map(_is_sentence, first.rows[0])):
             return all(
                 table.delimiter == first.delimiter
                 and len(table.columns) == len(first.columns)
-                and any(" " in cell for cell in table.rows[0])
+                and any(map(_is_sentence, table.rows[0]))
                 for table in tables
             )
         headed = alone and first.has_header and len(first.columns) > 1
         return headed and all(table.has_header and table.columns == first.columns for table in tables)
     except DataError:  # prose
         return False
+
+
+def _is_sentence(cell: str) -> bool:
+    return " " in cell or bool(re.search(r"[\u3040-\u9fff]{8}", cell))
 
 
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
@@ -231,11 +256,33 @@ def _texts_by_class(root: Path, paths: list[str]) -> dict[str, ReadTable]:
     return tables
 
 
+def _check_no_files(column: Column, name: str) -> None:
+    """Raises DataError: the cells hold whole files as letters (base64)."""
+    if len(column.counts) > 1 and all(map(FILE_IN_LETTERS.match, islice(column.counts, LOOK_CELLS))):
+        raise DataError(f"column {column.name!r} of {name} holds files as letters (base64); {A_FILE_EACH}")
+
+
+def _spelt_alike(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
+    """The tables, a column that another one spells otherwise ("Kind", "kind") under its first name."""
+    first: dict[str, str] = {}
+    found = {}
+    for path, (table, findings) in read.items():
+        folded = [name.casefold() for name in table.columns]
+        if len(set(folded)) == len(folded):
+            names = [first.setdefault(plain, name) for plain, name in zip(folded, table.columns, strict=True)]
+            table = replace(table, columns=names) if names != table.columns else table
+        found[path] = table, findings
+    return found
+
+
 def _largest_group(tables: dict[str, RawTable]) -> list[str]:
     """The files with the same columns that hold the most cells; wider tables win, since labels are a column."""
     groups: dict[frozenset[str], list[str]] = {}
     for path, table in tables.items():
         groups.setdefault(frozenset(table.columns), []).append(path)
+    named = {columns: max(map(name_score, columns)) for columns in groups}
+    if max(named.values()) >= SURE_NAME:  # tables about the same things, one of them with the label
+        groups = {columns: group for columns, group in groups.items() if named[columns] >= CLEAR_NAME}
 
     def size(columns: frozenset[str]) -> int:
         return len(columns) * sum(len(tables[path].rows) for path in groups[columns])

@@ -21,9 +21,10 @@ from typing import Any
 
 from automl_engine.errors import DataError
 from formatters.split_words import part_of
+from formatters.tables.delimited import MAX_LINE_BYTES
 from formatters.tables.records import MAX_CELLS, SPLIT, check_size, records, written
 
-MAX_WORKBOOK_BYTES = 2**29
+MAX_WORKBOOK_BYTES, MAX_ARROW_BYTES = 2**29, 2**31
 LOOK_ROWS = 5  # of a sheet, for its header
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 MEKA_LABELS = re.compile(r"^@relation\s.*?-C\s+(-?[1-9]\d{0,4})", re.IGNORECASE | re.MULTILINE)
@@ -33,6 +34,11 @@ DATABASES = (".sqlite", ".sqlite3", ".db")
 JSONS = (".json", ".jsonl", ".ndjson", ".geojson")
 PACKAGES = {**dict.fromkeys(WORKBOOKS, "python-calamine"), **dict.fromkeys(ARROW, "pyarrow")}
 STRUCTURED_SUFFIXES = (*WORKBOOKS, *ARROW, *DATABASES, *JSONS, ".arff")
+A_FILE_EACH = "save each as a file of its own, in one folder per class or beside a CSV of file names and labels."
+FORMULA_WITHOUT_RESULT = re.compile(  # one that gives text may give none
+    rb'<c(?![^>]{0,200}t="str")[^>]{0,200}><f[^>]{0,200}(?:/>|>[^<]{0,9000}</f>)(?:<v ?/>|<v></v>)?</c>'
+)
+LOOK_SHEET_BYTES, MANY_FORMULAS = 2**22, 5
 LOOK_BYTES_ROWS = 20
 MAX_DIGITS = 9  # of a place in a sparse row
 Rows = list[list[str]]
@@ -112,6 +118,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
             with zipfile.ZipFile(path) as parts:
                 if sum(part.file_size for part in parts.infolist()) > MAX_WORKBOOK_BYTES:
                     raise DataError(f"{path.name} unpacks to more than {MAX_WORKBOOK_BYTES:,} bytes; save it as CSV.")
+                _check_formulas(parts, path.name)
         book = load_workbook(str(path))
         found = {}
         for name in book.sheet_names:
@@ -126,6 +133,21 @@ def _sheets(path: Path) -> dict[str, Rows]:
         raise
     except BaseException:  # a panic of the library, which cannot be sent to the process that waits
         os._exit(1)
+
+
+def _check_formulas(parts: zipfile.ZipFile, name: str) -> None:
+    """Raises DataError: formulas whose results no program has computed yet would be read as empty cells."""
+    left_bytes = LOOK_SHEET_BYTES
+    for part in (part for part in parts.namelist() if re.fullmatch(r"xl/worksheets/[^/]*\.xml", part)):
+        with parts.open(part) as file:
+            looked_at = file.read(left_bytes)
+        left_bytes -= len(looked_at)
+        found = FORMULA_WITHOUT_RESULT.findall(looked_at)
+        if len(found) >= MANY_FORMULAS:
+            raise DataError(
+                f"{name} holds formulas without their results ({len(found):,} in {part}); open it in a spreadsheet "
+                "program and save it again, or save the sheet as CSV."
+            )
 
 
 def _fill_merged(rows: Rows, merged: list[Any], start: tuple[int, int]) -> None:
@@ -178,6 +200,11 @@ def _arrow(path: Path) -> Rows:
         if path.suffix.lower() == ".parquet":
             file = parquet.ParquetFile(path)
             check_size(path, file.metadata.num_rows, file.metadata.num_columns)
+            groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+            leaves = sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
+            check_size(path, leaves, 1)  # lists hold many values each
+            if sum(group.total_byte_size for group in groups) > MAX_ARROW_BYTES:
+                raise DataError(f"{path.name} unpacks to more than {MAX_ARROW_BYTES:,} bytes; upload a part of it.")
             table = file.read()
         else:
             table = feather.read_table(path)
@@ -188,16 +215,18 @@ def _arrow(path: Path) -> Rows:
     for name, column in zip(table.column_names, table.columns, strict=True):
         _check_no_bytes(path, name, column.slice(0, LOOK_BYTES_ROWS).to_pylist())
     columns = [[written(value) for value in column.to_pylist()] for column in table.columns]
+    for name, cells in zip(table.column_names, columns, strict=True):
+        if max(map(len, cells), default=0) > MAX_LINE_BYTES:
+            raise DataError(
+                f"column {name!r} of {path.name} has a cell of more than {MAX_LINE_BYTES:,} letters; cut it."
+            )
     return [list(table.column_names), *map(list, zip(*columns, strict=True))]
 
 
 def _check_no_bytes(path: Path, column: str, values: Collection[Any]) -> None:
     """Raises DataError: the cells hold whole files, such as pictures."""
     if any(map(_holds_bytes, values)):
-        raise DataError(
-            f"column {column!r} of {path.name} holds files, such as pictures or sounds; save each as a file of its "
-            "own, in one folder per class or beside a CSV of file names and labels."
-        )
+        raise DataError(f"column {column!r} of {path.name} holds files, such as pictures or sounds; {A_FILE_EACH}")
 
 
 def _holds_bytes(value: Any) -> bool:

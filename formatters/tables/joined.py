@@ -8,42 +8,77 @@ from dataclasses import replace
 from pathlib import Path
 
 from formatters.base import Doubt
-from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, name_score
+from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, SURE_NAME, NoLabelError, choose, name_score
 from formatters.split_words import part_of
+from formatters.tables.columns import profile
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
+MIN_STEPS = 5  # of a series, on average
 LABEL = "label"
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
 
 def with_labels_beside(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
-    """Tables named like labels (y_train.csv) become columns of a table of the same part.
+    """Tables of labels (y_train.csv, metadata.csv with a target) become columns of a table of the same part.
 
     A column that both have says which rows belong together, where its values name the rows of the labels; else the
     table of as many rows is meant, a row for a row.
     """
     found = dict(read)
     for path, (labels, _) in read.items():
-        if not set(_words(path)) & LABEL_FILES:
+        by_name = bool(set(_words(path)) & LABEL_FILES)
+        if not by_name and not _holds_the_label(path, read):
             continue
         if not labels.has_header:  # no columns of the table, whatever they are called there
             numbered = [f"{LABEL}_{at}" for at in range(1, len(labels.columns))]
             labels = replace(labels, columns=[LABEL, *numbered])
         same_part = {other: one for other, one in found.items() if other != path and _part(other) == _part(path)}
-        keys = {other: key for other, (table, _) in same_part.items() if (key := _key(table, labels))}
+        keys = {
+            other: key
+            for other, (table, _) in same_part.items()
+            if (key := _key(table, labels)) and (by_name or _are_steps(table, labels))
+        }
         partners = list(keys) or [
             other
             for other, (table, _) in same_part.items()
-            if len(table.rows) == len(labels.rows) and _same_rows(table, labels)
+            if by_name and len(table.rows) == len(labels.rows) and _same_rows(table, labels)
         ]
-        new = [name for name in labels.columns if partners and name not in found[partners[0]][0].columns]
+        if len(partners) != 1:
+            continue
+        table, findings = found[partners[0]]
+        new = [name for name in labels.columns if name not in table.columns]
         if len(new) > 1:  # what hardly comes back, such as a date, is no class
             new = [name for name in new if len(set(labels.column(name))) <= len(labels.rows) / 2]
-        if len(partners) == 1 and len(new) == 1 and not _explains(found[partners[0]][0], labels, new[0]):
-            found[partners[0]] = _beside(*found[partners[0]], labels, new[0], keys.get(partners[0], ""))
+        label = _label_of(labels, new)
+        if label and not (len(new) == 1 and _explains(table, labels, new[0])):
+            found[partners[0]] = _beside(table, findings, labels, new, label, keys.get(partners[0], ""))
             del found[path]
     return found
+
+
+def _holds_the_label(path: str, read: dict[str, ReadTable]) -> bool:
+    """Has it a column that is surely the label, and no other table of its part one that may be it?"""
+    best = {
+        other: max(map(name_score, table.columns)) for other, (table, _) in read.items() if _part(other) == _part(path)
+    }
+    return best.pop(path) >= SURE_NAME and max(best.values(), default=CLEAR_NAME) < CLEAR_NAME
+
+
+def _are_steps(table: RawTable, labels: RawTable) -> bool:
+    """Has it a row for each of the labels, or many, as series have?  Fewer are rather other things about the same."""
+    return len(table.rows) == len(labels.rows) or len(table.rows) >= MIN_STEPS * len(labels.rows)
+
+
+def _label_of(labels: RawTable, names: list[str]) -> str:
+    """The label among these columns of a table of labels, or the labels, joined by commas; "" if there is none."""
+    if len(names) < 2:
+        return "".join(names)
+    try:
+        columns = [profile(name, labels.column(name), labels.delimiter) for name in names]
+        return ",".join(choose(labels, columns, beside=True).columns)
+    except NoLabelError:
+        return ""
 
 
 def _key(table: RawTable, labels: RawTable) -> str:
@@ -75,13 +110,21 @@ def _words(path: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(path).stem).lower())
 
 
-def _beside(table: RawTable, findings: RawFindings, labels: RawTable, name: str, key: str) -> ReadTable:
-    cells = labels.column(name)
-    if key:
-        of_key = dict(zip(labels.column(key), cells, strict=True))
-        cells = [of_key.get(cell, "") for cell in table.column(key)]
-    note = f"column {name!r} was taken from {labels.file_name}, " + (f"by column {key!r}" if key else "a row for a row")
-    return replace(with_column(table, name, cells), label=name), replace(findings, notes=[*findings.notes, note])
+def _beside(
+    table: RawTable, findings: RawFindings, labels: RawTable, names: list[str], label: str, key: str
+) -> ReadTable:
+    """The table with these columns of the labels."""
+    for name in names:
+        cells = labels.column(name)
+        if key:
+            of_key = dict(zip(labels.column(key), cells, strict=True))
+            cells = [of_key.get(cell, "") for cell in table.column(key)]
+        table = with_column(table, name, cells)
+    taken = f"columns {', '.join(map(repr, names))} were" if len(names) > 1 else f"column {names[0]!r} was"
+    note = f"{taken} taken from {labels.file_name}, " + (f"by column {key!r}" if key else "a row for a row")
+    unused = [name for name in labels.columns if name not in table.columns]
+    note += f"; its columns {', '.join(map(repr, unused))} are not used" * bool(unused)
+    return replace(table, label=label), replace(findings, notes=[*findings.notes, note])
 
 
 def with_column(table: RawTable, name: str, cells: Sequence[str]) -> RawTable:

@@ -33,7 +33,7 @@ from formatters.tables.records import check_width, tidy_cell, tidy_names
 from formatters.tables.untidy import Tidied, tidy, without_repeated
 from formatters.words import counted
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat", ".train", ".test", ".trn", ".tst")
 CLEANERS = (without_line_ends, without_double_colons, without_outer_quotes, without_alignment)
 FASTTEXT_LABEL = "__label__"
 COMMENT_MARK = re.compile(r"#+\s*(?=[^\W\d])")  # of a line that names the columns

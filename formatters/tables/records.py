@@ -87,7 +87,7 @@ def records(text: str, name: str) -> Rows:
         content = _named(content)
     if not isinstance(content, list) or not content or not all(isinstance(item, dict) and item for item in content):
         raise DataError(f"{name} must hold a list of {{column: value}} objects; give at least one row.")
-    flat = [dict(flattened(item)) for item in content]
+    flat = flat_rows(content)
     columns = list(dict.fromkeys(key for item in flat for key in item))
     check_width(len(columns), name)
     if len(flat) * len(columns) > MAX_CELLS:
@@ -156,6 +156,14 @@ def _names_rows(content: dict[str, dict[str, Any]]) -> bool:
     below = next(iter(content.values()))
     numbered = [all(key.isdecimal() for key in keys) for keys in (content, below)]
     return numbered[0] if numbered[0] != numbered[1] else len(content) > len(below)
+
+
+def flat_rows(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The objects as rows; "choice" and "choice.choices" are one column: Label Studio writes a single answer bare."""
+    flat = [dict(flattened(item)) for item in items]
+    keys = {key for item in flat for key in item}
+    bare = {f"{key}.choices": key for key in keys if f"{key}.choices" in keys}
+    return [{bare.get(key, key): value for key, value in item.items()} for item in flat] if bare else flat
 
 
 def flattened(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

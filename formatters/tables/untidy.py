@@ -41,7 +41,7 @@ def tidy(rows: list[list[str]]) -> Tidied:
     """Leave out what is no row."""
     found = _without_second_header(Tidied(rows))
     for _ in range(MOST_SUMS):
-        found = _without_total(found)
+        found = _without_total(_without_note(found))
     _strip_quotes(found.rows)
     return found
 
@@ -97,6 +97,19 @@ def _mostly_numbers(cells: list[str]) -> bool:
 
 def _has_number(cell: str) -> bool:
     return bool(re.match(r"[<>~$€£¥₹]?\s*[-+−]?[.,]?\d", cell))
+
+
+def _without_note(found: Tidied) -> Tidied:
+    """A last line of words in one cell, below one that is full or sums up, says something about the table."""
+    rows = found.rows
+    filled = [at for at, cell in enumerate(rows[-1]) if cell] if len(rows) > MIN_ROWS else []
+    if len(filled) != 1 or len(rows[0]) <= 2 or sum(map(bool, rows[1])) <= 2:
+        return found
+    at, cell = filled[0], rows[-1][filled[0]]
+    if _has_number(cell) or not re.search(r"[^\W\d_]{3}", cell) or any(row[at] == cell for row in rows[:-1]):
+        return found
+    told = f"the last line ({cell[:60]!r}), which is a note"
+    return Tidied(rows[:-1], found.label, [*found.left_out, told])
 
 
 def _without_total(found: Tidied) -> Tidied:

@@ -35,7 +35,7 @@ JUNK_NAMES = {
     *("$recycle.bin", "system volume information", "@eadir", "#recycle", "@recycle"),
 }
 PACKED = re.compile(r"\.(zip|tar|t?gz|t?bz2|tbz|t?xz|lzma|tzst|zst|7z|rar)$", re.IGNORECASE)
-OFFICE_SUFFIXES = {".docx", ".pdf", ".npz", ".pptx"}
+OFFICE_SUFFIXES = {".docx", ".pdf", ".npz", ".pptx", ".numbers", ".pages", ".key", ".epub", ".odt"}
 FOREIGN_PACKERS = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR"}
 DAMAGED = (  # what the libraries raise for bytes that they do not expect
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error),
