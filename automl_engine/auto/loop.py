@@ -31,6 +31,8 @@ from automl_engine.models import model_class
 from automl_engine.models.base import AnytimeModel, is_multi_label
 from automl_engine.models.configuration import obstacle
 
+NO_TIME = "too little time was left for another step"
+NO_GAIN = "no further version or setting of a model gains on unseen examples"
 SEED_STEP = 1000
 """Between the random numbers of two versions: runs of neighbouring seeds share none."""
 
@@ -81,7 +83,7 @@ class AutoModel(AnytimeModel):
         while not self.done_training:
             over = ""
             if self.schedule.is_late():
-                over = "too little time was left for another step"
+                over = NO_TIME
             elif self._first:
                 self._check_first_model(split, *self._first)
             elif self.schedule.queue:
@@ -91,7 +93,9 @@ class AutoModel(AnytimeModel):
             elif row := self.search.chosen(self.configurations, self.schedule):
                 self._try_setting(row, split)
             else:
-                over = "no further version or setting of a model gains on unseen examples"
+                endless = self.schedule.without_end()
+                more = endless.unfinished() or self.search.chosen(self.configurations, endless)
+                over = NO_TIME if more else NO_GAIN
             if over:
                 self.done_training = True
                 self.emit("stopped", reason=over)
@@ -178,14 +182,15 @@ class AutoModel(AnytimeModel):
 
     def _improve(self, member: Member, split: Examples) -> None:
         """Use the time after the queue: the folds left out so far, or another version."""
+        were_complete = self.schedule.folds_are_complete()
         if member.refits and len(member.unchecked_folds):
             start_s = clock.now_s()
             if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
                 self._consider(member, split, start_s)
-                if self.schedule.folds_are_complete():
-                    self._weigh_anew(split)
         elif not self._attempt(member, lambda: self._add_version(member, split)):
             member.is_settled = True  # it would fail again
+        if self.schedule.folds_are_complete() and not were_complete:
+            self._weigh_anew(split)
 
     def _try_setting(self, row: Mapping[str, Any], split: Examples) -> None:
         """Another setting of a configuration; it stays only if the ensemble gains by it."""
@@ -230,7 +235,8 @@ class AutoModel(AnytimeModel):
         with clock.work("consider", scores=self.ensemble.labels.size):
             self.ensemble.weigh_anew()
         chosen = [self.members[name] for name in self.ensemble.weights]
-        fitted = [m for m in chosen if self._attempt(m, partial(m.refit, split)) and m.ensemble_model is not None]
+        worked = [member for member in chosen if self._attempt(member, partial(member.refit, split))]
+        fitted = [member for member in worked if member.ensemble_model is not None]
         self.ensemble.weights = {m.name: self.ensemble.weights[m.name] for m in fitted} or before
         self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on all training examples, unseen")
 

@@ -112,8 +112,8 @@ class Member:
         self.current = model
 
     def refit(self, split: Examples) -> None:
-        """The model that predicts the test set learns from all training examples, if there is time."""
-        if self.full_model is None and 1.5 * self.fit_s < self.schedule.remaining_s():
+        """The model that predicts the test set learns from all training examples, if that is cheap and in time."""
+        if self.refits and self.full_model is None and 1.5 * self.fit_s < self.schedule.remaining_s():
             model = self.new_model()
             self._fit(model, split)
             self.full_model = model
@@ -129,8 +129,9 @@ class Member:
             model.train(rest, end - clock.now_s())
             report()
         held_out, first = self.folds == fold, ~np.isnan(self.ensemble_oof).any(1)
+        self.oof[first] = self.ensemble_oof[first]
         self._check(model, split, np.flatnonzero(held_out))
-        if clearly_worse((labels[held_out], self.oof[held_out]), (labels[first], self.ensemble_oof[first])):
+        if clearly_worse((labels[held_out], self.oof[held_out]), (labels[first], self.oof[first])):
             return False
         self.bagged.append(model.frozen())
         return True

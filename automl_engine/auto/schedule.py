@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +94,12 @@ class Schedule:
         """Whether too little time is left for another step."""
         return self.remaining_s() < 0.02 * self.budget_s
 
+    def without_end(self) -> Schedule:
+        """The same with time for everything: what it allows more tells what the lack of time prevents."""
+        endless = copy(self)
+        endless.end_s = inf
+        return endless
+
     def prediction_is_due(self) -> bool:
         """Whether a better prediction is to be written now, also because only long steps follow."""
         cost_s = sum(self.members[name].next_test_s for name in self.ensemble.weights)
@@ -101,13 +109,14 @@ class Schedule:
         return is_time and self.ensemble.has_news()
 
     def unfinished(self) -> list[Member]:
-        """Members that can use the time after the queue: networks to bag, or else those without some folds, or else
-        those to vary, the cheapest for its weight first."""
+        """Members that can use the time after the queue: networks to bag, then those without some folds, then those to
+        vary, the cheapest for its weight first."""
         in_ensemble = [self.members[name] for name in self.ensemble.weights]
         networks = [member for member in in_ensemble if not member.refits]
-        if networks:  # they predict fold 0 only: other folds of the others cannot be compared with them
-            return [member for member in networks if self.can_bag(member)]
-        begun = [member for member in self.members.values() if not np.isnan(member.oof).all()]
+        to_bag = [member for member in networks if self.can_bag(member)]
+        if to_bag or any(len(member.unchecked_folds) for member in networks):
+            return to_bag  # until a version left out each fold, the folds of the others cannot be compared
+        begun = [member for member in self.members.values() if member.refits and not np.isnan(member.oof).all()]
         known = [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
         weights = self.ensemble.weights
         more = [member for member in in_ensemble if self.can_vary(member)]

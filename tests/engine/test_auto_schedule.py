@@ -77,3 +77,14 @@ def test_a_member_too_slow_to_predict_in_time_is_refused(schedule: Any) -> None:
     schedule.ensemble.weights = {}
     with pytest.raises(TimeoutError, match="101 s"):
         schedule.require_test_time(member)
+
+
+def test_what_only_time_prevents_is_known(schedule: Any) -> None:
+    member = schedule.members["a"]
+    member.oof = member.ensemble_oof = np.zeros((10, 2))
+    member.full_model = member.ensemble_model
+    member.fit_s = 30.0
+    assert schedule.unfinished() == []
+    assert schedule.without_end().unfinished() == [member]
+    member.is_settled = True
+    assert schedule.without_end().unfinished() == []

@@ -77,3 +77,15 @@ def test_what_ranks_perfectly_is_not_searched(monkeypatch: pytest.MonkeyPatch) -
     model, journal = auto(TRAIN, rows)
     drive(model, TRAIN, hidden(TEST), budget_s=20)
     assert [event["row"] for event in journal.of("chosen")] == ["only"]
+
+
+def test_with_all_networks_bagged_every_fold_of_the_others_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "toy", "tests.engine.test_auto:QuickToy")
+    monkeypatch.setitem(MODELS, "network", "tests.engine.test_auto:Toy")
+    rows = toy_rows(quick=[0.3], network=[0.5])
+    rows[1]["model"] = "network"
+    model, _ = auto(TRAIN, rows)
+    drive(model, TRAIN, hidden(TEST), budget_s=60)
+    assert len(model.members["network"].versions) == 5
+    assert not len(model.members["quick"].unchecked_folds)
+    assert "on all training examples, unseen" in model.why
