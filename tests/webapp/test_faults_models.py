@@ -34,7 +34,8 @@ LONG_S = 300
 """Of runs that end by themselves, or at a limit that is reached slowly on a busy machine."""
 MEMORY_BYTES = 2 * 2**30
 WORKERS = 3
-LOG_BYTES = 20 * 2**20
+LOG_BYTES = 2**28
+"""What may be printed until the engine looks at the log again and empties it, and so be left at the end."""
 CODE = """
 import os, signal, threading, time
 import numpy as np
