@@ -82,14 +82,28 @@ class Ensemble:
         self.gained += 0.0 if nothing_before else gain
         return bool(weights), gain, report
 
-    def weigh_anew(self) -> None:
-        """What was decided on one fold, while the others were left out, is decided again by the members that have
-        predicted all folds."""
+    def weigh_anew(self) -> int:
+        """What was decided on one fold, while the others were left out, is decided again: by the members that have
+        predicted all folds on all of them, then what each of the others adds to these, on the folds that it knows.
+        Returns on how many examples the ensemble is validated; 0 if nothing has predicted all folds."""
         known = {name: member.oof for name, member in self.members.items() if not np.isnan(member.oof).any()}
-        self.weights = weights = weighed_anew(self.labels, known, self.multi_label)
+        partly = {name: oof for name, oof in self.known().items() if np.isnan(oof).any()}
+        if not known:
+            return 0
+        weights = weighed_anew(self.labels, known, self.multi_label)
         for name in weights:
             self.members[name].ensemble_oof = known[name].copy()
-        self.validation = validation_nauc(self.labels, mix({name: known[name] for name in weights}, weights))
+        for name, oof in partly.items():
+            seen = ~np.isnan(oof).any(1)
+            inside = {other: (known | partly)[other][seen] for other in weights}
+            updated = reweighed(self.labels[seen], inside, weights, {name: oof[seen]}, self.multi_label)
+            weights = updated or weights
+        self.weights = weights
+        known = self.known()
+        seen = np.logical_and.reduce([~np.isnan(oof).any(1) for oof in known.values()])
+        mixed = mix({name: oof[seen] for name, oof in known.items()}, weights)
+        self.validation = validation_nauc(self.labels[seen], mixed)
+        return int(seen.sum())
 
     def gains(self, member: Member, oof: np.ndarray) -> bool:
         """Whether it is clearly better with other out-of-fold predictions of a member."""

@@ -182,14 +182,14 @@ class AutoModel(AnytimeModel):
 
     def _improve(self, member: Member, split: Examples) -> None:
         """Use the time after the queue: the folds left out so far, or another version."""
-        were_complete = self.schedule.folds_are_complete()
-        if member.refits and len(member.unchecked_folds):
-            start_s = clock.now_s()
+        step, start_s = member.next_step, clock.now_s()
+        if step == "folds":
             if self._attempt(member, lambda: member.check_folds(split, self.schedule.remaining_s())):
                 self._consider(member, split, start_s)
         elif not self._attempt(member, lambda: self._add_version(member, split)):
             member.is_settled = True  # it would fail again
-        if self.schedule.folds_are_complete() and not were_complete:
+        goes_on = any(other.next_step == step for other in self.schedule.unfinished()[:1])
+        if step != "vary" and not goes_on:
             self._weigh_anew(split)
 
     def _try_setting(self, row: Mapping[str, Any], split: Examples) -> None:
@@ -233,12 +233,13 @@ class AutoModel(AnytimeModel):
     def _weigh_anew(self, split: Examples) -> None:
         before = self.ensemble.weights
         with clock.work("consider", scores=self.ensemble.labels.size):
-            self.ensemble.weigh_anew()
+            count = self.ensemble.weigh_anew()
         chosen = [self.members[name] for name in self.ensemble.weights]
         worked = [member for member in chosen if self._attempt(member, partial(member.refit, split))]
         fitted = [member for member in worked if member.ensemble_model is not None]
         self.ensemble.weights = {m.name: self.ensemble.weights[m.name] for m in fitted} or before
-        self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on all training examples, unseen")
+        if count:
+            self.ensemble.explain(f"validation NAUC {self.ensemble.validation:.3f} on {count} unseen training examples")
 
     def _open(self, row: Mapping[str, Any]) -> Member | None:
         """None, and reported, where its model cannot be made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -78,6 +79,18 @@ class Member:
         """Folds without out-of-fold predictions."""
         return np.unique(self.folds[np.isnan(self.oof).any(1)])
 
+    @property
+    def next_step(self) -> Literal["folds", "bag", "vary"]:
+        """What it would do with more time: check the folds left out so far, or make another version."""
+        if not self.refits:
+            return "bag"
+        return "folds" if len(self.unchecked_folds) else "vary"
+
+    @property
+    def folds_left_s(self) -> float:
+        """Expected time to check the folds left out so far."""
+        return self.fit_s * len(self.unchecked_folds)
+
     def fit_first(self, split: Examples, sample: np.ndarray) -> None:
         """Fit the first model to a sample, by one quick step: more would be late.  A new one follows, which has not
         seen the examples held out later."""
@@ -132,8 +145,10 @@ class Member:
         self.oof[first] = self.ensemble_oof[first]
         self._check(model, split, np.flatnonzero(held_out))
         if clearly_worse((labels[held_out], self.oof[held_out]), (labels[first], self.oof[first])):
+            self.oof[held_out] = np.nan
             return False
         self.bagged.append(model.frozen())
+        self.ensemble_oof = self.oof.copy()
         return True
 
     def vary(self, split: Examples, gains: Callable[[np.ndarray], bool]) -> bool:

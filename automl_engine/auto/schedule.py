@@ -109,24 +109,20 @@ class Schedule:
         return is_time and self.ensemble.has_news()
 
     def unfinished(self) -> list[Member]:
-        """Members that can use the time after the queue: networks to bag, then those without some folds, then those to
+        """Members that can use the time after the queue: those without some folds, then networks to bag, then those to
         vary, the cheapest for its weight first."""
         in_ensemble = [self.members[name] for name in self.ensemble.weights]
+        begun = [member for member in self.members.values() if not np.isnan(member.oof).all()]
+        lacking = [member for member in begun if member.next_step == "folds"]
+        if known := [member for member in lacking if 2 * member.folds_left_s < self.remaining_s()]:
+            return known
         networks = [member for member in in_ensemble if not member.refits]
         to_bag = [member for member in networks if self.can_bag(member)]
         if to_bag or any(len(member.unchecked_folds) for member in networks):
-            return to_bag  # until a version left out each fold, the folds of the others cannot be compared
-        begun = [member for member in self.members.values() if member.refits and not np.isnan(member.oof).all()]
-        known = [member for member in begun if 0 < 2 * member.fit_s * len(member.unchecked_folds) < self.remaining_s()]
+            return to_bag  # until versions left out each fold, nobody knows what a change of the others gains
         weights = self.ensemble.weights
         more = [member for member in in_ensemble if self.can_vary(member)]
-        return known or sorted(more, key=lambda member: member.fit_s / weights[member.name])
-
-    def folds_are_complete(self) -> bool:
-        """Whether each member of the ensemble has predicted every fold, and no other will go on with its folds."""
-        in_ensemble = [self.members[name] for name in self.ensemble.weights]
-        going_on = self.unfinished()[:1]
-        return not any(len(member.unchecked_folds) for member in in_ensemble + going_on)
+        return sorted(more, key=lambda member: member.fit_s / weights[member.name])
 
     def can_bag(self, member: Member) -> bool:
         is_checked = bool(member.spare_folds) and not member.is_settled and member.ensemble_oof is not None

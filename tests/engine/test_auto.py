@@ -301,11 +301,11 @@ def test_when_all_folds_are_known_the_weights_are_decided_again(
     model, _ = auto(train, toy_rows(fair=[0.3], good=[0.5]))
     decided = list[dict[str, float]]()
     anew = model.ensemble.weigh_anew
-    monkeypatch.setattr(model.ensemble, "weigh_anew", lambda: (anew(), decided.append(dict(model.ensemble.weights))))
+    monkeypatch.setattr(model.ensemble, "weigh_anew", lambda: (anew(), decided.append(dict(model.ensemble.weights)))[0])
     drive(model, train, hidden(test), budget_s=30)
     assert [weights["good"] > weights.get("fair", 0) for weights in decided] == [True]
     assert all(model.members[name].full_model for name in model.ensemble.weights)
-    assert "on all training examples" in model.why
+    assert "on 200 unseen training examples" in model.why
 
 
 @pytest.mark.usefixtures("slow")

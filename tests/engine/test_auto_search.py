@@ -88,4 +88,4 @@ def test_with_all_networks_bagged_every_fold_of_the_others_counts(monkeypatch: p
     drive(model, TRAIN, hidden(TEST), budget_s=60)
     assert len(model.members["network"].versions) == 5
     assert not len(model.members["quick"].unchecked_folds)
-    assert "on all training examples, unseen" in model.why
+    assert "on 200 unseen training examples" in model.why
