@@ -172,7 +172,7 @@ def test_models_that_misbehave(
     for name, case in CASES.items():
         runs[name].refresh_from_db()
         check(name, case, runs[name], owner_client)
-    faults = sorted(fault.what for fault in Fault.objects.all())
+    faults = sorted(fault.what for fault in Fault.objects.exclude(what__startswith="Lost"))  # the reaper sends the runs
     expected = sorted(case.fault for case in CASES.values() if case.fault)
     assert len(faults) == len(expected)
     assert all(map(str.startswith, faults, expected)), faults
