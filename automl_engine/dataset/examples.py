@@ -33,6 +33,8 @@ class Examples(ABC):
     """N examples of one Spec in a fixed order, read lazily; safe to read from several threads."""
 
     spec: Spec
+    kept_s = 0.0
+    """Time that took what is computed once for these examples and kept, such as their features."""
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 
 MOST_KEPT = 10_000
@@ -22,7 +23,9 @@ def cached(examples: Examples, key: Hashable, compute: Callable[[Examples], Iter
     values = _KEPT.setdefault(root, {}).setdefault(key, {})
     missing = [i for i in dict.fromkeys(positions) if i not in values]
     if missing:
+        start_s, before_s = clock.now_s(), root.kept_s
         values.update(zip(missing, compute(root.subset(missing)), strict=True))
+        root.kept_s = before_s + clock.now_s() - start_s  # whatever was computed and kept within
     return [values[i] for i in positions]
 
 
