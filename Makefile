@@ -40,7 +40,7 @@ setup: .venv/.installed
 	@$(BIN)/python -c 'import lightgbm' || { echo "LightGBM needs the OpenMP library of the system: install it (Debian, Ubuntu: apt-get install libgomp1; macOS: brew install libomp) and try again."; exit 1; }
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-baselines.txt .venv/.installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
