@@ -123,8 +123,9 @@ class Member:
             self._fit(model, split.subset(np.flatnonzero(self.folds != fold)))
             self.fit_s = clock.now_s() - start
             self._check(model, split, np.flatnonzero(self.folds == fold))
-            self.fold_s = clock.now_s() - start - (root.kept_s - kept_s)
-            if self.fold_s * (len(folds) - done) > limit_s:
+            took_s = clock.now_s() - start
+            self.fold_s = took_s - (root.kept_s - kept_s)
+            if took_s * (len(folds) - done) > limit_s:
                 break
         self.current = model
 
