@@ -245,7 +245,7 @@ def test_versions_are_saved_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
         {"name": "slow", "modality": "image", "model": "image_resnet", "params": params, "origin": "a test"},
     ]
     model, _ = auto(train, rows)
-    drive(model, train, test, budget_s=30)
+    drive(model, train, test, budget_s=120)  # the end comes before
     expected = model.members["slow"].predict(test, 10)
     del model.ensemble.weights["quick"]  # it cannot be saved
     for name in ("saved", "bundle"):
