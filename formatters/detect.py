@@ -21,10 +21,12 @@ READ = (
 )
 HOW_TO = (  # what to do with frequent kinds that we do not read
     (
-        (".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".rda", ".pkl", ".h5", ".hdf5", ".numbers"),
+        (
+            *(".sav", ".dta", ".sas7bdat", ".mat", ".npy", ".npz", ".rds", ".rda", ".pkl", ".h5", ".hdf5", ".numbers"),
+            *(".mdb", ".accdb", ".duckdb", ".xpt", ".por", ".dbf", ".orc", ".avro"),
+        ),
         "save the table as CSV.",
     ),
-    ((".mdb", ".accdb", ".duckdb", ".xpt", ".por", ".dbf", ".orc", ".avro"), "save the table as CSV."),
     (
         (".pdf", ".docx", ".doc", ".html", ".htm", ".md", ".rtf", ".epub", ".xml"),
         "save the texts as .txt in one folder per class, or as a CSV with a column of texts and one of labels.",

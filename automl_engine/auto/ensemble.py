@@ -59,7 +59,7 @@ class Ensemble:
             first_known = member.ensemble_oof is None
             member.ensemble_oof = member.oof.copy()  # the same model, with more folds known
         known = self.known()
-        seen = np.logical_and.reduce([~np.isnan(oof).any(1) for oof in (member.oof, *known.values())])
+        seen = known_to_all(member.oof, *known.values())
         if not seen.any():
             return False, 0.0, ""
         labels, candidate = self.labels[seen], {member.name: member.oof[seen]}
@@ -94,13 +94,14 @@ class Ensemble:
         for name in weights:
             self.members[name].ensemble_oof = known[name].copy()
         for name, oof in partly.items():
-            seen = ~np.isnan(oof).any(1)
-            inside = {other: (known | partly)[other][seen] for other in weights}
-            updated = reweighed(self.labels[seen], inside, weights, {name: oof[seen]}, self.multi_label)
-            weights = updated or weights
+            inside = {other: (known | partly)[other] for other in weights}
+            if (seen := known_to_all(oof, *inside.values())).any():
+                inside = {other: predictions[seen] for other, predictions in inside.items()}
+                updated = reweighed(self.labels[seen], inside, weights, {name: oof[seen]}, self.multi_label)
+                weights = updated or weights
         self.weights = weights
         known = self.known()
-        seen = np.logical_and.reduce([~np.isnan(oof).any(1) for oof in known.values()])
+        seen = known_to_all(*known.values())
         mixed = mix({name: oof[seen] for name, oof in known.items()}, weights)
         self.validation = validation_nauc(self.labels[seen], mixed)
         return int(seen.sum())
@@ -108,7 +109,7 @@ class Ensemble:
     def gains(self, member: Member, oof: np.ndarray) -> bool:
         """Whether it is clearly better with other out-of-fold predictions of a member."""
         known = self.known()
-        seen = np.logical_and.reduce([~np.isnan(predictions).any(1) for predictions in known.values()])
+        seen = known_to_all(*known.values())
         labels, now = self.labels[seen], mix(known, self.weights)[seen]
         then = mix({**known, member.name: oof}, self.weights)[seen]
         gain = objective(labels, then, self.multi_label) - objective(labels, now, self.multi_label)
@@ -151,6 +152,11 @@ class Ensemble:
             versions = self.members[name].versions
             for number, model in enumerate(versions, 1):
                 yield name if number == 1 else f"{name}.{number}", model, weight / len(versions)
+
+
+def known_to_all(*predictions: np.ndarray) -> np.ndarray:
+    """(N,) the examples of which none of the out-of-fold predictions (N, K) is unknown (NaN)."""
+    return np.logical_and.reduce([~np.isnan(oof).any(1) for oof in predictions])
 
 
 def validation_nauc(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -87,6 +87,18 @@ def test_weighed_anew_the_best_weighs_most_and_one_with_an_unknown_fold_is_left_
     assert ensemble.validation > nauc(labels, good)
 
 
+def test_members_that_know_different_folds_are_compared_where_all_are_known() -> None:
+    labels, good = predicted(0.2, 1, 300)
+    rows = np.arange(300)[:, None]
+    partly = [np.where(rows < count, predicted(0.4, seed, 300)[1], np.nan) for seed, count in ((2, 60), (3, 120))]
+    oof = {"whole": good, "one fold": partly[0], "two folds": partly[1]}
+    ensemble = Ensemble({name: SimpleNamespace(oof=o, ensemble_oof=o) for name, o in oof.items()})  # type: ignore[misc]
+    ensemble.labels, ensemble.weights = labels, dict.fromkeys(oof, 1 / 3)
+    assert ensemble.weigh_anew() == 60
+    assert set(ensemble.weights) == set(oof)
+    assert ensemble.validation > nauc(labels[:60], good[:60])
+
+
 def test_a_candidate_that_harms_changes_no_weight() -> None:
     labels, known = predicted(0.6, 1, 400)
     assert reweighed(labels, {"known": known}, {"known": 1.0}, {"new": predicted(0.0, 2, 400)[1]}, False) is None

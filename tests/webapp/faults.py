@@ -118,5 +118,14 @@ def freeze_after_first_scores(runs: list[Run]) -> list[list[psutil.Process]]:
     return [found[run.pk] for run in runs]
 
 
+def frozen_run(site: Site, dataset: Dataset) -> tuple[Run, list[psutil.Process]]:
+    """A run of 10 s whose training process is stopped after its first scores, and its family."""
+    site.start("manage.py", "worker", "train")
+    wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
+    run = start_run(dataset, 1, budget_s=10)
+    (members,) = freeze_after_first_scores([run])
+    return run, members
+
+
 def page(client: Client, run: Run) -> str:
     return client.get(f"/runs/{run.pk}").content.decode()

@@ -30,6 +30,7 @@ from tests.webapp.faults import (
     Site,
     family,
     freeze_after_first_scores,
+    frozen_run,
     page,
     scored,
     start_run,
@@ -104,10 +105,7 @@ def test_killed_processes(site: Site, dataset: Dataset, owner_client: Client) ->
 @pytest.mark.long
 def test_a_frozen_supervisor(site: Site, dataset: Dataset, owner_client: Client) -> None:
     """It neither scores nor ends at the budget; the worker ends it 30 s later."""
-    site.start("manage.py", "worker", "train")
-    wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
-    run = start_run(dataset, 1, budget_s=10)
-    (members,) = freeze_after_first_scores([run])
+    run, members = frozen_run(site, dataset)
     members[1].suspend()
     wait_for(lambda: Run.objects.filter(pk=run.pk, state="failed").exists(), 10 + 30 + 5, "an end")
     run.refresh_from_db()
@@ -120,10 +118,7 @@ def test_a_frozen_supervisor(site: Site, dataset: Dataset, owner_client: Client)
 @pytest.mark.long
 def test_a_frozen_training_process(site: Site, dataset: Dataset, owner_client: Client) -> None:
     """It hears no signal; the supervisor ends it at the budget, and the run counts as any other."""
-    site.start("manage.py", "worker", "train")
-    wait_for(site.socket.exists, MARGIN_S, "the waiting engine")
-    run = start_run(dataset, 1, budget_s=10)
-    (members,) = freeze_after_first_scores([run])
+    run, members = frozen_run(site, dataset)
     frozen_at = time.monotonic()
     points = scored(run)
     wait_for(lambda: Run.objects.filter(pk=run.pk, state="finished").exists(), 10 + 30, "an end")

@@ -62,14 +62,14 @@ DAILY = (
 
 def do_duty(what: str, duty: Callable[[], int | None], broken: set[str]) -> None:
     """One duty; its failure is logged, told once, and does not keep the others from being done."""
+    every = "day" if what in dict(DAILY) else f"{INTERVAL_S} s"
     try:
         touched = duty()
     except (RedisError, *UNAVAILABLE) as error:
-        logger.warning("%s: Redis or the database does not answer (%s); next try in %s s", what, error, INTERVAL_S)
+        logger.warning("%s, done every %s: Redis or the database does not answer (%s)", what, every, error)
     except Exception:
         logger.exception("looking after %s failed", what)
         if what not in broken:
-            every = "day" if what in dict(DAILY) else f"{INTERVAL_S} s"
             Fault.objects.create(what=f"Looking after {what} failed.", done=f"It is tried again every {every}.")
         broken.add(what)
     else:
