@@ -76,10 +76,10 @@ test-engine: .venv/.installed-dev
 	$(BIN)/python -m pytest --ignore=tests/webapp --ignore=tests/e2e
 
 test-long: .venv/.installed-dev
-	$(BIN)/python -m pytest -m ""
+	AUTODL_TEST_NETWORKS=1 $(BIN)/python -m pytest -m "" -o timeout=3600
 
 test-faults: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "" tests/webapp/test_faults*.py
+	$(BIN)/python -m pytest -m "" -o timeout=3600 tests/webapp/test_faults*.py
 
 test-load: .venv/.installed-dev
 	$(BIN)/python -m tests.load

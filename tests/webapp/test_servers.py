@@ -73,6 +73,7 @@ def postgres(address: str) -> Iterator[str]:
     with open(folder / "data" / "pg_hba.conf", "a") as rules:
         rules.write("host all all samenet trust\n")
     options = {"listen_addresses": address, "port": port, "unix_socket_directories": folder, "fsync": "off"}
+    options["statement_timeout"] = "300s"  # a test that waits for a lock for ever fails
     command = [program("postgres"), "-D", str(folder / "data"), *(f"--{key}={value}" for key, value in options.items())]
     server = subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
     ready = [program("pg_isready"), "-h", address, "-p", str(port), "-q"]
@@ -107,6 +108,7 @@ def redis_url(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.mark.slow  # a part of the suite once more, and three hosts
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("files", "chosen"),
     [
@@ -147,7 +149,7 @@ def test_a_database_that_vanishes_without_a_word(postgres: str, asks: bool, tmp_
     """Its host loses its network after the connection was made: before the question, or while the answer is awaited."""
     with networks.bridge() as bridge:
         if not bridge:
-            pytest.skip("this machine lets us make no networks")
+            pytest.skip(f"needs networks of its own: {networks.WANTED}=1, root and ip")
         code = ASKS if asks else ASKS.replace("SELECT 1", "SELECT pg_sleep(300)")
         process = subprocess.Popen(
             [*bridge.join(3), sys.executable, "-c", code],

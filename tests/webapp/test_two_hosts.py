@@ -1,7 +1,7 @@
 """Machines that share a database, a queue and an S3 store, but no disk: one is lost in the middle of a run.
 
-Each host is a set of processes with a DATA_DIR and, where that is allowed (to root, with ``ip``), a host name and a
-network namespace of its own.  test_servers.py runs this with PostgreSQL and Redis as well.
+Each host is a set of processes with a DATA_DIR, a host name where root may give one, and with AUTODL_TEST_NETWORKS=1
+a network namespace of its own.  test_servers.py runs this with PostgreSQL and Redis as well.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Host:
 def network() -> Iterator[networks.Bridge | None]:
     with networks.bridge() as bridge:
         if not bridge:
-            print("the hosts share the network of this machine, which lets us make no other")
+            print("the hosts share the network of this machine: no other is wanted, or it lets us make none")
         yield bridge
 
 
