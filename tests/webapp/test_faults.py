@@ -166,6 +166,8 @@ def postgres_killed() -> Iterator[None]:
     command, user, folder = server.cmdline(), server.username(), server.cwd()
     server.kill()
     yield
+    lock = Path(command[command.index("-D") + 1], "postmaster.pid")
+    lock.unlink()  # the number in it is still taken: whoever started the server has not yet looked how it ended
     subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
 
 
