@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -67,6 +68,17 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "video_resnet": RESIDUAL | {"frames", "side"},
 }
 """The parameters of each model that a configuration may use; a test compares them with what the models read."""
+TEXTS = frozenset({"network", "path", "vectors", "weights"})
+FLAGS = frozenset({"balanced", "enlarge", "flip", "pretrained"})
+LISTS = frozenset({"sides", "trees"})
+CHOICES: dict[str, tuple[str, ...]] = {
+    "augment": ("shift", "faa"),
+    "body": ("cnn", "rcnn", "gru", "gru_attention"),
+    "head": ("ridge", "logistic"),
+    "optimiser": ("sgd", "adam"),
+}
+TEXT_HEADS = ("logistic", "nb_logistic", "naive_bayes", "svm")
+"""Those of ``text_linear``.  A parameter that is in none of these is a number."""
 WEIGHTS = {
     "image_finetuned": "mobilenet_v2_035",
     "image_pretrained": "mobilenet_v2_035",
@@ -100,20 +112,45 @@ ALONE = ("challenge",)
 """Foreign code was written to learn alone: auto would slice, copy and save it."""
 
 
-def check(model: str, params: Iterable[str]) -> None:
-    """
+def check(model: str, params: Mapping[str, Any], searched: Iterable[str] = ()) -> None:
+    """``searched``: names of further parameters, whose values a search tries.
+
     Raises:
-        DataError: there is no such model, or it has no such parameter.
+        DataError: there is no such model, or it has no such parameter, or a value is of the wrong kind.
     """
     if model not in MODELS:
         raise DataError(f"The model must be one of {', '.join(PARAMETERS)}; but got {model!r}.")
     if model not in PARAMETERS:  # one of a test
         return
     known = PARAMETERS[model]
-    if unknown := sorted(map(str, set(params) - known - RUN)):
+    if unknown := sorted(map(str, {*params, *searched} - known - RUN)):
         names = f"parameter{'s' * (len(unknown) > 1)} {', '.join(unknown)}"
         choices = f"use {', '.join(sorted(known))}" if known else "it has none"
         raise DataError(f"The model {model} does not know the {names}; {choices}.")
+    for name, value in params.items():
+        if wanted := _wanted(model, name, value):
+            raise DataError(f"The parameter {name} of the model {model} must be {wanted}; but got {value!r}.")
+
+
+def _wanted(model: str, name: str, value: Any) -> str:
+    """What a value must be; empty if it is."""
+    if name in TEXTS or name == "device":
+        return "" if isinstance(value, str) and value else "a name"
+    if name in FLAGS:
+        return "" if isinstance(value, bool) else "true or false"
+    if name in LISTS:
+        fits = isinstance(value, list) and value and all(_is_number(one) and one > 0 for one in value)
+        return "" if fits else "a list of numbers above 0"
+    if name in CHOICES:
+        choices = TEXT_HEADS if (model, name) == ("text_linear", "head") else CHOICES[name]
+        return "" if value in choices else f"one of {', '.join(choices)}"
+    if name == "switch" and value is None:  # never
+        return ""
+    return "" if _is_number(value) and value >= 0 else "a number of at least 0"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def missing(model: str, params: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def _row(entry: Any, file_name: str) -> Row:
         raise DataError(f"Row {entry['name']} of {file_name}: modality must be one of {', '.join(MODALITIES)}.")
     row = Row(**{"origin": "", **entry})
     try:
-        check(row.model, [*row.params, *row.space])
+        check(row.model, row.params, row.space)
     except DataError as error:
         raise DataError(f"Row {row.name} of {file_name}: {error}") from error
     return row

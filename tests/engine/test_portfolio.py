@@ -51,6 +51,16 @@ def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path)
             "does not know the parameters filter, rows; use filters, patch, side, stride",
         ),
         ("- {name: a, modality: image, model: constant, params: {size: 4}}", "the parameter size; it has none"),
+        (
+            "- {name: a, modality: image, model: image_resnet, params: {width: abc}}",
+            "width of the model image_resnet must be a number of at least 0; but got 'abc'",
+        ),
+        ("- {name: a, modality: image, model: image_resnet, params: {dropout: .nan}}", "a number of at least 0"),
+        ("- {name: a, modality: image, model: image_linear, params: {head: rigde}}", "must be one of ridge, logistic;"),
+        ("- {name: a, modality: text, model: text_linear, params: {head: ridge}}", "one of logistic, nb_logistic, "),
+        ("- {name: a, modality: image, model: image_pretrained, params: {sides: 64}}", "a list of numbers above 0"),
+        ("- {name: a, modality: image, model: image_pretrained, params: {enlarge: 1}}", "true or false"),
+        ("- {name: a, modality: image, model: image_pretrained, params: {network: 5}}", "must be a name"),
     ],
 )
 def test_a_wrong_portfolio_is_told_in_a_sentence(text: str, problem: str, tmp_path: Path) -> None:

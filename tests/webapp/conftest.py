@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import rq
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -84,7 +85,8 @@ def redis_socket(tmp_path: Path) -> Iterator[Path]:
     while not redis_server.answers(path) and time.monotonic() < deadline:
         time.sleep(0.05)
     yield path
-    server.terminate()
+    with redis.Redis(unix_socket_path=str(path)) as client:
+        client.shutdown(nosave=True)  # a test may have killed ``server`` and started another one
     server.wait(10)
 
 
