@@ -166,8 +166,9 @@ def postgres_killed() -> Iterator[None]:
     command, user, folder = server.cmdline(), server.username(), server.cwd()
     server.kill()
     yield
-    lock = Path(command[command.index("-D") + 1], "postmaster.pid")
-    lock.unlink()  # the number in it is still taken: whoever started the server has not yet looked how it ended
+    # The number in them is still taken: whoever started the server has not yet looked how it ended
+    for lock in (Path(folder, "postmaster.pid"), *Path(folder).parent.glob(".s.PGSQL.*.lock")):
+        lock.unlink()
     subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
 
 
