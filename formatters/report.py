@@ -23,6 +23,7 @@ VERSION = 1
 MAX_IGNORED = 100
 MAX_DUPLICATES = 20
 IMBALANCE = 10  # ratio of the largest to the smallest class from which a warning is given
+MAX_NUMBERED = 100  # characters of the name of a class that may end in numbers
 FEW_SAMPLES = 5  # a class with fewer samples gets a warning
 SMALL_TEST = 20
 MANY_COPIES = 0.01  # share of test samples with near-copies, from which a warning is given
@@ -232,7 +233,7 @@ def _number_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     alike: dict[str, list[str]] = {}
     counts = {label["name"]: label["train"] + label["test"] for label in labels}
     for name in filter(counts.get, counts):
-        if word := re.sub(r"[\s_.:-]*\d[\d\s_.:-]*$", "", name):
+        if len(name) <= MAX_NUMBERED and (word := re.sub(r"[\s_.:-]*\d[\d\s_.:-]*$", "", name)):
             alike.setdefault(word, []).append(name)
     groups = [names for names in alike.values() if len(names) > 1]
     if len(groups) < 2:

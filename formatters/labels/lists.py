@@ -6,6 +6,7 @@ import ast
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 MAX_COMPARED = 200  # cells, each with each other
 PLURAL = ("labels", "tags", "classes", "categories", "genres", "topics", "keywords")
@@ -59,21 +60,22 @@ def unlisted(cells: Sequence[str | None]) -> list[str | None]:
 def split_list(cell: str, separator: str) -> list[str]:
     """The labels in one cell."""
     if cell.startswith("[{"):
-        return _names(cell)
+        return list(_names(cell))
     inner = cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()", "{}") else cell
     parts = (part.strip().strip("'\"") for part in inner.split(separator))
     return [part for part in parts if part]
 
 
-def _names(cell: str) -> list[str]:
+@lru_cache(maxsize=2**14)  # asked for each separator
+def _names(cell: str) -> tuple[str, ...]:
     """What the objects of a list are called; of what is no such list, the cell."""
     for read in (json.loads, ast.literal_eval):
         try:
-            items = read(cell)
-            return [str(next(item[key] for key in NAME_KEYS if key in item)) for item in items]
+            names = [str(next(item[key] for key in NAME_KEYS if key in item)) for item in read(cell)]
+            return tuple(names)
         except (ValueError, SyntaxError, TypeError, StopIteration, RecursionError, MemoryError):
             continue
-    return [cell]
+    return (cell,)
 
 
 def flags_by_place(cells: Sequence[str], separator: str) -> list[tuple[str, ...]] | None:

@@ -30,7 +30,7 @@ SAMPLE_ROWS = 500
 WHOLLY_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 BARE_FORMULA = re.compile(r'(^|[,;\t])="([^"\n]*)"(?=[,;\t\r]|$)', re.MULTILINE)
 QUOTED_FORMULA = re.compile(r'"=""([^"\n]*)"""')
-NAMED_CELL = re.compile(r"\s*([^\W\d_][^,;|:=\"'\t]{0,39}?)\s*[:=](?!//)\s*(.*?)\s*$")
+NAMED_CELL = re.compile(r"\s*([^\W\d_][^,;|:=\"'\t]{0,39}?)\s*[:=](?!//)(.*)")
 ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MIN_EVEN_LINES = 5  # whose columns are filled up with blanks
@@ -98,7 +98,7 @@ def without_names(text: str) -> str:
             continue
         lines = [[NAMED_CELL.match(cell) for cell in line.split(mark)] for line in text.split("\n") if line.strip()]
         if all([cell and cell[1] for cell in line] == names for line in lines):
-            rows = (mark.join(cell[2] for cell in line if cell) for line in lines)
+            rows = (mark.join(cell[2].strip() for cell in line if cell) for line in lines)
             return "\n".join([mark.join(names), *rows])
     return text
 

@@ -61,8 +61,10 @@ FAMILIES = (  # units that stand for one another
 QUANTITY_SHARE = 0.9
 OTHER_UNITS = "d|days?|weeks?|months?|y|yrs?|years?|hours?|hrs|mins?|minutes?|secs?|seconds?|lbs?|oz|ft|in|inch(es)?|mi"
 UNITS = "|".join(sorted((re.escape(unit) for family in (*FAMILIES, MAGNITUDES) for unit in family), key=len)[::-1])
+PARTS = r"['′°]\s*\d.*|/\s*\d[\d.,]*|\([\d., ]+%?\)|:\d\d\D.*"  # 5'11", 120/80, 3.1 (0.2), 5:32/km
 QUANTITY = re.compile(
-    rf"[-+]?\d[\d.,]*\s*(°\s?[cfk]|['′°]\s*\d.*|/\s*\d[\d.,]*|({UNITS}|{OTHER_UNITS})\.?(\s*\d.*)?)", re.IGNORECASE
+    rf"[-+]?\d[\d.,]*\s*(°\s?[cfk]|{PARTS}|({UNITS}|{OTHER_UNITS})\.?(\s*\d.*)?)",
+    re.IGNORECASE,
 )
 
 
@@ -204,7 +206,7 @@ def _dots(cells: list[str], delimiter: str) -> bool:
 
 
 def are_quantities(cells: Collection[str]) -> bool:
-    """Are nearly all of these numbers with units of several kinds or parts (36 °C and 97 °F, 5'11", 1h 20m, 120/80)?"""
+    """Are nearly all of these numbers with units of several kinds or parts (36 °C and 97 °F, 1h 20m, 120/80)?"""
     looked = list(islice(cells, LOOK_CELLS))
     return len(looked) > MAX_CODES and sum(map(bool, map(QUANTITY.fullmatch, looked))) >= QUANTITY_SHARE * len(looked)
 

@@ -29,6 +29,7 @@ MIN_SAMPLES = 8  # columns of a table that is turned
 SUBTOTAL = re.compile(rf"({TOTAL.pattern})(\s|$)|.*\S\s+(sub)?totals?$", re.IGNORECASE)
 HEAD = re.compile(r"[^\W\d_]\D{2}")  # a name in a header
 LOOK_HEAD, MOST_HEADS = 20, 20
+MAX_TOTAL_CHARS = 60
 MAX_SUBTOTALS = 0.34  # of the rows
 SURVEY_WORDS = ({"Response"}, {"Open-Ended Response"}, {"Response", "Open-Ended Response"})
 BRACKETED = re.compile(r"[\[(].*[\])]")
@@ -168,15 +169,15 @@ def _without_total(found: Tidied) -> Tidied:
 def _without_subtotals(found: Tidied) -> Tidied:
     """Lines between the rows that sum up those above: "Subtotal North", without cells that all rows have."""
     rows = found.rows
-    sums = {at for at, row in enumerate(rows) if SUBTOTAL.match(next(filter(None, row), ""))} - {0}
+    firsts = [next(filter(None, row), "")[:MAX_TOTAL_CHARS] for row in rows]
+    sums = {at for at, cell in enumerate(firsts) if not cell[:1].isdecimal() and SUBTOTAL.match(cell)} - {0}
     if not sums or len(sums) > MAX_SUBTOTALS * len(rows):
         return found
     others = [row for at, row in enumerate(rows) if at not in sums]
     full = [at for at in range(len(rows[0])) if all(row[at] for row in others)]
     if not all(any(not rows[at][column] for column in full) for at in sums):
         return found
-    first = next(filter(None, rows[min(sums)]))
-    told = f"{counted(len(sums), 'line')} between the rows such as {first[:60]!r}, which sum up others"
+    told = f"{counted(len(sums), 'line')} between the rows such as {firsts[min(sums)]!r}, which sum up others"
     return Tidied(others, found.label, [*found.left_out, told])
 
 

@@ -187,11 +187,24 @@ def test_a_column_of_two_currencies_or_of_percents_and_shares_is_told(tmp_path, 
     assert told in warnings(report)
 
 
-@pytest.mark.parametrize("cell", ["{}°C|{}°F", "5'{}|6'{}", "1h {}m", "1{}/80", "51°{}'N", "{} kg|{} lbs"])
+@pytest.mark.parametrize(
+    "cell", ["{}°C|{}°F", "5'{}|6'{}", "1h {}m", "1{}/80", "51°{}'N", "{} kg|{} lbs", "{} (3%)", "5:{}/km"]
+)
 def test_quantities_that_are_read_as_words_are_told(tmp_path, cell):
     cells = [one.format(i) for i in range(10, 50) for one in cell.split("|")]
     report = converted(put(tmp_path, {"a.csv": table("height,size,kind", cells, ELMS)}))
     assert "column 'size' holds quantities such as" in warnings(report)
+
+
+def test_a_column_of_units_is_told(tmp_path):
+    report = converted(put(tmp_path, {"a.csv": table("value,unit,kind", ["mg", "mg", "g"], ELMS)}))
+    assert "column 'unit' tells several units, such as 'mg' and 'g'" in warnings(report)
+
+
+def test_cells_that_are_written_once_for_those_below_are_told(tmp_path):
+    regions = [["North", "East", "South"][i // 20] if i % 20 == 0 else "" for i in range(60)]
+    report = converted(put(tmp_path, {"a.csv": table("value,region,kind", regions, ELMS)}))
+    assert "column 'region' is filled in 3 times and empty below each" in warnings(report)
 
 
 def test_a_table_of_counts_is_told(tmp_path):
