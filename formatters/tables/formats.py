@@ -23,7 +23,7 @@ from automl_engine.errors import DataError
 from formatters.split_words import part_of
 from formatters.tables.delimited import MAX_LINE_BYTES
 from formatters.tables.records import MAX_CELLS, SHEET, SPLIT, check_size, records, written
-from formatters.tables.untidy import check_one_table
+from formatters.tables.untidy import check_one_table, without_tables_beside
 
 MAX_WORKBOOK_BYTES, MAX_ARROW_BYTES = 2**29, 2**31
 LOOK_ROWS = 5  # of a sheet, for its header
@@ -176,12 +176,13 @@ def _workbook(path: Path, wanted: set[str]) -> Structured:
     if not wanted:
         check_one_table(sheets[best], path.name)
     rows, joined = (filled[best], {best}) if wanted else _with_other_parts(filled, best)
+    rows, beside = without_tables_beside(rows) if rows and not wanted else (rows, [])
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
     while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
         rows = rows[1:]
     others = [name for name, content in filled.items() if content and name not in joined]
-    left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others)
+    left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others) + beside
     return Structured(rows, left_out=left_out)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
+from operator import eq
 
 from automl_engine.errors import DataError
 from formatters.words import counted
@@ -29,6 +30,7 @@ MIN_SAMPLES = 8  # columns of a table that is turned
 SUBTOTAL = re.compile(rf"({TOTAL.pattern})(\s|$)|.*\S\s+(sub)?totals?$", re.IGNORECASE)
 HEAD = re.compile(r"[^\W\d_]\D{2}")  # a name in a header
 LOOK_HEAD, MOST_HEADS = 20, 20
+SAME_END = 0.8  # of the rows of the longest table
 MAX_TOTAL_CHARS = 60
 MAX_SUBTOTALS = 0.34  # of the rows
 SURVEY_WORDS = ({"Response"}, {"Open-Ended Response"}, {"Response", "Open-Ended Response"})
@@ -54,12 +56,28 @@ def tidy(rows: list[list[str]]) -> Tidied:
     """Leave out what is no row."""
     if _is_turned(rows):
         return Tidied([list(column) for column in zip(*rows, strict=True)], turned=True)
-    found = _without_second_header(Tidied(rows))
+    rows, beside = without_tables_beside(rows)
+    found = _without_second_header(Tidied(rows, left_out=beside))
     for _ in range(MOST_SUMS):
         found = _without_total(_without_note(found))
     found = _without_subtotals(found)
     _strip_quotes(found.rows)
     return found
+
+
+def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The rows without what stands beside a table, behind an empty column, and ends earlier; what that was in words."""
+    width = len(rows[0])
+    empty = [at for at in range(width) if not any(row[at] for row in rows)]
+    blocks = [range(left + 1, right) for left, right in pairwise([-1, *empty, width]) if right - left > 1]
+    ends = [max(at for at, row in enumerate(rows) if any(row[block.start : block.stop])) for block in blocks]
+    short = [block for block, end in zip(blocks, ends, strict=True) if end < SAME_END * max(ends)]
+    if not short:
+        return rows, []
+    lost = {at for block in short for at in block}
+    shown = ", ".join(filter(None, (cell for row in rows[:2] for at, cell in enumerate(row) if at in lost)))[:60]
+    told = f"{counted(len(lost), 'column')} beside the table that end earlier, as another table or notes do ({shown})"
+    return [[cell for at, cell in enumerate(row) if at not in lost] for row in rows], [told]
 
 
 def check_one_table(rows: list[list[str]], name: str) -> None:
@@ -70,7 +88,8 @@ def check_one_table(rows: list[list[str]], name: str) -> None:
     filled = [at for at, row in enumerate(rows[:LOOK_ROWS]) if _has_number(row[numeric[0]])]
     places = range(filled[MIN_ROWS] if len(filled) > MIN_ROWS else len(rows), len(rows) - MIN_ROWS)
     for row in islice((rows[at] for at in places if HEAD.match(rows[at][numeric[0]])), MOST_HEADS):
-        if row != rows[0] and len(set(row)) == len(row) and all(map(HEAD.match, row)):
+        comes_back = any(other is not row and any(map(eq, other, row)) for other in rows)
+        if not comes_back and len(set(row)) == len(row) and all(map(HEAD.match, row)):
             held = ", ".join(row)[:60]
             raise DataError(f"{name} holds two tables, the second begins with the line {held!r}; make a file of each.")
 
@@ -96,16 +115,18 @@ def _without_second_header(found: Tidied) -> Tidied:
     if _are(ORANGE_TYPES, first) and all(first) and _are(ORANGE_ROLES, rows[2]):
         roles = [role.lower() for role in rows[2]]
         label = header[roles.index("class")] if "class" in roles else ""
-        return Tidied([header, *rows[3:]], label, ["two lines of types and roles under the header"])
+        told = [*found.left_out, "two lines of types and roles under the header"]
+        return Tidied([header, *rows[3:]], label, told)
     if survey := _lines_of_survey(rows):
         told = f"{counted(survey, 'line')} of a survey tool under the header"
-        return Tidied([header, *rows[survey + 1 :]], "", [told])
+        return Tidied([header, *rows[survey + 1 :]], "", [*found.left_out, told])
     if not _is_no_row(first, rows[2 : LOOK_ROWS + 2]):
         return found
     merged = "" in header or len(set(header)) < len(header)
     if merged and all(first) and len(set(first)) == len(first):
-        return Tidied([first, *rows[2:]], "", ["the upper one of two header lines"])
-    return Tidied([header, *rows[2:]], "", [f"a line under the header that is no row ({', '.join(first)[:60]})"])
+        return Tidied([first, *rows[2:]], "", [*found.left_out, "the upper one of two header lines"])
+    told = f"a line under the header that is no row ({', '.join(first)[:60]})"
+    return Tidied([header, *rows[2:]], "", [*found.left_out, told])
 
 
 def _lines_of_survey(rows: list[list[str]]) -> int:

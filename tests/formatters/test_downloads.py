@@ -31,6 +31,11 @@ def lines(*rows: tuple[object, ...], mark: str = ",") -> str:
     return "".join(mark.join(map(str, row)) + "\n" for row in rows)
 
 
+def trees(kinds: list[str], start: int = 0) -> list[tuple[object, ...]]:
+    rows = [(i * 37 % 61 / 7, i * 29 % 61 / 7, *kinds[i % 2 : i % 2 + 1]) for i in range(start, start + 20)]
+    return [("height", "width", "species")[: len(rows[0])], *rows]
+
+
 @pytest.mark.parametrize("word", ["#NULL!", "#DIV/0!", "#NV", "#N/D", "#WERT!", "#¿NOMBRE?"])
 def test_errors_of_spreadsheets_are_missing(tmp_path, word):
     report = converted(put(tmp_path, {"a.csv": table("height,width,kind", ["3.1", word, "2"], [*ELMS, word])}))
@@ -120,6 +125,25 @@ def test_two_tables_in_one_file_are_refused(tmp_path):
         converted(put(tmp_path, {"a.csv": table("height,width,kind", ["1", "2"], ELMS, rows=30) + below}))
 
 
+def with_notes(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    notes = [("code", "means"), ("1", "ill"), ("2", "well")]
+    return [(*row, "", *(notes[at] if at < 3 else ("", ""))) for at, row in enumerate(rows)]
+
+
+def test_notes_beside_a_table_are_left_out(tmp_path):
+    rows = with_notes(trees(["oak", "elm"]))
+    write_workbook(tmp_path / "t.xlsx", {"trees": rows})
+    for report in (converted(tmp_path / "t.xlsx"), converted(put(tmp_path / "csv", {"t.csv": lines(*rows)}))):
+        assert (classes(report), features(report)) == ({"elm": 10, "oak": 10}, ["height", "width"])
+        assert "left out 2 columns beside the table that end earlier" in warnings(report)
+
+
+def test_a_row_of_words_between_others_is_no_second_table(tmp_path):
+    rows = table("height,width,kind", ["1", "2", "3"], ELMS).splitlines()
+    report = converted(put(tmp_path, {"a.csv": "\n".join([*rows[:30], "absent,excused,oak", *rows[30:]])}))
+    assert classes(report) == {"elm": 30, "oak": 31}
+
+
 @pytest.mark.parametrize("at", [0, 31])
 def test_a_table_of_genes_is_turned(tmp_path, at):
     kinds = [["ALL", "AML"][i % 3 == 0] for i in range(40)]
@@ -150,11 +174,6 @@ def test_x_and_y_in_text_files_of_both_parts(tmp_path):
         {"SIT": 30, "WALK": 30},
         "given",
     )
-
-
-def trees(kinds: list[str], start: int = 0) -> list[tuple[object, ...]]:
-    rows = [(i * 37 % 61 / 7, i * 29 % 61 / 7, *kinds[i % 2 : i % 2 + 1]) for i in range(start, start + 20)]
-    return [("height", "width", "species")[: len(rows[0])], *rows]
 
 
 def test_a_sheet_for_each_class(tmp_path):
