@@ -115,8 +115,7 @@ def _without_second_header(found: Tidied) -> Tidied:
     if _are(ORANGE_TYPES, first) and all(first) and _are(ORANGE_ROLES, rows[2]):
         roles = [role.lower() for role in rows[2]]
         label = header[roles.index("class")] if "class" in roles else ""
-        told = [*found.left_out, "two lines of types and roles under the header"]
-        return Tidied([header, *rows[3:]], label, told)
+        return Tidied([header, *rows[3:]], label, [*found.left_out, "two lines of types and roles under the header"])
     if survey := _lines_of_survey(rows):
         told = f"{counted(survey, 'line')} of a survey tool under the header"
         return Tidied([header, *rows[survey + 1 :]], "", [*found.left_out, told])
