@@ -23,6 +23,7 @@ VERSION = 1
 MAX_IGNORED = 100
 MAX_DUPLICATES = 20
 IMBALANCE = 10  # ratio of the largest to the smallest class from which a warning is given
+MAX_NUMBERED = 100  # characters of the name of a class that may end in numbers
 FEW_SAMPLES = 5  # a class with fewer samples gets a warning
 SMALL_TEST = 20
 MANY_COPIES = 0.01  # share of test samples with near-copies, from which a warning is given
@@ -170,6 +171,7 @@ def _doubts(table: Table, parts: Split, labels: list[dict[str, Any]], duplicates
         *_file_doubts(table.findings),
         *(_multi_label_doubts(table, labels) if table.multi_label else _class_doubts(labels)),
         *_spelling_doubts(labels),
+        *_number_doubts(labels),
         *_side_doubts(parts, labels),
         *_duplicate_doubts(table, duplicates),
         *_leak_doubts(table, parts, duplicates),
@@ -224,6 +226,22 @@ def _spelling_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
     what += f" (and {len(twins) - 1:,} more such cases)" * (len(twins) > 1)
     fix = "write them in the same way if they are the same class"
     return [Doubt(what, fix, twins[0][0], fixes=fixes.same_spelling(twins, counts))]
+
+
+def _number_doubts(labels: list[dict[str, Any]]) -> list[Doubt]:
+    """Class names that differ only in the number at their end, of two or more words: perhaps recordings of a class."""
+    alike: dict[str, list[str]] = {}
+    counts = {label["name"]: label["train"] + label["test"] for label in labels}
+    for name in filter(counts.get, counts):
+        if len(name) <= MAX_NUMBERED and (word := re.sub(r"[\s_.:-]*\d[\d\s_.:-]*$", "", name)):
+            alike.setdefault(word, []).append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    if len(groups) < 2:
+        return []
+    shown = " and ".join(map(repr, groups[0][:2]))
+    what = f"classes such as {shown} differ only in numbers, and each is one by itself"
+    fix = "merge them if the numbers only count recordings or the like"
+    return [Doubt(what, fix, groups[0][0], fixes=fixes.same_spelling(groups, counts, "Merge these classes"))]
 
 
 def _multi_label_doubts(table: Table, labels: list[dict[str, Any]]) -> list[Doubt]:

@@ -37,7 +37,9 @@ def drop(names: Sequence[str]) -> list[Fix]:
     return [Fix(title, f"{_listed(names)} will not be learned; the samples stay.", edits)]
 
 
-def same_spelling(twins: Sequence[Sequence[str]], counts: Mapping[str, int]) -> list[Fix]:
+def same_spelling(
+    twins: Sequence[Sequence[str]], counts: Mapping[str, int], title: str = "Merge the spellings"
+) -> list[Fix]:
     """Each set of classes becomes that of its most frequent spelling."""
     edits: list[dict[str, Any]] = []
     told: list[str] = []
@@ -46,7 +48,7 @@ def same_spelling(twins: Sequence[Sequence[str]], counts: Mapping[str, int]) -> 
         edits.append({"do": "merge", "classes": list(names), "to": [usual]})
         told.append(f"{_listed(names)} become {usual!r}")
     more = f" (and {len(told) - 1:,} more)" if len(told) > 1 else ""
-    return [Fix("Merge the spellings", f"{told[0]}{more}.", edits)]
+    return [Fix(title, f"{told[0]}{more}.", edits)]
 
 
 def split_anew() -> list[Fix]:

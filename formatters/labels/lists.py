@@ -1,36 +1,50 @@
-"""Several labels in one cell: "cat|dog", "3 7", "['a', 'b']"."""
+"""Several labels in one cell: "cat|dog", "3 7", "['a', 'b']", "[{'id': 7, 'name': 'a'}]"."""
 
 from __future__ import annotations
 
+import ast
+import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 MAX_COMPARED = 200  # cells, each with each other
+PLURAL = ("labels", "tags", "classes", "categories", "genres", "topics", "keywords")
+ALONE_TOO = "/+&"  # marks that stand within names as well
+NAME_KEYS = ("name", "label", "title", "class", "category", "tag", "choice", "value", "id")
 
 
 def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     """The character that separates several labels in a cell, or None when each cell is one label.
 
-    Parts must come back in other cells, or we would cut "Washington, DC"; blanks separate only numbers, or
-    words of a column named in the plural.  Where a comma is no likely part of a name, a list within another is enough.
+    Parts must come back in other cells, or we would cut "Washington, DC"; a list within another is enough in a column
+    named in the plural, and for other marks.  Blanks separate only numbers, or words of such a column; of what "/", "+"
+    and "&" separate, each part must stand alone somewhere.
     """
     filled = [cell for cell in cells if cell]
-    bracketed = bool(filled) and all(cell.startswith("[") and cell.endswith("]") for cell in filled)
-    for separator in "|;, ":
+    bracketed = bool(filled) and all(
+        cell[:1] + cell[-1:] == "[]" or (cell[:1] + cell[-1:] == "{}" and ":" not in cell) for cell in filled
+    )
+    for separator in f"|;,{ALONE_TOO} ":
         rows = [split_list(cell, separator) for cell in filled]
         if max(map(len, rows), default=0) < 2:
             continue
         parts = Counter(part for row in rows for part in row)
         values = set(filled)
         numbers = all(part.isdecimal() for part in parts)
-        if bracketed and separator != " ":
+        if bracketed and separator in "|;,":
             return separator
-        if separator == " " and not numbers and column not in ("labels", "tags", "classes", "categories"):
+        if separator == " " and not numbers and column not in PLURAL:
             continue
         alone = {row[0] for row in rows if len(row) == 1}
         listed = {part for row in rows if len(row) > 1 for part in row}
+        if separator in ALONE_TOO:
+            if not numbers and listed <= alone:
+                return separator
+            continue
         sets = {frozenset(row) for row in rows[:MAX_COMPARED]}
-        within = separator != "," and not numbers and any(one < other for one in sets for other in sets if len(one) > 1)
+        unlikely = (separator != "," or column in PLURAL) and not numbers
+        within = unlikely and any(one < other for one in sets for other in sets if len(one) > 1)
         if within or len(parts) < len(values) or (listed & alone) or (numbers and separator != ","):
             return separator
     return None
@@ -45,6 +59,30 @@ def unlisted(cells: Sequence[str | None]) -> list[str | None]:
 
 def split_list(cell: str, separator: str) -> list[str]:
     """The labels in one cell."""
+    if cell.startswith("[{"):
+        return list(_names(cell))
     inner = cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()", "{}") else cell
     parts = (part.strip().strip("'\"") for part in inner.split(separator))
     return [part for part in parts if part]
+
+
+@lru_cache(maxsize=2**14)  # asked for each separator
+def _names(cell: str) -> tuple[str, ...]:
+    """What the objects of a list are called; of what is no such list, the cell."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            names = [str(next(item[key] for key in NAME_KEYS if key in item)) for item in read(cell)]
+            return tuple(names)
+        except (ValueError, SyntaxError, TypeError, StopIteration, RecursionError, MemoryError):
+            continue
+    return (cell,)
+
+
+def flags_by_place(cells: Sequence[str], separator: str) -> list[tuple[str, ...]] | None:
+    """The places of the ones in cells such as [0, 1, 1], which hold a 0 or 1 for each label; None for other cells."""
+    rows = [split_list(cell, separator) for cell in cells]
+    width = max(map(len, rows), default=0)
+    flags = {"0": False, "0.0": False, "0.": False, "1": True, "1.0": True, "1.": True}
+    if width < 2 or not all(len(row) in (0, width) and flags.keys() >= set(row) for row in rows):
+        return None
+    return [tuple(str(at) for at, flag in enumerate(row) if flags[flag]) for row in rows]

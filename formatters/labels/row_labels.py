@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.labels.cuts import EACH, LabelQuestion, Values, cut
-from formatters.labels.lists import list_separator, split_list, unlisted
+from formatters.labels.lists import flags_by_place, list_separator, split_list, unlisted
 from formatters.labels.target import Target
 from formatters.media.order import natural
 from formatters.tables.columns import Column, as_label, boolean_values, is_missing
@@ -88,8 +88,13 @@ def _from_columns(table: RawTable, columns: list[Column]) -> RowLabels:
 def _from_lists(table: RawTable, name: str) -> RowLabels:
     cells = table.column(name)
     separator = list_separator(cells, name.lower()) or ";"
+    if flags := flags_by_place(cells, separator):
+        what = f"column {name!r} holds a 0 or 1 for each label, so the labels are the places of the ones, from 0"
+        found = _several([*flags], Doubt(what, "write the names of the labels to see them", name, "info"))
+        return replace(found, multi_label=any(len(row) != 1 for row in flags))
     rows: list[tuple[str, ...] | None] = [tuple(dict.fromkeys(split_list(cell, separator))) for cell in cells]
-    what = f"column {name!r} holds lists separated by {separator!r}, so samples may have several labels"
+    held = "lists of objects" if any(cell.startswith("[{") for cell in cells) else f"lists separated by {separator!r}"
+    what = f"column {name!r} holds {held}, so samples may have several labels"
     return _several(rows, Doubt(what, "if each value is one label, write it without that character", name, "info"))
 
 
@@ -103,6 +108,9 @@ def _from_cells(table: RawTable, column: Column) -> RowLabels:
     if _written_in_several_ways(column):
         present = [None if cell is None else str(int(column.numbers[cell])) for cell in present]
     present = unlisted(present)
+    held = {cell for cell in present if cell is not None}
+    if {cell.removesuffix(".") + "." for cell in held} < held:  # as in the test part of a public table
+        present = [None if cell is None else cell.removesuffix(".") for cell in present]
     names = sorted({cell for cell in present if cell is not None}, key=_number_or_natural)
     return _with_missing(present, names, column.name)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 from automl_engine.errors import DataError
@@ -25,6 +26,7 @@ Kind = Literal["classes", "columns", "lists", "confidences", "numbers"]
 NAME_SCORES: dict[str, int] = (
     dict.fromkeys(("target", "label", "labels", "class", "classes"), 9)
     | dict.fromkeys(("class_id", "classid", "class_name", "classname", "label_id", "label_name"), 9)
+    | dict.fromkeys(("gold_label", "true_label", "final_label", "majority_label", "primary_label"), 9)
     | dict.fromkeys(("y", "outcome", "species", "survived", "sentiment", "category", "diagnosis", "quality"), 8)
     | dict.fromkeys(("categories", "tag", "tags", "labelconfidencepairs"), 8)
     | dict.fromkeys(("klasse", "classe", "clase", "klass", "kategorie", "categoria", "catégorie", "categoría"), 8)
@@ -33,6 +35,7 @@ NAME_SCORES: dict[str, int] = (
     | dict.fromkeys(("класс", "метка", "类别", "标签", "分类", "類別", "クラス", "ラベル", "클래스", "레이블"), 8)
     | dict.fromkeys(("result", "response", "churn", "exited", "income", "variety", "activity", "emotion", "spam"), 6)
     | dict.fromkeys(("attrition", "default", "defaulted", "approved", "purchased", "subscribed", "stroke", "fault"), 6)
+    | dict.fromkeys(("stars", "overall"), 3)
     | dict.fromkeys(("topic", "genre", "fraud", "disease", "type", "status", "grade", "rating", "score", "price"), 2)
 )
 NAME_PARTS = (
@@ -40,6 +43,7 @@ NAME_PARTS = (
     | dict.fromkeys(("class", "outcome", "survived", "sentiment", "churn", "category", "species", "diagnosis"), 3)
     | dict.fromkeys(("emotion", "genre"), 3)
 )
+ABOUT_A_LABEL = frozenset(("confidence", "prob", "probability", "proba", "count", "date", "time", "source"))
 CODE_PARTS = frozenset(("class", "classes", "label", "labels", "category", "target", "letter", "character", "sign"))
 CONFIDENCES = "labelconfidencepairs"  # the challenge's "3 0.9 7 0.1"
 NO_LABEL_NAME = re.compile(  # where, when and who rather than what
@@ -63,6 +67,8 @@ MAX_NUMERIC_CLASSES = 20
 MAX_FRACTIONS = 10  # different numbers that are not whole: more are a quantity
 MAX_COUNTED_CLASSES = 10  # more whole numbers are a count or an age rather than classes
 MAX_LISTED_VALUES = 2000  # looked at for lists
+DATED = re.compile(r"\W?(\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4})(?!\d)")  # of a log, "[01.03.21"
+LOOK_CELLS = 50
 FLAGS = ({"0", "1"}, {"-1", "1"}, {"-1", "0", "1"}, {"true", "false"}, {"yes", "no"})
 
 
@@ -211,7 +217,8 @@ def _scores(columns: Sequence[Column], beside: bool) -> dict[str, float]:
 def _score(column: Column, beside: bool) -> float:
     name = name_score(column.name)
     distinct = column.distinct if column.numbers else _class_count(column)
-    written = column.type not in ("text", "date") or column.name.lower() == CONFIDENCES
+    dated = not column.numbers and all(map(DATED.match, islice(column.counts, LOOK_CELLS)))
+    written = not (dated or column.type in ("text", "date")) or column.name.lower() == CONFIDENCES
     if distinct < 2 or not written or is_split_name(column.name) or column.why_ignored == TELLS_SPLIT:
         return 2 * OUT
     quantity = is_quantity(column)
@@ -244,6 +251,8 @@ def _score(column: Column, beside: bool) -> float:
 def name_score(name: str) -> float:
     plain = _plain_name(name)
     parts = re.split(r"[^a-z]+", plain)
+    if parts[-1] in ABOUT_A_LABEL:
+        return NAME_SCORES.get(plain, 0)
     return max([NAME_SCORES.get(plain, 0), *(NAME_PARTS.get(part, 0) for part in parts)])
 
 
@@ -271,7 +280,8 @@ def is_quantity(column: Column) -> bool:
 
 
 def _separator(column: Column) -> str | None:
-    if column.numbers or column.type not in ("category", "id"):
+    objects = column.type == "text" and all(cell[:2] in ("[{", "[]") for cell in column.counts)  # long, yet labels
+    if column.numbers or not (objects or column.type in ("category", "id")):
         return None
     return list_separator(list(column.counts)[:MAX_LISTED_VALUES], column.name.lower())
 

@@ -13,7 +13,7 @@ from formatters.labels.cuts import LabelQuestion
 from formatters.labels.target import CLEAR_NAME, name_score
 from formatters.media.file_index import FileIndex
 from formatters.media.label_table import FileLabels, file_column, read_labels
-from formatters.media.table_files import TABLE_SUFFIXES, read_label_table
+from formatters.media.table_files import TABLE_SUFFIXES, class_of_list, joined_lists, read_label_table
 from formatters.split_words import MAX_PARTS, Part, is_split_name, part_of, part_of_path, parts_of_cells, sides_of_parts
 from formatters.tables.reader import RawTable
 
@@ -37,6 +37,7 @@ class Beside:
     lists: dict[str, list[str]] = field(default_factory=dict)  # the files of one part (trainlist01.txt)
     errors: dict[str, DataError] = field(default_factory=dict)
     told: dict[str, dict[str, Side]] = field(default_factory=dict)  # the side of each file, in tables of nothing else
+    joined: list[str] = field(default_factory=list)  # lists of one class each that are one of the tables
     of_folders: list[str] = field(default_factory=list)  # tables that give several folders one label
     codes: list[str] = field(default_factory=list)  # tables that tell a split by numbers, which may mean anything
 
@@ -66,6 +67,7 @@ def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collec
     """Tables that name our files and hold labels; lists of the files of a part; what was wrong with the others."""
     index = FileIndex(files)
     found = Beside()
+    flags: dict[str, RawTable] = {}
     for path in every:
         suffix, stem = Path(path).suffix.lower(), Path(path).stem.lower()
         if suffix not in TABLE_SUFFIXES or suffix in suffixes or stem.startswith(NO_TABLE) or NO_LABELS.search(stem):
@@ -82,14 +84,31 @@ def look_beside(root: Path, every: list[str], files: list[str], suffixes: Collec
                 found.errors[path] = error
             continue
         at = file_column(table, index)
+        if at is not None and class_of_list(path, table):
+            flags[path] = table
+            continue
         if at is None:
             at = _column_of_missing_files(table.rows, suffixes)
         if at is not None:
             _take(found, path, table, at, index, options)
         elif _labels_folders(table, {file.split("/")[-2] for file in files if "/" in file}):
             found.of_folders.append(path)
+        elif SPLIT_FILE.search(stem) and 2 * len(table.rows) >= len(files):
+            found.codes.append(path)
+    _take_flags(found, flags, index, options)
     _drop_templates(found)
     return found
+
+
+def _take_flags(found: Beside, flags: dict[str, RawTable], index: FileIndex, options: Options) -> None:
+    """Lists of a class each are one table; a single one is a table like any other."""
+    table = joined_lists(flags)
+    if table is None:
+        for path, one in flags.items():
+            _take(found, path, one, file_column(one, index) or 0, index, options)
+        return
+    _take(found, next(iter(flags)), table, 0, index, options)
+    found.joined = list(flags)
 
 
 def _take(found: Beside, path: str, table: RawTable, at: int, index: FileIndex, options: Options) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
 from formatters.groups import who_names
+from formatters.media.annotations import MASK_FOLDER
 from formatters.media.names import classes_in_names
 from formatters.media.order import examples, natural
 from formatters.media.parts import split_depths
@@ -16,6 +18,7 @@ from formatters.split_words import Part, part_of, sides_of_parts
 SORT_THEM = (
     "sort them into one folder per class, or add a labels.csv with a column of file names and a column of labels."
 )
+CAMERA_OR_DAY = re.compile(r"\d{3}[A-Z0-9_]{5}|(19|20)\d\d([-_. ]?\d\d){0,2}")
 
 
 @dataclass
@@ -48,6 +51,7 @@ def from_folders(files: list[str], noun: str, read_names: bool = True) -> Folder
     unlabelled = _unlabelled(files, parts, labels)
     labels = {file: label for file, label in labels.items() if file not in unlabelled}
     _check(labels, noun)
+    _check_no_answers(labels, noun)
     sides: dict[str, Side] = {}
     if any(parts.values()):
         side_of = sides_of_parts({parts[file] for file in labels})
@@ -60,6 +64,9 @@ def from_folders(files: list[str], noun: str, read_names: bool = True) -> Folder
         what = f"the classes are the folders {examples(labels.values())}, each named after one {who}"
         fix = f"if a model shall not tell them apart, {SORT_THEM}"
         doubts.append(Doubt(what, fix))
+    if not named and all(map(CAMERA_OR_DAY.fullmatch, labels.values())):
+        what = f"the classes are the folders {examples(labels.values())}, which look like those of a camera, or dates"
+        doubts.append(Doubt(what, f"if they are no classes, {SORT_THEM}"))
     if not named:
         doubts += _deeper_doubts([folders[file] for file in labels], noun)
     return FolderLabels(labels, sides, unlabelled, why, doubts)
@@ -152,6 +159,20 @@ def _check(labels: dict[str, str], noun: str) -> None:
         raise DataError(
             f"The folders {split[0]!r} and {split[1]!r}{beside} look like the parts of a split and not like classes; "
             f"put one folder per class into each of them, and nothing else beside them."
+        )
+
+
+def _check_no_answers(labels: dict[str, str], noun: str) -> None:
+    """Raises DataError: a folder is called "labels", say, and has the same names of files as another one."""
+    names: dict[str, set[str]] = {}
+    for file, label in labels.items():
+        names.setdefault(label, set()).add(file.rpartition("/")[2])
+    answers = next((label for label in names if MASK_FOLDER.fullmatch(label)), "")
+    other = next((label for label in names if label != answers and names[label] == names.get(answers)), "")
+    if other:
+        raise DataError(
+            f"The folder {answers!r} has the same names of files as {other!r}, as if it held their labels; sort the "
+            f"{noun} into one folder per class, or add a labels.csv with a column of file names and one of labels."
         )
 
 

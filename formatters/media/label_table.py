@@ -21,6 +21,7 @@ from formatters.tables.reader import RawTable
 from formatters.words import counted
 
 GROUP_COLUMNS = {"group", "group_id", "groups"}
+BOXES = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"bbox"}, {"bbox_x", "bbox_y"}, {"x1", "y1", "x2", "y2"})
 MISSING_SHARE = 0.2  # of the rows may name files that are not there
 MATCH_ROWS = 2000  # all over the table, looked at to find the file column
 MATCH_SHARE = 0.2  # of rows that name a file of ours: then the column holds file names
@@ -80,6 +81,9 @@ def read_labels(table: RawTable, at: int, path: str, index: FileIndex, options: 
     if _stride(table) > 1:
         what = f"{MATCH_ROWS:,} rows of {path} told that column {table.columns[at]!r} names the files"
         doubts.append(Doubt(what, "nothing needs to be done if that is right", path, "info"))
+    if any(box <= set(map(_plain, table.columns)) for box in BOXES):
+        what = f"{path} tells boxes of objects; each file gets the classes of its boxes, and where they are is not used"
+        doubts.append(Doubt(what, "cut the objects out if each is to be classified", path))
     several = 0 if found.multi_label else sum(len(names) > 1 for names in labels.values())
     if several:
         what = counted(several, "file has", "files have")

@@ -24,7 +24,10 @@ from formatters.tables.columns import parse_number
 from formatters.words import counted
 
 UNREAD = {  # kinds that stand for samples as the others do, but that we do not read
-    "images": (".svg", ".svgz", ".psd", ".ai", ".eps", ".cr2", ".nef", ".arw", ".jxl", ".exr", ".xcf", ".nii", ".pdf"),
+    "images": (
+        *(".svg", ".svgz", ".psd", ".ai", ".eps", ".cr2", ".nef", ".arw", ".jxl", ".exr", ".xcf", ".nii", ".pdf"),
+        *(".mp4", ".mov", ".avi", ".mkv", ".webm"),  # of a camera that takes both
+    ),
     "videos": (".yuv", ".h264", ".h265", ".rm", ".swf", ".mxf"),
     "sounds": (".mid", ".midi", ".ra", ".sph", ".gsm"),
     "texts": (".doc", ".docx", ".odt", ".rtf", ".pdf", ".htm", ".html", ".md", ".eml", ".epub"),
@@ -92,6 +95,7 @@ def labelled_files(root: Path, suffixes: Collection[str], options: Options, noun
         {sample.source for sample in result.samples}
         | set(beside.tables)
         | set(beside.lists)
+        | set(beside.joined)
         | set(beside.told)
         | {entry["path"] for entry in found.ignored}
     )
@@ -250,7 +254,7 @@ def _from_folders(
     try:
         found = from_folders(files, noun, read_names=not beside.errors)
     except DataError as error:
-        known = other_task(root, every, [*files, *regions])
+        known = other_task(root, every, [*files, *regions]) if noun == "images" else None
         raise known or (next(iter(beside.errors.values())) if beside.errors else error) from None
     sides = found.sides or beside.sides()
     kept = [file for file in files if file in found.labels]

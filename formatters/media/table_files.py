@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from automl_engine.errors import DataError
+from formatters.split_words import PART_WORDS, part_of
 from formatters.tables.formats import read_workbook
+from formatters.tables.header import distinct_names
 from formatters.tables.reader import RawTable, decode_text, read_table
-from formatters.tables.records import flat_rows
+from formatters.tables.records import SPLIT, flat_rows
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")
+FLAGS = {"1", "-1", "0"}
+MIN_CLASSES = 2
 
 
 def read_label_table(path: Path) -> RawTable:
@@ -27,7 +32,25 @@ def read_label_table(path: Path) -> RawTable:
         return _workbook(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return _json(path)
-    return _two_columns(read_table(path))
+    return _without_objects(_two_columns(read_table(path)))
+
+
+def _without_objects(table: RawTable) -> RawTable:
+    """Columns of JSON objects, as tools for annotation write them, become a column for each key."""
+    for at in reversed(range(len(table.columns))):
+        if not all(row[at].startswith("{") for row in table.rows):
+            continue
+        try:
+            objects = [json.loads(row[at]) for row in table.rows]
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        keys = list(dict.fromkeys(key for one in objects for key in one))
+        rows = [
+            [*row[:at], *(_cell(one.get(key)) for key in keys), *row[at + 1 :]]
+            for row, one in zip(table.rows, objects, strict=True)
+        ]
+        table = replace(table, columns=[*table.columns[:at], *keys, *table.columns[at + 1 :]], rows=rows)
+    return replace(table, columns=distinct_names(table.columns))
 
 
 def _workbook(path: Path) -> RawTable:
@@ -103,3 +126,27 @@ def _two_columns(table: RawTable) -> RawTable:
     between = [f"column_{at}" for at in range(1, len(rows[0]) - 1)]
     header = first if len(first) == len(rows[0]) else ["file", *between, "label"]
     return replace(table, columns=header, rows=rows, has_header=header == first)
+
+
+def class_of_list(path: str, table: RawTable) -> str:
+    """The class of a list such as cat_train.txt of Pascal VOC, a file and 1, -1 or 0 a line; "" of other tables."""
+    flags = {row[-1] for row in table.rows}
+    name, _, part = Path(path).stem.rpartition("_")
+    return name if len(table.columns) == 2 and {"1", "-1"} <= flags <= FLAGS and part in PART_WORDS else ""
+
+
+def joined_lists(lists: Mapping[str, RawTable]) -> RawTable | None:
+    """A column of files, one of parts and one of 0 and 1 for each class; None if there are fewer than two classes."""
+    names = list(dict.fromkeys(class_of_list(path, table) for path, table in lists.items()))
+    if len(names) < MIN_CLASSES:
+        return None
+    parts: dict[str, str] = {}
+    held: dict[str, set[str]] = {}
+    for path, table in lists.items():
+        part = Path(path).stem.rpartition("_")[2]
+        for file, flag in [table.columns, *table.rows] if table.has_header else table.rows:
+            held.setdefault(file, set()).update([class_of_list(path, table)] if flag == "1" else [])
+            if part != "trainval" or file not in parts:
+                parts[file] = part_of(part)
+    rows = [[file, parts[file], *(str(int(name in held[file])) for name in names)] for file in held]
+    return RawTable(["file", SPLIT, *names], rows, True, " ", "the lists of classes")

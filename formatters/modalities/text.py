@@ -102,7 +102,7 @@ def _table(corpus: Corpus, options: Options) -> Table:
     vocabulary: dict[str, int] = {}
     tokens = index_texts(corpus.texts, language, vocabulary)
     lengths = [len(indices) for indices in tokens]
-    how = "Chinese or Japanese: every character is a token" if language == "characters" else ""
+    how = "texts without blanks between words: every character is a token" if language == "characters" else ""
     how = how or "split into words at blanks, upper and lower case kept"
     stats = {"name": "length", "unit": "characters" if language == "characters" else "words", "min": min(lengths)}
     found = corpus.findings

@@ -1,4 +1,4 @@
-"""Texts -> token indices: words parted by blanks, or single characters where words are not parted (Chinese).
+"""Texts -> token indices: words parted by blanks, or single characters where words are not parted (Chinese, DNA).
 
 As in the challenge, the vocabulary is built in first-seen order and every token passes through Python's repr
 escaping.  Marks stay at their words and case is kept, so nothing is lost; a model folds them if it likes.  Any run of
@@ -18,12 +18,18 @@ Language = Literal["words", "characters"]
 UNPARTED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")  # kana and CJK ideographs
 LETTER = re.compile(r"[^\W\d_]")
 MIN_UNPARTED_SHARE = 0.3
+MIN_SINGLE_SHARE = 0.9
 SAMPLE_TEXTS = 2000
 EMPTY = "∅"  # what a text without any token consists of; one character, as readers tell Chinese by that
 
 
 def language_of(texts: Sequence[str]) -> Language:
-    """Characters where at least 30 % of the letters are Chinese or Japanese."""
+    """Characters where at least 30 % of the letters are Chinese or Japanese, or where texts are single words of their
+    own, as sequences of DNA, formulas of molecules and passwords are.
+    """
+    single = sum(len(text.split(maxsplit=1)) == 1 for text in texts)
+    if single >= MIN_SINGLE_SHARE * len(texts) and len(set(texts)) > len(texts) / 2:
+        return "characters"
     sample = "".join(text[:1000] for text in texts[:: max(1, len(texts) // SAMPLE_TEXTS)])
     letters = len(LETTER.findall(sample))
     return "characters" if len(UNPARTED.findall(sample)) > MIN_UNPARTED_SHARE * max(1, letters) else "words"

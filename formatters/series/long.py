@@ -23,7 +23,7 @@ from formatters.tables.reader import RawTable, read_with_findings
 
 MIN_SERIES = 4
 MIN_STEPS = 5
-MAX_PLACE = 3  # id and step stand among the first columns
+MAX_PLACE = 3  # id and step stand among the first columns, unless the id is named so
 SERIES_NAMES = frozenset(["series", "sequence", "sample", "trial", "recording", "segment", "window", "episode", "run"])
 MAX_CODES = 10
 MAX_ROUGHNESS = 1.0  # of values without a step; 2 for rows in any order
@@ -57,7 +57,7 @@ def sniff(root: Path, options: Options) -> Evidence | None:
 def _find(upload: TableUpload, options: Options) -> Long | None:
     """Rows that an id puts together, each with a step that goes up, or in blocks of smooth values."""
     columns = {column.name: column for column in upload.columns}
-    names = upload.table.columns[:MAX_PLACE]
+    names = [name for at, name in enumerate(upload.table.columns) if at < MAX_PLACE or _names_series(name)]
     for key in names:
         counts = columns[key].counts.values()
         if columns[key].missing or len(counts) < MIN_SERIES or min(counts) < 2 or sum(counts) < MIN_STEPS * len(counts):

@@ -21,13 +21,15 @@ from formatters.tables.numbers import Writing, find_writing, numbers_of
 
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 
-MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "."])
+MISSING = frozenset(["", "?", "na", "n/a", "#n/a", "#nv", "#n/d", "#н/д", "nan", "null", "none", "nil", "-", "--", "."])
+ERROR = re.compile(r"#[¡¿]?[A-ZÀ-ÞА-Я]{1,12}(/0)?[!?]")  # of a spreadsheet: #DIV/0!, #WERT!, #¿NOMBRE?
 CLASS_WORDS = frozenset(["none", "nil", "-", "--", "n/a"])  # of these, what may well be a class
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))  # (0, 1)
 ALL_CATEGORIES_UP_TO = 50  # distinct values; beyond, only those that come back are told apart
 MIN_CATEGORY_COUNT = 5
 MIN_LISTED_NUMBERS = 8
 NUMBER_LIST = re.compile(r"[\d\s,;.+eE\[\]-]+")
+GEOMETRY = re.compile(r"(SRID=\d+;)?(MULTI)?(POINT|LINESTRING|POLYGON|GEOMETRYCOLLECTION)( ?[ZM]{1,2})? ?\(")  # WKT
 FILE_NAME = re.compile(
     r"https?://\S+|[^\n]*\.(jpe?g|png|bmp|gif|webp|tiff?|heic|avif|wav|mp3|flac|ogg|m4a|mp4|avi|mov|webm|mkv|txt|csv|pdf)",
     re.IGNORECASE,
@@ -37,6 +39,11 @@ MAX_CATEGORIES = 200  # that have a code of their own
 ID_NAME = re.compile(
     r"(.*[_\s.-])?(id|ids|uuid|guid|idx|index|rowid|rownum)$|.*[a-z]I[dD]$|unnamed.*|row|row[_\s]?n(o|um|umber|ames?)|"
     r"s(erial)?[._\s]?(no|number)\.?|no\.?|#|column_0$",
+    re.IGNORECASE,
+)
+KEY_NAME = re.compile(  # of whole numbers that are all different
+    r".*(number|nummer|numer|номер|编号|号码|番号|学号|电话|電話|phone|barcode)|(n[uú]m[eé]ro|№|n[°º])([\s_].*)?|"
+    r"(.*[_\s.-])?(nr|code|c[oó]digo|mobile|mobil|telefon|tel|fax|ean|isbn|iban|ssn|imei)\.?",
     re.IGNORECASE,
 )
 
@@ -71,7 +78,7 @@ class Column:
 
 
 def is_missing(cell: str) -> bool:
-    return cell.lower() in MISSING
+    return cell.lower() in MISSING or (cell[:1] == "#" and bool(ERROR.fullmatch(cell)))
 
 
 def profile(name: str, cells: list[str], delimiter: str = ",") -> Column:
@@ -131,7 +138,7 @@ def as_label(column: Column) -> Column:
 
 def _word_type(counts: Counter[str]) -> ColumnType:
     present = counts.total()
-    if not present or names_files(counts) or all(map(NUMBER_LIST.fullmatch, counts)):
+    if not present or names_files(counts) or all(NUMBER_LIST.fullmatch(c) or GEOMETRY.match(c) for c in counts):
         return "category"
     words = sum(len(cell.split()) * count for cell, count in counts.items()) / present
     chars = mean_chars(counts)
@@ -146,9 +153,11 @@ def _word_type(counts: Counter[str]) -> ColumnType:
 
 
 def holds_lists(counts: Counter[str]) -> bool:
-    """Does every cell hold many numbers, such as the pixels of a picture?"""
+    """Does every cell hold many numbers, such as the pixels of a picture or the corners of a place?"""
     return bool(counts) and all(
-        NUMBER_LIST.fullmatch(cell) and len(re.findall(r"\d[^\s,;]*", cell)) >= MIN_LISTED_NUMBERS for cell in counts
+        GEOMETRY.match(cell)
+        or (NUMBER_LIST.fullmatch(cell) and len(re.findall(r"\d[^\s,;]*", cell)) >= MIN_LISTED_NUMBERS)
+        for cell in counts
     )
 
 
@@ -179,6 +188,7 @@ def _why_ignored(name: str, kind: ColumnType, counts: Counter[str], numbers: dic
         if whole and len(values) == present > 1 and (named_id or present >= 20):
             consecutive = max(values) - min(values) + 1 == present
             key = present >= MIN_KEYS and min(values) >= MIN_KEY if name == "column_0" else named_id
+            key = key or bool(KEY_NAME.fullmatch(name))
             if consecutive or key:
                 return "a running number or key, different in every row"
         return ""

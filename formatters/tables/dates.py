@@ -12,7 +12,7 @@ from itertools import product
 
 DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%d%b%Y", "%b %d, %Y", "%b %d %Y"),
     *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%b %d, %y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", ":%H:%M:%S")
@@ -30,10 +30,11 @@ EPOCH_NAME = re.compile(r"time|date|epoch|(^|_)ts$|created|updated|when|datum|fe
 MAX_UNREADABLE_SHARE = 0.2
 MAX_CHARS = 40
 LOOK_CELLS = 30  # distinct ones, to rule formats out quickly
-ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|[A-Z]{2,4}T)\)?(?=$|[+-]|\s\d{4}$)")
+ZONE_WORD = re.compile(r"(?<=[\dMm])\s*\(?(Z|UTC|GMT|MSK|[MOW]ES?Z|[A-Z]{2,4}T)\)?(?=$|[+-]|\s\d{4}$)")
 SHORT_ZONE = re.compile(r"\s*(?:GMT|UTC)([+-])(\d{1,2})(?::?(\d\d))?$")
 WORDY = re.compile(r"[^\W\d_]|\s\s|[+-]\d\d:?\d\d$")  # else nothing can be left out
 HOUR = re.compile(r",?\s+(\d{1,2})[:h](\d\d(?::\d\d)?)\s*(?:uhr|h)?$", re.IGNORECASE)  # behind a day
+AFTER_YEAR = re.compile(r"(?<=\d{4}),\s+(?=\d{1,2}:\d\d)")
 NUMBERS = re.compile(r"\d+")
 WORD = re.compile(r"[^\W\d_]{3,}\.?")
 FIRST_WORD = re.compile(r"([^\W\d_]+)\.?,?\s+(?=\d|[^\W\d_]{3,} \d)")
@@ -83,7 +84,7 @@ def _plain(cell: str) -> str:
         return cell.strip()
     cell = " ".join(cell.translate(CHINESE).split()).strip(" :-")
     cell = re.sub(r"(?<=\d)\s*([ap])\.?m\.?", r" \1m", cell, flags=re.IGNORECASE)
-    cell = HOUR.sub(r" \1:\2", cell)
+    cell = HOUR.sub(r" \1:\2", AFTER_YEAR.sub(" ", cell))
     if ":" in cell:
         cell = SHORT_ZONE.sub(lambda zone: f" {zone[1]}{zone[2]:0>2}{zone[3] or '00'}", cell)
         cell = re.sub(r"(?<=\d)([+-]\d\d:?\d\d)$", r" \1", ZONE_WORD.sub("", cell))

@@ -28,6 +28,9 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 SAMPLE_CHARS, MAX_SAMPLE_CHARS = 200_000, 4_000_000
 SAMPLE_ROWS = 500
 WHOLLY_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
+BARE_FORMULA = re.compile(r'(^|[,;\t])="([^"\n]*)"(?=[,;\t\r]|$)', re.MULTILINE)
+QUOTED_FORMULA = re.compile(r'"=""([^"\n]*)"""')
+NAMED_CELL = re.compile(r"\s*([^\W\d_][^,;|:=\"'\t]{0,39}?)\s*[:=](?!//)(.*)")
 ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MIN_EVEN_LINES = 5  # whose columns are filled up with blanks
@@ -43,6 +46,13 @@ def without_line_ends(text: str) -> str:
     if not all(line.find(";") == len(line) - 1 and re.search(r"[,\t|]", line) for line in sample):
         return text
     return "\n".join(line.rstrip().rstrip(";") for line in text.split("\n"))
+
+
+def without_formulas(text: str) -> str:
+    """Exports for Excel write ="00123" for a cell that shall stay as it is."""
+    if '="' not in text and '"=""' not in text:
+        return text
+    return BARE_FORMULA.sub(r'\1"\2"', QUOTED_FORMULA.sub(r'"\1"', text))
 
 
 def without_double_colons(text: str) -> str:
@@ -79,6 +89,20 @@ def without_alignment(text: str) -> str:
     return "\n".join(re.sub(r"\s{2,}", "\t", line.strip()) for line in lines)
 
 
+def without_names(text: str) -> str:
+    """Some devices write into each cell what it is, "Temp:23.4,Hum:41": the names are the header, once."""
+    first = text.lstrip("\n").partition("\n")[0]
+    for mark in ",;\t|":
+        names = [named[1] for cell in first.split(mark) if (named := NAMED_CELL.match(cell))]
+        if len(names) < 2 or len(set(names)) < len(names) or len(names) < first.count(mark) + 1:
+            continue
+        lines = [[NAMED_CELL.match(cell) for cell in line.split(mark)] for line in text.split("\n") if line.strip()]
+        if all([cell and cell[1] for cell in line] == names for line in lines):
+            rows = (mark.join(cell[2].strip() for cell in line if cell) for line in lines)
+            return "\n".join([mark.join(names), *rows])
+    return text
+
+
 def preamble_lines(text: str) -> int:
     """How many lines of a title or of comments stand above a table that is even without them."""
     lines = text.split("\n", SAMPLE_ROWS)[:-1]
@@ -91,7 +115,9 @@ def preamble_lines(text: str) -> int:
         widths = set(lengths)
         if delimiter == " " and lengths[0] + 1 in widths:  # the column of names has none
             widths = set(lengths[1:])
-        if delimiter and len(widths) == 1:
+        title = delimiter and min(widths) > 2 and lines[top].strip()
+        title = title and delimiter not in lines[top].rstrip(f"{delimiter}\r")
+        if delimiter and len(widths) == 1 and not title:  # some programs fill titles up with delimiters
             comments = all(line.startswith("#") for line in lines[:top])
             bare = all(delimiter not in line.rstrip(f"{delimiter}\r") for line in lines[:top])
             return top if comments or (bare and min(widths) > 2) else 0

@@ -18,7 +18,7 @@ from formatters.base import Doubt
 from formatters.edits import fixes
 from formatters.groups import names_groups
 from formatters.labels.target import CLEAR_NAME, SURE_NAME, name_score
-from formatters.media.beside import NO_TABLE
+from formatters.media.beside import NO_TABLE, names_of_indices
 from formatters.media.order import files_below
 from formatters.split_words import (
     TELLS_SPLIT,
@@ -30,7 +30,14 @@ from formatters.split_words import (
 )
 from formatters.tables.columns import Column, profile
 from formatters.tables.formats import A_FILE_EACH, JSONS, STRUCTURED_SUFFIXES, packages_for
-from formatters.tables.joined import class_doubt, named_by_class, with_class_column, with_labels_beside
+from formatters.tables.joined import (
+    class_doubt,
+    data_with_labels,
+    named_by_class,
+    with_class_column,
+    with_header_of_first,
+    with_labels_beside,
+)
 from formatters.tables.matrices import matrices
 from formatters.tables.new_rows import left_out_doubts
 from formatters.tables.reader import (
@@ -43,6 +50,7 @@ from formatters.tables.reader import (
     read_table,
     read_with_findings,
 )
+from formatters.tables.records import SHEET
 from formatters.words import counted
 
 Side = Literal["train", "test"]
@@ -123,7 +131,8 @@ def load(root: Path) -> TableUpload | None:
     alone = not any(path.lower().endswith((*TABLE_SUFFIXES, *STRUCTURED_SUFFIXES)) for path in paths)
     if len(others) > 2:
         return None
-    if len(documents) > 2 and not _are_parts(root, documents, alone) and not _texts_by_class(root, documents):
+    tables = len(documents) <= 2 or data_with_labels(documents) or _are_parts(root, documents, alone)
+    if not tables and not _texts_by_class(root, documents):
         return None
     stamp = tuple((root / path).stat().st_mtime_ns for path in paths)
     return _load(root, paths, stamp)
@@ -142,13 +151,13 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     read = _read_tables(root, paths)
     if not read:
         return None
-    joined = with_labels_beside(_spelt_alike(read))
+    joined = with_labels_beside(_spelt_alike(with_header_of_first(read)))
     tables = {path: table for path, (table, _) in joined.items()}
     findings = {path: found for path, (_, found) in joined.items()}
     group = _largest_group(tables)
     sides = sides_of_paths(group)
     given = {"train", "test"} == set(sides.values())
-    main = _join([tables[path] for path in group])
+    main = _with_class_names(root, paths, _join([tables[path] for path in group]))
     sources, row_sides = [], []
     for path in group:
         prefix = f"{path}, " if len(group) > 1 else ""
@@ -167,6 +176,11 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         main = with_class_column(main, classes)
         columns.append(profile(main.label, classes))
         doubts.append(class_doubt(main.label, group))
+    if SHEET in main.places and not main.label:
+        sheets = list(dict.fromkeys(main.column(SHEET)))
+        if named_by_class(sheets, main.columns):
+            main = replace(main, label=SHEET)
+            doubts.append(class_doubt(SHEET, sheets, "sheet"))
     aside = _left_aside(tables, group)
     ignored = [{"path": one.path, "why": one.why} for one in aside]
     ignored += [{"path": path, "why": _why_not_read(path)} for path in paths if path not in read]
@@ -230,7 +244,9 @@ def _is_sentence(cell: str) -> bool:
 
 def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
     """.txt files (or files without a suffix) may be tables, if their lines fall into even columns; many, if alike."""
-    if not 0 < len(paths) <= 2 and not _are_parts(root, paths):
+    pairs = data_with_labels(paths)
+    paths = pairs or paths
+    if not pairs and not 0 < len(paths) <= 2 and not _are_parts(root, paths):
         return _texts_by_class(root, paths)
     read = {}
     for path in paths:
@@ -238,7 +254,7 @@ def _plain_text_tables(root: Path, paths: list[str]) -> dict[str, ReadTable]:
             read[path] = read_with_findings(root / path)
         except DataError:  # prose is a "ragged table"
             return _texts_by_class(root, paths)
-    tables = {path: one for path, one in read.items() if len(one[0].columns) > 1 and len(one[0].rows) > 1}
+    tables = {path: one for path, one in read.items() if pairs or min(len(one[0].columns), len(one[0].rows)) > 1}
     return tables or _texts_by_class(root, paths)
 
 
@@ -302,6 +318,16 @@ def _join(tables: list[RawTable]) -> RawTable:
     return replace(first, rows=rows)
 
 
+def _with_class_names(root: Path, paths: Sequence[str], table: RawTable) -> RawTable:
+    """The table, with the names of its classes where a file beside numbers them (activity_labels.txt)."""
+    if table.has_header or table.label not in table.places:
+        return table
+    at = table.places[table.label]
+    names = names_of_indices({row[at]: (row[at],) for row in table.rows}, root, list(paths))
+    rows = [[*row[:at], names[row[at]], *row[at + 1 :]] for row in table.rows] if names else table.rows
+    return replace(table, rows=rows)
+
+
 def _left_aside(tables: dict[str, RawTable], group: list[str]) -> list[Aside]:
     columns = set(tables[group[0]].columns)
     aside = []
@@ -317,6 +343,8 @@ def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     written_by_tool = {name for mark, names in TOOL_COLUMNS.items() if mark in upload.table.places for name in names}
     for column in upload.columns:
+        if column.name == SHEET != upload.table.label:
+            upload = _ignoring(upload, column, "it names the sheet of each row")
         if column.name in written_by_tool:
             upload = _ignoring(upload, column, "the tool for labelling wrote it")
     for column in upload.columns:

@@ -22,10 +22,12 @@ from typing import Any
 from automl_engine.errors import DataError
 from formatters.split_words import part_of
 from formatters.tables.delimited import MAX_LINE_BYTES
-from formatters.tables.records import MAX_CELLS, SPLIT, check_size, records, written
+from formatters.tables.records import MAX_CELLS, SHEET, SPLIT, check_size, records, written
+from formatters.tables.untidy import check_one_table, without_tables_beside
 
 MAX_WORKBOOK_BYTES, MAX_ARROW_BYTES = 2**29, 2**31
 LOOK_ROWS = 5  # of a sheet, for its header
+MIN_NEW_ROWS = 0.9  # share of different rows in sheets that are joined
 ARFF_ATTRIBUTE = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S+)\s+(.+)", re.IGNORECASE)
 MEKA_LABELS = re.compile(r"^@relation\s.*?-C\s+(-?[1-9]\d{0,4})", re.IGNORECASE | re.MULTILINE)
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
@@ -171,24 +173,34 @@ def _workbook(path: Path, wanted: set[str]) -> Structured:
         return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
 
     best = max(filled, key=fitness)
+    if not wanted:
+        check_one_table(sheets[best], path.name)
     rows, joined = (filled[best], {best}) if wanted else _with_other_parts(filled, best)
+    rows, beside = without_tables_beside(rows) if rows and not wanted else (rows, [])
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
     while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
         rows = rows[1:]
     others = [name for name, content in filled.items() if content and name not in joined]
-    left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others)
+    left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others) + beside
     return Structured(rows, left_out=left_out)
 
 
 def _with_other_parts(sheets: dict[str, Rows], name: str) -> tuple[Rows, set[str]]:
-    """The rows of a sheet (Train) and of those like it (Test), with a column that tells the part; the sheets taken."""
+    """The rows of a sheet and of those with the same header, with a column that tells the part (Train, Test) or sheet.
+
+    A sheet that repeats rows of the others is another version of them, and none is joined.
+    """
     head = sheets[name][:1]
-    parts = [other for other, rows in sheets.items() if part_of(other) and rows[:1] == head != []]
-    if len(parts) < 2 or name not in parts or SPLIT in head[0]:
+    alike = [other for other, rows in sheets.items() if rows[:1] == head != []]
+    parts = [other for other in alike if part_of(other)]
+    by_part = len(parts) > 1 and name in parts and SPLIT not in head[0]
+    rows = [tuple(row) for other in alike for row in sheets[other][1:]]
+    if not by_part and (len(alike) < 2 or SHEET in head[0] or len(set(rows)) < MIN_NEW_ROWS * len(rows)):
         return sheets[name], {name}
-    rows = [[*row, part_of(part)] for part in parts for row in sheets[part][1:]]
-    return [[*head[0], SPLIT], *rows], set(parts)
+    taken, column = (parts, SPLIT) if by_part else (alike, SHEET)
+    tell = part_of if by_part else str
+    return [[*head[0], column], *([*row, tell(one)] for one in taken for row in sheets[one][1:])], set(taken)
 
 
 def _arrow(path: Path) -> Rows:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from formatters.base import Doubt
 from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, SURE_NAME, NoLabelError, choose, name_score
-from formatters.split_words import part_of
+from formatters.split_words import PART_WORDS, part_of
 from formatters.tables.columns import profile
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
 MIN_STEPS = 5  # of a series, on average
 LABEL = "label"
+NUMBER = re.compile(r"\d+")
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
 
 
@@ -132,6 +133,28 @@ def with_column(table: RawTable, name: str, cells: Sequence[str]) -> RawTable:
     return replace(table, columns=[*table.columns, name], rows=rows)
 
 
+def with_header_of_first(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
+    """The tables; of parts numbered in turn, of which only the first names the columns, the others have its names."""
+    found = dict(read)
+    firsts = {NUMBER.sub("", path): table for path, (table, _) in reversed(read.items()) if table.has_header}
+    for path, (table, findings) in read.items():
+        first = firsts.get(NUMBER.sub("", path))
+        if first and not table.has_header and len(table.columns) == len(first.columns):
+            found[path] = replace(table, columns=first.columns, has_header=True), findings
+    return found
+
+
+def data_with_labels(paths: Sequence[str]) -> list[str]:
+    """Of plain text files those called X and y in each part (X_train.txt, y_train.txt): rows, and their labels."""
+    parts: dict[str, dict[str, list[str]]] = {}
+    for path in paths:
+        words = set(_words(path)) - PART_WORDS.keys()
+        kind = "label" if len(words & LABEL_FILES) == 1 == len(words) else "data" if words == {"x"} else ""
+        parts.setdefault(_part(path), {}).setdefault(kind, []).append(path)
+    pairs = [(part["data"], part["label"]) for part in parts.values() if {"data", "label"} <= part.keys()]
+    return [path for data, label in pairs if len(data) == len(label) == 1 for path in (*data, *label)]
+
+
 def named_by_class(group: list[str], columns: list[str]) -> bool:
     """Fake.csv and True.csv: files of the same columns, named by words, where no column is named like a label."""
     stems = [Path(path).stem for path in group]
@@ -145,6 +168,6 @@ def with_class_column(table: RawTable, classes: list[str]) -> RawTable:
     return replace(with_column(table, name, classes), label=name)
 
 
-def class_doubt(name: str, group: list[str]) -> Doubt:
-    what = f"no column is named like a label, so the class of a row is the name of its file ({', '.join(group[:4])})"
+def class_doubt(name: str, group: list[str], of: str = "file") -> Doubt:
+    what = f"no column is named like a label, so the class of a row is the name of its {of} ({', '.join(group[:4])})"
     return Doubt(what, "choose another target if a column holds the labels", name)

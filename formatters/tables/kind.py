@@ -5,6 +5,7 @@ judge(root, options) -> {modality: Evidence}; the reasons are fit for the report
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from formatters.tables.columns import Column, holds_lists, mean_chars, names_fil
 from formatters.tables.files import TableUpload, load
 from formatters.tables.header import NUMBER, are_years, axis_value, is_axis
 
+SOURCE = re.compile(r", row \d+$")
 MAX_DIGITS = 9  # of the number of a column
 TIME_PREFIXES = frozenset(
     ["t", "ts", "time", "timestep", "step", "tick", "sample", "lag", "sec", "ms", "hour", "day", "week", "month"]
@@ -55,7 +57,7 @@ def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
         timed, names = _is_timed(channels), channels[0]
         why = f"{len(channels) * len(names)} numbered columns ({names[0]} to {channels[-1][-1]}) hold a series a row"
         if not timed:
-            why = f"{len(names)} neighbouring number columns run smoothly, as a series does"
+            why = f"{len(names)} neighbouring number columns are the steps of a series"
         return {
             "timeseries": Evidence(0.95 if timed else 0.7, [why]),
             "tabular": Evidence(0.4, [f"a table of {rows} and {count} columns"]),
@@ -68,11 +70,18 @@ def _judge(upload: TableUpload, options: Options) -> dict[str, Evidence]:
     hold = "hold" if len(texts) > 1 else "holds"
     why = f"a table of {rows}; {_columns(texts)} {hold} text of about {long:.0f} characters"
     tallies = long >= SENTENCE_CHARS and all(column in texts or _is_tally(column) for column in usable)
-    if tallies or len(usable) <= MAX_OTHERS_BESIDE_TEXT:
+    others = [column for column in usable if long < SENTENCE_CHARS or not _tells_which_row(column)]
+    if tallies or len(others) <= MAX_OTHERS_BESIDE_TEXT:
         return {"text": Evidence(0.9, [why]), "tabular": Evidence(0.3, tabular.reasons)}
     if long >= LONG_TEXT_CHARS:
         return {"text": Evidence(0.85, [f"{why}, more than the other columns say"]), "tabular": tabular}
     return {"tabular": tabular, "text": Evidence(0.3, [why])}
+
+
+def _tells_which_row(column: Column) -> bool:
+    """A moment, or a number of its own for each row, as posts and reviews have."""
+    whole = all(value.is_integer() for value in column.numbers.values())
+    return column.type == "date" or (bool(column.numbers) and whole and column.distinct == column.present)
 
 
 def _is_tally(column: Column) -> bool:
@@ -118,6 +127,8 @@ def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[s
     others = [c for c in upload.columns if c.name not in target and c not in known and not c.why_ignored]
     if len(numeric) < MIN_TIMED_COLUMNS or len(others) > 2:
         return []
+    if _is_of_ucr(upload, target, numeric):
+        return [[column.name for column in numeric]]
     channels = _numbered_channels([column.name for column in numeric])
     if not channels or len(channels) * len(channels[0]) < 0.9 * len(numeric):
         return []
@@ -128,6 +139,17 @@ def series_channels(upload: TableUpload, target: Collection[str]) -> list[list[s
     if _rows_standardised(upload, [name for names in channels for name in names]):
         return channels
     return channels if all(_roughness(upload, names) < MAX_ROUGHNESS for names in channels) else []
+
+
+def _is_of_ucr(upload: TableUpload, target: Collection[str], numeric: Sequence[Column]) -> bool:
+    """NAME_TRAIN and NAME_TEST without a header, a class and then fractions in each row: so that archive has series."""
+    names = {SOURCE.split(source)[0] for source in (upload.sources[0], upload.sources[-1])}
+    stems = {Path(name).stem for name in names}
+    of_one = {stem.removesuffix("_TRAIN").removesuffix("_TEST") for stem in stems}
+    named = len(stems) == 2 and len(of_one) == 1 and not of_one & stems
+    whole = sum(all(value.is_integer() for value in column.numbers.values()) for column in numeric)
+    bare = not upload.table.has_header and list(target) == upload.table.columns[:1]
+    return named and bare and 2 * whole < len(numeric) >= MIN_SMOOTH_COLUMNS
 
 
 def _rows_standardised(upload: TableUpload, names: list[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from statistics import median
@@ -31,6 +31,7 @@ BEFORE = re.compile(  # the number, perhaps behind a sign or a bracket
     r"([<>=≤≥~≈]|(usd|eur|gbp|inr|chf|cny|rmb|jpy|cad|aud|rs\.?|r\$|us\$|kr\.?)(?![a-z])|[$€£¥₹₽₩₺₴₦₫฿₱₪₡]|\s)+",
     re.I,
 )
+SIGN = re.compile(r"[%$€£¥₹₽₩₺₴₦₫฿₱₪₡]|(?<![a-z])(usd|eur|gbp|inr|chf|cny|jpy|cad|aud)(?![a-z])", re.IGNORECASE)
 WIDE = str.maketrans(  # of East Asian and Arabic keyboards
     {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)}
     | dict(zip("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٪٫٬￥￦", "01234567890123456789%.,¥₩", strict=True))
@@ -56,6 +57,14 @@ FAMILIES = (  # units that stand for one another
     {"°n": 1.0, "° n": 1.0, "°s": -1.0, "° s": -1.0},  # latitudes and longitudes
     {"°e": 1.0, "° e": 1.0, "°w": -1.0, "° w": -1.0},
     {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "ghz": 1e9},
+)
+QUANTITY_SHARE = 0.9
+OTHER_UNITS = "d|days?|weeks?|months?|y|yrs?|years?|hours?|hrs|mins?|minutes?|secs?|seconds?|lbs?|oz|ft|in|inch(es)?|mi"
+UNITS = "|".join(sorted((re.escape(unit) for family in (*FAMILIES, MAGNITUDES) for unit in family), key=len)[::-1])
+PARTS = r"['′°]\s*\d.*|/\s*\d[\d.,]*|\([\d., ]+%?\)|:\d\d\D.*"  # 5'11", 120/80, 3.1 (0.2), 5:32/km
+QUANTITY = re.compile(
+    rf"[-+]?\d[\d.,]*\s*(°\s?[cfk]|{PARTS}|({UNITS}|{OTHER_UNITS})\.?(\s*\d.*)?)",
+    re.IGNORECASE,
 )
 
 
@@ -196,6 +205,29 @@ def _dots(cells: list[str], delimiter: str) -> bool:
     return any(cell.count(".") > 1 for cell in dotted) or (bool(whole) and (delimiter == ";" or not trimmed))
 
 
+def are_quantities(cells: Collection[str]) -> bool:
+    """Are nearly all of these numbers with units of several kinds or parts (36 °C and 97 °F, 1h 20m, 120/80)?"""
+    looked = list(islice(cells, LOOK_CELLS))
+    return len(looked) > MAX_CODES and sum(map(bool, map(QUANTITY.fullmatch, looked))) >= QUANTITY_SHARE * len(looked)
+
+
+def mixed_signs(numbers: Mapping[str, float]) -> list[str]:
+    """A cell of each of two currencies, or of percents and of the shares that these are; [] of what can be compared."""
+    if all(cell[-1:].isdecimal() and cell[:1] in "-+.0123456789" for cell in numbers):  # as in most columns
+        return []
+    first: dict[str, str] = {}
+    largest: dict[str, float] = {}
+    for cell, value in numbers.items():
+        sign = found[0].lower().strip() if (found := SIGN.search(cell)) else ""
+        first.setdefault(sign, cell)
+        largest[sign] = max(largest.get(sign, 0.0), abs(value))
+    currencies = [cell for sign, cell in first.items() if sign not in ("", "%")]
+    if len(currencies) > 1:
+        return currencies[:2]
+    shares = largest.keys() >= {"", "%"} and largest[""] <= 1 < largest["%"]
+    return [first["%"], first[""]] if shares else []
+
+
 def _units(cells: Collection[str], writing: Writing) -> dict[str, float]:
     found: Counter[str] = Counter()
     for cell in cells:
@@ -246,5 +278,7 @@ def numbers_of(counts: Counter[str], writing: Writing) -> dict[str, float]:
         if junk > MAX_FILLER_SHARE * present or (words > MAX_FILLERS and junk > MAX_JUNK_SHARE * present):
             return {}
     values = set(numbers.values())
+    if len(values) < len(numbers) <= MAX_CODES and any(map(writing.is_marked, numbers)):  # <=50K and >50K are words
+        return {}
     codes = len(values) <= MAX_CODES and all(value.is_integer() for value in values)
     return {} if codes and junk > MAX_CODE_JUNK_SHARE * present else numbers

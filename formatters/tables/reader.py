@@ -24,19 +24,25 @@ from formatters.tables.delimited import (
     sniff_delimiter,
     without_alignment,
     without_double_colons,
+    without_formulas,
     without_line_ends,
+    without_names,
     without_outer_quotes,
 )
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
 from formatters.tables.records import check_width, tidy_cell, tidy_names
-from formatters.tables.untidy import Tidied, tidy, without_repeated
+from formatters.tables.untidy import Tidied, check_one_table, tidy, without_repeated
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat", ".train", ".test", ".trn", ".tst")
-CLEANERS = (without_line_ends, without_double_colons, without_outer_quotes, without_alignment)
+CLEANERS = (
+    *(without_line_ends, without_formulas, without_double_colons, without_outer_quotes, without_names),
+    without_alignment,
+)
 FASTTEXT_LABEL = "__label__"
 COMMENT_MARK = re.compile(r"#+\s*(?=[^\W\d])")  # of a line that names the columns
+TURNED = "each column of the file is a row, since one of its lines holds the classes"
 RECORD = re.compile(r"\s*\{\s*[\"'][^\n]*:")  # JSON, whatever the name says
 
 
@@ -101,7 +107,7 @@ def read_with_findings(
 def _read(
     path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...], size_bytes: int, mtime_ns: int
 ) -> ReadTable:
-    if path.suffix.lower() in STRUCTURED_SUFFIXES:
+    if path.suffix.lower() in STRUCTURED_SUFFIXES and not _is_text(path):
         return _structured(path, has_header, keep_empty, wanted)
     check_lines(path)
     text, encoding = decode_text(path)
@@ -113,11 +119,7 @@ def _read(
         except DataError:  # cells in braces
             pass
     if text.startswith(FASTTEXT_LABEL):
-        rows = [fasttext_row(line) for line in text.splitlines() if line.strip()]
-        if any("," in label for label, _ in rows):
-            rows = [[f"[{labels}]", words] for labels, words in rows]
-        notes = ["lines of fastText: labels, then the text"]
-        return RawTable(["label", "text"], rows, False, "", path.name, "label"), RawFindings(notes)
+        return _fasttext(text, path.name)
     separator = re.match(r"sep=(.)\r?\n", text)  # Excel's way of telling the delimiter
     text = text[separator.end() :] if separator else text
     for without in () if separator else CLEANERS:
@@ -129,12 +131,14 @@ def _read(
     rows, quoting, ragged, odd = parse(text, delimiter, path.name, keep_odd=keep_empty)
     rows = [[cell.strip() for cell in row] for row in rows]
     rows = rows if text.isascii() else tidy_names(rows)
-    width = len(rows[0])
+    if not keep_empty:
+        check_one_table(rows, path.name)
     filled = [row for row in rows if keep_empty or any(row)]
     if not filled:
         raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
     tidied = Tidied(filled) if keep_empty else tidy(filled)
     filled = tidied.rows
+    check_width(width := len(filled[0]), path.name)
     has_header = has_header_line(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
     header = filled.pop(0) if has_header else [f"column_{i}" for i in range(width)]
     header = list(map(tidy_cell, header))
@@ -148,13 +152,39 @@ def _read(
     stray_quotes = quoting == "quotes taken literally" and '"' in text
     notes = _notes(delimiter, stray_quotes, encoding, has_header, columns, header)
     empty = 0 if keep_empty else sum(not any(row) for row in rows)
-    notes += [f"{counted(empty, 'empty row')} skipped"] * bool(empty)
-    notes += [f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped)
+    notes += [
+        *[f"{counted(empty, 'empty row')} skipped"] * bool(empty),
+        *[f"{counted(skipped, 'line')} above the table skipped"] * bool(skipped),
+        *[TURNED] * tidied.turned,
+    ]
     left_out = ragged + tidied.left_out + repeated
     notes += [f"left out: {what}" for what in left_out]
     label = tidied.label if tidied.label in columns else ""
     unread = {at - has_header: f"{path.name}, {why}" for at, why in odd.items()}
     return RawTable(columns, filled, has_header, delimiter, path.name, label), RawFindings(notes, left_out, unread)
+
+
+def _is_text(path: Path) -> bool:
+    """Is it delimited text that some program calls .xls?
+
+    Raises:
+        DataError: it is a web page.
+    """
+    if path.suffix.lower() != ".xls":
+        return False
+    with open(path, "rb") as file:
+        head = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if head.startswith((b"<html", b"<!doctype", b"<table", b"<meta", b"<head")):
+        raise DataError(f"{path.name} is a web page, whatever its name says; open it as a sheet and save it as CSV.")
+    return head.startswith((b"\xff\xfe", b"\xfe\xff")) or not (b"\0" in head or head[:1] in b"<\xd0")
+
+
+def _fasttext(text: str, name: str) -> ReadTable:
+    rows = [fasttext_row(line) for line in text.splitlines() if line.strip()]
+    if any("," in label for label, _ in rows):
+        rows = [[f"[{labels}]", words] for labels, words in rows]
+    notes = ["lines of fastText: labels, then the text"]
+    return RawTable(["label", "text"], rows, False, "", name, "label"), RawFindings(notes)
 
 
 def fasttext_row(line: str) -> list[str]:
@@ -207,7 +237,7 @@ def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: t
     if not rows:
         raise DataError(f"{path.name} holds no rows; it needs the names of the columns and the data below them.")
     left_out = found.left_out + (tidied.left_out if tidied else [])
-    notes = [f"left out: {what}" for what in left_out]
+    notes = [f"left out: {what}" for what in left_out] + [TURNED] * bool(tidied and tidied.turned)
     table = RawTable(
         distinct_names(list(map(tidy_cell, header))), rows, has_header is not False, ",", path.name, found.label
     )

@@ -21,6 +21,7 @@ MAX_CELLS, MAX_COLUMNS = 20_000_000, 60_000
 MAX_NAME_CHARS = 30  # on average
 INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"  # no joiners: these belong to letters
 SPLIT = "split"
+SHEET = "sheet_name"  # the column that tells it where sheets are joined
 MAX_DEPTH = 6  # of objects whose parts become columns
 LOOK_ROWS = 500  # for a header
 Rows = list[list[str]]

@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from operator import eq
 
+from automl_engine.errors import DataError
 from formatters.words import counted
 
 LOOK_ROWS = 200
@@ -22,6 +25,14 @@ TOTAL = re.compile(
     r"итого|всего|合计|总计|合計|計)\s*:?",
     re.IGNORECASE,
 )
+LABEL_NAMES = frozenset("class classes label labels target species diagnosis outcome category group".split())  # noqa: SIM905
+MIN_SAMPLES = 8  # columns of a table that is turned
+SUBTOTAL = re.compile(rf"({TOTAL.pattern})(\s|$)|.*\S\s+(sub)?totals?$", re.IGNORECASE)
+HEAD = re.compile(r"[^\W\d_]\D{2}")  # a name in a header
+LOOK_HEAD, MOST_HEADS = 20, 20
+SAME_END = 0.8  # of the rows of the longest table
+MAX_TOTAL_CHARS = 60
+MAX_SUBTOTALS = 0.34  # of the rows
 SURVEY_WORDS = ({"Response"}, {"Open-Ended Response"}, {"Response", "Open-Ended Response"})
 BRACKETED = re.compile(r"[\[(].*[\])]")
 ORANGE_TYPES = frozenset("c d s t continuous discrete string time".split())  # noqa: SIM905
@@ -30,20 +41,70 @@ ORANGE_ROLES = frozenset(["", "class", "meta", "ignore", "c", "m", "i", "weight"
 
 @dataclass
 class Tidied:
-    """The rows with their header; ``label``: the label column if the file names it; what was left out in words."""
+    """The rows with their header; ``label``: the label column if the file names it; what was left out in words.
+
+    ``turned``: they were the columns of the file.
+    """
 
     rows: list[list[str]]
     label: str = ""
     left_out: list[str] = field(default_factory=list)
+    turned: bool = False
 
 
 def tidy(rows: list[list[str]]) -> Tidied:
     """Leave out what is no row."""
-    found = _without_second_header(Tidied(rows))
+    if _is_turned(rows):
+        return Tidied([list(column) for column in zip(*rows, strict=True)], turned=True)
+    rows, beside = without_tables_beside(rows)
+    found = _without_second_header(Tidied(rows, left_out=beside))
     for _ in range(MOST_SUMS):
         found = _without_total(_without_note(found))
+    found = _without_subtotals(found)
     _strip_quotes(found.rows)
     return found
+
+
+def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The rows without what stands beside a table, behind an empty column, and ends earlier; what that was in words."""
+    width = len(rows[0])
+    empty = [at for at in range(width) if not any(row[at] for row in rows)]
+    blocks = [range(left + 1, right) for left, right in pairwise([-1, *empty, width]) if right - left > 1]
+    ends = [max(at for at, row in enumerate(rows) if any(row[block.start : block.stop])) for block in blocks]
+    short = [block for block, end in zip(blocks, ends, strict=True) if end < SAME_END * max(ends)]
+    if not short:
+        return rows, []
+    lost = {at for block in short for at in block}
+    shown = ", ".join(filter(None, (cell for row in rows[:2] for at, cell in enumerate(row) if at in lost)))[:60]
+    told = f"{counted(len(lost), 'column')} beside the table that end earlier, as another table or notes do ({shown})"
+    return [[cell for at, cell in enumerate(row) if at not in lost] for row in rows], [told]
+
+
+def check_one_table(rows: list[list[str]], name: str) -> None:
+    """Raises DataError: between the rows stands another header, different words above each column, with rows below."""
+    numeric = [at for at in range(len(rows[0])) if _mostly_numbers([row[at] for row in rows[1:LOOK_HEAD]])]
+    if len(numeric) < 2:
+        return
+    filled = [at for at, row in enumerate(rows[:LOOK_ROWS]) if _has_number(row[numeric[0]])]
+    places = range(filled[MIN_ROWS] if len(filled) > MIN_ROWS else len(rows), len(rows) - MIN_ROWS)
+    for row in islice((rows[at] for at in places if HEAD.match(rows[at][numeric[0]])), MOST_HEADS):
+        comes_back = any(other is not row and any(map(eq, other, row)) for other in rows)
+        if not comes_back and len(set(row)) == len(row) and all(map(HEAD.match, row)):
+            held = ", ".join(row)[:60]
+            raise DataError(f"{name} holds two tables, the second begins with the line {held!r}; make a file of each.")
+
+
+def _is_turned(rows: list[list[str]]) -> bool:
+    """Is a sample a column, as in tables of genes: numbers in nearly every row, and classes in the one named so?"""
+    names = [row[0].strip().lower() for row in rows]
+    labels = [at for at, name in enumerate(names) if name in LABEL_NAMES]
+    if len(labels) != 1 or len(rows[0]) < MIN_SAMPLES or len(set(names)) < len(names):
+        return False
+    classes = rows[labels[0]][1:]
+    if len(set(classes)) > len(classes) / 2 or LABEL_NAMES & {cell.lower() for cell in rows[0][1:]}:
+        return False
+    others = [row[1:] for at, row in enumerate(rows[1:], 1) if at not in labels]
+    return len(others) > 1 and sum(map(_mostly_numbers, others)) >= 0.8 * len(others)
 
 
 def _without_second_header(found: Tidied) -> Tidied:
@@ -54,16 +115,17 @@ def _without_second_header(found: Tidied) -> Tidied:
     if _are(ORANGE_TYPES, first) and all(first) and _are(ORANGE_ROLES, rows[2]):
         roles = [role.lower() for role in rows[2]]
         label = header[roles.index("class")] if "class" in roles else ""
-        return Tidied([header, *rows[3:]], label, ["two lines of types and roles under the header"])
+        return Tidied([header, *rows[3:]], label, [*found.left_out, "two lines of types and roles under the header"])
     if survey := _lines_of_survey(rows):
         told = f"{counted(survey, 'line')} of a survey tool under the header"
-        return Tidied([header, *rows[survey + 1 :]], "", [told])
+        return Tidied([header, *rows[survey + 1 :]], "", [*found.left_out, told])
     if not _is_no_row(first, rows[2 : LOOK_ROWS + 2]):
         return found
     merged = "" in header or len(set(header)) < len(header)
     if merged and all(first) and len(set(first)) == len(first):
-        return Tidied([first, *rows[2:]], "", ["the upper one of two header lines"])
-    return Tidied([header, *rows[2:]], "", [f"a line under the header that is no row ({', '.join(first)[:60]})"])
+        return Tidied([first, *rows[2:]], "", [*found.left_out, "the upper one of two header lines"])
+    told = f"a line under the header that is no row ({', '.join(first)[:60]})"
+    return Tidied([header, *rows[2:]], "", [*found.left_out, told])
 
 
 def _lines_of_survey(rows: list[list[str]]) -> int:
@@ -122,6 +184,21 @@ def _without_total(found: Tidied) -> Tidied:
     return Tidied(
         rows[:-1], found.label, [*found.left_out, f"the last line ({rows[-1][at]!r}), which sums up the others"]
     )
+
+
+def _without_subtotals(found: Tidied) -> Tidied:
+    """Lines between the rows that sum up those above: "Subtotal North", without cells that all rows have."""
+    rows = found.rows
+    firsts = [next(filter(None, row), "")[:MAX_TOTAL_CHARS] for row in rows]
+    sums = {at for at, cell in enumerate(firsts) if not cell[:1].isdecimal() and SUBTOTAL.match(cell)} - {0}
+    if not sums or len(sums) > MAX_SUBTOTALS * len(rows):
+        return found
+    others = [row for at, row in enumerate(rows) if at not in sums]
+    full = [at for at in range(len(rows[0])) if all(row[at] for row in others)]
+    if not all(any(not rows[at][column] for column in full) for at in sums):
+        return found
+    told = f"{counted(len(sums), 'line')} between the rows such as {firsts[min(sums)]!r}, which sum up others"
+    return Tidied(others, found.label, [*found.left_out, told])
 
 
 def without_repeated(header: list[str], rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from automl_engine.errors import DataError, exit_code
+from formatters.unpacking.idx import expand
 from formatters.unpacking.limits import Tally
 from formatters.unpacking.members import MAX_SHOWN_CHARS, PACKED, Member, damage_told, junk, members
 from formatters.unpacking.volumes import groups_of_volumes
@@ -49,6 +50,8 @@ def unpack(source: Path, target: Path, is_code: bool = False) -> Upload:
         raise DataError(f"{source.name} does not exist; check the path.")
     unpacker = _Unpacker(target, Tally(source), is_code)
     unpacker.fill(source, target)
+    if not is_code:
+        unpacker.why += expand(target, unpacker.tally)
     ignored = unpacker.ignored
     if not any(path.is_file() for path in target.rglob("*")):
         held = f" (only {ignored[0]['path']} and the like)" if ignored else ""
