@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from automl_engine.lab.replay.__main__ import orders, parts, rules, table
-from automl_engine.lab.replay.orders import Board, climb, neighbours
+from automl_engine.lab.replay.board import Board
+from automl_engine.lab.replay.orders import climb, neighbours
 from automl_engine.lab.replay.record import Course, Soloist, repeatable
+from automl_engine.lab.replay.records import Record
 from automl_engine.lab.replay.rules import RULES, greedy
-from automl_engine.lab.replay.run import Record, replayed
+from automl_engine.lab.replay.run import replayed
 from automl_engine.portfolio import load
 from tests.engine.toy_examples import hidden, toy
 

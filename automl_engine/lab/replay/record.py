@@ -160,6 +160,12 @@ def repeatable(seed: int) -> Iterator[None]:
         yield
 
 
+def wanted(rows: Sequence[Row], modality: str, count: int) -> list[Row]:
+    """Those that ``auto`` would try on so many training examples."""
+    here = [row for row in rows if row.modality == modality]
+    return [row for row in here if has_enough_examples({"model": row.model, "params": row.params}, count)]
+
+
 def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: int, budget_s: float) -> None:
     """The courses of those configurations that are not in ``folder`` yet; they share the features that they read."""
     data_dir, solution = find_dataset(data)
@@ -176,10 +182,9 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
     with atomic_write(folder / "labels.npz") as part, open(part, "wb") as file:
         about |= {"test_labels": read_matrix(solution).astype(np.int8), "budget_s": budget_s}
         np.savez_compressed(file, **about, features=list(meta_features(train, modality, seed).values()))
-    for row in rows:
+    for row in wanted(rows, modality, len(train)):
         path, begun = folder / f"{row.name}.npz", time.monotonic()
-        enough = has_enough_examples({"model": row.model, "params": row.params}, len(train))
-        if row.modality != modality or path.exists() or not enough or not can_join(row.model, row.params):
+        if path.exists() or not can_join(row.model, row.params):
             continue
         try:
             with repeatable(seed):

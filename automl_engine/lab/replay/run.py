@@ -1,4 +1,4 @@
-"""Replay: a run of ``auto`` from recorded courses, with any order of its configurations and any rule for the weights.
+"""Replay: a run of ``auto`` from recorded courses, with any order of its pieces of work and any rule for the weights.
 
 What is left out: the validation of the first model, versions of a model, and failures.  Features that several
 configurations share count for the one that was recorded first.
@@ -7,62 +7,19 @@ configurations share count for the one that was recorded first.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from automl_engine.auto.ensemble import LEAST_WEIGHT, holds_up, mix, objective, reweighed, validation_nauc, weighed_anew
 from automl_engine.auto.schedule import PATIENCE_S, PERFECT, SPACING
-from automl_engine.lab.replay.record import Course
+from automl_engine.lab.replay.records import Record
 from automl_engine.lab.replay.rules import Rule
 from automl_engine.models.base import is_multi_label
 from automl_engine.run.curve import alc
-
-MOST = 2000
-"""Number of training and of test examples that a replay looks at: more cost time and change little."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """The courses of one data set."""
-
-    name: str
-    modality: str
-    budget_s: float
-    labels: np.ndarray
-    """(N, K)"""
-    folds: np.ndarray
-    test_labels: np.ndarray
-    features: np.ndarray
-    """(F,) meta-features."""
-    courses: dict[str, Course]
-
-    @classmethod
-    def read(cls, folder: Path, names: Sequence[str] = ()) -> Record:
-        with np.load(folder / "labels.npz") as saved:
-            about = {key: saved[key] for key in saved.files}
-        paths = [path for path in sorted(folder.glob("*.npz")) if path.stem != "labels"]
-        courses = {path.stem: Course.read(path) for path in paths if not names or path.stem in names}
-        train, test = (_some(len(about[key])) for key in ("labels", "test_labels"))
-        held_out = np.flatnonzero((about["folds"] == 0)[train])  # of fold 0, in the order of the courses
-        place = np.cumsum(about["folds"] == 0) - 1
-        return cls(
-            folder.name,
-            str(about["modality"]),
-            float(about["budget_s"]),
-            about["labels"][train],
-            about["folds"][train],
-            about["test_labels"][test],
-            about["features"],
-            {name: course.part(train, place[train[held_out]], test) for name, course in courses.items()},
-        )
-
-
-def _some(count: int) -> np.ndarray:
-    """Numbers of at most ``MOST`` random examples, in order."""
-    return np.sort(np.random.default_rng(0).permutation(count)[:MOST])
 
 
 @dataclass(frozen=True)
@@ -95,6 +52,12 @@ class Mixture(ABC):
         self.test: dict[str, np.ndarray] = {}
         self.weights: dict[str, float] = {}
 
+    def fork(self) -> Self:
+        """Another in the same state, which goes on by itself; no array is ever changed."""
+        twin = copy(self)
+        twin.oof, twin.test, twin.weights = dict(self.oof), dict(self.test), dict(self.weights)
+        return twin
+
     def first(self, name: str, test: np.ndarray) -> None:
         self.weights, self.test[name] = {name: 1.0}, test
 
@@ -124,6 +87,11 @@ class Engine(Mixture):
         super().__init__(record)
         self.latest: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         """Predictions (out of fold, test) of all members, also of those without weight."""
+
+    def fork(self) -> Self:
+        twin = super().fork()
+        twin.latest = dict(self.latest)
+        return twin
 
     def consider(self, name: str, refits: bool, oof: np.ndarray, test: np.ndarray) -> bool:
         self.latest[name] = oof, test
@@ -188,40 +156,83 @@ def _seen(*oof: np.ndarray) -> np.ndarray:
     return np.logical_and.reduce([~np.isnan(predictions).any(1) for predictions in oof])
 
 
-class Replay:
-    """One run: the first model of ``order`` on a sample, then each configuration in turn."""
+@dataclass(frozen=True)
+class Progress:
+    """What a run knows of itself when it decides what comes next; the test labels are not among it."""
 
-    def __init__(self, record: Record, order: Sequence[str], mixture: Mixture) -> None:
+    left: tuple[str, ...]
+    """The configurations that have not come to their end."""
+    steps: Mapping[str, int]
+    """How many folds or slices of each are known."""
+    now_s: float
+    budget_s: float
+    validation: float
+    """NAUC of the ensemble's out-of-fold predictions; 0 if there are none."""
+
+
+Choose = Callable[[Progress], str]
+
+
+class Replay:
+    """One run: the first model on a sample, then one piece of work after the other."""
+
+    def __init__(self, record: Record, mixture: Mixture) -> None:
         self.record, self.mixture = record, mixture
-        self.queue = [name for name in order if name in record.courses]
         self.now_s, self.written_s = 0.0, 0.0
         self.times_s, self.scores = list[float](), list[float]()
         self.written: dict[str, tuple[int, float]] = {}
         self.refitted: set[str] = set()
-        self.folds: dict[str, int] = {}
-        """How many folds of a member are known."""
+        self.steps: dict[str, int] = {}
+        self.idle_s: dict[str, float] = {}
+        """How long a network has learned since it gained."""
+        self.over: set[str] = set()
 
-    def run(self) -> Outcome:
-        if self.queue:
-            self._first(self.queue[0])
-        while self.queue and not self._is_over():
-            name = self.queue[0]
-            course = self.record.courses[name]
-            for _ in self._folds(name, course) if course.refits else self._slices(name, course):
-                if self._is_over():
-                    break
-                self._predict()
-            self.queue.pop(0)
+    def fork(self) -> Replay:
+        """Another in the same state, which goes on by itself."""
+        twin = copy(self)
+        twin.mixture, twin.written = self.mixture.fork(), dict(self.written)
+        twin.times_s, twin.scores = list(self.times_s), list(self.scores)
+        twin.refitted, twin.over = set(self.refitted), set(self.over)
+        twin.steps, twin.idle_s = dict(self.steps), dict(self.idle_s)
+        return twin
+
+    def run(self, names: Sequence[str], choose: Choose | None = None) -> Outcome:
+        """To the end: one configuration after the other, or what ``choose`` says before each piece of work."""
+        while (left := self._left(names)) and not self.is_over():
+            name = choose(self._progress(left)) if choose else left[0]
+            self.work(name, len(left) > 1)
         self._finish()
         self._write()
         return Outcome(self.times_s, self.scores, self.record.budget_s)
 
+    def whole(self, name: str) -> None:
+        """The whole course of a configuration that others follow."""
+        while self._left([name]) and not self.is_over():
+            self.work(name, True)
+
+    def work(self, name: str, more: bool, slices: int = 1) -> None:
+        """A piece of work: the first model of the run, the folds of a configuration, or slices of a network, of which
+        the last one is looked at.  ``more``: whether other configurations are left."""
+        if not self.mixture.weights:
+            self._first(name)
+        elif self.record.courses[name].refits:
+            self._check_folds(name)
+            self._predict(more)
+        else:
+            self._learn(name, slices, more)
+
+    def is_over(self) -> bool:
+        return self._remaining_s() < 0.02 * self.record.budget_s
+
+    def _left(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in self.record.courses and name not in self.over]
+
+    def _progress(self, left: Sequence[str]) -> Progress:
+        return Progress(tuple(left), self.steps, self.now_s, self.record.budget_s, self.mixture.validation())
+
     def _remaining_s(self) -> float:
         reserve_s = 0.5 + 0.01 * self.record.budget_s + 1.5 * sum(self._test_s(name) for name in self.mixture.weights)
         return self.record.budget_s - self.now_s - reserve_s
-
-    def _is_over(self) -> bool:
-        return self._remaining_s() < 0.02 * self.record.budget_s
 
     def _test_s(self, name: str) -> float:
         return self.record.courses[name].test_s
@@ -232,23 +243,19 @@ class Replay:
         self.mixture.first(name, course.first_test)
         self._write()
 
-    def _folds(self, name: str, course: Course) -> Iterator[None]:
+    def _check_folds(self, name: str) -> None:
+        """The first folds of a configuration, all if they are cheap."""
+        steps_s = self.record.courses[name].steps_s
         limit_s = max(1.0, min(0.25 * self.now_s, 0.05 * self._remaining_s()))
-        count = len(course.steps_s)
-        for done, step_s in enumerate(course.steps_s, 1):
-            if step_s * (count - done) > limit_s:
-                count = done
-                break
-        self._check(name, course, count)
-        yield
+        affordable = (done for done in range(1, len(steps_s)) if steps_s[done - 1] * (len(steps_s) - done) > limit_s)
+        self._check(name, next(affordable, len(steps_s)))
+        self.over.add(name)
 
-    def _check(self, name: str, course: Course, count: int) -> None:
+    def _check(self, name: str, count: int) -> None:
         """So many folds of a member are known after this."""
-        self.now_s += float(course.steps_s[self.folds.get(name, 0) : count].sum())
-        self.folds[name] = count
-        oof = np.where((self.record.folds < count)[:, None], course.oof, np.nan).astype(np.float32)
-        test = course.test[0] if len(course.test) else course.first_test
-        self.mixture.consider(name, True, oof, test)
+        self.now_s += float(self.record.courses[name].steps_s[self.steps.get(name, 0) : count].sum())
+        self.steps[name] = count
+        self.mixture.consider(name, True, *self.record.state(name, count))
         self._refit()
 
     def _refit(self) -> None:
@@ -261,35 +268,37 @@ class Replay:
         """The folds that were left out so far, unless the ensemble holds networks, which know fold 0 only."""
         if not all(self.record.courses[name].refits for name in self.mixture.weights):
             return
-        begun = [name for name, known in self.folds.items() if known < len(self.record.courses[name].steps_s)]
+        folds = {name: self.record.courses[name].steps_s for name in self.steps if self.record.courses[name].refits}
+        begun = [name for name, steps_s in folds.items() if self.steps[name] < len(steps_s)]
         left_out = set(begun)
         for name in begun:
-            course = self.record.courses[name]
-            if 2 * course.steps_s[self.folds[name] :].sum() < self._remaining_s():
-                self._check(name, course, len(course.steps_s))
-                self._predict()
+            if 2 * folds[name][self.steps[name] :].sum() < self._remaining_s():
+                self._check(name, len(folds[name]))
+                self._predict(False)
                 left_out.discard(name)
         if begun and not left_out & set(self.mixture.weights):
             self.mixture.settle()
             self._refit()
 
-    def _slices(self, name: str, course: Course) -> Iterator[None]:
-        gained_s = self.now_s
-        for step_s, held_out, test in zip(course.steps_s, course.oof, course.test, strict=True):
-            self.now_s += float(step_s)
-            oof = np.full(self.record.labels.shape, np.nan, np.float32)
-            oof[self.record.folds == 0] = held_out
-            if self.mixture.consider(name, False, oof, test):
-                gained_s = self.now_s
-            yield
-            patience_s = PATIENCE_S / 4 if self.mixture.validation() >= PERFECT else PATIENCE_S
-            if self.now_s - gained_s > max(patience_s, 0.5 * self.now_s):
-                break
+    def _learn(self, name: str, slices: int, more: bool) -> None:
+        steps_s, begun = self.record.courses[name].steps_s, self.steps.get(name, 0)
+        steps, begun_s = min(begun + slices, len(steps_s)), self.now_s
+        self.now_s += float(steps_s[begun:steps].sum())
+        self.steps[name] = steps
+        self.idle_s.setdefault(name, 0.0)
+        if steps > begun and self.mixture.consider(name, False, *self.record.state(name, steps)):
+            self.idle_s[name], begun_s = 0.0, self.now_s
+        self._predict(more)
+        self.idle_s[name] += self.now_s - begun_s
+        patience_s = PATIENCE_S / 4 if self.mixture.validation() >= PERFECT else PATIENCE_S
+        if steps == len(steps_s) or self.idle_s[name] > max(patience_s, 0.5 * self.now_s):
+            self.over.add(name)
 
-    def _predict(self) -> None:
-        cost_s = sum(self._test_s(name) for name in self._news())
-        pause_s = max(SPACING * self.now_s, 2 * cost_s)
-        if self._news() and (self.now_s - self.written_s >= pause_s or len(self.queue) < 2):
+    def _predict(self, more: bool) -> None:
+        if self.is_over() or not (news := self._news()):
+            return
+        pause_s = max(SPACING * self.now_s, 2 * sum(self._test_s(name) for name in news))
+        if self.now_s - self.written_s >= pause_s or not more:
             self._write()
 
     def _state(self) -> dict[str, tuple[int, float]]:
@@ -316,4 +325,4 @@ class Replay:
 
 def replayed(record: Record, order: Sequence[str], rule: Rule | None = None) -> Outcome:
     """``order`` with the engine's rule for the weights, or another."""
-    return Replay(record, order, Anew(record, rule) if rule else Engine(record)).run()
+    return Replay(record, Anew(record, rule) if rule else Engine(record)).run(order)
