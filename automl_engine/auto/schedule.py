@@ -21,7 +21,7 @@ FIRST_SAMPLE = {"image": 1000, "video": 60, "audio": 400, "text": 1500, "tabular
 """Number of examples behind the first prediction, at most."""
 MANY_CLASSES, FIRST_OF_CLASS = 100, {"tabular": 20}
 """Number of classes above which the first sample holds so many examples of each on average: rows cost little."""
-FIRST_BYTES = {"image": 40e6, "video": 40e6, "audio": 40e6, "text": 4e6, "tabular": 16e6, "timeseries": 40e6}
+FIRST_BYTES = {"image": 40e6, "video": 40e6, "audio": 40e6, "text": 4e6, "tabular": 32e6, "timeseries": 40e6}
 """Size of the first sample, at most: large photographs take long to decode, long texts to count, wide tables to fit."""
 FIRST_S = 1.0
 """When the first prediction should be there, whatever there are of classes and columns."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -35,6 +36,7 @@ MANY, SMALL_BYTES = 4096, 8192
 """So many images of so few bytes are decoded in processes: threads spend their time on handing the GIL over."""
 FORKS = sys.platform == "linux"
 _JPEG = b"\xff\xd8"
+_PNG, _PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)
 _COLOURS = {1: "GRAY", 3: "RGB"}
 
 
@@ -66,6 +68,22 @@ def decode_image(data: bytes, channels: int, min_side: int = 0) -> np.ndarray:
     if channels == 4:
         return _rgba(image)
     return image[..., None] if image.ndim == 2 else image[..., :channels]
+
+
+def step_shape(step: bytes | np.ndarray, channels: int) -> tuple[int, int]:
+    """(row, col) of a step as it is stored; of a JPEG or PNG by its header, for decoding takes long."""
+    if isinstance(step, np.ndarray):
+        return step.shape[0], step.shape[1]
+    if step.startswith(_JPEG):
+        try:
+            return _simplejpeg().decode_jpeg_header(step)[:2]
+        except ValueError:  # as in ``decode_image``
+            pass
+    if step.startswith(_PNG) and len(step) >= _PNG_SIZE.stop:
+        col, row = struct.unpack(">II", step[_PNG_SIZE])
+        return row, col
+    row, col, _ = decode_image(step, channels).shape
+    return row, col
 
 
 def prepare() -> None:

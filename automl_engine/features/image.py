@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from automl_engine import clock
-from automl_engine.dataset.decode import THREADS
+from automl_engine.dataset.decode import THREADS, step_shape
 from automl_engine.dataset.examples import Examples
 from automl_engine.features.cached import cached_rows
 
@@ -28,11 +28,19 @@ def pixels(examples: Examples, height: int, width: int) -> np.ndarray:
 
 def typical_side(examples: Examples) -> float:
     """The root of the area of an image, in pixels; the median of a few where they differ."""
-    sides = (examples.spec.row_count, examples.spec.col_count)
-    if min(sides) < 0:
-        picks = np.linspace(0, len(examples) - 1, min(len(examples), 8)).astype(int)
-        sides = tuple(np.median([examples.tensor(int(i)).shape[1:3] for i in picks], axis=0))
-    return float(np.sqrt(sides[0] * sides[1]))
+    height, width = typical_shape(examples, 8)
+    return float(np.sqrt(height * width))
+
+
+def typical_shape(examples: Examples, probes: int) -> tuple[float, float]:
+    """(height, width) of an image; the medians of those of a few where they differ."""
+    spec = examples.spec
+    if min(spec.row_count, spec.col_count) >= 0:
+        return spec.row_count, spec.col_count
+    picks = np.linspace(0, len(examples) - 1, min(len(examples), probes)).astype(int)
+    shapes = [step_shape(examples.steps(int(i))[0], spec.num_channels) for i in picks]
+    height, width = np.median(shapes, axis=0).tolist()
+    return height, width
 
 
 def appearance(examples: Examples, size: int = 32, levels: int = 3, grid: int = 4) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from automl_engine import clock
 from automl_engine.auto.ensemble import Ensemble
 from automl_engine.auto.member import Member
-from automl_engine.auto.schedule import Schedule
+from automl_engine.auto.schedule import Schedule, first_count
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
 from automl_engine.models.challenge.constant import ConstantModel
@@ -88,3 +88,28 @@ def test_what_only_time_prevents_is_known(schedule: Any) -> None:
     assert schedule.without_end().unfinished() == [member]
     member.is_settled = True
     assert schedule.without_end().unfinished() == []
+
+
+class Stored(MemoryExamples):
+    """Nothing but the size of an example is known."""
+
+    def __init__(self, spec: Spec, example_bytes: float) -> None:
+        super().__init__(spec, [])
+        self.example_bytes = example_bytes
+
+    def stored_bytes(self, probes: int = 8) -> float:
+        return self.example_bytes
+
+
+@pytest.mark.parametrize(
+    ("modality", "example_bytes", "count"),
+    [
+        ("tabular", 5_000 * 4, 1_600),  # what tells the classes apart among thousands of columns is seen in many rows
+        ("tabular", 50_000 * 4, 160),
+        ("tabular", 30 * 4, 4_000),
+        ("image", 1.3e6, 30),  # a photograph of 6 megapixels
+        ("image", 20e3, 1_000),
+    ],
+)
+def test_the_first_sample_is_what_can_be_read_at_once(modality: str, example_bytes: float, count: int) -> None:
+    assert first_count(Stored(SPEC, example_bytes), modality) == count

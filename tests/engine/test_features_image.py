@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from automl_engine.dataset import decode
+from automl_engine.dataset.decode import decode_image, step_shape
 from automl_engine.dataset.examples import MemoryExamples
 from automl_engine.dataset.spec import Spec
 from automl_engine.features import image
@@ -91,4 +94,27 @@ def test_typical_side_where_sizes_differ() -> None:
     spec = Spec("toy", 3, 2, 1, -1, -1, 1)
     shapes = [(20, 20), (40, 40), (90, 90)]
     examples = MemoryExamples(spec, [np.zeros((1, *shape, 1), np.float32) for shape in shapes])
+    assert typical_side(examples) == 40
+
+
+def encoded(suffix: str, row: int, col: int, channels: int = 3) -> bytes:
+    return cv2.imencode(suffix, np.full((row, col, channels), 90, np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_shape_of_a_stored_image_is_that_of_the_decoded_one(suffix: str, channels: int) -> None:
+    data = encoded(suffix, 37, 51, channels)
+    assert step_shape(data, channels) == decode_image(data, channels).shape[:2] == (37, 51)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_typical_side_decodes_nothing(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = Spec("toy", 3, 2, 1, -1, -1, 3, "COMPRESSED")
+    examples = MemoryExamples(spec, [[encoded(suffix, side, side)] for side in (20, 40, 90)])
+
+    def fail(*arguments: object) -> None:
+        raise AssertionError("this would take long for a photograph")
+
+    monkeypatch.setattr(decode, "decode_image", fail)
     assert typical_side(examples) == 40

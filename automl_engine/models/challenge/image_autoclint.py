@@ -20,6 +20,7 @@ from torch import nn
 from automl_engine import clock
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
+from automl_engine.features.image import typical_shape
 from automl_engine.models.image.resnet import SEARCH_SHARE, harmless_flips
 from automl_engine.models.shared.batches import ImageBatches
 from automl_engine.models.shared.device import Pace
@@ -173,11 +174,7 @@ class ImageAutoclint(ImageModel[Any]):
 
     def choose_feature_params(self, split: Examples) -> dict[str, Any]:
         """The median shape, its aspect kept, of at most ``MOST_PIXELS`` (section 3.1.2); multiples of 8."""
-        spec = split.spec
-        height, width = spec.row_count, spec.col_count
-        if min(height, width) < 0:
-            picks = np.linspace(0, len(split) - 1, min(len(split), 32)).astype(int)
-            height, width = np.median([split.tensor(int(i)).shape[1:3] for i in picks], axis=0)
+        height, width = typical_shape(split, 32)
         shrink = min(1.0, (MOST_PIXELS / (height * width)) ** 0.5)
         return {"height": max(16, 8 * round(shrink * height / 8)), "width": max(16, 8 * round(shrink * width / 8))}
 
