@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -69,8 +68,14 @@ PARAMETERS: dict[str, frozenset[str]] = {
 }
 """The parameters of each model that a configuration may use; a test compares them with what the models read."""
 TEXTS = frozenset({"network", "path", "vectors", "weights"})
-FLAGS = frozenset({"balanced", "enlarge", "flip", "pretrained"})
+FLAGS = frozenset({"balanced", "enlarge", "extra_trees", "flip", "pretrained"})
 LISTS = frozenset({"sides", "trees"})
+COUNTS = frozenset(
+    {
+        *("batch", "blocks", "dim", "epochs", "filters", "frames", "networks", "num_leaves", "passes", "patch"),
+        *("segments", "side", "size", "stride", "width"),
+    }
+)
 CHOICES: dict[str, tuple[str, ...]] = {
     "augment": ("shift", "faa"),
     "body": ("cnn", "rcnn", "gru", "gru_attention"),
@@ -79,6 +84,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 TEXT_HEADS = ("logistic", "nb_logistic", "naive_bayes", "svm")
 """Those of ``text_linear``.  A parameter that is in none of these is a number."""
+LARGEST = 1e300
 WEIGHTS = {
     "image_finetuned": "mobilenet_v2_035",
     "image_pretrained": "mobilenet_v2_035",
@@ -144,13 +150,15 @@ def _wanted(model: str, name: str, value: Any) -> str:
     if name in CHOICES:
         choices = TEXT_HEADS if (model, name) == ("text_linear", "head") else CHOICES[name]
         return "" if value in choices else f"one of {', '.join(choices)}"
+    if name in COUNTS:
+        return "" if _is_number(value) and value >= 1 and value == int(value) else "a whole number of at least 1"
     if name == "switch" and value is None:  # never
         return ""
     return "" if _is_number(value) and value >= 0 else "a number of at least 0"
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def missing(model: str, params: Mapping[str, Any]) -> str:

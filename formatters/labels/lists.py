@@ -10,7 +10,9 @@ from functools import lru_cache
 
 MAX_COMPARED = 200  # cells, each with each other
 PLURAL = ("labels", "tags", "classes", "categories", "genres", "topics", "keywords")
+SPACED = PLURAL[:4]  # others hold names of several words: "Classic Rock"
 ALONE_TOO = "/+&"  # marks that stand within names as well
+MIN_COMBINATIONS = 3  # different ones: "yes/no" beside "yes" and "no" is a class
 NAME_KEYS = ("name", "label", "title", "class", "category", "tag", "choice", "value", "id")
 
 
@@ -18,8 +20,8 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
     """The character that separates several labels in a cell, or None when each cell is one label.
 
     Parts must come back in other cells, or we would cut "Washington, DC"; a list within another is enough in a column
-    named in the plural, and for other marks.  Blanks separate only numbers, or words of such a column; of what "/", "+"
-    and "&" separate, each part must stand alone somewhere.
+    named in the plural, and for other marks.  Blanks separate only numbers, or words of a column "labels", say; of what
+    "/", "+" and "&" separate, each part must stand alone somewhere, and several combinations must occur.
     """
     filled = [cell for cell in cells if cell]
     bracketed = bool(filled) and all(
@@ -34,12 +36,14 @@ def list_separator(cells: Sequence[str], column: str = "") -> str | None:
         numbers = all(part.isdecimal() for part in parts)
         if bracketed and separator in "|;,":
             return separator
-        if separator == " " and not numbers and column not in PLURAL:
+        if separator == " " and not numbers and column not in SPACED:
             continue
         alone = {row[0] for row in rows if len(row) == 1}
         listed = {part for row in rows if len(row) > 1 for part in row}
         if separator in ALONE_TOO:
-            if not numbers and listed <= alone:
+            combinations = {frozenset(row) for row in rows if len(row) > 1}
+            within_names = any(separator in (cell[0], cell[-1]) for cell in values)  # "C++"
+            if not numbers and not within_names and listed <= alone and len(combinations) >= MIN_COMBINATIONS:
                 return separator
             continue
         sets = {frozenset(row) for row in rows[:MAX_COMPARED]}
@@ -66,14 +70,19 @@ def split_list(cell: str, separator: str) -> list[str]:
     return [part for part in parts if part]
 
 
-@lru_cache(maxsize=2**14)  # asked for each separator
+def is_unreadable(cell: str) -> bool:
+    """Whether it begins like a list of objects and is none, or an object has no name."""
+    return cell.startswith("[{") and _names(cell) == (cell,)
+
+
+@lru_cache(maxsize=2**11)  # asked for each separator
 def _names(cell: str) -> tuple[str, ...]:
     """What the objects of a list are called; of what is no such list, the cell."""
     for read in (json.loads, ast.literal_eval):
         try:
-            names = [str(next(item[key] for key in NAME_KEYS if key in item)) for item in read(cell)]
-            return tuple(names)
-        except (ValueError, SyntaxError, TypeError, StopIteration, RecursionError, MemoryError):
+            items = read(cell)
+            return tuple(str(next(item[key] for key in NAME_KEYS if item.get(key) is not None)) for item in items)
+        except (ValueError, SyntaxError, TypeError, AttributeError, RuntimeError, RecursionError, MemoryError):
             continue
     return (cell,)
 

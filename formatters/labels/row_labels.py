@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.labels.cuts import EACH, LabelQuestion, Values, cut
-from formatters.labels.lists import flags_by_place, list_separator, split_list, unlisted
+from formatters.labels.lists import flags_by_place, is_unreadable, list_separator, split_list, unlisted
 from formatters.labels.target import Target
 from formatters.media.order import natural
 from formatters.tables.columns import Column, as_label, boolean_values, is_missing
@@ -88,14 +89,28 @@ def _from_columns(table: RawTable, columns: list[Column]) -> RowLabels:
 def _from_lists(table: RawTable, name: str) -> RowLabels:
     cells = table.column(name)
     separator = list_separator(cells, name.lower()) or ";"
-    if flags := flags_by_place(cells, separator):
+    known = [not is_missing(cell) for cell in cells]
+    if flags := flags_by_place(list(compress(cells, known)), separator):
         what = f"column {name!r} holds a 0 or 1 for each label, so the labels are the places of the ones, from 0"
-        found = _several([*flags], Doubt(what, "write the names of the labels to see them", name, "info"))
-        return replace(found, multi_label=any(len(row) != 1 for row in flags))
+        rest = iter(flags)
+        placed = [next(rest) if filled else None for filled in known]
+        found = _several(placed, Doubt(what, "write the names of the labels to see them", name, "info"))
+        return replace(
+            found, multi_label=any(len(row) != 1 for row in flags), doubts=[*found.doubts, *_left_out(placed, name)]
+        )
+    _check_objects(cells, name)
     rows: list[tuple[str, ...] | None] = [tuple(dict.fromkeys(split_list(cell, separator))) for cell in cells]
     held = "lists of objects" if any(cell.startswith("[{") for cell in cells) else f"lists separated by {separator!r}"
     what = f"column {name!r} holds {held}, so samples may have several labels"
     return _several(rows, Doubt(what, "if each value is one label, write it without that character", name, "info"))
+
+
+def _check_objects(cells: Sequence[str], name: str) -> None:
+    if wrong := next((row for row, cell in enumerate(cells, 1) if is_unreadable(cell)), 0):
+        raise DataError(
+            f"Row {wrong} of column {name!r} begins like a list of objects with names, but cannot be read as one; "
+            "perhaps it was cut off. Write it as [{'name': 'a'}, {'name': 'b'}]."
+        )
 
 
 def _several(rows: list[tuple[str, ...] | None], doubt: Doubt) -> RowLabels:
@@ -104,6 +119,7 @@ def _several(rows: list[tuple[str, ...] | None], doubt: Doubt) -> RowLabels:
 
 def _from_cells(table: RawTable, column: Column) -> RowLabels:
     cells = table.column(column.name)
+    _check_objects(cells, column.name)
     present = [None if is_missing(cell) and cell not in column.counts else cell for cell in cells]
     if _written_in_several_ways(column):
         present = [None if cell is None else str(int(column.numbers[cell])) for cell in present]
@@ -123,12 +139,16 @@ def _written_in_several_ways(column: Column) -> bool:
 
 
 def _with_missing(cells: list[str | None], names: list[str], column: str) -> RowLabels:
-    doubts = []
-    missing = sum(cell is None for cell in cells)
-    if missing:
-        what = f"{missing:,} of {len(cells):,} rows have no label in column {column!r} and are left out"
-        doubts.append(Doubt(what, "fill in the labels, or remove the rows", f"row {cells.index(None) + 1}"))
-    return RowLabels([None if cell is None else (cell,) for cell in cells], names, False, doubts)
+    rows = [None if cell is None else (cell,) for cell in cells]
+    return RowLabels([*rows], names, False, _left_out(rows, column))
+
+
+def _left_out(rows: Sequence[tuple[str, ...] | None], column: str) -> list[Doubt]:
+    missing = sum(row is None for row in rows)
+    if not missing:
+        return []
+    what = f"{missing:,} of {len(rows):,} rows have no label in column {column!r} and are left out"
+    return [Doubt(what, "fill in the labels, or remove the rows", f"row {list(rows).index(None) + 1}")]
 
 
 def _number_or_natural(label: str) -> tuple[float, tuple[tuple[int, int, str], ...]]:

@@ -16,7 +16,7 @@ from typing import Literal
 from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.edits import fixes
-from formatters.labels.lists import list_separator, split_list
+from formatters.labels.lists import is_unreadable, list_separator, split_list
 from formatters.split_words import TELLS_SPLIT, is_split_name
 from formatters.tables.columns import ID_NAME, Column, as_label, boolean_values
 from formatters.tables.reader import RawTable
@@ -280,7 +280,8 @@ def is_quantity(column: Column) -> bool:
 
 
 def _separator(column: Column) -> str | None:
-    objects = column.type == "text" and all(cell[:2] in ("[{", "[]") for cell in column.counts)  # long, yet labels
+    lists = column.type == "text" and all(cell[:2] in ("[{", "[]") for cell in column.counts)  # long, yet labels
+    objects = lists and not any(map(is_unreadable, column.counts))
     if column.numbers or not (objects or column.type in ("category", "id")):
         return None
     return list_separator(list(column.counts)[:MAX_LISTED_VALUES], column.name.lower())

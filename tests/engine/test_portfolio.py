@@ -53,9 +53,11 @@ def test_portfolio_rows_name_models_and_say_where_they_come_from(tmp_path: Path)
         ("- {name: a, modality: image, model: constant, params: {size: 4}}", "the parameter size; it has none"),
         (
             "- {name: a, modality: image, model: image_resnet, params: {width: abc}}",
-            "width of the model image_resnet must be a number of at least 0; but got 'abc'",
+            "width of the model image_resnet must be a whole number of at least 1; but got 'abc'",
         ),
         ("- {name: a, modality: image, model: image_resnet, params: {dropout: .nan}}", "a number of at least 0"),
+        ("- {name: a, modality: image, model: image_resnet, params: {lr: 1" + "0" * 400 + "}}", "a number of at least"),
+        ("- {name: a, modality: image, model: image_resnet, params: {batch: 0}}", "a whole number of at least 1"),
         ("- {name: a, modality: image, model: image_linear, params: {head: rigde}}", "must be one of ridge, logistic;"),
         ("- {name: a, modality: text, model: text_linear, params: {head: ridge}}", "one of logistic, nb_logistic, "),
         ("- {name: a, modality: image, model: image_pretrained, params: {sides: 64}}", "a list of numbers above 0"),
