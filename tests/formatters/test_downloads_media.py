@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
@@ -63,6 +64,50 @@ def test_damaged_pictures_of_mnist(tmp_path):
     path = tmp_path / "in" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged or no idx file"):
+        converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_labels_of_mnist_in_folders_of_their_own(tmp_path, copied):
+    (tmp_path / "in").mkdir()
+    mnist(tmp_path / "in", packed=False)
+    for path in list((tmp_path / "in").iterdir()):
+        copy = path.with_name(path.name.replace("-idx", ".idx"))
+        path.rename(copy)
+        path.mkdir()
+        (shutil.copy if copied else shutil.move)(copy, path / path.name)
+    assert classes(converted(tmp_path / "in")) == {str(i): 8 for i in range(10)}
+
+
+def test_two_different_files_of_labels_of_mnist(tmp_path):
+    (tmp_path / "in" / "old").mkdir(parents=True)
+    mnist(tmp_path / "in", packed=False)
+    (tmp_path / "in" / "old" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(60)))
+    with pytest.raises(DataError, match="two different files train-labels-idx1-ubyte"):
+        converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("sizes", [(2**32 - 1, 0, 0), (3, 0, 0)])
+def test_pictures_of_mnist_without_pixels(tmp_path, sizes):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "train-images-idx3-ubyte").write_bytes(struct.pack(">HBB3I", 0, 8, 3, *sizes))
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged or no idx file"):
+        converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("other", ["train", "train/3", "train/3/00003.png"])
+def test_other_files_where_the_pictures_of_mnist_go(tmp_path, other):
+    (tmp_path / "in" / other).parent.mkdir(parents=True)
+    (tmp_path / "in" / other).write_bytes(b"other")
+    mnist(tmp_path / "in", packed=False)
+    with pytest.raises(DataError, match="where other files have their names"):
+        converted(tmp_path / "in")
+
+
+def test_pictures_of_mnist_stay_inside_the_upload(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "..-images-idx3-ubyte").write_bytes(idx(np.zeros((24, 8, 8))))
+    with pytest.raises(DataError, match="only dots before 'images'"):
         converted(tmp_path / "in")
 
 
