@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from automl_engine.errors import DataError
+from formatters.unpacking.idx import expand
+from formatters.unpacking.limits import Tally
 from tests.formatters.test_awkward_uploads import classes, converted, warnings
 
 LABELS = [["cat", "dog"][i % 2] for i in range(24)]
@@ -108,7 +110,7 @@ def test_pictures_of_mnist_stay_inside_the_upload(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "..-images-idx3-ubyte").write_bytes(idx(np.zeros((24, 8, 8))))
     with pytest.raises(DataError, match="only dots before 'images'"):
-        converted(tmp_path / "in")
+        expand(tmp_path / "in", Tally(tmp_path / "in"))
 
 
 def test_lists_of_1_and_minus_1_for_each_class(tmp_path):
