@@ -170,6 +170,12 @@ def test_a_folder_of_labels_beside_texts_is_no_class(tmp_path):
         converted(tmp_path / "in")
 
 
+@pytest.mark.parametrize("folders", [["mask", "no_mask"], ["with_mask", "without_mask"]])
+def test_classes_with_and_without_masks(tmp_path, folders):
+    pictures(tmp_path / "in", [f"{folder}/{i}.png" for folder in folders for i in range(12)])
+    assert classes(converted(tmp_path / "in")) == dict.fromkeys(folders, 12)
+
+
 def test_classes_that_differ_in_numbers_are_told(tmp_path):
     folders = ["walk-2023-01-01_10", "walk-2023-01-02_11", "sit-2023-01-01_12", "sit-2023-01-02_13"]
     pictures(tmp_path / "in", [f"{folders[i % 4]}/{i}.png" for i in range(24)])
