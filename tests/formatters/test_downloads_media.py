@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import struct
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from automl_engine.errors import DataError
+from formatters.media.table_files import class_of_list, joined_lists, read_label_table
 from formatters.unpacking.idx import expand
 from formatters.unpacking.limits import Tally
 from tests.formatters.test_awkward_uploads import classes, converted, warnings
@@ -126,6 +128,59 @@ def test_lists_of_1_and_minus_1_for_each_class(tmp_path):
     report = converted(tmp_path / "in")
     assert (report["task"], classes(report)) == ("multi_label", {"car": 6, "cat": 12, "dog": 8})
     assert (report["split"]["how"], report["counts"]["test"]) == ("given", 8)
+
+
+def class_lists(folder: Path, flags: dict[str, list[str]], header: str = "", mark: str = " ") -> None:
+    pictures(folder, [f"{i}.png" for i in range(24)])
+    for kind, own in flags.items():
+        lines = [f"{i}{mark}{flag}\n" for i, flag in enumerate(own)]
+        (folder / f"{kind}_trainval.{'csv' if mark == ',' else 'txt'}").write_text(header + "".join(lines))
+
+
+def test_objects_hard_to_see_are_of_the_class(tmp_path):
+    flags = ["1", "0", "-1", "-1"] * 6
+    class_lists(tmp_path / "in", {"cat": flags, "dog": flags[::-1]})
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
+
+
+def test_the_header_of_a_list_of_a_class_is_no_picture(tmp_path):
+    flags = ["1", "-1"] * 12
+    class_lists(tmp_path / "in", {"cat": flags, "dog": flags[::-1]}, "image,flag\n", ",")
+    lists = {path.name: read_label_table(path) for path in sorted((tmp_path / "in").glob("*.csv"))}
+    joined = joined_lists(lists)
+    assert joined
+    assert [row[0] for row in joined.rows] == [str(i) for i in range(24)]
+
+
+@pytest.mark.parametrize("mark", [" ", ","])
+def test_a_list_whose_first_line_alone_holds_1(tmp_path, mark):
+    class_lists(tmp_path / "in", {"cat": ["1"] + ["-1"] * 23, "dog": ["-1", "1"] * 12}, mark=mark)
+    lists = {path.name: read_label_table(path) for path in sorted((tmp_path / "in").glob("*_trainval.*"))}
+    assert [class_of_list(path, table) for path, table in lists.items()] == ["cat", "dog"]
+    joined = joined_lists(lists)
+    assert joined
+    assert (joined.rows[0][2:], len(joined.rows)) == (["1", "0"], 24)
+
+
+def test_objects_of_cells_with_a_number_too_long(tmp_path):
+    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
+    rows = (f'{i}.png,{label},"{{""c"": {"1" * 5000}}}"\n' for i, label in enumerate(LABELS))
+    (tmp_path / "in" / "via.csv").write_text("filename,label,shape\n" + "".join(rows))
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
+
+
+def test_objects_of_cells_with_other_keys_in_each(tmp_path):
+    own = ({f"k{10 * i + k}": 1 for k in range(10)} for i in range(60))
+    rows = (f"{i}.png|{LABELS[i % 24]}|{json.dumps(one)}\n" for i, one in enumerate(own))
+    (tmp_path / "via.csv").write_text("filename|label|shape\n" + "".join(rows))
+    assert read_label_table(tmp_path / "via.csv").columns == ["filename", "label", "shape"]
+
+
+def test_labels_in_text_called_xls(tmp_path):
+    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
+    rows = (f"{i}.png\t{label}\n" for i, label in enumerate(LABELS))
+    (tmp_path / "in" / "labels.xls").write_text("filename\tlabel\n" + "".join(rows))
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
 
 
 def test_labels_in_an_object_of_a_cell(tmp_path):
