@@ -35,11 +35,11 @@ def expand(root: Path, tally: Tally) -> list[str]:
     for part, copies in pictures.items():
         if not part.strip("."):
             raise DataError(f"{copies[0].name} has only dots before 'images'; call it train-images-idx3-ubyte.")
-        path, beside = _only(copies), _only(labels.get(part, []))
-        assert path
-        _write(path, beside, root / part, tally)
+        source, beside = _only(copies), _only(labels.get(part, []))
+        assert source
+        _write(source, beside, root / part, tally)
         told = f", their labels those in {beside.name}" if beside else ""
-        why.append(f"the pictures of folder {part} are those in {path.name}{told}")
+        why.append(f"the pictures of folder {part} are those in {source.name}{told}")
         for read in [*copies, *labels.get(part, [])]:
             read.unlink()
     return why
