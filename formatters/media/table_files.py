@@ -13,10 +13,12 @@ from formatters.split_words import PART_WORDS, part_of
 from formatters.tables.formats import read_workbook
 from formatters.tables.header import distinct_names
 from formatters.tables.reader import RawTable, decode_text, read_table
-from formatters.tables.records import SPLIT, flat_rows
+from formatters.tables.records import MAX_CELLS, SPLIT, flat_rows
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")
+WORKBOOK_HEADS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+MAX_KEYS = 500  # of the objects in the cells of a column
 FLAGS = {"1", "-1", "0"}
 MIN_CLASSES = 2
 
@@ -28,7 +30,9 @@ def read_label_table(path: Path) -> RawTable:
         DataError: it cannot be read as a table.
     """
     suffix = path.suffix.lower()
-    if suffix in WORKBOOKS:
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if suffix in WORKBOOKS and head in WORKBOOK_HEADS:  # programs call text .xls, too
         return _workbook(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return _json(path)
@@ -42,9 +46,11 @@ def _without_objects(table: RawTable) -> RawTable:
             continue
         try:
             objects = [json.loads(row[at]) for row in table.rows]
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # of the first kind: numbers of thousands of digits, too
             continue
         keys = list(dict.fromkeys(key for one in objects for key in one))
+        if len(keys) > MAX_KEYS or (len(table.columns) + len(keys)) * len(objects) > MAX_CELLS:
+            continue
         rows = [
             [*row[:at], *(_cell(one.get(key)) for key in keys), *row[at + 1 :]]
             for row, one in zip(table.rows, objects, strict=True)
@@ -65,7 +71,7 @@ def _json(path: Path) -> RawTable:
             content = json.loads(text)
         else:
             content = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not valid JSON ({error}); save the labels as CSV.") from error
     return _table(*_rows(content), path)
 
@@ -130,9 +136,14 @@ def _two_columns(table: RawTable) -> RawTable:
 
 def class_of_list(path: str, table: RawTable) -> str:
     """The class of a list such as cat_train.txt of Pascal VOC, a file and 1, -1 or 0 a line; "" of other tables."""
-    flags = {row[-1] for row in table.rows}
+    flags = {row[-1] for row in _lines(table)}
     name, _, part = Path(path).stem.rpartition("_")
     return name if len(table.columns) == 2 and {"1", "-1"} <= flags <= FLAGS and part in PART_WORDS else ""
+
+
+def _lines(table: RawTable) -> list[list[str]]:
+    """The rows, and before them the first line where it was taken for a header, but is a row like the others."""
+    return [table.columns, *table.rows] if table.columns[-1] in FLAGS else table.rows
 
 
 def joined_lists(lists: Mapping[str, RawTable]) -> RawTable | None:
@@ -144,8 +155,8 @@ def joined_lists(lists: Mapping[str, RawTable]) -> RawTable | None:
     held: dict[str, set[str]] = {}
     for path, table in lists.items():
         part = Path(path).stem.rpartition("_")[2]
-        for file, flag in [table.columns, *table.rows] if table.has_header else table.rows:
-            held.setdefault(file, set()).update([class_of_list(path, table)] if flag == "1" else [])
+        for file, flag in _lines(table):
+            held.setdefault(file, set()).update([class_of_list(path, table)] if flag != "-1" else [])  # 0: hard to see
             if part != "trainval" or file not in parts:
                 parts[file] = part_of(part)
     rows = [[file, parts[file], *(str(int(name in held[file])) for name in names)] for file in held]

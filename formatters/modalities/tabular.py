@@ -40,7 +40,7 @@ from formatters.tables.files import TableUpload, groups_of
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
-from formatters.tables.numbers import are_quantities, mixed_signs
+from formatters.tables.numbers import QUANTITY, are_quantities, mixed_signs
 from formatters.words import counted
 
 NINES = re.compile(r"-9{1,6}|9{2,6}")
@@ -50,6 +50,11 @@ MAX_RECORDINGS_SHARE = 0.02  # of the rows begin another one
 MIN_RUN_ROWS = 10  # of one class
 LEAK_MAX_VALUES = 50
 UNIT_NAME = re.compile(r"(.*[_\s.])?(units?|einheit|unité|unidad|единица|单位)", re.IGNORECASE)
+OTHER_UNIT = re.compile(
+    r"[%$€£¥₹]|usd|eur|gbp|[cfku]|iu|[mµμun]?mol|[mµμun]?g|[µμu]l|bpm|mmhg|[kmh]?pa|psi|m?bar|kcal|k?[jw]|kwh|kelvin|celsius|"
+    r"fahrenheit|(kilo|milli)?grams?|pounds?|ounces?|(kilo|centi|milli)?met(er|re)s?|miles?|feet|lit(er|re)s?",
+    re.IGNORECASE,
+)
 FREQUENCY = re.compile(r"freq(uency|uencies)?|counts?|n|weights?|häufigkeit|anzahl|effectif|frecuencia", re.IGNORECASE)
 MIN_GRID_ROWS = 8
 SENTENCE_CHARS = 40  # on average: longer than names and titles
@@ -260,8 +265,9 @@ def _cell_doubts(upload: TableUpload, target: Target, features: list[Column]) ->
             what += "words, not as numbers"
             doubts.append(Doubt(what, "write each as a plain number, all in one unit", column.name))
     for column in upload.columns:
-        if UNIT_NAME.fullmatch(column.name) and column.distinct > 1 and column.name not in target.columns:
-            units = " and ".join(map(repr, list(column.counts)[:2]))
+        known = list(filter(_is_unit, column.counts)) if UNIT_NAME.fullmatch(column.name) else []
+        if 1 < len(known) > len(column.counts) / 2 and column.name not in target.columns:
+            units = " and ".join(map(repr, known[:2]))
             what = (
                 f"column {column.name!r} tells several units, such as {units}, but numbers are read without their unit"
             )
@@ -283,6 +289,12 @@ def _cell_doubts(upload: TableUpload, target: Target, features: list[Column]) ->
         what += "stands for; here it is a column like the others, and each row one sample"
         doubts.append(Doubt(what, "write a row for each sample", counts[0].name))
     return doubts
+
+
+def _is_unit(cell: str) -> bool:
+    """Is it a unit of numbers, such as "kg" or "mg/dL", or a currency?"""
+    parts = re.split(r"\s*(?:/|\bper\b)\s*", cell.strip())
+    return all(OTHER_UNIT.fullmatch(part) or QUANTITY.fullmatch(f"1 {part}") for part in parts)
 
 
 def _time_doubts(upload: TableUpload, labels: RowLabels) -> list[Doubt]:

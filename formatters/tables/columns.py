@@ -42,8 +42,9 @@ ID_NAME = re.compile(
     re.IGNORECASE,
 )
 KEY_NAME = re.compile(  # of whole numbers that are all different
-    r".*(number|nummer|numer|номер|编号|号码|番号|学号|电话|電話|phone|barcode)|(n[uú]m[eé]ro|№|n[°º])([\s_].*)?|"
-    r"(.*[_\s.-])?(nr|code|c[oó]digo|mobile|mobil|telefon|tel|fax|ean|isbn|iban|ssn|imei)\.?",
+    r".*(nummer|numer|номер|编号|号码|番号|学号|电话|電話|phone|barcode)|(n[uú]m[eé]ro|№|n[°º])([\s_].*)?|"
+    r"(.*[_\s.-])?(nr|code|c[oó]digo|telefon|fax|ean|isbn|iban|ssn|imei|(id|card)[_\s.-]*number)\.?|"
+    r".*(phone|mobile|serial|order|invoice|account|customer|student|ticket|passport)[_\s.-]*number",  # not Reynolds'
     re.IGNORECASE,
 )
 

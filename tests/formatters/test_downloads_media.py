@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import pytest
 from PIL import Image
 
 from automl_engine.errors import DataError
+from formatters.media.table_files import class_of_list, joined_lists, read_label_table
+from formatters.unpacking.idx import expand
+from formatters.unpacking.limits import Tally
 from tests.formatters.test_awkward_uploads import classes, converted, warnings
 
 LABELS = [["cat", "dog"][i % 2] for i in range(24)]
@@ -66,6 +71,50 @@ def test_damaged_pictures_of_mnist(tmp_path):
         converted(tmp_path / "in")
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_labels_of_mnist_in_folders_of_their_own(tmp_path, copied):
+    (tmp_path / "in").mkdir()
+    mnist(tmp_path / "in", packed=False)
+    for path in list((tmp_path / "in").iterdir()):
+        copy = path.with_name(path.name.replace("-idx", ".idx"))
+        path.rename(copy)
+        path.mkdir()
+        (shutil.copy if copied else shutil.move)(copy, path / path.name)
+    assert classes(converted(tmp_path / "in")) == {str(i): 8 for i in range(10)}
+
+
+def test_two_different_files_of_labels_of_mnist(tmp_path):
+    (tmp_path / "in" / "old").mkdir(parents=True)
+    mnist(tmp_path / "in", packed=False)
+    (tmp_path / "in" / "old" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(60)))
+    with pytest.raises(DataError, match="two different files train-labels-idx1-ubyte"):
+        converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("sizes", [(2**32 - 1, 0, 0), (3, 0, 0)])
+def test_pictures_of_mnist_without_pixels(tmp_path, sizes):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "train-images-idx3-ubyte").write_bytes(struct.pack(">HBB3I", 0, 8, 3, *sizes))
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged or no idx file"):
+        converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("other", ["train", "train/3", "train/3/00003.png"])
+def test_other_files_where_the_pictures_of_mnist_go(tmp_path, other):
+    (tmp_path / "in" / other).parent.mkdir(parents=True)
+    (tmp_path / "in" / other).write_bytes(b"other")
+    mnist(tmp_path / "in", packed=False)
+    with pytest.raises(DataError, match="where other files have their names"):
+        converted(tmp_path / "in")
+
+
+def test_pictures_of_mnist_stay_inside_the_upload(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "..-images-idx3-ubyte").write_bytes(idx(np.zeros((24, 8, 8))))
+    with pytest.raises(DataError, match="only dots before 'images'"):
+        expand(tmp_path / "in", Tally(tmp_path / "in"))
+
+
 def test_lists_of_1_and_minus_1_for_each_class(tmp_path):
     names = [f"2007_{i:06d}" for i in range(24)]
     pictures(tmp_path / "in", [f"JPEGImages/{name}.png" for name in names])
@@ -79,6 +128,58 @@ def test_lists_of_1_and_minus_1_for_each_class(tmp_path):
     report = converted(tmp_path / "in")
     assert (report["task"], classes(report)) == ("multi_label", {"car": 6, "cat": 12, "dog": 8})
     assert (report["split"]["how"], report["counts"]["test"]) == ("given", 8)
+
+
+def class_lists(folder: Path, flags: dict[str, list[str]], header: str = "", mark: str = " ") -> None:
+    pictures(folder, [f"2007_{i:06d}.png" for i in range(24)])
+    for kind, own in flags.items():
+        lines = [f"2007_{i:06d}{mark}{flag:>2}\n" for i, flag in enumerate(own)]
+        (folder / f"{kind}_trainval.{'csv' if mark == ',' else 'txt'}").write_text(header + "".join(lines))
+
+
+def test_objects_hard_to_see_are_of_the_class(tmp_path):
+    flags = ["1", "0", "-1", "-1"] * 6
+    class_lists(tmp_path / "in", {"cat": flags, "dog": flags[::-1]})
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
+
+
+def test_the_header_of_a_list_of_a_class_is_no_picture(tmp_path):
+    flags = ["1", "-1"] * 12
+    class_lists(tmp_path / "in", {"cat": flags, "dog": flags[::-1]}, "image,flag\n", ",")
+    lists = {path.name: read_label_table(path) for path in sorted((tmp_path / "in").glob("*.csv"))}
+    joined = joined_lists(lists)
+    assert joined
+    assert [row[0] for row in joined.rows] == [f"2007_{i:06d}" for i in range(24)]
+
+
+def test_a_list_whose_first_line_alone_holds_1(tmp_path):
+    class_lists(tmp_path / "in", {"cat": ["1"] + ["-1"] * 23, "dog": ["-1", "1"] * 12})
+    lists = {path.name: read_label_table(path) for path in sorted((tmp_path / "in").glob("*.txt"))}
+    assert [class_of_list(path, table) for path, table in lists.items()] == ["cat", "dog"]
+    joined = joined_lists(lists)
+    assert joined
+    assert (joined.rows[0][2:], len(joined.rows)) == (["1", "0"], 24)
+
+
+def test_objects_of_cells_with_a_number_too_long(tmp_path):
+    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
+    rows = (f'{i}.png,{label},"{{""c"": {"1" * 5000}}}"\n' for i, label in enumerate(LABELS))
+    (tmp_path / "in" / "via.csv").write_text("filename,label,shape\n" + "".join(rows))
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
+
+
+def test_objects_of_cells_with_other_keys_in_each(tmp_path):
+    own = ({f"k{10 * i + k}": 1 for k in range(10)} for i in range(60))
+    rows = (f"{i}.png|{LABELS[i % 24]}|{json.dumps(one)}\n" for i, one in enumerate(own))
+    (tmp_path / "via.csv").write_text("filename|label|shape\n" + "".join(rows))
+    assert read_label_table(tmp_path / "via.csv").columns == ["filename", "label", "shape"]
+
+
+def test_labels_in_text_called_xls(tmp_path):
+    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
+    rows = (f"{i}.png\t{label}\n" for i, label in enumerate(LABELS))
+    (tmp_path / "in" / "labels.xls").write_text("filename\tlabel\n" + "".join(rows))
+    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
 
 
 def test_labels_in_an_object_of_a_cell(tmp_path):
@@ -121,6 +222,12 @@ def test_a_folder_of_labels_beside_texts_is_no_class(tmp_path):
             path.write_text(content)
     with pytest.raises(DataError, match="folder 'labels' has the same names of files as 'texts'"):
         converted(tmp_path / "in")
+
+
+@pytest.mark.parametrize("folders", [["mask", "no_mask"], ["with_mask", "without_mask"]])
+def test_classes_with_and_without_masks(tmp_path, folders):
+    pictures(tmp_path / "in", [f"{folder}/{i}.png" for folder in folders for i in range(12)])
+    assert classes(converted(tmp_path / "in")) == dict.fromkeys(folders, 12)
 
 
 def test_classes_that_differ_in_numbers_are_told(tmp_path):
