@@ -82,7 +82,8 @@ def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[
 
 def check_one_table(rows: list[list[str]], name: str) -> None:
     """Raises DataError: between the rows stands another header, different words above each column, with rows below."""
-    numeric = [at for at in range(len(rows[0])) if _mostly_numbers([row[at] for row in rows[1:LOOK_HEAD]])]
+    width = len(rows[0]) if rows else 0
+    numeric = [at for at in range(width) if _mostly_numbers([row[at] for row in rows[1:LOOK_HEAD]])]
     if len(numeric) < 2:
         return
     filled = [at for at, row in enumerate(rows[:LOOK_ROWS]) if _has_number(row[numeric[0]])]

@@ -177,10 +177,31 @@ def test_x_and_y_in_text_files_of_both_parts(tmp_path):
 
 
 def test_a_sheet_for_each_class(tmp_path):
-    write_workbook(tmp_path / "t.xlsx", {name: trees([], 20 * i) for i, name in enumerate(("oak", "elm"))})
+    texts = {
+        name: [("text",), *((sentence(i),) for i in range(at, at + 20))] for name, at in (("ham", 0), ("spam", 50))
+    }
+    write_workbook(tmp_path / "t.xlsx", texts)
     report = converted(tmp_path / "t.xlsx")
-    assert classes(report) == {"elm": 20, "oak": 20}
-    assert "the class of a row is the name of its sheet (oak, elm)" in warnings(report)
+    assert classes(report) == {"ham": 20, "spam": 20}
+    assert "the class of a row is the name of its sheet (ham, spam)" in warnings(report)
+
+
+@pytest.mark.parametrize("title", [[], [("Report",)]])
+def test_sheets_are_no_classes_where_a_column_may_be_the_label(tmp_path, title):
+    def month(start: int) -> list[tuple[object, ...]]:
+        rows = [(20 + i, ["a", "b"][i // 2 % 2], ["no", "yes"][i % 2]) for i in range(start, start + 20)]
+        return [*title, ("age", "plan", "returned"), *rows * 2]
+
+    write_workbook(tmp_path / "t.xlsx", {name: month(20 * i) for i, name in enumerate(("Jan", "Feb", "Mar"))})
+    report = converted(tmp_path / "t.xlsx")
+    assert (report["options"]["target"], classes(report)) == ("returned", {"no": 60, "yes": 60})
+    assert features(report) == ["age", "plan"]
+
+
+def test_an_empty_workbook_is_refused(tmp_path):
+    write_workbook(tmp_path / "t.xlsx", {"one": []})
+    with pytest.raises(DataError, match="holds no rows"):
+        converted(tmp_path / "t.xlsx")
 
 
 def test_sheets_of_one_header_are_one_table(tmp_path):
