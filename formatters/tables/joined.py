@@ -17,6 +17,7 @@ from formatters.tables.records import SHEET
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
 MIN_STEPS = 5  # of a series, on average
+LOOK_ROWS = 200
 LABEL = "label"
 NUMBER = re.compile(r"\d+")
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
@@ -141,9 +142,22 @@ def with_header_of_first(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
     firsts = {NUMBER.sub("", path): table for path, (table, _) in reversed(read.items()) if table.has_header}
     for path, (table, findings) in read.items():
         first = firsts.get(NUMBER.sub("", path))
-        if first and not table.has_header and len(table.columns) == len(first.columns):
+        if first and not table.has_header and _alike(first, table):
             found[path] = replace(table, columns=first.columns, has_header=True), findings
     return found
+
+
+def _alike(one: RawTable, other: RawTable) -> bool:
+    """Have both as many columns, of numbers at the same places?"""
+    kinds = [
+        [
+            bool(profile(name, [row[at] for row in table.rows[:LOOK_ROWS]]).numbers)
+            for at, name in enumerate(one.columns)
+        ]
+        for table in (one, other)
+        if len(table.columns) == len(one.columns)
+    ]
+    return len(kinds) == 2 and kinds[0] == kinds[1]
 
 
 def data_with_labels(paths: Sequence[str]) -> list[str]:
