@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from operator import eq
 from typing import Any
 
 from automl_engine.errors import DataError
@@ -31,6 +32,7 @@ WHOLLY_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 BARE_FORMULA = re.compile(r'(^|[,;\t])="([^"\n]*)"(?=[,;\t\r]|$)', re.MULTILINE)
 QUOTED_FORMULA = re.compile(r'"=""([^"\n]*)"""')
 NAMED_CELL = re.compile(r"\s*([^\W\d_][^,;|:=\"'\t]{0,39}?)\s*[:=](?!//)(.*)")
+NAME = re.compile(r"\W*[^\W\d]")  # of a column
 ALIGNED = re.compile(r"\S  +\S")  # columns filled up with blanks
 MIN_EVEN_SHARE = 0.9  # of the lines, for cells that blanks separate
 MIN_EVEN_LINES = 5  # whose columns are filled up with blanks
@@ -96,10 +98,14 @@ def without_names(text: str) -> str:
         names = [named[1] for cell in first.split(mark) if (named := NAMED_CELL.match(cell))]
         if len(names) < 2 or len(set(names)) < len(names) or len(names) < first.count(mark) + 1:
             continue
-        lines = [[NAMED_CELL.match(cell) for cell in line.split(mark)] for line in text.split("\n") if line.strip()]
-        if all([cell and cell[1] for cell in line] == names for line in lines):
-            rows = (mark.join(cell[2].strip() for cell in line if cell) for line in lines)
-            return "\n".join([mark.join(names), *rows])
+        rows = [mark.join(names)]
+        for line in filter(str.strip, text.split("\n")):
+            cells = [named for cell in line.split(mark) if (named := NAMED_CELL.match(cell))]
+            if [cell[1] for cell in cells] != names or len(cells) <= line.count(mark):
+                break
+            rows.append(mark.join(cell[2].strip() for cell in cells))
+        else:
+            return "\n".join(rows)
     return text
 
 
@@ -111,17 +117,25 @@ def preamble_lines(text: str) -> int:
     for top in (top for top in tops if top <= max(0, len(lines) - MIN_ROWS_BELOW_PREAMBLE)):
         rest = "\n".join(lines[top:])
         delimiter = sniff_delimiter(rest)
-        lengths = [len(row) for _, row in cells_of(rest, delimiter, {})]
+        rows = [row for _, row in cells_of(rest, delimiter, {})]
+        lengths = [len(row) for row in rows]
         widths = set(lengths)
         if delimiter == " " and lengths[0] + 1 in widths:  # the column of names has none
             widths = set(lengths[1:])
         title = delimiter and min(widths) > 2 and lines[top].strip()
-        title = title and delimiter not in lines[top].rstrip(f"{delimiter}\r")
+        title = title and delimiter not in lines[top].rstrip(f"{delimiter}\r") and _names_follow(rows)
         if delimiter and len(widths) == 1 and not title:  # some programs fill titles up with delimiters
             comments = all(line.startswith("#") for line in lines[:top])
             bare = all(delimiter not in line.rstrip(f"{delimiter}\r") for line in lines[:top])
             return top if comments or (bare and min(widths) > 2) else 0
     return 0
+
+
+def _names_follow(rows: list[list[str]]) -> bool:
+    """Is the first row of several cells a header: another word in each cell, and none of them comes back below it?"""
+    head = next((row for row in rows if sum(map(bool, row)) > 1), [""])
+    comes_back = any(any(map(eq, row, head)) for row in rows if row != head)
+    return not comes_back and len(set(head)) == len(head) and all(map(NAME.match, head))
 
 
 def sniff_delimiter(text: str) -> str:

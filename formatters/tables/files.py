@@ -29,7 +29,7 @@ from formatters.split_words import (
     sides_of_paths,
 )
 from formatters.tables.columns import Column, profile
-from formatters.tables.formats import A_FILE_EACH, JSONS, STRUCTURED_SUFFIXES, packages_for
+from formatters.tables.formats import A_FILE_EACH, JSONS, STRUCTURED_SUFFIXES, WORKBOOKS, packages_for
 from formatters.tables.joined import (
     class_doubt,
     data_with_labels,
@@ -37,6 +37,7 @@ from formatters.tables.joined import (
     with_class_column,
     with_header_of_first,
     with_labels_beside,
+    with_sheets_as_classes,
 )
 from formatters.tables.matrices import matrices
 from formatters.tables.new_rows import left_out_doubts
@@ -151,6 +152,9 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
     read = _read_tables(root, paths)
     if not read:
         return None
+    read = {
+        path: with_sheets_as_classes(one) if path.lower().endswith(WORKBOOKS) else one for path, one in read.items()
+    }
     joined = with_labels_beside(_spelt_alike(with_header_of_first(read)))
     tables = {path: table for path, (table, _) in joined.items()}
     findings = {path: found for path, (_, found) in joined.items()}
@@ -176,11 +180,8 @@ def _load(root: Path, paths: tuple[str, ...], stamp: tuple[int, ...]) -> TableUp
         main = with_class_column(main, classes)
         columns.append(profile(main.label, classes))
         doubts.append(class_doubt(main.label, group))
-    if SHEET in main.places and not main.label:
-        sheets = list(dict.fromkeys(main.column(SHEET)))
-        if named_by_class(sheets, main.columns):
-            main = replace(main, label=SHEET)
-            doubts.append(class_doubt(SHEET, sheets, "sheet"))
+    if main.label == SHEET:
+        doubts.append(class_doubt(SHEET, list(dict.fromkeys(main.column(SHEET))), "sheet"))
     aside = _left_aside(tables, group)
     ignored = [{"path": one.path, "why": one.why} for one in aside]
     ignored += [{"path": path, "why": _why_not_read(path)} for path in paths if path not in read]
@@ -343,8 +344,6 @@ def _with_split_column(upload: TableUpload) -> TableUpload:
     """A column that holds the words train and test is obeyed; no column that tells a split is a feature or a label."""
     written_by_tool = {name for mark, names in TOOL_COLUMNS.items() if mark in upload.table.places for name in names}
     for column in upload.columns:
-        if column.name == SHEET != upload.table.label:
-            upload = _ignoring(upload, column, "it names the sheet of each row")
         if column.name in written_by_tool:
             upload = _ignoring(upload, column, "the tool for labelling wrote it")
     for column in upload.columns:

@@ -173,34 +173,43 @@ def _workbook(path: Path, wanted: set[str]) -> Structured:
         return max((len(wanted & head) for head in heads), default=0), sum(map(len, filled[name]))
 
     best = max(filled, key=fitness)
-    if not wanted:
+    if not wanted and filled[best]:
         check_one_table(sheets[best], path.name)
     rows, joined = (filled[best], {best}) if wanted else _with_other_parts(filled, best)
     rows, beside = without_tables_beside(rows) if rows and not wanted else (rows, [])
     used = [at for at in range(max(map(len, rows), default=0)) if any(row[at] for row in rows)]
     rows = [[row[at] for at in used] for row in rows]
-    while len(used) > 2 and len(rows) > 1 and sum(map(bool, rows[0])) == 1:  # a title
-        rows = rows[1:]
+    rows = _without_titles(rows)
     others = [name for name, content in filled.items() if content and name not in joined]
     left_out = [f"what stands in the other sheets ({', '.join(map(repr, others))})"] * bool(others) + beside
     return Structured(rows, left_out=left_out)
 
 
+def _without_titles(rows: Rows) -> Rows:
+    """The rows of three columns or more without those lines at the top of which only one cell is filled."""
+    width = sum(map(any, zip(*rows, strict=True)))
+    top = next((at for at, row in enumerate(rows) if sum(map(bool, row)) != 1), 0) if width > 2 else 0
+    return rows[top:]
+
+
 def _with_other_parts(sheets: dict[str, Rows], name: str) -> tuple[Rows, set[str]]:
     """The rows of a sheet and of those with the same header, with a column that tells the part (Train, Test) or sheet.
 
-    A sheet that repeats rows of the others is another version of them, and none is joined.
+    Titles above the headers may differ.  A sheet that repeats rows of the others is another version of them, and none
+    is joined.
     """
-    head = sheets[name][:1]
-    alike = [other for other, rows in sheets.items() if rows[:1] == head != []]
+    bare = {other: _without_titles(rows) for other, rows in sheets.items()}
+    head = bare[name][:1]
+    alike = [other for other, rows in bare.items() if rows[:1] == head != []]
     parts = [other for other in alike if part_of(other)]
     by_part = len(parts) > 1 and name in parts and SPLIT not in head[0]
-    rows = [tuple(row) for other in alike for row in sheets[other][1:]]
-    if not by_part and (len(alike) < 2 or SHEET in head[0] or len(set(rows)) < MIN_NEW_ROWS * len(rows)):
+    held = [set(map(tuple, bare[other][1:])) for other in alike]
+    repeated = len(set().union(*held)) < MIN_NEW_ROWS * sum(map(len, held))
+    if not by_part and (len(alike) < 2 or SHEET in head[0] or repeated):
         return sheets[name], {name}
     taken, column = (parts, SPLIT) if by_part else (alike, SHEET)
     tell = part_of if by_part else str
-    return [[*head[0], column], *([*row, tell(one)] for one in taken for row in sheets[one][1:])], set(taken)
+    return [[*head[0], column], *([*row, tell(one)] for one in taken for row in bare[one][1:])], set(taken)
 
 
 def _arrow(path: Path) -> Rows:

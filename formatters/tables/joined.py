@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from automl_engine.errors import DataError
 from formatters.base import Doubt
 from formatters.labels.target import CLEAR_NAME, MAX_CLASSES, SURE_NAME, NoLabelError, choose, name_score
 from formatters.split_words import PART_WORDS, part_of
 from formatters.tables.columns import profile
 from formatters.tables.reader import RawFindings, RawTable, ReadTable
+from formatters.tables.records import SHEET
 
 MIN_NAMED = 0.8  # of the rows that have a label in the file beside
 MIN_STEPS = 5  # of a series, on average
+LOOK_ROWS = 200
 LABEL = "label"
 NUMBER = re.compile(r"\d+")
 LABEL_FILES = frozenset(["y", "label", "labels", "target", "targets", "classes", "answers"])
@@ -139,9 +142,22 @@ def with_header_of_first(read: dict[str, ReadTable]) -> dict[str, ReadTable]:
     firsts = {NUMBER.sub("", path): table for path, (table, _) in reversed(read.items()) if table.has_header}
     for path, (table, findings) in read.items():
         first = firsts.get(NUMBER.sub("", path))
-        if first and not table.has_header and len(table.columns) == len(first.columns):
+        if first and not table.has_header and _alike(first, table):
             found[path] = replace(table, columns=first.columns, has_header=True), findings
     return found
+
+
+def _alike(one: RawTable, other: RawTable) -> bool:
+    """Have both as many columns, of numbers at the same places?"""
+    kinds = [
+        [
+            bool(profile(name, [row[at] for row in table.rows[:LOOK_ROWS]]).numbers)
+            for at, name in enumerate(one.columns)
+        ]
+        for table in (one, other)
+        if len(table.columns) == len(one.columns)
+    ]
+    return len(kinds) == 2 and kinds[0] == kinds[1]
 
 
 def data_with_labels(paths: Sequence[str]) -> list[str]:
@@ -166,6 +182,29 @@ def named_by_class(group: list[str], columns: list[str]) -> bool:
 def with_class_column(table: RawTable, classes: list[str]) -> RawTable:
     name = "file_name" if "file_name" not in table.columns else "class_by_file_name"
     return replace(with_column(table, name, classes), label=name)
+
+
+def with_sheets_as_classes(read: ReadTable) -> ReadTable:
+    """The table; the column that names the sheet of each row is the label if no other can be, else left out."""
+    table, findings = read
+    if table.columns[-1] != SHEET:
+        return read
+    sheets = list(dict.fromkeys(table.column(SHEET)))
+    if not table.label and named_by_class(sheets, table.columns) and _lacks_a_label(table):
+        return replace(table, label=SHEET), findings
+    told = f"the rows of the sheets {', '.join(map(repr, sheets))} are joined"
+    bare = replace(table, columns=table.columns[:-1], rows=[row[:-1] for row in table.rows])
+    return bare, replace(findings, notes=[*findings.notes, told])
+
+
+def _lacks_a_label(table: RawTable) -> bool:
+    columns = [profile(name, table.column(name), table.delimiter) for name in table.columns[:-1]]
+    try:
+        return len(columns) == 1 or not choose(table, columns)
+    except NoLabelError:
+        return True
+    except DataError:  # raised again unless the user chooses another target
+        return False
 
 
 def class_doubt(name: str, group: list[str], of: str = "file") -> Doubt:

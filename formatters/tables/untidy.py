@@ -28,6 +28,7 @@ TOTAL = re.compile(
 LABEL_NAMES = frozenset("class classes label labels target species diagnosis outcome category group".split())  # noqa: SIM905
 MIN_SAMPLES = 8  # columns of a table that is turned
 SUBTOTAL = re.compile(rf"({TOTAL.pattern})(\s|$)|.*\S\s+(sub)?totals?$", re.IGNORECASE)
+WORD = re.compile(r"[^\W\d_]+")
 HEAD = re.compile(r"[^\W\d_]\D{2}")  # a name in a header
 LOOK_HEAD, MOST_HEADS = 20, 20
 SAME_END = 0.8  # of the rows of the longest table
@@ -71,7 +72,11 @@ def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[
     empty = [at for at in range(width) if not any(row[at] for row in rows)]
     blocks = [range(left + 1, right) for left, right in pairwise([-1, *empty, width]) if right - left > 1]
     ends = [max(at for at, row in enumerate(rows) if any(row[block.start : block.stop])) for block in blocks]
-    short = [block for block, end in zip(blocks, ends, strict=True) if end < SAME_END * max(ends)]
+    short = [
+        block
+        for block, end in zip(blocks, ends, strict=True)
+        if end < SAME_END * max(ends) and not _are_columns(rows[0][block.start : block.stop])
+    ]
     if not short:
         return rows, []
     lost = {at for block in short for at in block}
@@ -80,18 +85,45 @@ def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[
     return [[cell for at, cell in enumerate(row) if at not in lost] for row in rows], [told]
 
 
+def _are_columns(names: list[str]) -> bool:
+    """Do these cells of the header rather belong to the table: one name alone, or a label among them?"""
+    return (len(names) == 1 and bool(names[0])) or any(LABEL_NAMES & set(WORD.findall(cell.lower())) for cell in names)
+
+
 def check_one_table(rows: list[list[str]], name: str) -> None:
-    """Raises DataError: between the rows stands another header, different words above each column, with rows below."""
-    numeric = [at for at in range(len(rows[0])) if _mostly_numbers([row[at] for row in rows[1:LOOK_HEAD]])]
+    """Raises DataError: between the rows stands another header, different words above each column, with rows below.
+
+    It stands below an empty line, or numbers begin or end there in a column.
+    """
+    width = len(rows[0]) if rows else 0
+    numeric = [at for at in range(width) if _mostly_numbers([row[at] for row in rows[1:LOOK_HEAD]])]
     if len(numeric) < 2:
         return
     filled = [at for at, row in enumerate(rows[:LOOK_ROWS]) if _has_number(row[numeric[0]])]
     places = range(filled[MIN_ROWS] if len(filled) > MIN_ROWS else len(rows), len(rows) - MIN_ROWS)
-    for row in islice((rows[at] for at in places if HEAD.match(rows[at][numeric[0]])), MOST_HEADS):
+    for at in islice((at for at in places if HEAD.match(rows[at][numeric[0]])), MOST_HEADS):
+        row = rows[at]
         comes_back = any(other is not row and any(map(eq, other, row)) for other in rows)
-        if not comes_back and len(set(row)) == len(row) and all(map(HEAD.match, row)):
+        if (
+            not comes_back
+            and (not any(rows[at - 1]) or _kind_changes(rows, at))
+            and len(set(row)) == len(row)
+            and all(map(HEAD.match, row))
+        ):
             held = ", ".join(row)[:60]
             raise DataError(f"{name} holds two tables, the second begins with the line {held!r}; make a file of each.")
+
+
+def _kind_changes(rows: list[list[str]], at: int) -> bool:
+    """Has a column only numbers above this row and none below it, or the other way round?"""
+    above, below = (
+        [[_has_number(cell) for cell in column if cell] for column in zip(*part, strict=True)]
+        for part in (rows[max(1, at - LOOK_HEAD) : at], rows[at + 1 : at + LOOK_HEAD])
+    )
+    return any(
+        min(len(one), len(other)) >= MIN_ROWS - 1 and len({*one}) == len({*other}) == 1 and one[0] != other[0]
+        for one, other in zip(above, below, strict=True)
+    )
 
 
 def _is_turned(rows: list[list[str]]) -> bool:
@@ -191,6 +223,7 @@ def _without_subtotals(found: Tidied) -> Tidied:
     rows = found.rows
     firsts = [next(filter(None, row), "")[:MAX_TOTAL_CHARS] for row in rows]
     sums = {at for at, cell in enumerate(firsts) if not cell[:1].isdecimal() and SUBTOTAL.match(cell)} - {0}
+    sums = {at for at in sums if all(map(_has_number, list(filter(None, rows[at]))[1:]))}
     if not sums or len(sums) > MAX_SUBTOTALS * len(rows):
         return found
     others = [row for at, row in enumerate(rows) if at not in sums]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from automl_engine.errors import DataError
 from formatters.tables.dates import date_format
+from formatters.tables.delimited import preamble_lines, without_names
 from tests.formatters.test_awkward_uploads import classes, converted, features, number, put, table, warnings
 from tests.formatters.toys import write_workbook
 
@@ -119,9 +121,36 @@ def test_lines_between_the_rows_that_sum_up_are_left_out(tmp_path):
     assert "left out 3 lines between the rows such as 'Subtotal North'" in warnings(report)
 
 
-def test_two_tables_in_one_file_are_refused(tmp_path):
-    below = lines((), ("year", "rain", "river"), *((2000 + i, i * 7 % 90, "Elbe") for i in range(12)))
-    with pytest.raises(DataError, match="two tables, the second begins with the line 'year, rain, river'"):
+def test_a_game_that_is_called_total_is_no_subtotal(tmp_path):
+    games = [(f"Game {i}", ["puzzle", "race"][i % 2], number(i), ["low", "high"][i // 2 % 2]) for i in range(40)]
+    games[20:20] = [("Total War", "strategy", "", "low")]
+    report = converted(put(tmp_path, {"a.csv": lines(("name", "genre", "sales", "demand"), *games)}), target="demand")
+    assert classes(report) == {"high": 20, "low": 21}
+
+
+def test_a_label_behind_an_empty_column_that_ends_earlier_is_kept(tmp_path):
+    rows = [(number(i), number(3 * i), "", ELMS[i % 4] if i < 28 else "") for i in range(40)]
+    report = converted(put(tmp_path, {"a.csv": lines(("f1", "f2", "", "label"), *rows)}))
+    assert classes(report) == {"elm": 14, "oak": 14}
+
+
+def test_one_odd_row_is_no_second_table(tmp_path):
+    rows = [(f"N{i % 20}", number(i), i % 3) for i in range(80)]
+    rows[40:40] = [("Zed", "unknown", "missing")]
+    report = converted(put(tmp_path, {"a.csv": lines(("name", "x", "y"), *rows)}), target="name")
+    assert sum(classes(report).values()) >= 80
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        [("", "", ""), ("year", "rain", "river"), *((2000 + i, i * 7 % 90, "Elbe") for i in range(12))],
+        [("year", "river", "rain"), *((2000 + i, "Elbe", i * 7 % 90) for i in range(12))],
+    ],
+)
+def test_two_tables_in_one_file_are_refused(tmp_path, below):
+    below = lines(*below)
+    with pytest.raises(DataError, match="two tables, the second begins with the line 'year, r"):
         converted(put(tmp_path, {"a.csv": table("height,width,kind", ["1", "2"], ELMS, rows=30) + below}))
 
 
@@ -162,6 +191,13 @@ def test_parts_without_a_header_have_that_of_the_first(tmp_path):
     assert (sum(classes(report).values()), features(report)) == (78, ["height"])
 
 
+def test_parts_of_other_columns_do_not_have_the_header_of_the_first(tmp_path):
+    first = lines(("x", "y", "label"), *((number(i), number(2 * i), ELMS[i % 4]) for i in range(40)))
+    other = lines(*((ELMS[i % 4], number(i), number(2 * i)) for i in range(20)))
+    report = converted(put(tmp_path, {"data1.csv": first, "data2.csv": other}))
+    assert classes(report) == {"elm": 20, "oak": 20}
+
+
 def test_x_and_y_in_text_files_of_both_parts(tmp_path):
     files = {"names/activity_labels.txt": "1 WALK\n2 SIT\n", "names/features.txt": "1 mean\n2 std\n3 max\n"}
     for part, count in (("train", 40), ("test", 20)):
@@ -177,10 +213,31 @@ def test_x_and_y_in_text_files_of_both_parts(tmp_path):
 
 
 def test_a_sheet_for_each_class(tmp_path):
-    write_workbook(tmp_path / "t.xlsx", {name: trees([], 20 * i) for i, name in enumerate(("oak", "elm"))})
+    texts = {
+        name: [("text",), *((sentence(i),) for i in range(at, at + 20))] for name, at in (("ham", 0), ("spam", 50))
+    }
+    write_workbook(tmp_path / "t.xlsx", texts)
     report = converted(tmp_path / "t.xlsx")
-    assert classes(report) == {"elm": 20, "oak": 20}
-    assert "the class of a row is the name of its sheet (oak, elm)" in warnings(report)
+    assert classes(report) == {"ham": 20, "spam": 20}
+    assert "the class of a row is the name of its sheet (ham, spam)" in warnings(report)
+
+
+@pytest.mark.parametrize("title", [[], [("Report",)]])
+def test_sheets_are_no_classes_where_a_column_may_be_the_label(tmp_path, title):
+    def month(start: int) -> list[tuple[object, ...]]:
+        rows = [(20 + i, ["a", "b"][i // 2 % 2], ["no", "yes"][i % 2]) for i in range(start, start + 20)]
+        return [*title, ("age", "plan", "returned"), *rows * 2]
+
+    write_workbook(tmp_path / "t.xlsx", {name: month(20 * i) for i, name in enumerate(("Jan", "Feb", "Mar"))})
+    report = converted(tmp_path / "t.xlsx")
+    assert (report["options"]["target"], classes(report)) == ("returned", {"no": 60, "yes": 60})
+    assert features(report) == ["age", "plan"]
+
+
+def test_an_empty_workbook_is_refused(tmp_path):
+    write_workbook(tmp_path / "t.xlsx", {"one": []})
+    with pytest.raises(DataError, match="holds no rows"):
+        converted(tmp_path / "t.xlsx")
 
 
 def test_sheets_of_one_header_are_one_table(tmp_path):
@@ -277,6 +334,21 @@ def test_titles_filled_up_with_delimiters_are_no_header(tmp_path):
     rows = table("height;width;kind", ["1,5", "2,5"], ELMS, mark=";")
     report = converted(put(tmp_path, {"a.csv": f"Export of the trees;;\nMay 2023;;\n;;\n{rows}"}))
     assert (classes(report), features(report)) == ({"elm": 30, "oak": 30}, ["height", "width"])
+
+
+@pytest.mark.parametrize(("first", "below"), [("class,,,", ["a", "b"]), ("5,,,", ["1", "2"])])
+def test_a_first_line_of_one_cell_above_rows_is_no_title(tmp_path, first, below):
+    text = "\n".join([first, *(f"{below[i % 2]},{i % 7},{i % 5},{i % 3}" for i in range(40))])
+    assert preamble_lines(text + "\n") == 0
+
+
+def test_names_in_each_cell_but_the_last_line(tmp_path):
+    text = "Temp:2,Hum:4\n" * 20_000 + "end"
+    tracemalloc.start()
+    assert without_names(text) == text
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * len(text)
 
 
 def test_text_that_is_called_xls(tmp_path):
