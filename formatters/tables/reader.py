@@ -32,7 +32,7 @@ from formatters.tables.delimited import (
 from formatters.tables.formats import STRUCTURED_SUFFIXES, WORKBOOKS, read_structured
 from formatters.tables.header import distinct_names, has_header_line
 from formatters.tables.records import check_width, tidy_cell, tidy_names
-from formatters.tables.untidy import Tidied, check_one_table, tidy, without_repeated
+from formatters.tables.untidy import check_one_table, tidy, turned_for, without_repeated
 from formatters.words import counted
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat", ".train", ".test", ".trn", ".tst")
@@ -136,7 +136,7 @@ def _read(
     filled = [row for row in rows if keep_empty or any(row)]
     if not filled:
         raise DataError(f"{path.name} is empty: it holds no rows; give a header line and at least one row.")
-    tidied = Tidied(filled) if keep_empty else tidy(filled)
+    tidied = turned_for(filled, wanted) if keep_empty else tidy(filled)
     filled = tidied.rows
     check_width(width := len(filled[0]), path.name)
     has_header = has_header_line(filled[: SAMPLE_ROWS + 1]) if has_header is None else has_header
@@ -229,8 +229,10 @@ def _notes(
 def _structured(path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...]) -> ReadTable:
     found = read_structured(path, decode_text, wanted)
     found = replace(found, rows=tidy_names(found.rows))
-    tidied = tidy(found.rows) if path.suffix.lower() in WORKBOOKS and found.rows and not keep_empty else None
+    sheet = path.suffix.lower() in WORKBOOKS and bool(found.rows)
+    tidied = (turned_for(found.rows, wanted) if keep_empty else tidy(found.rows)) if sheet else None
     rows = tidied.rows if tidied else found.rows
+    check_width(len(rows[0]) if rows else 0, path.name)
     if path.suffix.lower() in WORKBOOKS and has_header is None and rows:
         has_header = has_header_line(rows[: SAMPLE_ROWS + 1])
     header = [f"column_{i}" for i in range(len(rows[0]))] if has_header is False and rows else (rows or [[]]).pop(0)

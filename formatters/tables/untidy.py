@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from operator import eq
@@ -64,6 +65,15 @@ def tidy(rows: list[list[str]]) -> Tidied:
     found = _without_subtotals(found)
     _strip_quotes(found.rows)
     return found
+
+
+def turned_for(rows: list[list[str]], wanted: Sequence[str]) -> Tidied:
+    """Rows to predict, turned if what names the wanted columns stands in the first cells of the lines."""
+    names = {row[0].casefold() for row in rows}
+    folded = {name.casefold() for name in wanted}
+    if not folded or not folded <= names or folded <= {cell.casefold() for cell in rows[0]}:
+        return Tidied(rows)
+    return Tidied([list(column) for column in zip(*rows, strict=True)], turned=True)
 
 
 def without_tables_beside(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from automl_engine.errors import DataError
+from formatters import recipe
 from formatters.tables.dates import date_format
 from formatters.tables.delimited import preamble_lines, without_names
 from tests.formatters.test_awkward_uploads import classes, converted, features, number, put, table, warnings
@@ -181,8 +182,13 @@ def test_a_table_of_genes_is_turned(tmp_path, at):
         *((f"G{k}", *(number(i * (k + 1)) for i in range(40))) for k in range(30)),
     ]
     rows.insert(at or 1, ("class", *kinds))
-    report = converted(put(tmp_path, {"genes.tsv": lines(*rows, mark="\t")}))
+    path = put(tmp_path, {"genes.tsv": lines(*rows, mark="\t")})
+    report = converted(path)
     assert (classes(report), len(features(report))) == ({"ALL": 26, "AML": 14}, 30)
+    del rows[at or 1]  # the classes
+    path.write_text(lines(*rows, mark="\t"), "utf-8")
+    found = recipe.encode(recipe.load(path.parent / "out" / "recipe.json"), path)
+    assert (len(found.names), len(found.examples)) == (40, 40)
 
 
 def test_parts_without_a_header_have_that_of_the_first(tmp_path):
