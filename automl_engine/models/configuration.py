@@ -141,7 +141,7 @@ def check(model: str, params: Mapping[str, Any], searched: Iterable[str] = ()) -
 def _wanted(model: str, name: str, value: Any) -> str:
     """What a value must be; empty if it is."""
     if name in TEXTS or name == "device":
-        return "" if isinstance(value, str) and value else "a name"
+        return "" if isinstance(value, str) else "a name"
     if name in FLAGS:
         return "" if isinstance(value, bool) else "true or false"
     if name in LISTS:
