@@ -19,6 +19,11 @@ export async function open(kind) {
   }
 }
 
+/** Let go of the camera or microphone. */
+export function stop(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
 /** What a video element shows, as a JPEG. */
 export function picture(video) {
   const scale = PICTURE_PX / Math.max(video.videoWidth, video.videoHeight);

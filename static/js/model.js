@@ -1,6 +1,6 @@
 // Send files, a row or a text without leaving the page, and show the predictions when they are ready.
 
-import { clip, open, picture, sound } from "./capture.js";
+import { clip, open, picture, sound, stop } from "./capture.js";
 import { whileDisabled } from "./common.js";
 import { showWhy } from "./why.js";
 
@@ -114,7 +114,7 @@ async function capture(place, kind) {
   } catch (error) {
     message.textContent = error.message;
   } finally {
-    if (!video) for (const track of stream?.getTracks() ?? []) track.stop();
+    if (!video) stop(stream);
   }
 }
 

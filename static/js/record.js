@@ -1,7 +1,7 @@
 // Recording with the webcam or the microphone into class folders: each picture or sound is a file, and upload.js sends
 // them as one zip.
 
-import { open, picture, sound } from "./capture.js";
+import { open, picture, sound, stop } from "./capture.js";
 import { announce } from "./common.js";
 
 const PICTURE_MS = 250; // between two pictures
@@ -10,6 +10,7 @@ const SHOWN = 6; // last pictures of a class
 class Recorder {
   constructor(panel, form) {
     [this.panel, this.form, this.stream] = [panel, form, null];
+    this.opened = 0; // how often a camera or microphone was asked for
     this.holding = this.busy = false; // the button is held; something is being recorded, also a moment longer
     this.classes = new Map(); // name -> blobs in the order of recording
     this.find = (name) => panel.querySelector(`[data-record="${name}"]`);
@@ -44,22 +45,26 @@ class Recorder {
     this.find("hint").textContent = this.sounds
       ? "Hold the button, or the space bar: one sound after the other is recorded."
       : "Hold the button, or the space bar: four pictures a second are recorded.";
+    const turn = ++this.opened;
+    const isLate = () => turn !== this.opened || this.panel.hidden; // the other kind was chosen meanwhile, or it was closed
     try {
-      this.stream = await open(this.sounds ? "sound" : "picture");
+      const stream = await open(this.sounds ? "sound" : "picture");
+      if (isLate()) return stop(stream);
+      this.stream = stream;
     } catch (error) {
-      return this.fail(error.message);
+      if (!isLate()) this.fail(error.message);
+      return;
     }
-    if (this.panel.hidden) return this.stop(); // closed meanwhile
     this.find("class").focus();
     const video = this.find("video");
     video.srcObject = this.sounds ? null : this.stream;
     if (!this.sounds) await new Promise((resolve) => video.addEventListener("loadedmetadata", resolve, { once: true }));
-    this.find("hold").disabled = false;
+    if (!isLate()) this.find("hold").disabled = false;
   }
 
   stop() {
     this.holding = false;
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    stop(this.stream);
     this.stream = null;
   }
 

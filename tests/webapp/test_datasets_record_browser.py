@@ -71,6 +71,27 @@ def test_pictures_and_sounds_become_class_folders(page: Any) -> None:
         assert 0.8 < sound.getnframes() / 16000 < 1.5
 
 
+SLOW_CAMERA = """
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  if (wanted.video) await new Promise((resolve) => setTimeout(resolve, 1500));
+  const stream = await open(wanted);
+  if (wanted.video) window.late = stream;
+  return stream;
+};
+"""
+
+
+def test_sounds_are_chosen_while_the_camera_still_opens(page: Any) -> None:
+    page.add_init_script(SLOW_CAMERA)
+    page.goto("/data/")
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_label("sounds with the microphone").check()
+    page.locator("#record-seconds").fill("1")
+    page.wait_for_function("window.late && window.late.getTracks().every((track) => track.readyState === 'ended')")
+    record(page, "clap")
+
+
 def tried(page: Any, name: str) -> bytes:
     """What the model was asked, once it has been sent."""
     with page.expect_response(re.compile("/predict$")):
