@@ -88,7 +88,7 @@ def test_sounds_are_chosen_while_the_camera_still_opens(page: Any) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_label("sounds with the microphone").check()
     page.locator("#record-seconds").fill("1")
-    page.wait_for_function("window.late && window.late.getTracks().every((track) => track.readyState === 'ended')")
+    page.wait_for_function("() => window.late?.getTracks().every((track) => track.readyState === 'ended')")
     record(page, "clap")
 
 
