@@ -85,6 +85,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 TEXT_HEADS = ("logistic", "nb_logistic", "naive_bayes", "svm")
 """Those of ``text_linear``.  A parameter that is in none of these is a number."""
 LARGEST = 1e300
+"""Above it a calculation soon gives infinity."""
 WEIGHTS = {
     "image_finetuned": "mobilenet_v2_035",
     "image_pretrained": "mobilenet_v2_035",

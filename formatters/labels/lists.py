@@ -87,11 +87,15 @@ def _names(cell: str) -> tuple[str, ...]:
     return (cell,)
 
 
-def flags_by_place(cells: Sequence[str], separator: str) -> list[tuple[str, ...]] | None:
-    """The places of the ones in cells such as [0, 1, 1], which hold a 0 or 1 for each label; None for other cells."""
-    rows = [split_list(cell, separator) for cell in cells]
-    width = max(map(len, rows), default=0)
+def flags_by_place(cells: Sequence[str | None], separator: str) -> list[tuple[str, ...] | None] | None:
+    """The places of the ones in cells such as [0, 1, 1], which hold a 0 or 1 for each label; None for other cells.
+
+    A cell that is None stays so.
+    """
+    rows = [None if cell is None else split_list(cell, separator) for cell in cells]
+    known = [row for row in rows if row is not None]
+    width = max(map(len, known), default=0)
     flags = {"0": False, "0.0": False, "0.": False, "1": True, "1.0": True, "1.": True}
-    if width < 2 or not all(len(row) in (0, width) and flags.keys() >= set(row) for row in rows):
+    if width < 2 or not all(len(row) in (0, width) and flags.keys() >= set(row) for row in known):
         return None
-    return [tuple(str(at) for at, flag in enumerate(row) if flags[flag]) for row in rows]
+    return [None if row is None else tuple(str(at) for at, flag in enumerate(row) if flags[flag]) for row in rows]

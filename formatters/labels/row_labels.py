@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 
 from automl_engine.errors import DataError
 from formatters.base import Doubt
@@ -89,15 +88,11 @@ def _from_columns(table: RawTable, columns: list[Column]) -> RowLabels:
 def _from_lists(table: RawTable, name: str) -> RowLabels:
     cells = table.column(name)
     separator = list_separator(cells, name.lower()) or ";"
-    known = [not is_missing(cell) for cell in cells]
-    if flags := flags_by_place(list(compress(cells, known)), separator):
+    if flags := flags_by_place([None if is_missing(cell) else cell for cell in cells], separator):
         what = f"column {name!r} holds a 0 or 1 for each label, so the labels are the places of the ones, from 0"
-        rest = iter(flags)
-        placed = [next(rest) if filled else None for filled in known]
-        found = _several(placed, Doubt(what, "write the names of the labels to see them", name, "info"))
-        return replace(
-            found, multi_label=any(len(row) != 1 for row in flags), doubts=[*found.doubts, *_left_out(placed, name)]
-        )
+        found = _several(flags, Doubt(what, "write the names of the labels to see them", name, "info"))
+        several = any(row is not None and len(row) != 1 for row in flags)
+        return replace(found, multi_label=several, doubts=found.doubts + _left_out(flags, name))
     _check_objects(cells, name)
     rows: list[tuple[str, ...] | None] = [tuple(dict.fromkeys(split_list(cell, separator))) for cell in cells]
     held = "lists of objects" if any(cell.startswith("[{") for cell in cells) else f"lists separated by {separator!r}"

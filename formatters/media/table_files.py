@@ -12,12 +12,11 @@ from automl_engine.errors import DataError
 from formatters.split_words import PART_WORDS, part_of
 from formatters.tables.formats import read_workbook
 from formatters.tables.header import distinct_names
-from formatters.tables.reader import RawTable, decode_text, read_table
+from formatters.tables.reader import RawTable, decode_text, is_text, read_table
 from formatters.tables.records import MAX_CELLS, SPLIT, flat_rows
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")
-WORKBOOK_HEADS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 MAX_KEYS = 500  # of the objects in the cells of a column
 FLAGS = {"1", "-1", "0"}
 MIN_CLASSES = 2
@@ -30,9 +29,7 @@ def read_label_table(path: Path) -> RawTable:
         DataError: it cannot be read as a table.
     """
     suffix = path.suffix.lower()
-    with open(path, "rb") as file:
-        head = file.read(4)
-    if suffix in WORKBOOKS and head in WORKBOOK_HEADS:  # programs call text .xls, too
+    if suffix in WORKBOOKS and not is_text(path):
         return _workbook(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return _json(path)

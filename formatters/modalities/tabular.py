@@ -5,7 +5,6 @@ The target may stand anywhere (``target.py``); identifiers, constants and free t
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +22,7 @@ from formatters.edits.columns import load
 from formatters.edits.labels import edited_rows
 from formatters.labels.row_labels import RowLabels, read_labels
 from formatters.labels.target import Target, choose
+from formatters.modalities.cells import cell_doubts
 from formatters.tables.columns import (
     MAX_CATEGORIES,
     Column,
@@ -40,7 +40,6 @@ from formatters.tables.files import TableUpload, groups_of
 from formatters.tables.fit import Flaws, fit
 from formatters.tables.kind import judge
 from formatters.tables.new_rows import for_each_file, layout, read_new_rows, write_new_rows
-from formatters.tables.numbers import QUANTITY, are_quantities, mixed_signs
 from formatters.words import counted
 
 NINES = re.compile(r"-9{1,6}|9{2,6}")
@@ -49,14 +48,6 @@ RUNS_BEYOND_CHANCE = 3  # rows of one class in a run, over what their shares mak
 MAX_RECORDINGS_SHARE = 0.02  # of the rows begin another one
 MIN_RUN_ROWS = 10  # of one class
 LEAK_MAX_VALUES = 50
-UNIT_NAME = re.compile(r"(.*[_\s.])?(units?|einheit|unité|unidad|единица|单位)", re.IGNORECASE)
-OTHER_UNIT = re.compile(
-    r"[%$€£¥₹]|usd|eur|gbp|[cfku]|iu|[mµμun]?mol|[mµμun]?g|[µμu]l|bpm|mmhg|[kmh]?pa|psi|m?bar|kcal|k?[jw]|kwh|kelvin|celsius|"
-    r"fahrenheit|(kilo|milli)?grams?|pounds?|ounces?|(kilo|centi|milli)?met(er|re)s?|miles?|feet|lit(er|re)s?",
-    re.IGNORECASE,
-)
-FREQUENCY = re.compile(r"freq(uency|uencies)?|counts?|n|weights?|häufigkeit|anzahl|effectif|frecuencia", re.IGNORECASE)
-MIN_GRID_ROWS = 8
 SENTENCE_CHARS = 40  # on average: longer than names and titles
 LEAK_MIN_ROWS_A_VALUE = 5
 LEAK_MIN_ROWS = 50  # for ranges of a number
@@ -241,7 +232,7 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
             fix = "remove the column if it will not be known for new data"
             others = len(features) > 1
             doubts.append(Doubt(what, fix, column.name, fixes=fixes.ignore([column.name]) if others else []))
-    doubts += _cell_doubts(upload, target, features)
+    doubts += cell_doubts(upload, target, features)
     doubts += _time_doubts(upload, labels)
     votes = [] if labels.multi_label else _votes(features, upload, labels)
     if votes:
@@ -250,51 +241,6 @@ def _doubts(upload: TableUpload, target: Target, features: list[Column], labels:
         others = len(features) > len(votes)
         doubts.append(Doubt(what, fix, votes[0], fixes=fixes.ignore(votes) if others else []))
     return doubts
-
-
-def _cell_doubts(upload: TableUpload, target: Target, features: list[Column]) -> list[Doubt]:
-    """What cells mean only together with others: their unit, the cell above, how many samples they count."""
-    doubts = []
-    for column in features:
-        if mixed := mixed_signs(column.numbers):
-            what = f"column {column.name!r} mixes {mixed[0]!r} and {mixed[1]!r}, which were read as plain numbers"
-            doubts.append(Doubt(what, "write all its cells in one unit", column.name))
-    for column in upload.columns:
-        if column.type in ("category", "id") and column.name not in target.columns and are_quantities(column.counts):
-            what = f"column {column.name!r} holds quantities such as {next(iter(column.counts))!r}, which were read as "
-            what += "words, not as numbers"
-            doubts.append(Doubt(what, "write each as a plain number, all in one unit", column.name))
-    for column in upload.columns:
-        known = list(filter(_is_unit, column.counts)) if UNIT_NAME.fullmatch(column.name) else []
-        if 1 < len(known) > len(column.counts) / 2 and column.name not in target.columns:
-            units = " and ".join(map(repr, known[:2]))
-            what = (
-                f"column {column.name!r} tells several units, such as {units}, but numbers are read without their unit"
-            )
-            doubts.append(
-                Doubt(what, "write all numbers of a column in one unit, and each quantity in a column", column.name)
-            )
-    for column in upload.columns:
-        each_once = 1 < column.present == len(column.counts) < column.missing and not column.numbers
-        if each_once and upload.table.column(column.name)[0] in column.counts:
-            what = (
-                f"column {column.name!r} is filled in {column.present:,} times and empty below each, as if that meant "
-            )
-            what += "the same; here empty cells are missing values"
-            doubts.append(Doubt(what, "fill in every row", column.name))
-    others = [column.distinct for column in upload.columns if not FREQUENCY.fullmatch(column.name)]
-    counts = [column for column in upload.columns if FREQUENCY.fullmatch(column.name) and column.numbers]
-    if len(counts) == 1 and len(others) > 1 and math.prod(others) == len(upload.table.rows) >= MIN_GRID_ROWS:
-        what = f"each row is another combination of values, as if column {counts[0].name!r} told how many samples it "
-        what += "stands for; here it is a column like the others, and each row one sample"
-        doubts.append(Doubt(what, "write a row for each sample", counts[0].name))
-    return doubts
-
-
-def _is_unit(cell: str) -> bool:
-    """Is it a unit of numbers, such as "kg" or "mg/dL", or a currency?"""
-    parts = re.split(r"\s*(?:/|\bper\b)\s*", cell.strip())
-    return all(OTHER_UNIT.fullmatch(part) or QUANTITY.fullmatch(f"1 {part}") for part in parts)
 
 
 def _time_doubts(upload: TableUpload, labels: RowLabels) -> list[Doubt]:

@@ -66,6 +66,11 @@ QUANTITY = re.compile(
     rf"[-+]?\d[\d.,]*\s*(°\s?[cfk]|{PARTS}|({UNITS}|{OTHER_UNITS})\.?(\s*\d.*)?)",
     re.IGNORECASE,
 )
+LONE_UNIT = re.compile(  # a word that tells a unit where it stands alone
+    r"[%$€£¥₹]|usd|eur|gbp|[cfku]|iu|[mµμun]?mol|[mµμun]?g|[µμu]l|bpm|mmhg|[kmh]?pa|psi|m?bar|kcal|k?[jw]|kwh|kelvin|celsius|"
+    r"fahrenheit|(kilo|milli)?grams?|pounds?|ounces?|(kilo|centi|milli)?met(er|re)s?|miles?|feet|lit(er|re)s?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,12 @@ def are_quantities(cells: Collection[str]) -> bool:
     """Are nearly all of these numbers with units of several kinds or parts (36 °C and 97 °F, 1h 20m, 120/80)?"""
     looked = list(islice(cells, LOOK_CELLS))
     return len(looked) > MAX_CODES and sum(map(bool, map(QUANTITY.fullmatch, looked))) >= QUANTITY_SHARE * len(looked)
+
+
+def is_unit(cell: str) -> bool:
+    """Is it a unit of numbers, such as "kg" or "mg/dL", or a currency?"""
+    parts = re.split(r"\s*(?:/|\bper\b)\s*", cell.strip())
+    return all(LONE_UNIT.fullmatch(part) or QUANTITY.fullmatch(f"1 {part}") for part in parts)
 
 
 def mixed_signs(numbers: Mapping[str, float]) -> list[str]:

@@ -107,7 +107,7 @@ def read_with_findings(
 def _read(
     path: Path, has_header: bool | None, keep_empty: bool, wanted: tuple[str, ...], size_bytes: int, mtime_ns: int
 ) -> ReadTable:
-    if path.suffix.lower() in STRUCTURED_SUFFIXES and not _is_text(path):
+    if path.suffix.lower() in STRUCTURED_SUFFIXES and not is_text(path):
         return _structured(path, has_header, keep_empty, wanted)
     check_lines(path)
     text, encoding = decode_text(path)
@@ -164,7 +164,7 @@ def _read(
     return RawTable(columns, filled, has_header, delimiter, path.name, label), RawFindings(notes, left_out, unread)
 
 
-def _is_text(path: Path) -> bool:
+def is_text(path: Path) -> bool:
     """Is it delimited text that some program calls .xls?
 
     Raises:

@@ -10,23 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from automl_engine.errors import DataError
 from formatters.media.table_files import class_of_list, joined_lists, read_label_table
 from formatters.unpacking.idx import expand
 from formatters.unpacking.limits import Tally
 from tests.formatters.test_awkward_uploads import classes, converted, warnings
+from tests.formatters.test_exports import pictures
 
 LABELS = [["cat", "dog"][i % 2] for i in range(24)]
-
-
-def pictures(folder: Path, names: list[str]) -> None:
-    rng = np.random.default_rng(0)
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 255, (16, 16), np.uint8)).save(path)
 
 
 def idx(values: np.ndarray) -> bytes:
@@ -161,10 +153,18 @@ def test_a_list_whose_first_line_alone_holds_1(tmp_path):
     assert (joined.rows[0][2:], len(joined.rows)) == (["1", "0"], 24)
 
 
-def test_objects_of_cells_with_a_number_too_long(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        ("via.csv", "filename,label,shape", '{i}.png,{label},"{{""c"": ' + "1" * 5000 + '}}"'),  # too long a number
+        ("via.csv", "filename,size,attributes", '{i}.png,{i},"{{""class"":""{label}""}}"'),
+        ("labels.xls", "filename\tlabel", "{i}.png\t{label}"),
+    ],
+)
+def test_labels_in_a_table_beside(tmp_path, name, header, row):
     pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
-    rows = (f'{i}.png,{label},"{{""c"": {"1" * 5000}}}"\n' for i, label in enumerate(LABELS))
-    (tmp_path / "in" / "via.csv").write_text("filename,label,shape\n" + "".join(rows))
+    rows = [row.format(i=i, label=label) for i, label in enumerate(LABELS)]
+    (tmp_path / "in" / name).write_text("\n".join([header, *rows]) + "\n")
     assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
 
 
@@ -173,20 +173,6 @@ def test_objects_of_cells_with_other_keys_in_each(tmp_path):
     rows = (f"{i}.png|{LABELS[i % 24]}|{json.dumps(one)}\n" for i, one in enumerate(own))
     (tmp_path / "via.csv").write_text("filename|label|shape\n" + "".join(rows))
     assert read_label_table(tmp_path / "via.csv").columns == ["filename", "label", "shape"]
-
-
-def test_labels_in_text_called_xls(tmp_path):
-    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
-    rows = (f"{i}.png\t{label}\n" for i, label in enumerate(LABELS))
-    (tmp_path / "in" / "labels.xls").write_text("filename\tlabel\n" + "".join(rows))
-    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
-
-
-def test_labels_in_an_object_of_a_cell(tmp_path):
-    pictures(tmp_path / "in", [f"{i}.png" for i in range(24)])
-    rows = (f'{i}.png,{700 + i},"{{""class"":""{label}""}}",0,"{{}}"\n' for i, label in enumerate(LABELS))
-    (tmp_path / "in" / "via.csv").write_text("filename,file_size,file_attributes,region_id,shape\n" + "".join(rows))
-    assert classes(converted(tmp_path / "in")) == {"cat": 12, "dog": 12}
 
 
 def test_videos_beside_the_pictures_of_a_class_are_told(tmp_path):
