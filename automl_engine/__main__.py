@@ -27,6 +27,7 @@ from typing import Any
 
 from automl_engine import clock
 from automl_engine.errors import EXIT_STOPPED, DataError, exit_code
+from automl_engine.lab.bench import BASELINE, BASELINE_CHILD
 from automl_engine.lab.meta import VERBS
 from automl_engine.run import child
 
@@ -49,7 +50,6 @@ def main(arguments: list[str] | None = None, *, is_preloaded: bool = False) -> i
 
 
 def run(options: argparse.Namespace) -> int:
-    from automl_engine.lab.bench import baselines
     from automl_engine.models.configuration import missing_package
     from automl_engine.run.supervisor import CHILD, find_dataset
     from automl_engine.run.supervisor import run as run_engine
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     model, params = resolve(asked, data_dir, options.portfolio)
     if lacks := missing_package(model):
         raise DataError(f"{options.model} needs {lacks}")
-    if options.clock == "virtual" and model in ("challenge", baselines.MODEL):
+    if options.clock == "virtual" and model in ("challenge", BASELINE):
         raise DataError(f"{options.model} reads the real time, and so it only runs with --clock wall.")
     if options.clock == "virtual":
         clock.Costs.read(options.costs)  # a wrong table is told here, in a sentence
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         costs=options.costs if options.clock == "virtual" else None,
         on_line=lambda line: print(line, flush=True),
-        child=baselines.CHILD if model == baselines.MODEL else None if options.is_preloaded else CHILD,
+        child=BASELINE_CHILD if model == BASELINE else None if options.is_preloaded else CHILD,
     )
     print_scores(scores)
     if options.clock == "virtual":
@@ -93,12 +93,12 @@ def _unpacked(model: Path, run_dir: Path) -> str:
     Raises:
         DataError: the archive is damaged, hostile or too large.
     """
-    from formatters.unpacking.archive import unpack
-
     if model.name == "model.py":
         return str(model.parent)
     if model.suffix != ".zip" and not (model.suffix and model.is_file()):
         return str(model)
+    from formatters.unpacking.archive import unpack  # not before: it takes long to import
+
     place = run_dir / "submission" / model.stem
     shutil.rmtree(place.parent, ignore_errors=True)
     return str(unpack(model, place, is_code=True).root)
@@ -111,15 +111,17 @@ def resolve(name: str, data_dir: Path, portfolio: Path | None) -> tuple[str, dic
     Raises:
         DataError: there is no such model.
     """
-    from automl_engine.lab.bench.baselines import BASELINES, MODEL
     from automl_engine.models import MODELS
 
     if (Path(name) / "model.py").is_file():
         return _challenge(Path(name), data_dir)
     if name == "constant":
         return name, {}
-    if name in BASELINES:
-        return MODEL, {"program": name}
+    if name.startswith(BASELINE):
+        from automl_engine.lab.bench.baselines import BASELINES
+
+        if name in BASELINES:
+            return BASELINE, {"program": name}
     from automl_engine.portfolio import changed_row, configurations, load
 
     rows = load(portfolio)

@@ -207,8 +207,9 @@ def clearly_worse(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, n
     return weighted_nauc(*one) < weighted_nauc(*other) - CLEAR * float(error)
 
 
-def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """Standard error of the difference in NAUC (as ``objective`` weighs the classes) of two predictions (n, K).
+def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray, few: float = FEW) -> float:
+    """Standard error of the difference in NAUC of two predictions (n, K); the classes are weighed as ``objective``
+    does, or equally with ``few`` = 0.
 
     The predictions are compared example by example (DeLong et al., Biometrics 1988), so two states of one network,
     which err alike, can be told apart on far fewer examples than two different models.
@@ -216,7 +217,7 @@ def difference_error(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> 
     influence, total = np.zeros(len(labels)), 0.0
     for truth, a, b, pairs in zip(labels.T == 1, one.T, other.T, _effective_counts(labels), strict=True):
         if pairs:
-            weight, change = pairs / (pairs + FEW), _placements(truth, a) - _placements(truth, b)
+            weight, change = pairs / (pairs + few), _placements(truth, a) - _placements(truth, b)
             for side in (truth, ~truth):
                 influence[side] += 2 * weight * (change[side] - change[side].mean()) / side.sum()
             total += weight

@@ -18,7 +18,12 @@ from automl_engine.portfolio import load
 from tests.engine.toy_examples import toy
 from tests.engine.toys import write_dataset
 
-COMMAND = "from automl_engine.__main__ import _parser, resolve; _parser(['run', 'DIR', '--out', 'RUN'])"
+COMMAND = """
+from pathlib import Path
+from automl_engine.__main__ import _parser, _unpacked, resolve
+_parser(["run", "DIR", "--out", "RUN"])
+resolve(_unpacked(Path("auto"), Path("RUN")), Path("DIR"), None)
+"""
 SUPERVISOR = "from automl_engine.run import supervisor"
 NETWORK = """
 import torch
@@ -39,7 +44,11 @@ assert not network.weight.equal(before)
 
 @pytest.mark.parametrize(
     ("program", "unwanted"),
-    [(COMMAND, ["torch", "sklearn", "scipy.stats"]), (SUPERVISOR, ["torch", "scipy"]), (NETWORK, ["torch._dynamo"])],
+    [
+        (COMMAND, ["torch", "sklearn", "scipy", "formatters", "automl_engine.lab.bench.baselines"]),
+        (SUPERVISOR, ["torch", "scipy"]),
+        (NETWORK, ["torch._dynamo"]),
+    ],
     ids=["command", "supervisor", "network"],
 )
 def test_what_is_not_imported(program: str, unwanted: list[str]) -> None:

@@ -14,6 +14,7 @@ from automl_engine.lab.replay.orders import CONTROL, portfolio, selected
 from automl_engine.lab.replay.policy import Policy, followed
 from automl_engine.lab.replay.record import Course
 from automl_engine.lab.replay.records import Record, finished
+from automl_engine.lab.replay.rules import RULES
 from automl_engine.lab.replay.run import Engine, Replay, replayed
 from automl_engine.portfolio import load
 
@@ -155,3 +156,11 @@ def test_unfinished_records_are_left_out(budget_s: float, tmp_path: Path) -> Non
     assert [one.name for one in kept] == ["failed-0", "whole-0"]
     assert told == [f"begun-0 is left out: it has no record of {NAMES[2]}."]
     assert replayed(kept[1], NAMES).budget_s == budget_s
+
+
+def test_a_fall_has_an_error() -> None:
+    """What the mean loses by a bad member is clear on a hundred examples; what it gains is no fall."""
+    good, bad = NAMES[:2]
+    diluted = replayed(made_up(0, 0), [good, bad], RULES["mean"])
+    assert diluted.fall > 2 * diluted.fall_error > 0
+    assert replayed(made_up(0, 0), [bad, good], RULES["best"]).fall_error == 0

@@ -2,3 +2,9 @@
 
 A supervisor like ``run``: converting and running happen in processes of their own, so nothing heavy is loaded here.
 """
+
+import sys
+
+BASELINE = "baseline"
+"""The one model of all baselines, and a child process that knows it."""
+BASELINE_CHILD = (sys.executable, "-m", "automl_engine.lab.bench.baselines")

@@ -3,7 +3,7 @@
 A program is a way to read a modality into something that scikit-learn takes, and the estimators to try on it; it
 predicts once.  Multi-label tasks are learned one class against the rest.  ``TUNED`` is what patience gets
 with the same tools: the best of many candidates by cross-validation on the training examples.  The child process of
-such a run (``CHILD``) is the engine's own, with this one model more.
+such a run (``BASELINE_CHILD``) is the engine's own, with this one model more.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 from automl_engine.dataset.examples import Examples
 from automl_engine.dataset.spec import Spec
 from automl_engine.errors import DataError
+from automl_engine.lab.bench import BASELINE
 from automl_engine.models.base import AnytimeModel, is_multi_label
 
-CHILD = (sys.executable, "-m", "automl_engine.lab.bench.baselines")
-MODEL, TUNED = "baseline", "baseline_tuned"
+TUNED = "baseline_tuned"
 SIDE_PX, FRAMES = 32, 8
 TREES = 200
 FOLDS = 3
@@ -49,7 +49,7 @@ class Program(NamedTuple):
 class Baseline(AnytimeModel):
     """One program of ``BASELINES``, called by its name."""
 
-    name = MODEL
+    name = BASELINE
 
     def __init__(self, spec: Spec, program: str, seed: int = 0, device: str = "cpu", **params: Any) -> None:
         super().__init__(spec, program=program, seed=seed, **params)
@@ -337,7 +337,7 @@ def main(arguments: list[str]) -> int:
     from automl_engine.models import MODELS
     from automl_engine.run import ingestion
 
-    MODELS[MODEL] = "automl_engine.lab.bench.baselines:Baseline"
+    MODELS[BASELINE] = "automl_engine.lab.bench.baselines:Baseline"
     return ingestion.main(arguments)
 
 

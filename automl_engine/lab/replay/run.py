@@ -14,7 +14,16 @@ from typing import Self
 
 import numpy as np
 
-from automl_engine.auto.ensemble import LEAST_WEIGHT, holds_up, mix, objective, reweighed, validation_nauc, weighed_anew
+from automl_engine.auto.ensemble import (
+    LEAST_WEIGHT,
+    difference_error,
+    holds_up,
+    mix,
+    objective,
+    reweighed,
+    validation_nauc,
+    weighed_anew,
+)
 from automl_engine.auto.schedule import PATIENCE_S, PERFECT, SPACING
 from automl_engine.lab.replay.records import Record
 from automl_engine.lab.replay.rules import Rule
@@ -29,6 +38,8 @@ class Outcome:
     times_s: list[float]
     scores: list[float]
     budget_s: float
+    fall_error: float = 0.0
+    """Standard error of the fall, for there are so many test examples only."""
 
     @property
     def alc(self) -> float:
@@ -180,6 +191,8 @@ class Replay:
         self.record, self.mixture = record, mixture
         self.now_s, self.written_s = 0.0, 0.0
         self.times_s, self.scores = list[float](), list[float]()
+        self.best = self.latest = np.empty(0)
+        """Predictions of the test set."""
         self.written: dict[str, tuple[int, float]] = {}
         self.refitted: set[str] = set()
         self.steps: dict[str, int] = {}
@@ -203,7 +216,9 @@ class Replay:
             self.work(name, len(left) > 1)
         self._finish()
         self._write()
-        return Outcome(self.times_s, self.scores, self.record.budget_s)
+        has_fallen = bool(self.scores) and max(self.scores) > self.scores[-1]
+        error = difference_error(self.record.test_labels, self.best, self.latest, few=0) if has_fallen else 0.0
+        return Outcome(self.times_s, self.scores, self.record.budget_s, error)
 
     def whole(self, name: str) -> None:
         """The whole course of a configuration that others follow."""
@@ -319,8 +334,12 @@ class Replay:
         self.now_s += sum(self._test_s(name) for name in news if old.get(name) != state[name][0])
         self.written, self.written_s = state, self.now_s
         if self.now_s <= self.record.budget_s:
+            self.latest = self.mixture.predict()
+            score = validation_nauc(self.record.test_labels, self.latest)
+            if score > max(self.scores, default=-np.inf):
+                self.best = self.latest
             self.times_s.append(self.now_s)
-            self.scores.append(validation_nauc(self.record.test_labels, self.mixture.predict()))
+            self.scores.append(score)
 
 
 def replayed(record: Record, order: Sequence[str], rule: Rule | None = None) -> Outcome:
