@@ -43,6 +43,7 @@ class Member:
     full_model: AnytimeModel | None = None
     """The model that was refit on all training examples."""
     fit_s: float = 0.0
+    """Training time of the last model, in a network of all slices so far."""
     fold_s: float = 0.0
     """What another fold takes, which finds the features of all examples there."""
     test_s: float = 0.0
@@ -111,7 +112,9 @@ class Member:
 
     def slice(self, split: Examples) -> None:
         """A network learns for some seconds and predicts fold 0."""
+        start = clock.now_s()
         self.current.train(split.subset(np.flatnonzero(self.folds != 0)), self.schedule.remaining_s())
+        self.fit_s += clock.now_s() - start
         self._check(self.current, split, np.flatnonzero(self.folds == 0))
 
     def check_folds(self, split: Examples, limit_s: float) -> None:

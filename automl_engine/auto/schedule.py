@@ -44,7 +44,8 @@ SETTLED_S, SETTLED_FRACTION = 20.0, 0.33
 to bagged versions: together they have seen all examples, and their mean is better than any of them (Breiman, "Bagging
 predictors", 1996)."""
 LEAST_VERSION_S = 30.0
-"""Training time of a bagged version, at least; otherwise it learns as long as the first took to its best state."""
+"""Training time of a bagged version, at least; otherwise it learns as long as the first took to its best state.  A
+network that comes to the end of its training needs no more."""
 
 
 class Schedule:
@@ -163,8 +164,9 @@ class Schedule:
 
 
 def _learning_s(member: Member) -> float:
-    """How long the network took to its best state."""
-    return max(LEAST_VERSION_S, member.gained_s - member.opened_s)
+    """How long the network took to its best state; one that came to the end of its training takes as long again."""
+    to_best_s = max(LEAST_VERSION_S, member.gained_s - member.opened_s)
+    return min(to_best_s, 1.5 * member.fit_s) if member.current.done_training else to_best_s
 
 
 def has_enough_examples(configuration: Mapping[str, Any], count: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from automl_engine.errors import DataError
 
@@ -21,7 +21,8 @@ INSTEAD = "to classify, cut the objects out and sort them into one folder per cl
 def masks(files: Collection[str]) -> set[str]:
     """Files that stand for a region of another: x_mask.png beside x.png, or masks/x.png beside images/x.png."""
     stems = {path.rpartition(".")[0] for path in files}
-    in_folder = {path for path in files if any(MASK_FOLDER.fullmatch(part) for part in path.split("/")[:-1])}
+    folders = _mask_folders(files)
+    in_folder = {path for path in files if not folders.isdisjoint(map(str, PurePosixPath(path).parents))}
     pictured = {_name(path) for path in files if path not in in_folder}
     found = set()
     for path in files:
@@ -32,6 +33,24 @@ def masks(files: Collection[str]) -> set[str]:
         if beside or (path in in_folder and (name in pictured or base in pictured)):
             found.add(path)
     return found
+
+
+def _mask_folders(files: Collection[str]) -> set[str]:
+    """Folders called "masks", say, beside others; "with_mask" and "mask_worn_wrongly" are classes."""
+    beside: dict[PurePosixPath, set[str]] = {}
+    for folder in {parent for path in files for parent in PurePosixPath(path).parents if parent.name}:
+        beside.setdefault(folder.parent, set()).add(folder.name)
+    return {
+        str(parent / name)
+        for parent, names in beside.items()
+        for name in names
+        if MASK_FOLDER.fullmatch(name) and not all(last_word(name) in other.lower() for other in names - {name} or {""})
+    }
+
+
+def last_word(folder: str) -> str:
+    """In lower case, singular: "mask" of "Cat_masks"."""
+    return re.split(r"[\s._-]", folder)[-1].lower().removesuffix("s")
 
 
 def _name(path: str) -> str:

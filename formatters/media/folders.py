@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from automl_engine.errors import DataError
 from formatters.base import Doubt, Side
 from formatters.groups import who_names
-from formatters.media.annotations import MASK_FOLDER
+from formatters.media.annotations import MASK_FOLDER, last_word
 from formatters.media.names import classes_in_names
 from formatters.media.order import examples, natural
 from formatters.media.parts import split_depths
@@ -168,8 +168,7 @@ def _check_no_answers(labels: dict[str, str], noun: str) -> None:
     for file, label in labels.items():
         names.setdefault(label, set()).add(file.rpartition("/")[2])
     answers = next((label for label in names if MASK_FOLDER.fullmatch(label)), "")
-    word = re.split(r"[\s._-]", answers)[-1].lower().removesuffix("s")
-    if sum(word in label.lower() for label in names) > 1:  # classes, such as "mask" and "no_mask"
+    if sum(last_word(answers) in label.lower() for label in names) > 1:  # classes, such as "mask" and "no_mask"
         return
     other = next((label for label in names if label != answers and names[label] == names.get(answers)), "")
     if other:

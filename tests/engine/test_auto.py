@@ -200,6 +200,14 @@ def test_versions_without_other_folds_join_a_network(
     assert "version 5" in journal.of("progress")[-1]["text"]
 
 
+def test_versions_take_as_long_as_a_network_that_came_to_its_end(tables: tuple[MemoryExamples, MemoryExamples]) -> None:
+    """Half a minute each, which they may have otherwise, would not fit into the budget."""
+    train, test = tables
+    model, _ = auto(train, toy_rows(first=[0.1], second=[0.2, 0.5]))
+    drive(model, train, hidden(test), budget_s=20)
+    assert len(model.members["second"].versions) == 5
+
+
 def test_a_version_that_fails_is_told_once_and_the_first_goes_on(
     tables: tuple[MemoryExamples, MemoryExamples], monkeypatch: pytest.MonkeyPatch
 ) -> None:

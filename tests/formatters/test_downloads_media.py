@@ -210,7 +210,7 @@ def test_a_folder_of_labels_beside_texts_is_no_class(tmp_path):
         converted(tmp_path / "in")
 
 
-@pytest.mark.parametrize("folders", [["mask", "no_mask"], ["with_mask", "without_mask"]])
+@pytest.mark.parametrize("folders", [["mask", "no_mask"], ["with_mask", "without_mask", "mask_worn_wrongly"]])
 def test_classes_with_and_without_masks(tmp_path, folders):
     pictures(tmp_path / "in", [f"{folder}/{i}.png" for folder in folders for i in range(12)])
     assert classes(converted(tmp_path / "in")) == dict.fromkeys(folders, 12)
