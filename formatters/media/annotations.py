@@ -21,8 +21,8 @@ INSTEAD = "to classify, cut the objects out and sort them into one folder per cl
 def masks(files: Collection[str]) -> set[str]:
     """Files that stand for a region of another: x_mask.png beside x.png, or masks/x.png beside images/x.png."""
     stems = {path.rpartition(".")[0] for path in files}
-    folders = _mask_folders(files)
-    in_folder = {path for path in files if not folders.isdisjoint(map(str, PurePosixPath(path).parents))}
+    folders = _mask_folders({path.rpartition("/")[0] for path in files})
+    in_folder = {path for path in files if path.rpartition("/")[0] in folders}
     pictured = {_name(path) for path in files if path not in in_folder}
     found = set()
     for path in files:
@@ -35,17 +35,19 @@ def masks(files: Collection[str]) -> set[str]:
     return found
 
 
-def _mask_folders(files: Collection[str]) -> set[str]:
-    """Folders called "masks", say, beside others; "with_mask" and "mask_worn_wrongly" are classes."""
+def _mask_folders(folders: Collection[str]) -> set[str]:
+    """Those within one that is called "masks", say, beside others; "with_mask" and "mask_worn_wrongly" are classes."""
+    around = {folder: [PurePosixPath(folder), *PurePosixPath(folder).parents][:-1] for folder in folders}
     beside: dict[PurePosixPath, set[str]] = {}
-    for folder in {parent for path in files for parent in PurePosixPath(path).parents if parent.name}:
-        beside.setdefault(folder.parent, set()).add(folder.name)
-    return {
-        str(parent / name)
-        for parent, names in beside.items()
-        for name in names
-        if MASK_FOLDER.fullmatch(name) and not all(last_word(name) in other.lower() for other in names - {name} or {""})
-    }
+    for path in {path for paths in around.values() for path in paths}:
+        beside.setdefault(path.parent, set()).add(path.name)
+
+    def holds_masks(path: PurePosixPath) -> bool:
+        others = beside[path.parent] - {path.name}
+        are_classes = bool(others) and all(last_word(path.name) in other.lower() for other in others)
+        return bool(MASK_FOLDER.fullmatch(path.name)) and not are_classes
+
+    return {folder for folder, paths in around.items() if any(map(holds_masks, paths))}
 
 
 def last_word(folder: str) -> str:
