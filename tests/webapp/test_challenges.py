@@ -234,6 +234,12 @@ def test_a_form_says_what_is_wrong(dataset: Dataset, owner_client: Client, chang
     assert not Challenge.objects.exists()
 
 
+def test_a_proposed_phase_that_is_cleared_is_left_out(dataset: Dataset, owner_client: Client) -> None:
+    cleared = dict.fromkeys(("phases-1-name", "phases-1-start", "phases-1-end"), "")
+    assert owner_client.post(f"/data/{dataset.pk}/challenge", form(**cleared)).status_code == 302
+    assert [phase.name for phase in Challenge.objects.get().phases.all()] == ["Development"]
+
+
 def test_phases_can_be_changed_while_it_is_open(challenge: Challenge, owner_client: Client) -> None:
     page = f"{challenge.get_absolute_url()}/edit"
     assert "public_percent" not in owner_client.get(page).content.decode()

@@ -45,6 +45,12 @@ class PhaseForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
 
+    def has_changed(self) -> bool:
+        """A new phase without a name and dates is none, whatever its limits say."""
+        return super().has_changed() and (
+            bool(self.instance.pk) or any(self[name].data for name in ("name", "start", "end"))
+        )
+
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
         if found.get("start") and found.get("end") and found["end"] <= found["start"]:
