@@ -24,7 +24,7 @@ from automl_engine.models.video.mc3 import VideoMc3
 from automl_engine.portfolio import load
 from tests.engine.toy_examples import toy
 
-WINNERS = ("image_autoclint", "image_autoclint_faa", "video_mc3", "video_frames", "audio_thin_resnet34", "text_svm")
+WINNERS = ("image_autoclint", "image_autoclint_faa", "video_mc3", "video_frames", "audio_thin_resnet34")
 
 
 def made(name: str, split: MemoryExamples, **params: Any) -> tuple[Any, list[str]]:
