@@ -14,7 +14,7 @@ from automl_engine.lab.replay.record import Course, Soloist, repeatable
 from automl_engine.lab.replay.records import Record
 from automl_engine.lab.replay.rules import RULES, greedy
 from automl_engine.lab.replay.run import replayed
-from automl_engine.portfolio import load
+from automl_engine.portfolio import Row, load
 from tests.engine.toy_examples import hidden, toy
 
 NAMES = ("tabular_linear", "tabular_forest_10")
@@ -28,9 +28,13 @@ def record() -> Record:
 def recorded(name: str, seed: int) -> Record:
     train, test = toy("tabular", 60, False, seed=seed), toy("tabular", 30, False, seed=seed + 10)
     folds = np.arange(60) % 5
+
+    def soloist(row: Row) -> Soloist:
+        return Soloist(row, train, hidden(test), folds, 0)
+
     with repeatable(0):
         courses = {
-            row.name: Soloist(row, train, hidden(test), folds, 0).learn(np.arange(30), 30.0)
+            row.name: soloist(row).learn(soloist(row).first(np.arange(30), 30.0), 30.0)
             for row in load()
             if row.name in NAMES
         }

@@ -38,9 +38,9 @@ def made_up(kind: int, seed: int, name: str = "", qualities: dict[str, list[floa
         first = guess(test_labels, qualities[0] / 2)
         if len(qualities) == 1:
             oof, test = guess(labels, qualities[0]), guess(test_labels, qualities[0])[None]
-            return Course(True, 2.0, first, np.full(5, 4.0), oof, test, 8.0, 0.1)
+            return Course(True, 2.0, first, np.full(5, 4.0), oof, test, 8.0, 0.1, 0.1)
         oof, test = (np.stack([guess(truth, one) for one in qualities]) for truth in (labels[folds == 0], test_labels))
-        return Course(False, 2.0, first, np.full(len(qualities), 3.0), oof, test, 0.0, 0.1)
+        return Course(False, 2.0, first, np.full(len(qualities), 3.0), oof, test, 0.0, 0.1, 0.1)
 
     qualities = qualities or {one: [0.6 if one == NAMES[kind] else 0.05] for one in NAMES}
     features = np.array([*(np.arange(len(NAMES)) == kind), generator.random()], np.float64)
@@ -164,3 +164,13 @@ def test_a_fall_has_an_error() -> None:
     diluted = replayed(made_up(0, 0), [good, bad], RULES["mean"])
     assert diluted.fall > 2 * diluted.fall_error > 0
     assert replayed(made_up(0, 0), [bad, good], RULES["best"]).fall_error == 0
+
+
+def test_the_test_set_is_read_once() -> None:
+    """The first prediction of a configuration reads it; the model refit to all examples need not."""
+    record = made_up(0, 0)
+    slow = replace(record.courses[NAMES[0]], test_s=2.0)
+    once = replayed(replace(record, courses={NAMES[0]: slow}), NAMES[:1])
+    usual = replayed(replace(record, courses={NAMES[0]: record.courses[NAMES[0]]}), NAMES[:1])
+    assert once.times_s[0] == pytest.approx(usual.times_s[0] + 1.9)
+    assert once.times_s[-1] == pytest.approx(usual.times_s[-1] + 1.9)

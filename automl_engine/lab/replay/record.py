@@ -60,7 +60,9 @@ class Course:
     """(1, M, K) of the model of all examples, if there was time for it, or (S, M, K)."""
     refit_s: float
     test_s: float
-    """Time of one prediction of the test set."""
+    """Time of the first prediction of the test set, with reading it."""
+    again_s: float
+    """Time of one prediction more."""
 
     def part(self, train: np.ndarray, held_out: np.ndarray, test: np.ndarray) -> Course:
         """Of some training examples, of some of those of fold 0, and of some test examples, by their numbers."""
@@ -79,6 +81,15 @@ class Course:
             return cls(**{**values, **scalars})
 
 
+@dataclass(frozen=True)
+class First:
+    """A model fitted to the first sample."""
+
+    fit_s: float
+    test: np.ndarray
+    """(M, K) what it predicts."""
+
+
 class Soloist:
     """A configuration that learns alone as a member of an ensemble does."""
 
@@ -91,20 +102,26 @@ class Soloist:
         oof = np.full(train.labels.shape, np.nan, np.float32)
         self.member = members[row.name] = Member(row.name, make, self.schedule, folds, oof, make())
 
-    def learn(self, sample: np.ndarray, budget_s: float) -> Course:
+    def first(self, sample: np.ndarray, budget_s: float) -> First:
+        """As the first model of a run."""
+        self._start(budget_s)
+        start_s = clock.now_s()
+        self.member.fit_first(self.train, sample)
+        first_s = clock.now_s() - start_s
+        return First(first_s, _half(self._tested(self.member.current)[0]))
+
+    def learn(self, first: First, budget_s: float) -> Course:
+        """As one of those that follow."""
+        self._start(budget_s)
+        known = partial(Course, self.member.refits, first.fit_s, first.test)
+        return self._folds(known) if self.member.refits else self._slices(known, budget_s)
+
+    def _start(self, budget_s: float) -> None:
         self.schedule.start(budget_s)
         self.schedule.end_s, self.schedule.test_count = clock.now_s() + budget_s, len(self.test)
-        member, start_s = self.member, clock.now_s()
-        member.fit_first(self.train, sample)
-        first_s = clock.now_s() - start_s
-        first_test, first_test_s = self._tested(member.current)
-        member.current, self.schedule.end_s = member.new_model(), clock.now_s() + budget_s
-        member.test_s = 0.0
-        known = partial(Course, member.refits, first_s, _half(first_test))
-        return self._folds(known, first_test_s) if member.refits else self._slices(known, first_test_s, budget_s)
 
-    def _folds(self, known: partial[Course], test_s: float) -> Course:
-        member, steps_s = self.member, list[float]()
+    def _folds(self, known: partial[Course]) -> Course:
+        member, steps_s, test_s = self.member, list[float](), 0.0
         while len(member.unchecked_folds) and self.schedule.remaining_s() > (steps_s[-1] if steps_s else 0.0):
             start_s = clock.now_s()
             member.check_folds(self.train, 0.0)
@@ -113,13 +130,15 @@ class Soloist:
         self.schedule.end_s = np.inf  # one without time for it is refit too: the replay knows what it costs
         member.refit(self.train)
         refit_s, test = clock.now_s() - start_s, np.empty((0, *self.test.labels.shape))
+        again_s = 0.0
         if member.full_model:
             prediction, test_s = self._tested(member.full_model)
+            _, again_s = self._tested(member.full_model)
             test = prediction[None]
-        return known(np.array(steps_s), _half(member.oof), _half(test), refit_s, test_s)
+        return known(np.array(steps_s), _half(member.oof), _half(test), refit_s, test_s, again_s)
 
-    def _slices(self, known: partial[Course], test_s: float, budget_s: float) -> Course:
-        member, end_s, steps_s = self.member, clock.now_s() + budget_s, list[float]()
+    def _slices(self, known: partial[Course], budget_s: float) -> Course:
+        member, end_s, steps_s, tests_s = self.member, clock.now_s() + budget_s, list[float](), list[float]()
         oof, tests = list[np.ndarray](), list[np.ndarray]()
         while clock.now_s() < end_s and not member.current.done_training:
             start_s = clock.now_s()
@@ -128,10 +147,13 @@ class Soloist:
             oof.append(member.oof[self.folds == 0])
             paused_s = clock.now_s()
             prediction, test_s = self._tested(member.current)
+            tests_s.append(test_s)
             end_s += clock.now_s() - paused_s
             self.schedule.end_s = end_s
             tests.append(prediction)
-        return known(np.array(steps_s), _half(np.array(oof)), _half(np.array(tests)), 0.0, test_s)
+        return known(
+            np.array(steps_s), _half(np.array(oof)), _half(np.array(tests)), 0.0, test_s=tests_s[0], again_s=tests_s[-1]
+        )
 
     def _tested(self, model: AnytimeModel) -> tuple[np.ndarray, float]:
         """The predictions of the test set, and their time; random numbers of the training stay as they were."""
@@ -169,7 +191,7 @@ def wanted(rows: Sequence[Row], modality: str, count: int) -> list[Row]:
 def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: int, budget_s: float) -> None:
     """The courses of those configurations that are not in ``folder`` yet; they share the features that they read."""
     data_dir, solution = find_dataset(data)
-    train, test = open_split(data_dir, "train"), open_split(data_dir, "test")
+    train, test = _open(data_dir)
     folds = fold_numbers(train.labels, fold_count(len(train), affordable_count(train, modality)), seed)
     sample = stratified_sample(train.labels, first_count(train, modality), seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,10 +210,15 @@ def record(data: Path, modality: str, rows: Sequence[Row], folder: Path, seed: i
             continue
         try:
             with repeatable(seed):
-                Soloist(row, train, test, folds, seed).learn(sample, budget_s).write(path)
+                first = Soloist(row, *_open(data_dir), folds, seed).first(sample, budget_s)  # no features are known yet
+                Soloist(row, train, test, folds, seed).learn(first, budget_s).write(path)
         except Exception:  # a model's failure is a result; the others go on
             path.with_suffix(".error").write_text(traceback.format_exc())
         print(f"{folder.name} {row.name} {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def _open(data_dir: Path) -> tuple[Examples, Examples]:
+    return open_split(data_dir, "train"), open_split(data_dir, "test")
 
 
 def main(arguments: list[str] | None = None) -> int:

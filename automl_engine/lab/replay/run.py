@@ -199,13 +199,15 @@ class Replay:
         self.idle_s: dict[str, float] = {}
         """How long a network has learned since it gained."""
         self.over: set[str] = set()
+        self.tested: set[str] = set()
+        """Configurations that have predicted the test set: the next time, they need not read it."""
 
     def fork(self) -> Replay:
         """Another in the same state, which goes on by itself."""
         twin = copy(self)
         twin.mixture, twin.written = self.mixture.fork(), dict(self.written)
         twin.times_s, twin.scores = list(self.times_s), list(self.scores)
-        twin.refitted, twin.over = set(self.refitted), set(self.over)
+        twin.refitted, twin.over, twin.tested = set(self.refitted), set(self.over), set(self.tested)
         twin.steps, twin.idle_s = dict(self.steps), dict(self.idle_s)
         return twin
 
@@ -250,7 +252,8 @@ class Replay:
         return self.record.budget_s - self.now_s - reserve_s
 
     def _test_s(self, name: str) -> float:
-        return self.record.courses[name].test_s
+        course = self.record.courses[name]
+        return course.again_s if name in self.tested else course.test_s
 
     def _first(self, name: str) -> None:
         course = self.record.courses[name]
@@ -331,7 +334,9 @@ class Replay:
             return
         old = {name: model for name, (model, _) in self.written.items()}
         state = self._state()
-        self.now_s += sum(self._test_s(name) for name in news if old.get(name) != state[name][0])
+        tested = [name for name in news if old.get(name) != state[name][0]]
+        self.now_s += sum(map(self._test_s, tested))
+        self.tested.update(tested)
         self.written, self.written_s = state, self.now_s
         if self.now_s <= self.record.budget_s:
             self.latest = self.mixture.predict()
