@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from webapp.accounts.models import User
 from webapp.datasets.models import Dataset, Upload
 from webapp.ops import queues
 from webapp.ops.management.commands.reaper import DUTIES
-from webapp.runs.models import Run
+from webapp.runs.models import Prediction, Run
 from webapp.runs.pages.stream import stream
 
 pytestmark = pytest.mark.django_db
@@ -251,3 +252,15 @@ def test_a_guest_sees_the_run_live(guest_client: Client, dataset: Dataset, rf: R
     request.resolver_match = resolve(request.path)
     guests.GuestMiddleware(lambda _: None).process_view(request, stream, (), {})  # type: ignore[arg-type,return-value]
     assert async_to_sync(request.auser)() == User.objects.get(guest=True)
+
+
+def test_a_guests_run_has_no_dead_links(guest_client: Client, dataset: Dataset, make_run: Any) -> None:
+    run = make_run(dataset, export_state="ready")
+    asked = Prediction.objects.create(run=run, owner=run.owner, state="ready", input_name="x.png")
+    page = guest_client.get(run.get_absolute_url()).content.decode()
+    links = re.findall(rf'href="(/runs/{run.pk}/[^"?#]*)', page)
+    assert f"/runs/{run.pk}/why/1" in links
+    assert {resolve(link).url_name for link in links} <= guests.PAGES
+    assert guest_client.get(f"/runs/{run.pk}/why/1").status_code == 200
+    assert guest_client.post(f"/runs/{run.pk}/why/1")["Location"] == f"/runs/{run.pk}/why/1"
+    assert guest_client.get(f"/models/{run.pk}/predictions/{asked.pk}/why").status_code == 200  # the page fetches it

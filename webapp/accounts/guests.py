@@ -61,15 +61,18 @@ PAGES = ENTRANCES | {
     "run-delete",
     "run-log",
     "run-samples",
+    "run-why",
     "run-map",
     "run-predictions",
     "run-scores",
+    "run-challenge-result",
     "model",
     "model-export",
     "model-download",
     "model-predict",
     "prediction",
     "prediction-csv",
+    "prediction-why",
 }
 
 
